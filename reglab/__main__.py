@@ -1,0 +1,3 @@
+from reglab.cli.app import main
+
+main()

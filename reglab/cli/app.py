@@ -1,0 +1,57 @@
+"""The `reglab` command: its groups, its options, and how it ends."""
+
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+from dotenv import load_dotenv
+
+import reglab
+from reglab.cli import demo, report, sweep, train
+from reglab.cli.console import complain
+from reglab.errors import ReglabError
+
+app = typer.Typer(
+    name="reglab",
+    help="Regularization studies as Weights & Biases sweeps.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("demo")(demo.demo)
+app.command("train")(train.train)
+app.add_typer(sweep.app, name="sweep")
+app.add_typer(report.app, name="report")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"reglab {reglab.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something goes wrong.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)] = False,
+) -> None:
+    load_dotenv(".env")
+
+
+def main() -> None:
+    """Run the command line. Exit code 0: done; 1: our fault or a failed run; 2: the input; 75: preempted, run it again to go on."""
+    debug = "--debug" in sys.argv[1:]
+    try:
+        app()
+    except ReglabError as error:
+        if debug:
+            traceback.print_exc()
+        complain(str(error))
+        sys.exit(error.exit_code)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        complain(f"unexpected {type(error).__name__}: {error} (run it again with `reglab --debug …` to see where)")
+        sys.exit(1)

@@ -1,0 +1,133 @@
+"""`reglab train`: one run, by hand or on behalf of a sweep's agent."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+import yaml
+
+from reglab.cli.console import is_terminal, progress, say
+from reglab.config import RunConfig, identity, run_id, with_overrides
+from reglab.errors import ReglabError, UserError
+from reglab.settings import settings
+from reglab.sweep import assignment
+from reglab.tracking.record import Epoch, RunRecord, State
+from reglab.tracking.store import LocalRun, read_run
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+PREEMPTED = 75
+"""Exit code of a run that left a checkpoint: EX_TEMPFAIL, try again."""
+
+
+def train(
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="For example arm=baseline train.epochs=10.")] = None,
+    print_config: Annotated[bool, typer.Option("--print-config", help="Print the whole configuration and train nothing.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Train a finished run anew instead of showing it.")] = False,
+) -> None:
+    """Train one run: keys on the command line, or, under a sweep's agent, the configuration it hands over."""
+    job = assignment.received()
+    try:
+        config = RunConfig.parse(with_overrides(job.values if job else {}, overrides or []))
+    except UserError as error:
+        if job:
+            _record_unbuildable(job, str(error))
+        raise
+    if print_config:
+        sys.stdout.write(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+        return
+    sweep = job.sweep if job else "train"
+    name = job.run_id if job and job.run_id else run_id(config)
+    folder = settings().runs / sweep / name
+    before = read_run(folder)
+    if before and before.state.ended and not again:
+        say(f"{folder} holds this run already: {_outcome(before)}; --again trains it anew")
+        return
+    record = RunRecord(
+        run_id=name, sweep=sweep, label=config.label, identity=identity(config), seed=config.train.seed, config=config.model_dump(mode="json")
+    )
+    if again:
+        LocalRun(folder).checkpoint.unlink(missing_ok=True)
+    _exit(_run(config, record.changed(created=before.created) if before and not again else record, folder))
+
+
+def _run(config: RunConfig, record: RunRecord, folder: Path) -> RunRecord:
+    from reglab.data.sources import load
+    from reglab.tracking.wandb_run import WandbRun
+    from reglab.training import environment, loop
+    from reglab.training.preemption import Signals
+
+    local = LocalRun(folder)
+    with Signals() as signals:
+        try:
+            device = environment.pick_device(settings().device)
+            images = load(config.data, settings().cache)
+            run = loop.Run(config, images, device)
+            where = environment.describe(device, run.precision.name, run.compiled, images)
+            sinks = [local, WandbRun(folder), Announcer(config)]
+            return loop.train(run, record, where, sinks, local.checkpoint, signals)
+        except Exception as error:
+            reason = " ".join(f"{'' if isinstance(error, ReglabError) else type(error).__name__ + ': '}{error}".split())
+            local.ended(record.changed(state=State.failed, reason=reason))
+            raise
+
+
+def _record_unbuildable(job: assignment.Assignment, reason: str) -> None:
+    name = job.run_id or "unbuildable"
+    record = RunRecord(run_id=name, sweep=job.sweep, label=name, identity="", seed=0, config=job.values, state=State.failed, reason=reason)
+    LocalRun(settings().runs / job.sweep / name).ended(record)
+
+
+def _exit(record: RunRecord) -> None:
+    say(_outcome(record))
+    if record.state == State.preempted:
+        raise typer.Exit(PREEMPTED)
+
+
+def _outcome(record: RunRecord) -> str:
+    if record.state == State.preempted:
+        return f"{record.label} s{record.seed}: checkpoint left after epoch {len(record.history)}; the same command goes on from there"
+    line = f"{record.label} s{record.seed}: {record.state}"
+    if record.reason:
+        line += f" ({record.reason})"
+    if (summary := record.summary) and summary.test_accuracy is not None:
+        line += f", test accuracy {summary.test_accuracy:.2%} after {summary.epochs} epochs, {summary.time_train_seconds:.1f} s of training"
+        if summary.time_to_target_reached:
+            line += f", target reached after {summary.time_to_target_seconds:.1f} s"
+    return line
+
+
+class Announcer:
+    """Shows a run on the terminal as it goes on: a bar there, a line an epoch elsewhere; a `Sink`."""
+
+    def __init__(self, config: RunConfig):
+        self.epochs = config.train.epochs
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+
+    def started(self, record: RunRecord) -> None:
+        where = record.environment
+        resumed = f", resumed after epoch {len(record.history)}" if record.history else ""
+        if where:
+            say(f"{record.label} s{record.seed} on {where.device}, {where.precision}, {where.data}: {where.train_images:,} images{resumed}")
+        if is_terminal():
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = (TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+            self._bar = Progress(*columns, console=progress, transient=True)
+            self._task = self._bar.add_task("", total=self.epochs, completed=len(record.history))
+            self._bar.start()
+
+    def epoch(self, row: Epoch) -> None:
+        line = f"train {row.train_accuracy:.1%}" + (f"  test {row.test_accuracy:.1%}" if row.test_accuracy is not None else "")
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, advance=1, description=line)
+        else:
+            say(f"epoch {row.epoch}/{self.epochs}  {line}  loss {row.train_loss:.3f}  {row.throughput_images_per_second:,.0f} images/s")
+
+    def ended(self, record: RunRecord) -> None:
+        if self._bar is not None:
+            self._bar.stop()

@@ -1,0 +1,363 @@
+"""The configuration of one run: what it is made of, what it accepts, and which runs are the same experiment.
+
+`RunConfig` is the only description of a run in this project: the command line, a sweep's parameters, W&B's page and a
+stored record all hold its nested form. `identity` tells which configurations are one arm.
+"""
+
+import difflib
+import hashlib
+import json
+import types
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal, Self
+
+import yaml
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+
+from reglab.arms import ARMS
+from reglab.errors import UserError
+
+UNITS_PER_BLOCK = 3
+"""Convolution units in a bottleneck block, hence the most layers a regularizer can have."""
+
+
+class Section(BaseModel):
+    """A group of keys. Frozen, and an unknown key is an error: a misspelt treatment must never run as its default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataConfig(Section):
+    """Which images. The limits and the validation part are the same for every seed, so that seeds differ in training only."""
+
+    source: Literal["cifar10", "folder", "digits"] = "cifar10"
+    folder: str | None = Field(None, description="for source folder: holds train/<class>/* and test/<class>/*")
+    name: str | None = Field(None, description="for source folder: what reports call it; null: the folder's own name")
+    resize: bool = Field(False, description="for source folder: scale images to 32x32 instead of refusing other sizes")
+    train_limit: int | None = Field(None, ge=2, description="keep this many training images")
+    test_limit: int | None = Field(None, ge=1, description="keep this many test images")
+    validation: int = Field(0, ge=0, description="training images held out for selection")
+
+    @model_validator(mode="after")
+    def _folder_is_given_where_it_is_read(self) -> Self:
+        if self.source == "folder" and not self.folder:
+            raise ValueError("data.source = folder needs data.folder, the folder that holds train/<class>/* and test/<class>/*")
+        return self
+
+
+class ModelConfig(Section):
+    """The network (He et al. 2016): its size, its stem, and where regularization layers sit."""
+
+    width: int = Field(64, ge=1, le=1024, description="channels of the stem; 64 is the standard ResNet-50")
+    stem: Literal["imagenet", "cifar"] = Field("imagenet", description="imagenet: 7x7 stride 2 and pooling; cifar: 3x3 stride 1")
+    placement: Literal["unit", "stage"] = Field("unit", description="layers count the units of every block, or the stages")
+    init: Literal["glorot", "he"] = Field("glorot", description="initial weights; biases start at zero")
+    standardize: bool = Field(False, description="scaled weight standardization (Brock et al. 2021)")
+
+
+class BatchNormConfig(Section):
+    """Batch normalization (Ioffe and Szegedy 2015)."""
+
+    layers: int = Field(0, ge=0, le=UNITS_PER_BLOCK)
+
+
+class DropoutConfig(Section):
+    """Dropout (Srivastava et al. 2014): `p` for every layer, or `p1` `p2` `p3` layer by layer."""
+
+    layers: int = Field(0, ge=0, le=UNITS_PER_BLOCK)
+    p: float | None = Field(None, ge=0, lt=1, description="symmetric probability")
+    p1: float | None = Field(None, ge=0, lt=1, description="probability of layer 1")
+    p2: float | None = Field(None, ge=0, lt=1, description="probability of layer 2")
+    p3: float | None = Field(None, ge=0, lt=1, description="probability of layer 3")
+
+    @model_validator(mode="after")
+    def _one_way_to_give_the_probabilities(self) -> Self:
+        each = {f"dropout.p{i}": p for i, p in enumerate((self.p1, self.p2, self.p3), start=1)}
+        given = {key: p for key, p in each.items() if p is not None}
+        if self.p is not None and given:
+            key, value = next(iter(given.items()))
+            raise ValueError(
+                f"dropout.p = {self.p} stands beside {key} = {value}: give p (the same in every layer) or p1 p2 p3, not both"
+            )
+        missing = [key for key in list(each)[: self.layers] if self.p is None and key not in given]
+        if missing:
+            raise ValueError(
+                f"dropout.layers = {self.layers} has no {missing[0]}: set dropout.p (the same in every layer) or {' '.join(missing)}"
+            )
+        return self
+
+    @property
+    def probabilities(self) -> tuple[float, ...]:
+        """The dropping probability of each layer that is there, first to last."""
+        if self.p is not None:
+            return (self.p,) * self.layers
+        return tuple(float(p or 0) for p in (self.p1, self.p2, self.p3)[: self.layers])
+
+
+class AGCConfig(Section):
+    """Adaptive gradient clipping (Brock et al. 2021)."""
+
+    enabled: bool = False
+    clip: float = Field(0.02, gt=0, description="clip threshold, lambda in equation 3")
+    eps: float = Field(1e-3, gt=0, description="floor of a unit's weight norm")
+
+
+class AugmentConfig(Section):
+    """The study's simple transformations, each drawn per image. They act only under policy basic."""
+
+    policy: Literal["none", "basic"] = "none"
+    shift: int = Field(4, ge=0, le=16, description="largest shift in pixels, in each direction")
+    flip: bool = Field(True, description="mirror horizontally with probability one half")
+    rotate: float = Field(0.0, ge=0, le=180, description="largest rotation in degrees, in each direction")
+
+
+class CutoutConfig(Section):
+    """Copies with a black square, appended to each batch (after DeVries and Taylor 2017)."""
+
+    images: int = Field(0, ge=0, le=64, description="copies appended")
+    size: int = Field(12, ge=1, le=32, description="side of the square in pixels")
+    per: Literal["batch", "image"] = Field("batch", description="whether `images` counts copies of a batch or of each image")
+
+
+class OptimizerConfig(Section):
+    name: Literal["adam", "sgd", "adamw"] = "adam"
+    lr: float = Field(1e-3, gt=0, description="peak learning rate")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Nesterov momentum of sgd")
+    weight_decay: float = Field(0.0, ge=0, description="L2 penalty (adam, sgd) or decoupled decay (adamw)")
+    schedule: Literal["constant", "cosine", "step"] = "constant"
+    warmup_epochs: float = Field(0.0, ge=0, description="epochs of linear warm-up from zero")
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+
+
+class TrainConfig(Section):
+    epochs: int = Field(200, ge=1)
+    batch_size: int = Field(256, ge=2)
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = Field("auto", description="auto: bf16 or fp16 on a GPU, fp32 on a CPU")
+    compile: Literal["auto"] | bool = Field("auto", description="torch.compile the network; auto: no, until a benchmark shows it pays")
+    target_accuracy: float = Field(0.87, gt=0, le=1, description="training accuracy whose time is taken")
+    seed: int = Field(0, ge=0, lt=2**31)
+    eval_every: int = Field(1, ge=1, description="epochs between evaluations; the last epoch is always evaluated")
+    checkpoint_every: float = Field(60.0, ge=0, description="seconds between checkpoints; 0: after every step")
+
+
+class RunConfig(Section):
+    """Everything that decides what one run does. Build it with `RunConfig.parse`."""
+
+    arm: str | None = Field(None, description="a named preset, expanded into the other keys")
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    batchnorm: BatchNormConfig = BatchNormConfig()
+    dropout: DropoutConfig = DropoutConfig()
+    agc: AGCConfig = AGCConfig()
+    augment: AugmentConfig = AugmentConfig()
+    cutout: CutoutConfig = CutoutConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    train: TrainConfig = TrainConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand_arm(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping) or values.get("arm") is None:
+            return values
+        name = values["arm"]
+        if name not in ARMS:
+            raise ValueError(f"arm = {name}: must be one of {', '.join(ARMS)}{_nearest(str(name), ARMS)}")
+        expanded = dict(values)
+        for section, preset in ARMS[name].items():
+            given = values.get(section, {})
+            if not isinstance(given, Mapping):
+                continue  # the section's own validation says what is wrong
+            for key, value in preset.items():
+                if key in given and given[key] != value:
+                    raise ValueError(
+                        f"{section}.{key} = {given[key]} contradicts arm = {name}, which sets it to {value}: drop one of the two"
+                    )
+            expanded[section] = preset | dict(given)
+        return expanded
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> Self:
+        """Validate a nested mapping of keys. Raises UserError with one line that names the key, the value and what is allowed."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise UserError(explain(error)) from None
+
+    @property
+    def label(self) -> str:
+        """A short name for people: the arm's where the configuration is one, else what it regularizes with."""
+        if self.arm:
+            return self.arm
+        for name, preset in ARMS.items():
+            sections = {key: type(getattr(self, key)).model_validate(value) for key, value in preset.items()}
+            if _regularizers(self.model_copy(update=sections)) == _regularizers(self):
+                return name
+        parts = []
+        if self.batchnorm.layers:
+            parts.append(f"BN {self.batchnorm.layers}")
+        if self.dropout.layers:
+            symmetric = len(set(self.dropout.probabilities)) == 1
+            shown = self.dropout.probabilities[:1] if symmetric else self.dropout.probabilities
+            parts.append(f"dropout {self.dropout.layers} at " + "/".join(f"{p:.3g}" for p in shown))
+        if self.agc.enabled:
+            parts.append(f"AGC {self.agc.clip:g}")
+        if self.augment.policy != "none":
+            parts.append("transformations")
+        if self.cutout.images:
+            parts.append(f"cutout {self.cutout.images}" + (" per image" if self.cutout.per == "image" else ""))
+        return " · ".join(parts) or "baseline"
+
+
+def identity(config: RunConfig) -> str:
+    """Hash of what a run does, whatever its seed: 12 hexadecimal digits.
+
+    Two configurations with one identity are the same arm and run once a seed. The seed, the arm's name and the checkpoint
+    interval are left out, and so is every value without effect (probabilities of dropout layers that are not there, the
+    clip of disabled AGC). Of a data folder only the name counts, so that an arm is the same on two machines.
+    """
+    canonical = json.dumps(_effective(config), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def run_id(config: RunConfig) -> str:
+    """The identity with its seed: the name of the one run that answers this configuration, such as `4f0c…-s0`."""
+    return f"{identity(config)}-s{config.train.seed}"
+
+
+def _regularizers(config: RunConfig) -> dict[str, Any]:
+    """The four techniques in canonical form, without values that have no effect."""
+    probabilities = list(config.dropout.probabilities)
+    while probabilities and probabilities[-1] == 0:
+        probabilities.pop()
+    effective: dict[str, Any] = {"batchnorm": config.batchnorm.layers, "dropout": probabilities}
+    if config.agc.enabled:
+        effective["agc"] = [config.agc.clip, config.agc.eps]
+    moves = [config.augment.shift, config.augment.flip, config.augment.rotate]
+    if config.augment.policy == "basic" and any(moves):
+        effective["augment"] = moves
+    if config.cutout.images:
+        effective["cutout"] = [config.cutout.images, config.cutout.size, config.cutout.per]
+    return effective
+
+
+def _effective(config: RunConfig) -> dict[str, Any]:
+    regularizers = _regularizers(config)
+    data = config.data.model_dump()
+    folder, name = data.pop("folder"), data.pop("name")
+    if config.data.source == "folder":
+        data["name"] = name or folder.rstrip("/").rpartition("/")[2]
+    else:
+        del data["resize"]
+    model = config.model.model_dump()
+    if not regularizers["batchnorm"] and not regularizers["dropout"]:
+        del model["placement"]
+    optimizer = config.optimizer.model_dump()
+    if config.optimizer.name != "sgd":
+        del optimizer["momentum"]
+    if config.optimizer.name == "adamw" and config.optimizer.weight_decay == 0:
+        optimizer["name"] = "adam"  # without decay they are one algorithm
+    train = config.train.model_dump(exclude={"seed", "checkpoint_every"})
+    return {"data": data, "model": model, "optimizer": optimizer, "train": train, **regularizers}
+
+
+def with_overrides(values: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """A nested mapping with `section.key=value` words laid over it; values are read as YAML.
+
+    Raises UserError for a word without `=` and for a value given to a whole section.
+    """
+    merged: dict[str, Any] = {key: dict(value) if isinstance(value, Mapping) else value for key, value in values.items()}
+    for path, value in parse_overrides(overrides).items():
+        section, _, key = path.rpartition(".")
+        (merged.setdefault(section, {}) if section else merged)[key] = value
+    return merged
+
+
+def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
+    """`section.key=value` words as a mapping of key paths to values. Raises UserError for an unknown key."""
+    values = {}
+    for word in words:
+        path, equals, text = word.partition("=")
+        if not equals:
+            raise UserError(f"{word!r} is not key=value; for example train.epochs=10")
+        if path not in FIELDS:
+            raise UserError(unknown_key(path))
+        try:
+            values[path] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            values[path] = text
+    return values
+
+
+def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _fields(field.annotation, f"{prefix}{name}.")
+        else:
+            yield prefix + name, field
+
+
+FIELDS: dict[str, FieldInfo] = dict(_fields(RunConfig))
+"""Every key path of a configuration (`dropout.p1`), with its definition."""
+
+
+def allowed(path: str) -> str:
+    """What a key accepts, in words: its type, its range or its choices."""
+    field = FIELDS[path]
+    if path == "arm":
+        return "one of " + ", ".join(ARMS)
+    options, optional = _options(field.annotation)
+    choices = [str(choice) for option in options for choice in typing.get_args(option)]
+    if bool in options:
+        choices += ["true", "false"]
+    if choices:
+        text = "one of " + ", ".join(choices)
+    else:
+        text = {int: "a whole number", float: "a number", str: "text"}[options[0]]
+        words = {Ge: ("at least", "ge"), Gt: ("above", "gt"), Le: ("at most", "le"), Lt: ("below", "lt")}
+        bounds = [f"{word} {getattr(bound, name):g}" for kind, (word, name) in words.items() for bound in field.metadata if type(bound) is kind]
+        text = " ".join([text, " and ".join(bounds)]).strip()
+    return text + (" or null" if optional else "")
+
+
+def _options(annotation: Any) -> tuple[list[Any], bool]:
+    members = typing.get_args(annotation) if typing.get_origin(annotation) in (typing.Union, types.UnionType) else (annotation,)
+    return [member for member in members if member is not type(None)], type(None) in members
+
+
+def unknown_key(path: str) -> str:
+    """One line for a key path that does not exist, with the nearest that does."""
+    sections = RunConfig.model_fields.keys() - {"arm"}
+    if path in sections:
+        keys = [key for key in FIELDS if key.startswith(path + ".")]
+        return f"{path} is a section, not a key: set {', '.join(keys)}"
+    known = FIELDS if "." in path else [*sections, *FIELDS]
+    return f"unknown key {path}{_nearest(path, known) or ': `reglab train --print-config` lists the keys'}"
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    """`; did you mean …?`, or nothing where no known word is near. A bare last part (`lr`) counts as near."""
+    known = list(known)
+    tail = word.rpartition(".")[2]
+    near = [key for key in known if key.rpartition(".")[2] == tail] or difflib.get_close_matches(word, known, n=1, cutoff=0.55)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def explain(error: ValidationError) -> str:
+    """One line for the first fault that pydantic found: the key, the value, what is allowed, and the nearest valid key."""
+    faults = {".".join(map(str, fault["loc"][:2])): fault for fault in reversed(error.errors())}  # a union reports each member
+    path, fault = min(faults.items(), key=lambda item: item[1]["type"] != "extra_forbidden")
+    if fault["type"] == "extra_forbidden":
+        line = unknown_key(path)
+    elif fault["type"] == "value_error":
+        line = str(fault["ctx"]["error"])
+    elif path in FIELDS:
+        options, _ = _options(FIELDS[path].annotation)
+        choices = [str(choice) for option in options for choice in typing.get_args(option)]
+        line = f"{path} = {fault['input']}: must be {allowed(path)}{_nearest(str(fault['input']), choices)}"
+    else:
+        section = str(fault["loc"][0]) if fault["loc"] else "the configuration"
+        line = f"{section} = {fault['input']}: must be a mapping of keys"
+    return line + (f" (and {len(faults) - 1} more)" if len(faults) > 1 else "")

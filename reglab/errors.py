@@ -1,0 +1,17 @@
+"""The two ways a command ends badly.
+
+Each carries one line for a person: what is wrong, where, and how to mend it. `reglab.cli.app` prints that line and exits
+with the class's code; a traceback is shown with `--debug` only.
+"""
+
+
+class ReglabError(Exception):
+    """Something went wrong that is not the user's doing (exit code 1)."""
+
+    exit_code = 1
+
+
+class UserError(ReglabError):
+    """The input cannot be used as given (exit code 2); the message says how to mend it."""
+
+    exit_code = 2

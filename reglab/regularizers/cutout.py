@@ -1,0 +1,33 @@
+"""Cutout as the study uses it: copies of images with a black square, appended to the batch.
+
+DeVries and Taylor (2017, https://arxiv.org/abs/1708.04552) cut the images themselves; the study appends `images` new ones,
+drawn from the batch (`per: batch`) or made of every image of it (`per: image`). The square is black before
+normalization and lies wholly inside the image.
+"""
+
+import torch
+from torch import Tensor
+
+from reglab.config import CutoutConfig
+
+
+def copies(config: CutoutConfig, batch: int, generator: torch.Generator) -> Tensor:
+    """Which images of a batch are copied: (K,) positions. Under `per: batch` no image comes twice before all have come once."""
+    if config.per == "image":
+        return torch.arange(batch, device=generator.device).repeat_interleave(config.images)
+    shuffled = torch.rand(batch, generator=generator, device=generator.device).argsort()
+    return shuffled.repeat(-(-config.images // batch))[: config.images]
+
+
+def squares(config: CutoutConfig, count: int, side: int, generator: torch.Generator) -> Tensor:
+    """A square drawn for each of `count` images: (K, side, side), true inside it."""
+    size = min(config.size, side)
+    corner = torch.randint(0, side - size + 1, (2, count, 1), generator=generator, device=generator.device)
+    offsets = torch.arange(side, device=generator.device)
+    rows, columns = (offsets >= corner) & (offsets < corner + size)
+    return rows[:, :, None] & columns[:, None, :]
+
+
+def erase(images: Tensor, inside: Tensor) -> Tensor:
+    """Images (K, H, W, C) with the pixels `inside` (K, H, W) set to zero."""
+    return images.masked_fill(inside[..., None], 0)

@@ -1,0 +1,1 @@
+"""Reports: from run records to tables, figures and a page. Nothing here imports torch: a laptop builds them."""

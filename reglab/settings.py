@@ -1,0 +1,30 @@
+"""Where things are on this machine: folders and the device. Never part of an experiment, so never in `RunConfig`."""
+
+from functools import cache
+from pathlib import Path
+
+from platformdirs import user_cache_path
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from reglab.errors import UserError
+
+
+class Settings(BaseSettings):
+    """Read from environment variables `REGLAB_…`; the command line loads `.env` into the environment first."""
+
+    model_config = SettingsConfigDict(env_prefix="REGLAB_", env_ignore_empty=True)
+
+    runs: Path = Field(Path("runs"), description="run records, one folder a sweep")
+    cache: Path = Field(default_factory=lambda: user_cache_path("reglab"), description="downloads and decoded images")
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: a GPU where there is one")
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process. Raises UserError for a value that cannot be used."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise UserError(f"REGLAB_{str(fault['loc'][0]).upper()} = {fault['input']}: {fault['msg']}") from None

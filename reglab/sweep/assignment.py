@@ -1,0 +1,46 @@
+"""The run that a sweep's agent hands to `reglab train`, as W&B's own agent does: in environment variables and one file.
+
+`WANDB_SWEEP_ID` and `WANDB_RUN_ID` name it; `WANDB_SWEEP_PARAM_PATH` is a YAML file of `key: {value: …}`. wandb's client
+reads the same three, so a run started offline by reglab carries its sweep when it is synced.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from reglab.errors import UserError
+
+_SWEEP, _RUN, _PARAMETERS = "WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH"
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """One run of a sweep: `values` is its nested configuration, not yet validated."""
+
+    sweep: str
+    run_id: str | None
+    values: dict[str, Any]
+
+
+def received() -> Assignment | None:
+    """The assignment of this process, or None where no agent started it."""
+    path = os.environ.get(_PARAMETERS)
+    if not path:
+        return None
+    try:
+        stored = yaml.safe_load(Path(path).read_text())
+        values = {key: entry["value"] for key, entry in stored.items() if key != "wandb_version"}
+    except (OSError, yaml.YAMLError, AttributeError, TypeError, KeyError):
+        raise UserError(f"{_PARAMETERS} = {path}: not a file of W&B's sweep parameters; unset it to train by hand") from None
+    return Assignment(os.environ.get(_SWEEP, "sweep"), os.environ.get(_RUN), values)
+
+
+def hand_over(sweep: str, run_id: str, values: Mapping[str, Any], path: Path) -> dict[str, str]:
+    """Write the parameter file at `path`; returns the environment variables for the process that is to run it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump({"wandb_version": 1} | {key: {"value": value} for key, value in values.items()}))
+    return {_SWEEP: sweep, _RUN: run_id, _PARAMETERS: str(path.resolve())}

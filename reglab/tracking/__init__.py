@@ -1,0 +1,1 @@
+"""What a run leaves behind: one schema, kept locally for every run and logged to Weights & Biases."""

@@ -1,0 +1,156 @@
+"""The one schema of a run. Everything that writes or reads runs (local folders, W&B, reports) uses it.
+
+Names with a slash are W&B's metric names; in Python the slash is an underscore. A later version adds fields with defaults
+and ignores fields it no longer knows, so that old records stay readable.
+"""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from pydantic import AliasGenerator, BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+
+
+def _slashed(name: str) -> str:
+    """`train_clean_accuracy` as `train_clean/accuracy`: the part before the last known quantity is the group."""
+    for group in ("train_clean", "time_to_target", "train", "test", "val", "time", "throughput", "gpu", "agc", "dropout", "cutout"):
+        if name.startswith(group + "_"):
+            return f"{group}/{name[len(group) + 1 :]}"
+    return name
+
+
+class _Stored(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    def metrics(self) -> dict[str, Any]:
+        """The values that are there, under W&B's names."""
+        return self.model_dump(by_alias=True, exclude_none=True, mode="json")
+
+
+class _Metrics(_Stored):
+    model_config = ConfigDict(alias_generator=AliasGenerator(alias=_slashed), populate_by_name=True)
+
+
+class Epoch(_Metrics):
+    """One row of a run's history, at the end of an epoch (counted from 1)."""
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float = Field(description="running: over the epoch's own batches, dropout and augmentation on")
+    test_loss: float | None = None
+    test_accuracy: float | None = None
+    val_loss: float | None = None
+    val_accuracy: float | None = None
+    gap: float | None = Field(None, description="running training accuracy minus test accuracy")
+    lr: float
+    time_train_seconds: float = Field(description="training steps so far, and nothing else")
+    time_wall_seconds: float = Field(description="the run so far")
+    throughput_images_per_second: float = Field(description="images trained on in this epoch, copies included")
+    gpu_memory_gb: float | None = None
+    agc_clipped_fraction: float | None = Field(None, description="of all units, mean over the epoch's steps")
+    dropout_rate: float | None = Field(None, description="of all live elements, in the epoch's first step")
+    cutout_masked_fraction: float | None = Field(None, description="of all pixels, mean over the epoch's steps")
+
+
+class Summary(_Metrics):
+    """What a run comes to. Written when it ends; a failed run has none."""
+
+    test_accuracy: float | None = None
+    test_best_accuracy: float | None = None
+    test_best_epoch: int | None = None
+    val_accuracy: float | None = None
+    val_best_accuracy: float | None = None
+    train_accuracy: float | None = Field(None, description="running, of the last epoch")
+    train_clean_accuracy: float | None = Field(None, description="evaluation mode, no augmentation, whole training part")
+    gap: float | None = Field(None, description="overfitting: clean training accuracy minus test accuracy")
+    time_to_target_reached: bool = False
+    time_to_target_seconds: float | None = Field(None, description="training seconds; none where never reached")
+    time_to_target_epoch: int | None = None
+    time_train_seconds: float
+    time_wall_seconds: float
+    time_warmup_seconds: float | None = Field(None, description="compilation and warm-up, outside the training clock")
+    throughput_images_per_second: float | None = None
+    peak_memory_gb: float | None = Field(None, description="GPU memory on a GPU, resident memory of the process on a CPU")
+    parameters: int
+    epochs: int = Field(description="epochs completed")
+    diverged_epoch: int | None = None
+    diverged_step: int | None = Field(None, description="of that epoch, from 1: the first whose loss was not finite")
+
+
+class Environment(_Stored):
+    """Where a run ran. Times are comparable only where these agree."""
+
+    device: str = Field(description="the name of the GPU or CPU")
+    driver: str | None = None
+    cuda: str | None = None
+    torch: str
+    python: str
+    threads: int = Field(description="CPU threads of the run")
+    precision: str = Field(description="as resolved: bf16, fp16 or fp32")
+    compiled: bool
+    reglab: str
+    commit: str | None = Field(None, description="of the code; ends in + where it had local changes")
+    data: str = Field(description="what reports call the images")
+    data_fingerprint: str
+    train_images: int
+    test_images: int
+
+
+class State(StrEnum):
+    pending = "pending"
+    running = "running"
+    finished = "finished"
+    stopped = "stopped"  # early, on request: by hyperband or by hand; what it reached counts
+    diverged = "diverged"
+    failed = "failed"
+    preempted = "preempted"  # left a checkpoint and goes on when it is started again
+    crashed = "crashed"  # ended without a word; goes on from its last checkpoint
+
+    @property
+    def ended(self) -> bool:
+        """Whether starting the same sweep again leaves this run as it is."""
+        return self in (State.finished, State.stopped, State.diverged, State.failed)
+
+    @property
+    def resumable(self) -> bool:
+        return self in (State.pending, State.running, State.preempted, State.crashed)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class RunRecord(_Stored):
+    """A run, whole. `config` is the nested configuration; of a failed run it may be one that cannot be built."""
+
+    schema_version: int = SCHEMA_VERSION
+    run_id: str
+    sweep: str
+    label: str
+    identity: str
+    seed: int
+    config: dict[str, Any]
+    state: State = State.running
+    reason: str | None = Field(None, description="why it failed, diverged or was stopped: one line")
+    created: datetime = Field(default_factory=_now)
+    updated: datetime = Field(default_factory=_now)
+    environment: Environment | None = None
+    summary: Summary | None = None
+    history: list[Epoch] = []
+
+    def changed(self, **fields: Any) -> "RunRecord":
+        """A copy with other values, dated now."""
+        return self.model_copy(update=fields | {"updated": _now()})
+
+
+class Sink(Protocol):
+    """Something a run reports to while it goes on."""
+
+    def started(self, record: RunRecord) -> None:
+        """The run begins or goes on; `record.history` holds the epochs it resumes behind."""
+
+    def epoch(self, row: Epoch) -> None: ...
+
+    def ended(self, record: RunRecord) -> None: ...

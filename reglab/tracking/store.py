@@ -1,0 +1,97 @@
+"""Run records on disk: `runs/<sweep>/<run id>/` with run.json (config, environment, state, summary) and history.jsonl.
+
+run.json is replaced whole, history.jsonl grows a line an epoch: both can be read at any moment of the run.
+"""
+
+import json
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from reglab.atomic import write_whole
+from reglab.errors import UserError
+from reglab.tracking.record import SCHEMA_VERSION, Epoch, RunRecord, State
+
+RECORD = "run.json"
+HISTORY = "history.jsonl"
+CHECKPOINT = "checkpoint.pt"
+LOG = "log.txt"
+
+
+class LocalRun:
+    """The folder of one run; a `Sink`."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / CHECKPOINT
+
+    def started(self, record: RunRecord) -> None:
+        lines = "".join(_line(row) for row in record.history)
+        write_whole(self.folder / HISTORY, lambda stream: stream.write(lines.encode()))
+        write_record(self.folder, record)
+
+    def epoch(self, row: Epoch) -> None:
+        with (self.folder / HISTORY).open("a") as stream:
+            stream.write(_line(row))
+
+    def ended(self, record: RunRecord) -> None:
+        write_record(self.folder, record)
+        if record.state.ended:
+            self.checkpoint.unlink(missing_ok=True)
+
+
+def _line(row: Epoch) -> str:
+    return json.dumps(row.metrics()) + "\n"
+
+
+def write_record(folder: Path, record: RunRecord) -> None:
+    """Replace the record in `folder`, all but its history."""
+    text = record.model_dump_json(by_alias=True, exclude={"history"}, exclude_none=True, indent=1)
+    write_whole(folder / RECORD, lambda stream: stream.write(text.encode()))
+
+
+def read_run(folder: Path) -> RunRecord | None:
+    """The run in `folder`, or None where none has begun. Raises UserError for a damaged record or one from a later version."""
+    path = folder / RECORD
+    try:
+        stored = json.loads(path.read_bytes())
+        if stored.get("schema_version", 0) > SCHEMA_VERSION:
+            raise UserError(f"{path} was written by a later reglab (schema {stored['schema_version']}): update reglab to read it")
+        return RunRecord.model_validate(stored | {"history": _read_history(folder / HISTORY)})
+    except FileNotFoundError:
+        return None
+    except (json.JSONDecodeError, AttributeError, TypeError, ValidationError):
+        raise UserError(f"{path} is damaged: remove the folder {folder} to run it again") from None
+
+
+def _read_history(path: Path) -> list[dict]:
+    """The whole lines of a history. The last may be cut short by a crash: the run repeats that epoch."""
+    rows = []
+    try:
+        lines = path.read_text().splitlines()
+    except FileNotFoundError:
+        return rows
+    for line in lines:
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows
+
+
+def read_sweep(folder: Path) -> list[RunRecord]:
+    """Every run in a sweep's folder, oldest first. Raises UserError where there is none."""
+    records = [record for path in sorted(folder.glob(f"*/{RECORD}")) if (record := read_run(path.parent))]
+    if not records:
+        raise UserError(f"{folder} holds no run: `reglab sweep run FILE` makes some")
+    return sorted(records, key=lambda record: record.created)
+
+
+def mark_crashed(folder: Path) -> None:
+    """Correct the record of a run whose process is gone without a word."""
+    record = read_run(folder)
+    if record and record.state == State.running:
+        write_record(folder, record.changed(state=State.crashed))

@@ -1,0 +1,57 @@
+"""The run in Weights & Biases: offline without a key, online with one, as `WANDB_MODE` says otherwise."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from reglab.tracking.record import Epoch, RunRecord, State
+
+PROJECT = "reglab"
+
+_EXIT_CODES = {State.failed: 1, State.crashed: 1, State.preempted: 75}
+"""Whatever is not here ended well, as W&B sees it."""
+
+
+def mode() -> str:
+    """`online`, `offline`, `disabled` or `shared`: WANDB_MODE, or online where a key is configured."""
+    if chosen := os.environ.get("WANDB_MODE"):
+        return chosen
+    import wandb
+
+    return "online" if wandb.login(prompt=False) else "offline"
+
+
+class WandbRun:
+    """A run of W&B's client; a `Sink`. Its files go to `folder`."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._run: Any = None
+
+    def started(self, record: RunRecord) -> None:
+        import wandb  # half a second: not for commands that log nothing
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._run = wandb.init(
+            project=os.environ.get("WANDB_PROJECT", PROJECT),
+            id=record.run_id,
+            name=f"{record.label} s{record.seed}",
+            group=record.sweep,
+            config=record.config | {"identity": record.identity},
+            dir=str(self.folder),
+            resume="allow",
+            mode=mode(),
+            settings=wandb.Settings(console="off", silent=True),
+        )
+        self._run.define_metric("epoch")
+        self._run.define_metric("*", step_metric="epoch")
+        if record.environment:
+            self._run.config.update({"environment": record.environment.metrics()}, allow_val_change=True)
+
+    def epoch(self, row: Epoch) -> None:
+        # The epoch as W&B's own step too: rows that a resumed run repeats are dropped instead of rewinding the history.
+        self._run.log(row.metrics(), step=row.epoch)
+
+    def ended(self, record: RunRecord) -> None:
+        self._run.summary.update({"state": record.state.value, "reason": record.reason, **(record.summary.metrics() if record.summary else {})})
+        self._run.finish(exit_code=_EXIT_CODES.get(record.state, 0))

@@ -1,0 +1,279 @@
+"""The life of one run: epochs, evaluation, checkpoints, and its end."""
+
+import resource
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from reglab.config import RunConfig
+from reglab.data.batches import Batch, CleanBatches, Normalization, TrainingBatches
+from reglab.data.sources import SIDE, ImageSet
+from reglab.models.resnet import ResNet50
+from reglab.tracking.record import Environment, Epoch, RunRecord, Sink, State, Summary
+from reglab.training import checkpoint, optimizer
+from reglab.training.clock import Clock, synchronize
+from reglab.training.preemption import Request, Signals
+from reglab.training.step import EpochSums, Precision, TrainingStep
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Of one part, in evaluation mode."""
+
+    loss: float
+    accuracy: float
+
+
+class Run:
+    """One run in memory: network, optimizer, generators, clocks, position and history.
+
+    Two runs of one configuration on one CPU are the same bit for bit, interrupted or not.
+    """
+
+    def __init__(self, config: RunConfig, images: ImageSet, device: torch.device):
+        self.config, self.images, self.device = config, images, device
+        self.clock = Clock(device)
+        self.precision = Precision.resolve(config.train.precision, device)
+        self.compiled = config.train.compile is True
+        torch.manual_seed(config.train.seed)  # initial weights and dropout
+        self.draws = torch.Generator(device).manual_seed(config.train.seed)  # order, transformations and cutout
+        self.network = ResNet50(config, len(images.classes)).to(device, memory_format=torch.channels_last)
+        self.optimizer = optimizer.build(config.optimizer, self.network)
+        self.sums = EpochSums(device)
+        forward: nn.Module = torch.compile(self.network) if self.compiled else self.network
+        self.step = TrainingStep(forward, self.network.fc, self.optimizer, config, self.precision, self.sums)
+        normalization = Normalization.of(images.train.images, device)
+        self.batches = TrainingBatches(images.train, config, normalization, device, self.precision.dtype)
+        self.clean_train = CleanBatches(images.train, normalization, device, self.precision.dtype)
+        self.clean_test = CleanBatches(images.test, normalization, device, self.precision.dtype)
+        self.clean_val = CleanBatches(images.validation, normalization, device, self.precision.dtype) if images.validation else None
+        self.history: list[Epoch] = []
+        self.order: Tensor | None = None  # of the epoch under way
+        self.steps_done = 0  # in the epoch under way
+        self.seconds_before_epoch = 0.0  # training clock
+        self.warmup_seconds = 0.0
+
+    @property
+    def epochs_done(self) -> int:
+        return len(self.history)
+
+    def warm_up(self) -> None:
+        """One step's forward and backward pass on made-up images, outside the training clock: compiles, allocates, picks kernels."""
+        start = time.perf_counter()
+        kept = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
+        self.network.train()
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            size = self.batches.grown(self.batches.size)
+            images = torch.zeros(size, 3, SIDE, SIDE, dtype=self.precision.dtype, device=self.device)
+            labels = torch.zeros(size, dtype=torch.int64, device=self.device)
+            batch = Batch(images.contiguous(memory_format=torch.channels_last), labels, labels.sum())
+            self.step.gradients(batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        for name, buffer in self.network.named_buffers():
+            buffer.copy_(kept[name])
+        synchronize(self.device)
+        self.warmup_seconds += time.perf_counter() - start
+
+    def train_until(self, deadline: float, signals: Signals) -> None:
+        """Train on in the epoch under way until it ends, a request comes or `deadline` (of `time.perf_counter`) passes; at least a step."""
+        if self.order is None:
+            self.order = self.batches.order(self.draws)
+            self.sums.reset()
+            self.steps_done, self.seconds_before_epoch = 0, self.clock.train_seconds
+        self.network.train()
+        steps = self.batches.steps_per_epoch
+        with self.clock.training():
+            while self.steps_done < steps:
+                progress = self.epochs_done + self.steps_done / steps
+                rate = optimizer.learning_rate(self.config.optimizer, self.config.train.epochs, progress)
+                optimizer.set_learning_rate(self.optimizer, rate)
+                batch = self.batches.batch(self.order, self.steps_done, self.draws)
+                if self.steps_done == 0:
+                    with self.step.probing():
+                        self.step(batch)
+                else:
+                    self.step(batch)
+                self.steps_done += 1
+                if signals.received or time.perf_counter() >= deadline:
+                    break
+
+    @property
+    def epoch_is_complete(self) -> bool:
+        return self.order is not None and self.steps_done == self.batches.steps_per_epoch
+
+    def end_epoch(self) -> Epoch:
+        """Evaluate where it is due, and turn the epoch's sums into a row of the history."""
+        sums, steps = self.sums.read(), self.steps_done
+        seconds = self.clock.train_seconds - self.seconds_before_epoch
+        number, last = self.epochs_done + 1, self.epochs_done + 1 == self.config.train.epochs
+        train_accuracy = sums["correct"] / self.sums.images
+        evaluated: dict[str, float] = {}
+        if last or number % self.config.train.eval_every == 0:
+            test = self.evaluate(self.clean_test)
+            evaluated = {"test_loss": test.loss, "test_accuracy": test.accuracy, "gap": train_accuracy - test.accuracy}
+            if self.clean_val:
+                validation = self.evaluate(self.clean_val)
+                evaluated |= {"val_loss": validation.loss, "val_accuracy": validation.accuracy}
+        row = Epoch(
+            epoch=number,
+            train_loss=sums["loss"] / self.sums.images,
+            train_accuracy=train_accuracy,
+            lr=float(self.optimizer.param_groups[0]["lr"]),
+            time_train_seconds=self.clock.train_seconds,
+            time_wall_seconds=self.clock.wall_seconds,
+            throughput_images_per_second=self.sums.images / seconds,
+            gpu_memory_gb=torch.cuda.max_memory_allocated(self.device) / 1e9 if self.device.type == "cuda" else None,
+            agc_clipped_fraction=sums["clipped_fraction"] / steps if self.config.agc.enabled else None,
+            dropout_rate=sums["dropped"] / sums["live"] if sums["live"] and any(self.config.dropout.probabilities) else None,
+            cutout_masked_fraction=sums["masked_fraction"] / steps if self.config.cutout.images else None,
+            **evaluated,
+        )
+        self.history.append(row)
+        self.order, self.steps_done = None, 0
+        return row
+
+    def diverged_step(self) -> int | None:
+        """The step of the epoch under way (from 1) whose loss was the first not to be finite. Waits for the device."""
+        finite = int(self.sums.read()["finite_steps"])
+        return finite + 1 if finite < self.steps_done else None
+
+    @torch.no_grad()
+    def evaluate(self, batches: CleanBatches) -> Evaluation:
+        """Mean loss and accuracy over a part; waits for the device once."""
+        self.network.eval()
+        sums = torch.zeros(2, dtype=torch.float64, device=self.device)
+        for images, labels in batches:
+            with self.precision.autocast():
+                logits = self.network(images)
+                loss = F.cross_entropy(logits, labels, reduction="sum")
+            sums += torch.stack([loss, (logits.argmax(1) == labels).sum()])
+        loss_sum, correct = sums.tolist()
+        return Evaluation(loss_sum / len(batches), correct / len(batches))
+
+    def summary(self) -> Summary:
+        """What the history comes to so far; the clean training accuracy is measured now."""
+        target = self.config.train.target_accuracy
+        reached = next((row for row in self.history if row.train_accuracy >= target), None)
+        tested = [row for row in self.history if row.test_accuracy is not None]
+        best = max(tested, key=lambda row: row.test_accuracy or 0, default=None)
+        final = tested[-1].test_accuracy if tested else None
+        validated = [row.val_accuracy for row in self.history if row.val_accuracy is not None]
+        clean = self.evaluate(self.clean_train).accuracy if self.history else None
+        return Summary(
+            test_accuracy=final,
+            test_best_accuracy=best.test_accuracy if best else None,
+            test_best_epoch=best.epoch if best else None,
+            val_accuracy=validated[-1] if validated else None,
+            val_best_accuracy=max(validated, default=None),
+            train_accuracy=self.history[-1].train_accuracy if self.history else None,
+            train_clean_accuracy=clean,
+            gap=clean - final if clean is not None and final is not None else None,
+            time_to_target_reached=reached is not None,
+            time_to_target_seconds=reached.time_train_seconds if reached else None,
+            time_to_target_epoch=reached.epoch if reached else None,
+            time_train_seconds=self.clock.train_seconds,
+            time_wall_seconds=self.clock.wall_seconds,
+            time_warmup_seconds=self.warmup_seconds,
+            throughput_images_per_second=_median([row.throughput_images_per_second for row in self.history]),
+            peak_memory_gb=self._peak_memory_gb(),
+            parameters=sum(parameter.numel() for parameter in self.network.parameters()),
+            epochs=self.epochs_done,
+        )
+
+    def _peak_memory_gb(self) -> float:
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device) / 1e9
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that a new `Run` of the same configuration needs to go on from here."""
+        return {
+            "config": self.config.model_dump(mode="json", exclude={"train": {"checkpoint_every"}}),
+            "data": self.images.fingerprint,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.step.scaler.state_dict(),
+            "clock": self.clock.state_dict(),
+            "sums": self.sums.state_dict(),
+            "draws": self.draws.get_state(),
+            "rng": torch.get_rng_state(),
+            "rng_device": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
+            "order": self.order,
+            "steps_done": self.steps_done,
+            "seconds_before_epoch": self.seconds_before_epoch,
+            "warmup_seconds": self.warmup_seconds,
+            "history": [row.metrics() for row in self.history],
+        }
+
+    def matches(self, state: dict[str, Any]) -> bool:
+        """Whether a checkpoint is of this configuration on these images."""
+        mine = self.config.model_dump(mode="json", exclude={"train": {"checkpoint_every"}})
+        return state["config"] == mine and state["data"] == self.images.fingerprint
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step.scaler.load_state_dict(state["scaler"])
+        self.clock.load_state_dict(state["clock"])
+        self.sums.load_state_dict(state["sums"])
+        self.draws.set_state(state["draws"].cpu())
+        torch.set_rng_state(state["rng"].cpu())
+        if state["rng_device"] is not None:
+            torch.cuda.set_rng_state(state["rng_device"].cpu(), self.device)
+        self.order, self.steps_done = state["order"], state["steps_done"]
+        self.seconds_before_epoch, self.warmup_seconds = state["seconds_before_epoch"], state["warmup_seconds"]
+        self.history = [Epoch.model_validate(row) for row in state["history"]]
+
+
+def _median(values: list[float]) -> float | None:
+    return sorted(values)[len(values) // 2] if values else None
+
+
+def train(run: Run, record: RunRecord, environment: Environment, sinks: Sequence[Sink], path: Path, signals: Signals) -> RunRecord:
+    """Train `run` to its end, or to a request, and report to `sinks`; resumes from the checkpoint at `path` where one fits.
+
+    Returns the record as it ended: finished, stopped, diverged or preempted.
+    """
+    state = checkpoint.load(path, run.device)
+    if state and run.matches(state):
+        run.load_state_dict(state)
+    del state
+    run.warm_up()
+    record = record.changed(state=State.running, reason=None, environment=environment, history=run.history)
+    for sink in sinks:
+        sink.started(record)
+    record = record.changed(**_train_to_an_end(run, sinks, path, signals), history=run.history)
+    for sink in sinks:
+        sink.ended(record)
+    return record
+
+
+def _train_to_an_end(run: Run, sinks: Sequence[Sink], path: Path, signals: Signals) -> dict[str, Any]:
+    """The state a run ends in, its reason and its summary."""
+    saved = time.perf_counter()
+    while run.epochs_done < run.config.train.epochs:
+        run.train_until(saved + run.config.train.checkpoint_every, signals)
+        if run.epoch_is_complete:
+            if (step := run.diverged_step()) is not None:
+                epoch = run.epochs_done + 1
+                summary = run.summary().model_copy(update={"diverged_epoch": epoch, "diverged_step": step})
+                return {"state": State.diverged, "reason": f"loss not finite in epoch {epoch}, step {step}", "summary": summary}
+            row = run.end_epoch()
+            for sink in sinks:
+                sink.epoch(row)
+        if signals.received == Request.stop:
+            return {"state": State.stopped, "reason": "stopped on request", "summary": run.summary()}
+        if signals.received == Request.preempt and run.epochs_done < run.config.train.epochs:
+            checkpoint.save(path, run.state_dict())
+            return {"state": State.preempted}
+        if time.perf_counter() - saved >= run.config.train.checkpoint_every and run.epochs_done < run.config.train.epochs:
+            checkpoint.save(path, run.state_dict())
+            saved = time.perf_counter()
+    return {"state": State.finished, "summary": run.summary()}
+
