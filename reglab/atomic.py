@@ -1,7 +1,6 @@
 """Files that are there whole or not at all, whatever happens while they are written."""
 
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -13,13 +12,13 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     A reader sees the old file or the new one; a crash or a full disk leaves the old one. Creates the folder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with os.fdopen(descriptor, "wb") as stream:
+        with temporary.open("wb") as stream:
             write(stream)
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, path)
     except BaseException:
-        os.unlink(temporary)
+        temporary.unlink(missing_ok=True)
         raise

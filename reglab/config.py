@@ -164,7 +164,7 @@ class RunConfig(Section):
             return values
         name = values["arm"]
         if name not in ARMS:
-            raise ValueError(f"arm = {name}: must be one of {', '.join(ARMS)}{_nearest(str(name), ARMS)}")
+            raise ValueError(f"arm = {name}: must be one of {', '.join(ARMS)}{nearest(str(name), ARMS)}")
         expanded = dict(values)
         for section, preset in ARMS[name].items():
             given = values.get(section, {})
@@ -268,11 +268,20 @@ def with_overrides(values: Mapping[str, Any], overrides: Iterable[str]) -> dict[
 
     Raises UserError for a word without `=` and for a value given to a whole section.
     """
-    merged: dict[str, Any] = {key: dict(value) if isinstance(value, Mapping) else value for key, value in values.items()}
-    for path, value in parse_overrides(overrides).items():
-        section, _, key = path.rpartition(".")
-        (merged.setdefault(section, {}) if section else merged)[key] = value
+    merged = dict(values)
+    for name, value in nested(parse_overrides(overrides)).items():
+        both = isinstance(value, dict) and isinstance(merged.get(name, {}), Mapping)
+        merged[name] = {**merged.get(name, {}), **value} if both else value
     return merged
+
+
+def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"dropout.p1": 0.1}` as `{"dropout": {"p1": 0.1}}`."""
+    out: dict[str, Any] = {}
+    for path, value in flat.items():
+        section, _, key = path.rpartition(".")
+        (out.setdefault(section, {}) if section else out)[key] = value
+    return out
 
 
 def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
@@ -334,10 +343,10 @@ def unknown_key(path: str) -> str:
         keys = [key for key in FIELDS if key.startswith(path + ".")]
         return f"{path} is a section, not a key: set {', '.join(keys)}"
     known = FIELDS if "." in path else [*sections, *FIELDS]
-    return f"unknown key {path}{_nearest(path, known) or ': `reglab train --print-config` lists the keys'}"
+    return f"unknown key {path}{nearest(path, known) or ': `reglab train --print-config` lists the keys'}"
 
 
-def _nearest(word: str, known: Iterable[str]) -> str:
+def nearest(word: str, known: Iterable[str]) -> str:
     """`; did you mean …?`, or nothing where no known word is near. A bare last part (`lr`) counts as near."""
     known = list(known)
     tail = word.rpartition(".")[2]
@@ -356,7 +365,7 @@ def explain(error: ValidationError) -> str:
     elif path in FIELDS:
         options, _ = _options(FIELDS[path].annotation)
         choices = [str(choice) for option in options for choice in typing.get_args(option)]
-        line = f"{path} = {fault['input']}: must be {allowed(path)}{_nearest(str(fault['input']), choices)}"
+        line = f"{path} = {fault['input']}: must be {allowed(path)}{nearest(str(fault['input']), choices)}"
     else:
         section = str(fault["loc"][0]) if fault["loc"] else "the configuration"
         line = f"{section} = {fault['input']}: must be a mapping of keys"

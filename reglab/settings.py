@@ -18,6 +18,7 @@ class Settings(BaseSettings):
     runs: Path = Field(Path("runs"), description="run records, one folder a sweep")
     cache: Path = Field(default_factory=lambda: user_cache_path("reglab"), description="downloads and decoded images")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: a GPU where there is one")
+    threads: int | None = Field(None, ge=1, description="CPU threads of a run; PyTorch's own choice where not set")
 
 
 @cache

@@ -55,6 +55,8 @@ def train(
 
 
 def _run(config: RunConfig, record: RunRecord, folder: Path) -> RunRecord:
+    import torch
+
     from reglab.data.sources import load
     from reglab.tracking.wandb_run import WandbRun
     from reglab.training import environment, loop
@@ -63,6 +65,8 @@ def _run(config: RunConfig, record: RunRecord, folder: Path) -> RunRecord:
     local = LocalRun(folder)
     with Signals() as signals:
         try:
+            if settings().threads:
+                torch.set_num_threads(settings().threads or 1)
             device = environment.pick_device(settings().device)
             images = load(config.data, settings().cache)
             run = loop.Run(config, images, device)

@@ -79,6 +79,10 @@ class Summary(_Metrics):
     diverged_step: int | None = Field(None, description="of that epoch, from 1: the first whose loss was not finite")
 
 
+METRICS: tuple[str, ...] = tuple(dict.fromkeys(str(field.alias) for model in (Epoch, Summary) for field in model.model_fields.values()))
+"""Every metric that a run logs, under W&B's names."""
+
+
 class Environment(_Stored):
     """Where a run ran. Times are comparable only where these agree."""
 

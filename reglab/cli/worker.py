@@ -1,0 +1,46 @@
+"""The processes that run a local sweep's cells.
+
+Importing torch, its optimizers and wandb takes longer than an epoch of a small run. So a server process imports them once,
+and each run is a fork of it: a process of its own, that can fail or be killed alone.
+"""
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+_PRELOADED = ["reglab.training.loop", "reglab.training.environment", "reglab.cli.train", "torch._dynamo", "wandb"]
+"""Imported once, before the forks. None of it touches a GPU; torch's optimizers import torch._dynamo at their first use."""
+
+
+def start(variables: Mapping[str, str], log: Path) -> BaseProcess:
+    """Run `reglab train` in a process of its own with these environment variables; what it says goes to `log`."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOADED)
+    process = context.Process(target=_work, args=(dict(variables), log), name=log.parent.name)
+    process.start()
+    return process
+
+
+def _work(variables: dict[str, str], log: Path) -> None:
+    os.environ.update(variables)
+    with log.open("a") as stream:
+        os.dup2(stream.fileno(), 1)
+        os.dup2(stream.fileno(), 2)
+    threading.Thread(target=_preempt_with_the_parent, daemon=True).start()
+    sys.argv = ["reglab", "train"]
+    from reglab.cli.app import main
+
+    main()
+
+
+def _preempt_with_the_parent() -> None:
+    """A sweep that dies without a word leaves no run behind on its own: each leaves a checkpoint and ends."""
+    if parent := multiprocessing.parent_process():
+        wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGUSR1)

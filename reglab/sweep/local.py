@@ -1,0 +1,280 @@
+"""A sweep on this machine, without W&B's server: the same file, W&B's search engine, worker processes.
+
+The folder `runs/<sweep>/` is the whole state: sweep.json holds the cells drawn so far, each run's folder what it came to.
+Running a sweep again therefore finishes what is missing and repeats nothing.
+"""
+
+import json
+import os
+import signal
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Protocol
+
+from filelock import FileLock, Timeout
+
+from reglab.atomic import write_whole
+from reglab.config import RunConfig, run_id
+from reglab.errors import UserError
+from reglab.settings import settings
+from reglab.sweep import assignment
+from reglab.sweep.search import Search
+from reglab.sweep.spec import SweepSpec
+from reglab.tracking.record import RunRecord, State
+from reglab.tracking.store import LOG, mark_crashed, read_run, write_record
+
+POLL_SECONDS = 0.25
+GRACE_SECONDS = 25.0
+"""How long a worker may take to leave a checkpoint before it is killed: cloud machines give 30 seconds."""
+
+LEDGER = "sweep.json"
+_PARAMETERS = "parameters.yaml"
+
+
+class Process(Protocol):
+    """A worker, as `multiprocessing` or `subprocess` give one."""
+
+    @property
+    def pid(self) -> int | None: ...
+
+    @property
+    def exitcode(self) -> int | None: ...
+
+    def join(self, timeout: float | None = None) -> None: ...
+
+
+Start = Callable[[Mapping[str, str], Path], Process]
+"""Starts a worker for the run that the environment variables hand over; its output goes to the file."""
+
+
+@dataclass(eq=False)
+class Cell:
+    """One run that the search asked for, and what it came to so far."""
+
+    run_id: str
+    values: dict[str, Any]
+    label: str
+    epochs: int
+    seed: int
+    record: RunRecord | None = None
+
+    @classmethod
+    def of(cls, values: dict[str, Any], number: int) -> "Cell":
+        """A cell of valid values is named after what it does; one that cannot be built, after its place in the sweep."""
+        try:
+            config = RunConfig.parse(values)
+        except UserError:
+            return cls(f"unbuildable-{number}", values, "cannot be built", 0, 0)
+        return cls(run_id(config), values, config.label, config.train.epochs, config.train.seed)
+
+    @property
+    def state(self) -> State:
+        return self.record.state if self.record else State.pending
+
+    @property
+    def epochs_done(self) -> int:
+        return len(self.record.history) if self.record else 0
+
+
+@dataclass
+class _Worker:
+    cell: Cell
+    process: Process
+    slot: int
+
+
+class LocalSweep:
+    """Runs a sweep with `workers` processes at a time. Only one process may run a folder's sweep."""
+
+    def __init__(self, spec: SweepSpec, folder: Path, workers: int, start: Start, retry_failed: bool = False):
+        self.spec, self.folder, self.workers, self.start, self.retry_failed = spec, folder, workers, start, retry_failed
+        self.search = Search(spec)
+        self.draws: list[Cell] = []  # in the order of the search; what it drew twice is there twice
+        self._gpus = visible_gpus()
+        self._running: list[_Worker] = []
+        self._launched: set[str] = set()
+        self._preempting_since: float | None = None
+
+    @property
+    def cells(self) -> list[Cell]:
+        """Each run once."""
+        return list(dict.fromkeys(self.draws))
+
+    @property
+    def undrawn(self) -> int:
+        """How many runs the search has yet to draw."""
+        return 0 if self.spec.method == "grid" else max((self.spec.run_cap or 0) - len(self.draws), 0)
+
+    def run(self) -> Iterator[None]:
+        """Works until nothing is left, yielding some times a second so that the caller can show how it stands.
+
+        Raises UserError where another process runs this sweep, or the folder holds another one.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise UserError(f"{self.folder}: another process is running this sweep; wait for it, or give this one another --name") from None
+        try:
+            self._take_up()
+            while self._advance():
+                yield
+                time.sleep(POLL_SECONDS)
+            yield
+        finally:
+            self._kill()
+            lock.release()
+
+    def preempt(self) -> None:
+        """Ask every worker to leave a checkpoint, and start no other."""
+        self._preempting_since = self._preempting_since or time.monotonic()
+        self._tell((worker.cell.run_id for worker in self._running), signal.SIGUSR1)
+
+    def seconds_left(self) -> float | None:
+        """Expected from the epochs so far, or None before there are any."""
+        cells = self.cells
+        paces = [pace for cell in cells if cell.record and (pace := _seconds_per_epoch(cell.record)) is not None]
+        if not paces:
+            return None
+        epochs = sum(cell.epochs - cell.epochs_done for cell in cells if not cell.state.ended)
+        epochs += self.undrawn * max(cell.epochs for cell in cells)
+        return statistics.mean(paces) * epochs / self.workers
+
+    def _take_up(self) -> None:
+        """The cells that an earlier process drew, with their records; of a grid, all cells."""
+        ledger = self.folder / LEDGER
+        if ledger.exists():
+            stored = json.loads(ledger.read_text())
+            if stored["spec"] != self.spec.fingerprint():
+                raise UserError(f"{self.folder} holds another sweep than this one: give a --name of its own, or remove the folder")
+            drawn = stored["draws"]
+        else:
+            drawn = self.search.grid() if self.spec.method == "grid" else []
+        for values in drawn:
+            self._add(values)
+        self._write_ledger()
+        for cell in self.cells:
+            mark_crashed(self.folder / cell.run_id)  # nobody else runs in this folder
+            cell.record = read_run(self.folder / cell.run_id)
+            if self.retry_failed and cell.record and cell.state == State.failed:
+                self._write(cell, cell.record.changed(state=State.pending, reason=None))
+
+    def _add(self, values: dict[str, Any]) -> Cell:
+        cell = Cell.of(values, len(self.draws))
+        cell = next((known for known in self.draws if known.run_id == cell.run_id), cell)
+        self.draws.append(cell)
+        return cell
+
+    def _write_ledger(self) -> None:
+        text = json.dumps({"spec": self.spec.fingerprint(), "draws": [cell.values for cell in self.draws]}, indent=1)
+        write_whole(self.folder / LEDGER, lambda stream: stream.write(text.encode()))
+
+    def _write(self, cell: Cell, record: RunRecord) -> None:
+        write_record(self.folder / cell.run_id, record)
+        cell.record = record
+
+    def _advance(self) -> bool:
+        """Look after the workers once; false when all is done."""
+        for worker in list(self._running):
+            exitcode = worker.process.exitcode  # before the record is read: a worker writes its record, then exits
+            worker.cell.record = read_run(self.folder / worker.cell.run_id)
+            if exitcode is not None:
+                self._running.remove(worker)
+                self._account_for(worker.cell, exitcode)
+        if self._preempting_since is not None:
+            if time.monotonic() - self._preempting_since > GRACE_SECONDS:
+                self._kill()
+            return bool(self._running)
+        self._tell(self.search.to_stop([(cell.values, cell.record) for cell in self.cells]), signal.SIGTERM)
+        while len(self._running) < self.workers and (cell := self._next()):
+            self._launch(cell)
+        return bool(self._running)
+
+    def _next(self) -> Cell | None:
+        """What to run now: a known cell that has not ended, or a newly drawn one. Each is launched at most once."""
+        for cell in self.cells:
+            if not cell.state.ended and cell.run_id not in self._launched:
+                return cell
+        while self.undrawn:
+            cell = self._add(self.search.draw([(cell.values, cell.record) for cell in self.draws]))
+            self._write_ledger()
+            if not cell.state.ended and cell.run_id not in self._launched:
+                return cell
+        return None
+
+    def _launch(self, cell: Cell) -> None:
+        slot = min(set(range(self.workers)) - {worker.slot for worker in self._running})
+        folder = self.folder / cell.run_id
+        variables = assignment.hand_over(self.folder.name, cell.run_id, cell.values, folder / _PARAMETERS)
+        variables["REGLAB_RUNS"] = str(self.folder.parent)
+        if self._gpus:
+            variables["CUDA_VISIBLE_DEVICES"] = self._gpus[slot % len(self._gpus)]
+        else:
+            variables["REGLAB_THREADS"] = str(max(1, cores() // self.workers))
+        self._launched.add(cell.run_id)
+        self._running.append(_Worker(cell, self.start(variables, folder / LOG), slot))
+
+    def _account_for(self, cell: Cell, exitcode: int) -> None:
+        """Correct the record of a worker that did not live to write how it ended."""
+        if cell.record and cell.state != State.running:
+            return
+        if exitcode < 0:
+            state, reason = State.crashed, f"killed by {signal.Signals(-exitcode).name}; it goes on when the sweep is started again"
+        else:
+            state, reason = State.failed, f"exit code {exitcode}: {_last_line(self.folder / cell.run_id / LOG)}"
+        record = cell.record or RunRecord(
+            run_id=cell.run_id, sweep=self.folder.name, label=cell.label, identity="", seed=cell.seed, config=cell.values
+        )
+        self._write(cell, record.changed(state=state, reason=reason))
+
+    def _tell(self, run_ids: Iterable[str], what: signal.Signals) -> None:
+        wanted = set(run_ids)
+        for worker in self._running:
+            if worker.cell.run_id in wanted and worker.process.pid and worker.process.exitcode is None:
+                os.kill(worker.process.pid, what)
+
+    def _kill(self) -> None:
+        """End workers that are still there; their runs go on from their last checkpoints another time."""
+        self._tell([worker.cell.run_id for worker in self._running], signal.SIGKILL)
+        for worker in self._running:
+            worker.process.join()
+            mark_crashed(self.folder / worker.cell.run_id)
+            worker.cell.record = read_run(self.folder / worker.cell.run_id)
+        self._running.clear()
+
+
+def _seconds_per_epoch(record: RunRecord) -> float | None:
+    walls = [row.time_wall_seconds for row in record.history]
+    return statistics.median(later - earlier for earlier, later in pairwise(walls)) if len(walls) > 1 else None
+
+
+def _last_line(path: Path) -> str:
+    try:
+        lines = path.read_text(errors="replace").split("\n")
+    except OSError:
+        lines = []
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs that workers may use, as CUDA_VISIBLE_DEVICES names them; none where the device is set to cpu."""
+    if settings().device == "cpu":
+        return []
+    if (chosen := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [name for name in chosen.split(",") if name]
+    try:
+        listed = subprocess.run(["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"], capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return listed.stdout.split() if listed.returncode == 0 else []

@@ -1,0 +1,179 @@
+"""A sweep file: W&B's own format, whose parameters are keys of `RunConfig`. Read, adjusted and validated here."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from reglab.config import FIELDS, RunConfig, nearest, nested, parse_overrides, unknown_key
+from reglab.errors import UserError
+from reglab.tracking.record import METRICS
+
+QUICK: dict[str, Any] = {
+    "data.source": "digits",
+    "data.train_limit": None,
+    "data.test_limit": None,
+    "model.width": 16,
+    "train.epochs": 10,
+    "train.batch_size": 32,
+}
+"""What `--quick` sets where the file does not search over it: a sweep's every arm on a CPU, in minutes."""
+
+QUICK_VALIDATION = 200
+QUICK_RUN_CAP = 4
+
+
+@dataclass(frozen=True)
+class SweepSpec:
+    """A validated sweep. `config` is what W&B's search engine gets."""
+
+    name: str
+    path: Path
+    config: dict[str, Any]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def method(self) -> str:
+        return self.config["method"]
+
+    @property
+    def run_cap(self) -> int | None:
+        return self.config.get("run_cap")
+
+    @property
+    def stops_early(self) -> bool:
+        return "early_terminate" in self.config
+
+    def fingerprint(self) -> str:
+        """The same for two sweeps that ask for the same runs, whatever their files look like."""
+        asked = {key: value for key, value in self.config.items() if key not in ("name", "description", "project", "entity", "command", "program")}
+        return json.dumps(asked, sort_keys=True)
+
+
+def shipped(name: str) -> Path:
+    """The path of one of the sweeps that come with reglab, such as `final`."""
+    packaged = Path(str(resources.files("reglab"))) / "_sweeps" / f"{name}.yaml"
+    return packaged if packaged.exists() else Path(__file__).parents[2] / "sweeps" / f"{name}.yaml"
+
+
+def read(path: Path, overrides: Iterable[str] = (), quick: bool = False) -> SweepSpec:
+    """The sweep in `path`, with `section.key=value` words laid over its parameters.
+
+    Raises UserError, in one line that names the file, for whatever would fail later: YAML, W&B's schema, a key that no
+    configuration has, a candidate that it does not accept.
+    """
+    config = _parse(path)
+    if quick:
+        _shrink(config)
+    for key, value in parse_overrides(overrides).items():
+        _set(config["parameters"], key, value)
+    spec = SweepSpec(path.stem + ("-quick" if quick else ""), path, config, tuple(_warnings(config)))
+    try:
+        _validate(spec)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    return spec
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        config = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; `reglab sweep run` takes a sweep YAML such as sweeps/final.yaml") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f", line {where.line + 1}" if where else ""
+        raise UserError(f"{path}{line}: not YAML ({getattr(error, 'problem', None) or error})") from None
+    if not isinstance(config, dict) or not isinstance(config.get("parameters"), dict):
+        raise UserError(f"{path}: not a sweep; it needs `method:` and `parameters:`")
+    return config
+
+
+def leaves(parameters: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each searched or fixed key of nested parameters: its path (`dropout.p1`) and its definition (`{"min": 0.1, …}`)."""
+    for name, definition in parameters.items():
+        if isinstance(definition, dict) and isinstance(definition.get("parameters"), dict):
+            yield from leaves(definition["parameters"], f"{prefix}{name}.")
+        else:
+            yield prefix + name, definition
+
+
+def _set(parameters: dict[str, Any], path: str, value: Any) -> None:
+    section, _, key = path.rpartition(".")
+    if section:
+        parameters = parameters.setdefault(section, {"parameters": {}})["parameters"]
+    parameters[key] = {"value": value}
+
+
+def _shrink(config: dict[str, Any]) -> None:
+    """Make a sweep quick: keys that it searches stay, all but the seeds, of which the first is kept."""
+    found = dict(leaves(config["parameters"]))
+    for path, value in QUICK.items():
+        if "value" in found.get(path, {"value": None}):
+            _set(config["parameters"], path, value)
+    if found.get("data.validation", {}).get("value"):
+        _set(config["parameters"], "data.validation", QUICK_VALIDATION)
+    if "values" in (seeds := found.get("train.seed", {})):
+        _set(config["parameters"], "train.seed", seeds["values"][0])
+    if config.get("method") != "grid":
+        config["run_cap"] = min(config.get("run_cap", QUICK_RUN_CAP), QUICK_RUN_CAP)
+
+
+def _warnings(config: Mapping[str, Any]) -> Iterator[str]:
+    metric = config.get("metric")
+    selects = config.get("method") == "bayes" or "early_terminate" in config
+    if selects and isinstance(metric, dict) and str(metric.get("name")).startswith("test/"):
+        yield f"it selects on {metric['name']}: set data.validation and select on val/accuracy, so that the test set stays unseen"
+
+
+def _validate(spec: SweepSpec) -> None:
+    found = dict(leaves(spec.config["parameters"]))
+    for path in found:
+        if path not in FIELDS:
+            raise UserError(f"parameters: {unknown_key(path)}")
+    import sweeps  # W&B's engine: a second to import, so not before it is needed
+
+    known_to_the_engine = {key: value for key, value in spec.config.items() if key != "run_cap"}  # W&B's server reads that one
+    if faults := sweeps.schema_violations_from_proposed_config(deepcopy(known_to_the_engine)):
+        raise UserError("not a sweep as W&B defines it: " + " ".join(_innermost(faults).split()))
+    if spec.run_cap is not None and not (isinstance(spec.run_cap, int) and spec.run_cap > 0):
+        raise UserError(f"run_cap = {spec.run_cap}: must be a whole number of runs, at least 1")
+    if spec.method != "grid" and spec.run_cap is None:
+        raise UserError(f"method {spec.method} never ends by itself: add `run_cap:`, the number of runs")
+    metric = spec.config.get("metric")
+    if metric and metric["name"] not in METRICS:
+        raise UserError(f"metric.name = {metric['name']}: no run logs that{nearest(metric['name'], METRICS)}")
+    for values in _candidates(spec, found):
+        RunConfig.parse(values)
+
+
+def _innermost(faults: Sequence[str]) -> str:
+    return min(faults, key=len)
+
+
+def _candidates(spec: SweepSpec, found: Mapping[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Configurations that stand for all: every cell of a grid; else each key's ends or choices, one key at a time."""
+    if spec.method == "grid":
+        from reglab.sweep.search import Search
+
+        yield from Search(spec).grid()
+        return
+    choices = {path: _ends(definition) for path, definition in found.items()}
+    first = {path: values[0] for path, values in choices.items() if values}
+    for path, values in choices.items():
+        for value in values:
+            yield nested(first | {path: value})
+
+
+def _ends(definition: Mapping[str, Any]) -> list[Any]:
+    if "values" in definition:
+        return list(definition["values"])
+    return [definition[key] for key in ("value", "min", "max", "mu") if key in definition]
+
