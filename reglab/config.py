@@ -34,12 +34,12 @@ class DataConfig(Section):
     """Which images. The limits and the validation part are the same for every seed, so that seeds differ in training only."""
 
     source: Literal["cifar10", "folder", "digits"] = "cifar10"
-    folder: str | None = Field(None, description="for source folder: holds train/<class>/* and test/<class>/*")
-    name: str | None = Field(None, description="for source folder: what reports call it; null: the folder's own name")
-    resize: bool = Field(False, description="for source folder: scale images to 32x32 instead of refusing other sizes")
-    train_limit: int | None = Field(None, ge=2, description="keep this many training images")
-    test_limit: int | None = Field(None, ge=1, description="keep this many test images")
-    validation: int = Field(0, ge=0, description="training images held out for selection")
+    folder: str | None = Field(default=None, description="for source folder: holds train/<class>/* and test/<class>/*")
+    name: str | None = Field(default=None, description="for source folder: what reports call it; null: the folder's own name")
+    resize: bool = Field(default=False, description="for source folder: scale images to 32x32 instead of refusing other sizes")
+    train_limit: int | None = Field(default=None, ge=2, description="keep this many training images")
+    test_limit: int | None = Field(default=None, ge=1, description="keep this many test images")
+    validation: int = Field(default=0, ge=0, description="training images held out for selection")
 
     @model_validator(mode="after")
     def _folder_is_given_where_it_is_read(self) -> Self:
@@ -51,27 +51,27 @@ class DataConfig(Section):
 class ModelConfig(Section):
     """The network (He et al. 2016): its size, its stem, and where regularization layers sit."""
 
-    width: int = Field(64, ge=1, le=1024, description="channels of the stem; 64 is the standard ResNet-50")
-    stem: Literal["imagenet", "cifar"] = Field("imagenet", description="imagenet: 7x7 stride 2 and pooling; cifar: 3x3 stride 1")
-    placement: Literal["unit", "stage"] = Field("unit", description="layers count the units of every block, or the stages")
-    init: Literal["glorot", "he"] = Field("glorot", description="initial weights; biases start at zero")
-    standardize: bool = Field(False, description="scaled weight standardization (Brock et al. 2021)")
+    width: int = Field(default=64, ge=1, le=1024, description="channels of the stem; 64 is the standard ResNet-50")
+    stem: Literal["imagenet", "cifar"] = Field(default="imagenet", description="imagenet: 7x7 stride 2 and pooling; cifar: 3x3 stride 1")
+    placement: Literal["unit", "stage"] = Field(default="unit", description="layers count the units of every block, or the stages")
+    init: Literal["glorot", "he"] = Field(default="glorot", description="initial weights; biases start at zero")
+    standardize: bool = Field(default=False, description="scaled weight standardization (Brock et al. 2021)")
 
 
 class BatchNormConfig(Section):
     """Batch normalization (Ioffe and Szegedy 2015)."""
 
-    layers: int = Field(0, ge=0, le=UNITS_PER_BLOCK)
+    layers: int = Field(default=0, ge=0, le=UNITS_PER_BLOCK)
 
 
 class DropoutConfig(Section):
     """Dropout (Srivastava et al. 2014): `p` for every layer, or `p1` `p2` `p3` layer by layer."""
 
-    layers: int = Field(0, ge=0, le=UNITS_PER_BLOCK)
-    p: float | None = Field(None, ge=0, lt=1, description="symmetric probability")
-    p1: float | None = Field(None, ge=0, lt=1, description="probability of layer 1")
-    p2: float | None = Field(None, ge=0, lt=1, description="probability of layer 2")
-    p3: float | None = Field(None, ge=0, lt=1, description="probability of layer 3")
+    layers: int = Field(default=0, ge=0, le=UNITS_PER_BLOCK)
+    p: float | None = Field(default=None, ge=0, lt=1, description="symmetric probability")
+    p1: float | None = Field(default=None, ge=0, lt=1, description="probability of layer 1")
+    p2: float | None = Field(default=None, ge=0, lt=1, description="probability of layer 2")
+    p3: float | None = Field(default=None, ge=0, lt=1, description="probability of layer 3")
 
     @model_validator(mode="after")
     def _one_way_to_give_the_probabilities(self) -> Self:
@@ -79,9 +79,7 @@ class DropoutConfig(Section):
         given = {key: p for key, p in each.items() if p is not None}
         if self.p is not None and given:
             key, value = next(iter(given.items()))
-            raise ValueError(
-                f"dropout.p = {self.p} stands beside {key} = {value}: give p (the same in every layer) or p1 p2 p3, not both"
-            )
+            raise ValueError(f"dropout.p = {self.p} stands beside {key} = {value}: give p (the same in every layer) or p1 p2 p3, not both")
         missing = [key for key in list(each)[: self.layers] if self.p is None and key not in given]
         if missing:
             raise ValueError(
@@ -101,52 +99,54 @@ class AGCConfig(Section):
     """Adaptive gradient clipping (Brock et al. 2021)."""
 
     enabled: bool = False
-    clip: float = Field(0.02, gt=0, description="clip threshold, lambda in equation 3")
-    eps: float = Field(1e-3, gt=0, description="floor of a unit's weight norm")
+    clip: float = Field(default=0.02, gt=0, description="clip threshold, lambda in equation 3")
+    eps: float = Field(default=1e-3, gt=0, description="floor of a unit's weight norm")
 
 
 class AugmentConfig(Section):
     """The study's simple transformations, each drawn per image. They act only under policy basic."""
 
     policy: Literal["none", "basic"] = "none"
-    shift: int = Field(4, ge=0, le=16, description="largest shift in pixels, in each direction")
-    flip: bool = Field(True, description="mirror horizontally with probability one half")
-    rotate: float = Field(0.0, ge=0, le=180, description="largest rotation in degrees, in each direction")
+    shift: int = Field(default=4, ge=0, le=16, description="largest shift in pixels, in each direction")
+    flip: bool = Field(default=True, description="mirror horizontally with probability one half")
+    rotate: float = Field(default=0.0, ge=0, le=180, description="largest rotation in degrees, in each direction")
 
 
 class CutoutConfig(Section):
     """Copies with a black square, appended to each batch (after DeVries and Taylor 2017)."""
 
-    images: int = Field(0, ge=0, le=64, description="copies appended")
-    size: int = Field(12, ge=1, le=32, description="side of the square in pixels")
-    per: Literal["batch", "image"] = Field("batch", description="whether `images` counts copies of a batch or of each image")
+    images: int = Field(default=0, ge=0, le=64, description="copies appended")
+    size: int = Field(default=12, ge=1, le=32, description="side of the square in pixels")
+    per: Literal["batch", "image"] = Field(default="batch", description="whether `images` counts copies of a batch or of each image")
 
 
 class OptimizerConfig(Section):
     name: Literal["adam", "sgd", "adamw"] = "adam"
-    lr: float = Field(1e-3, gt=0, description="peak learning rate")
-    momentum: float = Field(0.9, ge=0, lt=1, description="Nesterov momentum of sgd")
-    weight_decay: float = Field(0.0, ge=0, description="L2 penalty (adam, sgd) or decoupled decay (adamw)")
+    lr: float = Field(default=1e-3, gt=0, description="peak learning rate")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="Nesterov momentum of sgd")
+    weight_decay: float = Field(default=0.0, ge=0, description="L2 penalty (adam, sgd) or decoupled decay (adamw)")
     schedule: Literal["constant", "cosine", "step"] = "constant"
-    warmup_epochs: float = Field(0.0, ge=0, description="epochs of linear warm-up from zero")
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    warmup_epochs: float = Field(default=0.0, ge=0, description="epochs of linear warm-up from zero")
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
 
 
 class TrainConfig(Section):
-    epochs: int = Field(200, ge=1)
-    batch_size: int = Field(256, ge=2)
-    precision: Literal["auto", "bf16", "fp16", "fp32"] = Field("auto", description="auto: bf16 or fp16 on a GPU, fp32 on a CPU")
-    compile: Literal["auto"] | bool = Field("auto", description="torch.compile the network; auto: no, until a benchmark shows it pays")
-    target_accuracy: float = Field(0.87, gt=0, le=1, description="training accuracy whose time is taken")
-    seed: int = Field(0, ge=0, lt=2**31)
-    eval_every: int = Field(1, ge=1, description="epochs between evaluations; the last epoch is always evaluated")
-    checkpoint_every: float = Field(60.0, ge=0, description="seconds between checkpoints; 0: after every step")
+    epochs: int = Field(default=200, ge=1)
+    batch_size: int = Field(default=256, ge=2)
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(default="auto", description="auto: bf16 or fp16 on a GPU, fp32 on a CPU")
+    compile: Literal["auto"] | bool = Field(
+        default="auto", description="torch.compile the network; auto: no, until a benchmark shows it pays"
+    )
+    target_accuracy: float = Field(default=0.87, gt=0, le=1, description="training accuracy whose time is taken")
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    eval_every: int = Field(default=1, ge=1, description="epochs between evaluations; the last epoch is always evaluated")
+    checkpoint_every: float = Field(default=60.0, ge=0, description="seconds between checkpoints; 0: after every step")
 
 
 class RunConfig(Section):
     """Everything that decides what one run does. Build it with `RunConfig.parse`."""
 
-    arm: str | None = Field(None, description="a named preset, expanded into the other keys")
+    arm: str | None = Field(default=None, description="a named preset, expanded into the other keys")
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     batchnorm: BatchNormConfig = BatchNormConfig()
@@ -326,7 +326,9 @@ def allowed(path: str) -> str:
     else:
         text = {int: "a whole number", float: "a number", str: "text"}[options[0]]
         words = {Ge: ("at least", "ge"), Gt: ("above", "gt"), Le: ("at most", "le"), Lt: ("below", "lt")}
-        bounds = [f"{word} {getattr(bound, name):g}" for kind, (word, name) in words.items() for bound in field.metadata if type(bound) is kind]
+        bounds = [
+            f"{word} {getattr(bound, name):g}" for kind, (word, name) in words.items() for bound in field.metadata if type(bound) is kind
+        ]
         text = " ".join([text, " and ".join(bounds)]).strip()
     return text + (" or null" if optional else "")
 

@@ -15,10 +15,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="REGLAB_", env_ignore_empty=True)
 
-    runs: Path = Field(Path("runs"), description="run records, one folder a sweep")
+    runs: Path = Field(default=Path("runs"), description="run records, one folder a sweep")
     cache: Path = Field(default_factory=lambda: user_cache_path("reglab"), description="downloads and decoded images")
-    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: a GPU where there is one")
-    threads: int | None = Field(None, ge=1, description="CPU threads of a run; PyTorch's own choice where not set")
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: a GPU where there is one")
+    threads: int | None = Field(default=None, ge=1, description="CPU threads of a run; PyTorch's own choice where not set")
 
 
 @cache

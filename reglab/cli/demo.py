@@ -1,5 +1,32 @@
+"""`reglab demo`: the whole way once, on real images, without an account or a network."""
+
+from pathlib import Path
+from typing import Annotated
+
 import typer
-app = typer.Typer()
-@app.command()
-def x(): pass
-def demo(): pass
+
+from reglab.cli.console import say
+from reglab.settings import settings
+
+SWEEP = "demo"
+
+
+def demo(
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Runs at a time.")] = 2,
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="The report's folder.")] = Path("reports/demo"),
+) -> None:
+    """Train the six final models on scikit-learn's digits, offline on a CPU, and report: about two minutes."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from reglab.cli.sweep import run_locally
+    from reglab.sweep.spec import shipped
+
+    say(f"six final models on handwritten digits, {workers} at a time; the records go to {settings().runs / SWEEP}/")
+    folder = run_locally(shipped("final"), [], workers, quick=True, name=SWEEP)
+    from reglab.report import build
+    from reglab.report.fetch import fetch
+
+    page = build.build(fetch(str(folder)), out)
+    Console().print(Markdown((out / f"{build.STEM}.md").read_text()))
+    say(f"figure: {out / build.FIGURE}.png\npage:   {page}")

@@ -28,7 +28,7 @@ PREEMPTED = 75
 
 Files = Annotated[list[Path], typer.Argument(metavar="FILE…", help="Sweep YAML files.")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="Laid over the file's parameters.")]
-Quick = Annotated[bool, typer.Option("--quick", help="Digits, width 16, 10 epochs, one seed: minutes on a CPU.")]
+Quick = Annotated[bool, typer.Option("--quick", help="Digits, width 16, 20 epochs, one seed: minutes on a CPU.")]
 
 _STYLES = {
     State.pending: "dim",
@@ -154,7 +154,9 @@ class _PlainLines:
             if first_look and cell.state.ended:
                 say(f"{cell.label} s{cell.seed}: {cell.state} before")
             elif now != before and (now[0] != before[0] or _is_milestone(cell)):
-                say(f"{cell.label} s{cell.seed}: {cell.state}, epoch {cell.epochs_done}/{cell.epochs}{_accuracies(cell)}{_left(self.sweep)}")
+                say(
+                    f"{cell.label} s{cell.seed}: {cell.state}, epoch {cell.epochs_done}/{cell.epochs}{_accuracies(cell)}{_left(self.sweep)}"
+                )
 
 
 def _is_milestone(cell: "Cell") -> bool:

@@ -1,6 +1,5 @@
 """`reglab train`: one run, by hand or on behalf of a sweep's agent."""
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +12,7 @@ from reglab.config import RunConfig, identity, run_id, with_overrides
 from reglab.errors import ReglabError, UserError
 from reglab.settings import settings
 from reglab.sweep import assignment
-from reglab.tracking.record import Epoch, RunRecord, State
+from reglab.tracking.record import Epoch, RunRecord, Sink, State
 from reglab.tracking.store import LocalRun, read_run
 
 if TYPE_CHECKING:
@@ -47,7 +46,12 @@ def train(
         say(f"{folder} holds this run already: {_outcome(before)}; --again trains it anew")
         return
     record = RunRecord(
-        run_id=name, sweep=sweep, label=config.label, identity=identity(config), seed=config.train.seed, config=config.model_dump(mode="json")
+        run_id=name,
+        sweep=sweep,
+        label=config.label,
+        identity=identity(config),
+        seed=config.train.seed,
+        config=config.model_dump(mode="json"),
     )
     if again:
         LocalRun(folder).checkpoint.unlink(missing_ok=True)
@@ -71,7 +75,7 @@ def _run(config: RunConfig, record: RunRecord, folder: Path) -> RunRecord:
             images = load(config.data, settings().cache)
             run = loop.Run(config, images, device)
             where = environment.describe(device, run.precision.name, run.compiled, images)
-            sinks = [local, WandbRun(folder), Announcer(config)]
+            sinks: list[Sink] = [local, WandbRun(folder), Announcer(config)]
             return loop.train(run, record, where, sinks, local.checkpoint, signals)
         except Exception as error:
             reason = " ".join(f"{'' if isinstance(error, ReglabError) else type(error).__name__ + ': '}{error}".split())

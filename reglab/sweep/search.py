@@ -12,8 +12,9 @@ import numpy as np
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # its pydantic models are of version 1's style
-    import sweeps
     from sweeps.params import HyperParameterSet
+
+    import sweeps
 
 from reglab.sweep.spec import SweepSpec
 from reglab.tracking.record import RunRecord, State
@@ -46,7 +47,7 @@ class Search:
     def draw(self, drawn: Sequence[tuple[Mapping[str, Any], RunRecord | None]]) -> dict[str, Any]:
         """The next configuration of a random or bayes search, given those drawn before with what they came to."""
         digest = hashlib.sha256(f"{self.spec.fingerprint()} {len(drawn)}".encode()).digest()
-        import sweeps.bayes_search  # the engine imports it at its first call, and that draws from the generators  # noqa: F401
+        import sweeps.bayes_search  # the engine imports it at its first call, and that draws from the generators
 
         seed = int.from_bytes(digest[:4], "big")
         random.seed(seed)  # the engine draws from both global generators

@@ -19,8 +19,8 @@ QUICK: dict[str, Any] = {
     "data.train_limit": None,
     "data.test_limit": None,
     "model.width": 16,
-    "train.epochs": 10,
-    "train.batch_size": 32,
+    "train.epochs": 20,
+    "train.batch_size": 64,
 }
 """What `--quick` sets where the file does not search over it: a sweep's every arm on a CPU, in minutes."""
 
@@ -51,7 +51,11 @@ class SweepSpec:
 
     def fingerprint(self) -> str:
         """The same for two sweeps that ask for the same runs, whatever their files look like."""
-        asked = {key: value for key, value in self.config.items() if key not in ("name", "description", "project", "entity", "command", "program")}
+        asked = {
+            key: value
+            for key, value in self.config.items()
+            if key not in ("name", "description", "project", "entity", "command", "program")
+        }
         return json.dumps(asked, sort_keys=True)
 
 
@@ -176,4 +180,3 @@ def _ends(definition: Mapping[str, Any]) -> list[Any]:
     if "values" in definition:
         return list(definition["values"])
     return [definition[key] for key in ("value", "min", "max", "mu") if key in definition]
-

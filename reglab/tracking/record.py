@@ -43,15 +43,15 @@ class Epoch(_Metrics):
     test_accuracy: float | None = None
     val_loss: float | None = None
     val_accuracy: float | None = None
-    gap: float | None = Field(None, description="running training accuracy minus test accuracy")
+    gap: float | None = Field(default=None, description="running training accuracy minus test accuracy")
     lr: float
     time_train_seconds: float = Field(description="training steps so far, and nothing else")
     time_wall_seconds: float = Field(description="the run so far")
     throughput_images_per_second: float = Field(description="images trained on in this epoch, copies included")
     gpu_memory_gb: float | None = None
-    agc_clipped_fraction: float | None = Field(None, description="of all units, mean over the epoch's steps")
-    dropout_rate: float | None = Field(None, description="of all live elements, in the epoch's first step")
-    cutout_masked_fraction: float | None = Field(None, description="of all pixels, mean over the epoch's steps")
+    agc_clipped_fraction: float | None = Field(default=None, description="of all units, mean over the epoch's steps")
+    dropout_rate: float | None = Field(default=None, description="of all live elements, in the epoch's first step")
+    cutout_masked_fraction: float | None = Field(default=None, description="of all pixels, mean over the epoch's steps")
 
 
 class Summary(_Metrics):
@@ -62,21 +62,21 @@ class Summary(_Metrics):
     test_best_epoch: int | None = None
     val_accuracy: float | None = None
     val_best_accuracy: float | None = None
-    train_accuracy: float | None = Field(None, description="running, of the last epoch")
-    train_clean_accuracy: float | None = Field(None, description="evaluation mode, no augmentation, whole training part")
-    gap: float | None = Field(None, description="overfitting: clean training accuracy minus test accuracy")
+    train_accuracy: float | None = Field(default=None, description="running, of the last epoch")
+    train_clean_accuracy: float | None = Field(default=None, description="evaluation mode, no augmentation, whole training part")
+    gap: float | None = Field(default=None, description="overfitting: clean training accuracy minus test accuracy")
     time_to_target_reached: bool = False
-    time_to_target_seconds: float | None = Field(None, description="training seconds; none where never reached")
+    time_to_target_seconds: float | None = Field(default=None, description="training seconds; none where never reached")
     time_to_target_epoch: int | None = None
     time_train_seconds: float
     time_wall_seconds: float
-    time_warmup_seconds: float | None = Field(None, description="compilation and warm-up, outside the training clock")
+    time_warmup_seconds: float | None = Field(default=None, description="compilation and warm-up, outside the training clock")
     throughput_images_per_second: float | None = None
-    peak_memory_gb: float | None = Field(None, description="GPU memory on a GPU, resident memory of the process on a CPU")
+    peak_memory_gb: float | None = Field(default=None, description="GPU memory on a GPU, resident memory of the process on a CPU")
     parameters: int
     epochs: int = Field(description="epochs completed")
     diverged_epoch: int | None = None
-    diverged_step: int | None = Field(None, description="of that epoch, from 1: the first whose loss was not finite")
+    diverged_step: int | None = Field(default=None, description="of that epoch, from 1: the first whose loss was not finite")
 
 
 METRICS: tuple[str, ...] = tuple(dict.fromkeys(str(field.alias) for model in (Epoch, Summary) for field in model.model_fields.values()))
@@ -95,7 +95,7 @@ class Environment(_Stored):
     precision: str = Field(description="as resolved: bf16, fp16 or fp32")
     compiled: bool
     reglab: str
-    commit: str | None = Field(None, description="of the code; ends in + where it had local changes")
+    commit: str | None = Field(default=None, description="of the code; ends in + where it had local changes")
     data: str = Field(description="what reports call the images")
     data_fingerprint: str
     train_images: int
@@ -137,7 +137,7 @@ class RunRecord(_Stored):
     seed: int
     config: dict[str, Any]
     state: State = State.running
-    reason: str | None = Field(None, description="why it failed, diverged or was stopped: one line")
+    reason: str | None = Field(default=None, description="why it failed, diverged or was stopped: one line")
     created: datetime = Field(default_factory=_now)
     updated: datetime = Field(default_factory=_now)
     environment: Environment | None = None

@@ -69,7 +69,7 @@ def read_run(folder: Path) -> RunRecord | None:
 
 def _read_history(path: Path) -> list[dict]:
     """The whole lines of a history. The last may be cut short by a crash: the run repeats that epoch."""
-    rows = []
+    rows: list[dict] = []
     try:
         lines = path.read_text().splitlines()
     except FileNotFoundError:

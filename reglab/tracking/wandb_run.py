@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from reglab.tracking.record import Epoch, RunRecord, State
 
@@ -12,10 +12,10 @@ _EXIT_CODES = {State.failed: 1, State.crashed: 1, State.preempted: 75}
 """Whatever is not here ended well, as W&B sees it."""
 
 
-def mode() -> str:
+def mode() -> Literal["online", "offline", "disabled", "shared"]:
     """`online`, `offline`, `disabled` or `shared`: WANDB_MODE, or online where a key is configured."""
-    if chosen := os.environ.get("WANDB_MODE"):
-        return chosen
+    if (chosen := os.environ.get("WANDB_MODE", "")) in ("online", "offline", "disabled", "shared"):
+        return chosen  # type: ignore[return-value]
     import wandb
 
     return "online" if wandb.login(prompt=False) else "offline"
@@ -53,5 +53,7 @@ class WandbRun:
         self._run.log(row.metrics(), step=row.epoch)
 
     def ended(self, record: RunRecord) -> None:
-        self._run.summary.update({"state": record.state.value, "reason": record.reason, **(record.summary.metrics() if record.summary else {})})
+        self._run.summary.update(
+            {"state": record.state.value, "reason": record.reason, **(record.summary.metrics() if record.summary else {})}
+        )
         self._run.finish(exit_code=_EXIT_CODES.get(record.state, 0))

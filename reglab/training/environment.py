@@ -65,17 +65,17 @@ def _driver() -> str | None:
 
 @cache
 def _commit() -> str | None:
-    """The commit of this package's checkout, with + where its code has changed since; None for an installed package."""
+    """The last commit that touched this package's code, with + where it has changed since; None outside a checkout."""
     root = str(Path(__file__).parents[2])
     if not (Path(root) / ".git").exists():
         return None
-    commit = _first_line("git", "-C", root, "rev-parse", "--short=12", "HEAD")
+    commit = _first_line("git", "-C", root, "log", "-1", "--format=%h", "--abbrev=12", "--", "reglab")
     return commit and commit + ("+" if _first_line("git", "-C", root, "status", "--porcelain", "--", "reglab") else "")
 
 
 def _first_line(*command: str) -> str | None:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip().splitlines()[0] if done.returncode == 0 and done.stdout.strip() else None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from reglab.config import RunConfig
@@ -43,11 +43,12 @@ class Run:
         self.compiled = config.train.compile is True
         torch.manual_seed(config.train.seed)  # initial weights and dropout
         self.draws = torch.Generator(device).manual_seed(config.train.seed)  # order, transformations and cutout
-        self.network = ResNet50(config, len(images.classes)).to(device, memory_format=torch.channels_last)
+        self.network = ResNet50(config, len(images.classes)).to(device).to(memory_format=torch.channels_last)
         self.optimizer = optimizer.build(config.optimizer, self.network)
         self.sums = EpochSums(device)
-        forward: nn.Module = torch.compile(self.network) if self.compiled else self.network
-        self.step = TrainingStep(forward, self.network.fc, self.optimizer, config, self.precision, self.sums)
+        if self.compiled:
+            self.network.compile()
+        self.step = TrainingStep(self.network, self.network.fc, self.optimizer, config, self.precision, self.sums)
         normalization = Normalization.of(images.train.images, device)
         self.batches = TrainingBatches(images.train, config, normalization, device, self.precision.dtype)
         self.clean_train = CleanBatches(images.train, normalization, device, self.precision.dtype)
@@ -276,4 +277,3 @@ def _train_to_an_end(run: Run, sinks: Sequence[Sink], path: Path, signals: Signa
             checkpoint.save(path, run.state_dict())
             saved = time.perf_counter()
     return {"state": State.finished, "summary": run.summary()}
-
