@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from reglab.cli.console import is_terminal, progress, say
+from reglab.cli.train import PREEMPTED
 from reglab.config import RunConfig, identity, run_id
 from reglab.errors import UserError
 from reglab.settings import settings
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from reglab.sweep.local import Cell, LocalSweep
 
 app = typer.Typer(help="Check sweep files, and run them.", no_args_is_help=True)
-
-PREEMPTED = 75
 
 Files = Annotated[list[Path], typer.Argument(metavar="FILE…", help="Sweep YAML files.")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="Laid over the file's parameters.")]
@@ -48,7 +47,7 @@ def check(files: Files, quick: Quick = False) -> None:
     from reglab.sweep.search import Search
     from reglab.sweep.spec import read
 
-    table = Table("file", "method", "cells", "arms", "runs", "runs shared with a file above", box=None, pad_edge=False)
+    table = Table(Column("file", overflow="fold"), "method", "cells", "arms", "runs", "shared*", box=None, pad_edge=False)
     seen: set[str] = set()
     for spec in [read(path, quick=quick) for path in files]:
         if spec.method == "grid":
@@ -62,6 +61,7 @@ def check(files: Files, quick: Quick = False) -> None:
         for warning in spec.warnings:
             say(f"{spec.path}: note: {warning}")
     Console().print(table)
+    print("* runs that a file above has too: they are the same arm and seed, and run once")
 
 
 @app.command()

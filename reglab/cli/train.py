@@ -1,11 +1,14 @@
 """`reglab train`: one run, by hand or on behalf of a sweep's agent."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 import yaml
+from filelock import FileLock, Timeout
 
 from reglab.cli.console import is_terminal, progress, say
 from reglab.config import RunConfig, identity, run_id, with_overrides
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 
 PREEMPTED = 75
 """Exit code of a run that left a checkpoint: EX_TEMPFAIL, try again."""
+
+_PATIENCE_SECONDS = 30.0
 
 
 def train(
@@ -42,7 +47,7 @@ def train(
     name = job.run_id if job and job.run_id else run_id(config)
     folder = settings().runs / sweep / name
     before = read_run(folder)
-    if before and before.state.ended and not again:
+    if before and before.state.ended and before.state != State.failed and not again:
         say(f"{folder} holds this run already: {_outcome(before)}; --again trains it anew")
         return
     record = RunRecord(
@@ -55,10 +60,12 @@ def train(
     )
     if again:
         LocalRun(folder).checkpoint.unlink(missing_ok=True)
-    _exit(_run(config, record.changed(created=before.created) if before and not again else record, folder))
+    if before and not again:
+        record = record.changed(created=before.created)
+    _exit(_run(config, record, folder, in_sweep=job is not None))
 
 
-def _run(config: RunConfig, record: RunRecord, folder: Path) -> RunRecord:
+def _run(config: RunConfig, record: RunRecord, folder: Path, in_sweep: bool) -> RunRecord:
     import torch
 
     from reglab.data.sources import load
@@ -68,19 +75,43 @@ def _run(config: RunConfig, record: RunRecord, folder: Path) -> RunRecord:
 
     local = LocalRun(folder)
     with Signals() as signals:
-        try:
+        with _failures_recorded(local, record, in_sweep):
             if settings().threads:
                 torch.set_num_threads(settings().threads or 1)
             device = environment.pick_device(settings().device)
             images = load(config.data, settings().cache)
+        with _alone(folder), _failures_recorded(local, record, True):
             run = loop.Run(config, images, device)
             where = environment.describe(device, run.precision.name, run.compiled, images)
             sinks: list[Sink] = [local, WandbRun(folder), Announcer(config)]
             return loop.train(run, record, where, sinks, local.checkpoint, signals)
-        except Exception as error:
-            reason = " ".join(f"{'' if isinstance(error, ReglabError) else type(error).__name__ + ': '}{error}".split())
-            local.ended(record.changed(state=State.failed, reason=reason))
-            raise
+
+
+@contextmanager
+def _failures_recorded(local: LocalRun, record: RunRecord, users_too: bool) -> Iterator[None]:
+    """Whatever goes wrong inside is the run's recorded reason; by hand, an input that cannot be used leaves no record behind."""
+    try:
+        yield
+    except Exception as error:
+        if users_too or not isinstance(error, UserError):
+            kind = "" if isinstance(error, ReglabError) else f"{type(error).__name__}: "
+            local.ended(record.changed(state=State.failed, reason=" ".join(f"{kind}{error}".split())))
+        raise
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the run in `folder`: two processes must not train it at once. Waits for one that is leaving its checkpoint."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=_PATIENCE_SECONDS)
+    except Timeout:
+        raise UserError(f"{folder}: another process is training this run; wait for it to end") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _record_unbuildable(job: assignment.Assignment, reason: str) -> None:

@@ -70,19 +70,14 @@ def to_latex(table: pd.DataFrame, caption: str) -> str:
     )
 
 
+_LATEX = str.maketrans(
+    {character: f"\\{character}" for character in "%_&#${}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "–": "--", "·": r"$\cdot$"}
+)
+
+
 def _escape(text: str) -> str:
-    for plain, latex in (
-        ("\\", r"\textbackslash{}"),
-        ("%", r"\%"),
-        ("_", r"\_"),
-        ("&", r"\&"),
-        ("#", r"\#"),
-        ("±", r"$\pm$"),
-        ("–", "--"),
-        ("·", r"$\cdot$"),
-    ):
-        text = text.replace(plain, latex)
-    return text
+    return text.translate(_LATEX)
 
 
 def _percent(estimate: Estimate | None) -> str:

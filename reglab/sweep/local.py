@@ -26,7 +26,7 @@ from reglab.sweep import assignment
 from reglab.sweep.search import Search
 from reglab.sweep.spec import SweepSpec
 from reglab.tracking.record import RunRecord, State
-from reglab.tracking.store import LOG, mark_crashed, read_run, write_record
+from reglab.tracking.store import LOG, RECORD, mark_crashed, read_run, write_record, write_run
 
 POLL_SECONDS = 0.25
 GRACE_SECONDS = 25.0
@@ -162,8 +162,16 @@ class LocalSweep:
         for cell in self.cells:
             mark_crashed(self.folder / cell.run_id)  # nobody else runs in this folder
             cell.record = read_run(self.folder / cell.run_id)
+            if not cell.record and (elsewhere := self._finished_elsewhere(cell)):
+                write_run(self.folder / cell.run_id, elsewhere)
+                cell.record = elsewhere
             if self.retry_failed and cell.record and cell.state == State.failed:
                 self._write(cell, cell.record.changed(state=State.pending, reason=None))
+
+    def _finished_elsewhere(self, cell: Cell) -> RunRecord | None:
+        """The same run, done for another sweep: one arm and seed is trained once, whatever asks for it."""
+        folders = sorted(path.parent for path in self.folder.parent.glob(f"*/{cell.run_id}/{RECORD}"))
+        return next((record for folder in folders if (record := read_run(folder)) and record.state == State.finished), None)
 
     def _add(self, values: dict[str, Any]) -> Cell:
         cell = Cell.of(values, len(self.draws))

@@ -29,9 +29,7 @@ class LocalRun:
         return self.folder / CHECKPOINT
 
     def started(self, record: RunRecord) -> None:
-        lines = "".join(_line(row) for row in record.history)
-        write_whole(self.folder / HISTORY, lambda stream: stream.write(lines.encode()))
-        write_record(self.folder, record)
+        write_run(self.folder, record)
 
     def epoch(self, row: Epoch) -> None:
         with (self.folder / HISTORY).open("a") as stream:
@@ -45,6 +43,13 @@ class LocalRun:
 
 def _line(row: Epoch) -> str:
     return json.dumps(row.metrics()) + "\n"
+
+
+def write_run(folder: Path, record: RunRecord) -> None:
+    """Replace the record in `folder` and its history."""
+    lines = "".join(_line(row) for row in record.history)
+    write_whole(folder / HISTORY, lambda stream: stream.write(lines.encode()))
+    write_record(folder, record)
 
 
 def write_record(folder: Path, record: RunRecord) -> None:

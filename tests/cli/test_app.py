@@ -1,0 +1,78 @@
+import subprocess
+import sys
+
+import pytest
+from typer.main import get_command
+
+from reglab.cli import app as cli
+
+COMMANDS = {
+    "demo": ["--out", "--workers"],
+    "report build": ["--from", "--out"],
+    "sweep check": ["--quick"],
+    "sweep run": ["--name", "--quick", "--retry-failed", "--workers"],
+    "train": ["--again", "--print-config"],
+}
+
+
+def surface(command, path=()):
+    for name, child in sorted(command.commands.items()):
+        if hasattr(child, "commands"):
+            yield from surface(child, (*path, name))
+        else:
+            yield " ".join((*path, name)), sorted(option for item in child.params for option in item.opts if option.startswith("--"))
+
+
+def test_the_commands_and_their_options_are_these():
+    assert dict(surface(get_command(cli.app))) == COMMANDS
+
+
+def run(monkeypatch, *words):
+    monkeypatch.setattr(sys, "argv", ["reglab", *words])
+    try:
+        cli.main()
+    except SystemExit as end:
+        return end.code
+    return 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["train", "train.epocs=3"], "unknown key train.epocs; did you mean train.epochs?"),
+        (["train", "dropout.layers=4"], "dropout.layers = 4: must be a whole number at least 0 and at most 3"),
+        (["train", "dropout.layers=1", "dropout.p=0.2", "dropout.p1=0.1"], "dropout.p = 0.2 stands beside dropout.p1 = 0.1"),
+        (["train", "data.source=folder", "data.folder=/nowhere"], "there is no folder /nowhere/train"),
+        (["sweep", "run", "nowhere.yaml"], "nowhere.yaml: no such file"),
+        (["sweep", "check", "nowhere.yaml"], "nowhere.yaml: no such file"),
+        (["report", "build", "--from", "nowhere", "--out", "out"], "no such folder"),
+    ],
+)
+def test_a_bad_input_is_answered_in_one_line_and_leaves_nothing_behind(monkeypatch, tmp_path, capsys, words, said):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("REGLAB_RUNS", str(tmp_path / "runs"))
+    assert run(monkeypatch, *words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("reglab: ")
+    assert said in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_debug_shows_the_traceback_too(monkeypatch, capsys):
+    assert run(monkeypatch, "--debug", "train", "nonsense=1") == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_error_of_ours_has_exit_code_1_and_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(cli.train, "with_overrides", lambda *words: 1 / 0)
+    assert run(monkeypatch, "train") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "unexpected ZeroDivisionError" in line
+
+
+def test_the_module_is_the_command_and_help_does_not_import_torch():
+    code = "import sys, runpy; sys.argv = ['reglab', '--help']\ntry: runpy.run_module('reglab')\nexcept SystemExit: pass\n"
+    code += "print([name for name in ('torch', 'wandb', 'pandas', 'sklearn') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert "Regularization studies" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -1,0 +1,78 @@
+"""The README's map is the territory."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.main import get_command
+
+from reglab.cli.app import app
+from reglab.config import RunConfig, with_overrides
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def block_after(heading):
+    return re.search(rf"## {heading}\n(.*?)\n## ", README, re.DOTALL).group(1)
+
+
+def indented(text):
+    return [line for line in text.splitlines() if line.startswith("    ")]
+
+
+def test_the_file_tree_names_what_is_in_the_package_and_nothing_else():
+    named = {line.split()[0] for line in indented(block_after("File tree")) if line.startswith("      ")}
+    there = {path.name + "/" * path.is_dir() for path in (ROOT / "reglab").iterdir() if not path.name.startswith("__")}
+    assert named == there
+
+
+def test_the_file_tree_names_the_folders_at_the_top():
+    named = {line.split()[0].rstrip("/") for line in indented(block_after("File tree")) if not line.startswith("      ")}
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert named == {path.split("/")[0] for path in tracked if "/" in path and not path.startswith(".")}
+
+
+@pytest.mark.parametrize("line", [line.strip() for line in README.splitlines() if line.startswith("    reglab ")])
+def test_every_command_shown_is_one_that_is_there(line):
+    words = line.split("#")[0].split()[1:]
+    command = get_command(app)
+    while hasattr(command, "commands"):
+        command = command.commands[words.pop(0)]
+    options = {option for item in command.params for option in item.opts}
+    assert {word for word in words if word.startswith("--")} <= options
+    RunConfig.parse(with_overrides({}, [word for word in words if "=" in word]))
+
+
+def test_every_file_named_is_there():
+    for path in re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.(?:py|yaml|md))`", README):
+        assert (ROOT / path).exists() or (ROOT / "reglab" / path).exists(), path
+
+
+def test_every_library_is_named_with_its_reason():
+    dependencies = [
+        re.match(r"[A-Za-z0-9-]+", line).group()
+        for lines in (PROJECT["dependencies"], PROJECT["optional-dependencies"]["dev"])
+        for line in lines
+    ]
+    libraries = README.split("## Libraries, and why each is here")[1].lower()
+    covered = {"types-pyyaml", "pandas-stubs", "pytest-xdist", "pytest-timeout"}  # as "stubs", and as pytest's own
+    assert {name.lower() for name in dependencies} - covered - set(re.findall(r"[a-z0-9-]+", libraries)) == set()
+
+
+def test_the_lock_holds_no_address_and_pins_with_hashes():
+    lock = (ROOT / "requirements.lock").read_text()
+    assert "://" not in lock
+    assert "\ntorch==" in lock
+    pins = re.findall(r"^[a-z0-9].*$", lock, re.MULTILINE)
+    assert all("==" in pin and pin.endswith("\\") for pin in pins)
+
+
+def test_the_workflow_calls_make_test():
+    workflow = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text())
+    steps = workflow["jobs"]["test"]["steps"]
+    assert any(step.get("run", "").startswith("make test") for step in steps)
