@@ -1,7 +1,6 @@
 """The `reglab` command: its groups, its options, and how it ends."""
 
 import sys
-import traceback
 from typing import Annotated
 
 import typer
@@ -9,8 +8,7 @@ from dotenv import load_dotenv
 
 import reglab
 from reglab.cli import demo, report, sweep, train
-from reglab.cli.console import complain
-from reglab.errors import ReglabError
+from reglab.cli.console import run_to_exit
 
 app = typer.Typer(
     name="reglab",
@@ -42,16 +40,4 @@ def options(
 
 def main() -> None:
     """Run the command line. Exit code 0: done; 1: our fault or a failed run; 2: the input; 75: preempted, run it again to go on."""
-    debug = "--debug" in sys.argv[1:]
-    try:
-        app()
-    except ReglabError as error:
-        if debug:
-            traceback.print_exc()
-        complain(str(error))
-        sys.exit(error.exit_code)
-    except Exception as error:
-        if debug:
-            traceback.print_exc()
-        complain(f"unexpected {type(error).__name__}: {error} (run it again with `reglab --debug …` to see where)")
-        sys.exit(1)
+    run_to_exit(app, debug="--debug" in sys.argv[1:])

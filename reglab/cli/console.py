@@ -1,8 +1,13 @@
 """The two streams of the command line: results on standard output, everything said along the way on standard error."""
 
 import sys
+import traceback
+from collections.abc import Callable
 
+import typer
 from rich.console import Console
+
+from reglab.errors import ReglabError
 
 progress = Console(stderr=True, highlight=False)
 
@@ -19,3 +24,21 @@ def complain(line: str) -> None:
 
 def is_terminal() -> bool:
     return progress.is_terminal
+
+
+def run_to_exit(command: Callable[[], object], debug: bool = False) -> None:
+    """Run a command to the end of this process's work: an error becomes one line and its exit code."""
+    try:
+        command()
+    except typer.Exit as ended:
+        sys.exit(ended.exit_code)
+    except ReglabError as error:
+        if debug:
+            traceback.print_exc()
+        complain(str(error))
+        sys.exit(error.exit_code)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        complain(f"unexpected {type(error).__name__}: {error} (run it again with `reglab --debug …` to see where)")
+        sys.exit(1)

@@ -51,7 +51,7 @@ def check(files: Files, quick: Quick = False) -> None:
     seen: set[str] = set()
     for spec in [read(path, quick=quick) for path in files]:
         if spec.method == "grid":
-            configs = [RunConfig.parse(values) for values in Search(spec).grid()]
+            configs = [RunConfig.parse(values) for values in Search(spec.config).grid()]
             runs = {run_id(config) for config in configs}
             arms = len({identity(config) for config in configs})
             table.add_row(str(spec.path), "grid", str(len(configs)), str(arms), str(len(runs)), str(len(runs & seen)))

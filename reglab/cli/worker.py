@@ -7,14 +7,16 @@ and each run is a fork of it: a process of its own, that can fail or be killed a
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 from collections.abc import Mapping
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-_PRELOADED = ["reglab.training.loop", "reglab.training.environment", "reglab.cli.train", "torch._dynamo", "wandb"]
+from reglab.cli.console import run_to_exit
+from reglab.cli.train import train
+
+_PRELOADED = ["reglab.training.loop", "reglab.training.environment", "reglab.cli.worker", "torch._dynamo", "wandb"]
 """Imported once, before the forks. None of it touches a GPU; torch's optimizers import torch._dynamo at their first use."""
 
 
@@ -33,10 +35,7 @@ def _work(variables: dict[str, str], log: Path) -> None:
         os.dup2(stream.fileno(), 1)
         os.dup2(stream.fileno(), 2)
     threading.Thread(target=_preempt_with_the_parent, daemon=True).start()
-    sys.argv = ["reglab", "train"]
-    from reglab.cli.app import main
-
-    main()
+    run_to_exit(train, debug=True)
 
 
 def _preempt_with_the_parent() -> None:

@@ -93,7 +93,7 @@ class LocalSweep:
 
     def __init__(self, spec: SweepSpec, folder: Path, workers: int, start: Start, retry_failed: bool = False):
         self.spec, self.folder, self.workers, self.start, self.retry_failed = spec, folder, workers, start, retry_failed
-        self.search = Search(spec)
+        self.search = Search(spec.config)
         self.draws: list[Cell] = []  # in the order of the search; what it drew twice is there twice
         self._gpus = visible_gpus()
         self._running: list[_Worker] = []

@@ -1,6 +1,7 @@
 """W&B's own search engine, run here: the configurations it asks for, and the runs it wants stopped."""
 
 import hashlib
+import json
 import logging
 import random
 import warnings
@@ -12,11 +13,9 @@ import numpy as np
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # its pydantic models are of version 1's style
+    import sweeps
     from sweeps.params import HyperParameterSet
 
-    import sweeps
-
-from reglab.sweep.spec import SweepSpec
 from reglab.tracking.record import RunRecord, State
 
 _STATES = {
@@ -32,12 +31,21 @@ _EVERY_CELL = 1_000_000
 logging.getLogger("sweeps").setLevel(logging.ERROR)
 
 
-class Search:
-    """Asks the engine. Draws are reproducible: they depend on the sweep and on how many were made before."""
+def schema_fault(config: Mapping[str, Any]) -> str | None:
+    """Why W&B would not take this sweep, in its own words; None for a good one."""
+    known = {key: value for key, value in config.items() if key != "run_cap"}  # the server reads that one, the engine's schema does not
+    faults = sweeps.schema_violations_from_proposed_config(deepcopy(known))
+    return " ".join(min(faults, key=len).split()) if faults else None
 
-    def __init__(self, spec: SweepSpec):
-        self.spec = spec
-        self.config = deepcopy(spec.config)  # not sweeps.SweepConfig, which loses nested parameters
+
+class Search:
+    """Asks the engine about one sweep, given as W&B's configuration.
+
+    Draws are reproducible: they depend on the sweep and on how many were made before.
+    """
+
+    def __init__(self, config: Mapping[str, Any]):
+        self.config = deepcopy(dict(config))  # not sweeps.SweepConfig, which loses nested parameters
 
     def grid(self) -> list[dict[str, Any]]:
         """Every cell of a grid, one seed after the other, so that a sweep cut short has every arm once."""
@@ -46,7 +54,7 @@ class Search:
 
     def draw(self, drawn: Sequence[tuple[Mapping[str, Any], RunRecord | None]]) -> dict[str, Any]:
         """The next configuration of a random or bayes search, given those drawn before with what they came to."""
-        digest = hashlib.sha256(f"{self.spec.fingerprint()} {len(drawn)}".encode()).digest()
+        digest = hashlib.sha256(f"{json.dumps(self.config, sort_keys=True)} {len(drawn)}".encode()).digest()
         import sweeps.bayes_search  # the engine imports it at its first call, and that draws from the generators
 
         seed = int.from_bytes(digest[:4], "big")
@@ -58,7 +66,7 @@ class Search:
 
     def to_stop(self, running: Sequence[tuple[Mapping[str, Any], RunRecord | None]]) -> set[str]:
         """The ids of runs that early termination would end now."""
-        if not self.spec.stops_early:
+        if "early_terminate" not in self.config:
             return set()
         runs = [_engine_run(values, record) for values, record in running if record]
         return {run.name for run in sweeps.stop_runs(self.config, runs) if run.name}

@@ -1,8 +1,7 @@
 """A sweep file: W&B's own format, whose parameters are keys of `RunConfig`. Read, adjusted and validated here."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from copy import deepcopy
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -12,6 +11,7 @@ import yaml
 
 from reglab.config import FIELDS, RunConfig, nearest, nested, parse_overrides, unknown_key
 from reglab.errors import UserError
+from reglab.sweep.search import Search, schema_fault
 from reglab.tracking.record import METRICS
 
 QUICK: dict[str, Any] = {
@@ -44,10 +44,6 @@ class SweepSpec:
     @property
     def run_cap(self) -> int | None:
         return self.config.get("run_cap")
-
-    @property
-    def stops_early(self) -> bool:
-        return "early_terminate" in self.config
 
     def fingerprint(self) -> str:
         """The same for two sweeps that ask for the same runs, whatever their files look like."""
@@ -142,11 +138,8 @@ def _validate(spec: SweepSpec) -> None:
     for path in found:
         if path not in FIELDS:
             raise UserError(f"parameters: {unknown_key(path)}")
-    import sweeps  # W&B's engine: a second to import, so not before it is needed
-
-    known_to_the_engine = {key: value for key, value in spec.config.items() if key != "run_cap"}  # W&B's server reads that one
-    if faults := sweeps.schema_violations_from_proposed_config(deepcopy(known_to_the_engine)):
-        raise UserError("not a sweep as W&B defines it: " + " ".join(_innermost(faults).split()))
+    if fault := schema_fault(spec.config):
+        raise UserError(f"not a sweep as W&B defines it: {fault}")
     if spec.run_cap is not None and not (isinstance(spec.run_cap, int) and spec.run_cap > 0):
         raise UserError(f"run_cap = {spec.run_cap}: must be a whole number of runs, at least 1")
     if spec.method != "grid" and spec.run_cap is None:
@@ -158,16 +151,10 @@ def _validate(spec: SweepSpec) -> None:
         RunConfig.parse(values)
 
 
-def _innermost(faults: Sequence[str]) -> str:
-    return min(faults, key=len)
-
-
 def _candidates(spec: SweepSpec, found: Mapping[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Configurations that stand for all: every cell of a grid; else each key's ends or choices, one key at a time."""
     if spec.method == "grid":
-        from reglab.sweep.search import Search
-
-        yield from Search(spec).grid()
+        yield from Search(spec.config).grid()
         return
     choices = {path: _ends(definition) for path, definition in found.items()}
     first = {path: values[0] for path, values in choices.items() if values}
