@@ -16,9 +16,7 @@ def demo(
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="The report's folder.")] = Path("reports/demo"),
 ) -> None:
     """Train the six final models on scikit-learn's digits, offline on a CPU, and report: about two minutes."""
-    from rich.console import Console
-    from rich.markdown import Markdown
-
+    from reglab.cli.report import show
     from reglab.cli.sweep import run_locally
     from reglab.sweep.spec import shipped
 
@@ -27,6 +25,7 @@ def demo(
     from reglab.report import build
     from reglab.report.fetch import fetch
 
-    page = build.build(fetch(str(folder)), out)
-    Console().print(Markdown((out / f"{build.STEM}.md").read_text()))
+    records = fetch(str(folder))
+    page = build.build(records, out)
+    show(records)
     say(f"figure: {out / build.FIGURE}.png\npage:   {page}")

@@ -1,9 +1,14 @@
 """`reglab report`: from run records to tables, figures and a page."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.table import Column, Table
+
+from reglab.tracking.record import RunRecord
 
 app = typer.Typer(help="Turn runs into tables, figures and a page.", no_args_is_help=True)
 
@@ -23,3 +28,15 @@ def build(
     from reglab.report.fetch import fetch
 
     print(write(fetch(source), out))
+
+
+def show(records: Sequence[RunRecord]) -> None:
+    """Print the report's table for a terminal."""
+    from reglab.report import build, stats, tables
+
+    frame = tables.arms(stats.cells(records), build.target(records))
+    columns = [Column(name, justify="left" if name == "model" else "right", no_wrap=name != "overfitting") for name in frame.columns]
+    table = Table(*columns, box=None, pad_edge=False)
+    for row in frame.itertuples(index=False):
+        table.add_row(*row)
+    Console().print(table)

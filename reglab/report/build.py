@@ -52,27 +52,37 @@ def build(records: Sequence[RunRecord], folder: Path) -> Path:
 
 
 def _write(records: Sequence[RunRecord], folder: Path) -> None:
-    cells = stats.cells(records)
-    config = RunConfig.parse(next(record for record in records if stats.counts(record)).config)
-    target, epochs = config.train.target_accuracy, config.train.epochs
+    cells, config = stats.cells(records), _config(records)
+    epochs = config.train.epochs
     what, data = _what(records, config), _data(records)
-    table, tidy, rows = tables.arms(cells, target), tables.tidy(cells), tables.runs(records)
+    table, tidy, rows = tables.arms(cells, target(records)), tables.tidy(cells), tables.runs(records)
     is_final = any(cell.label == "baseline" for cell in cells)
     title = f"{'Final models' if is_final else records[0].sweep} on {data}"
-    chart = figures.final_models(tidy, target, title, f"{epochs} epochs, width {config.model.width}; bars and points are means over seeds")
+    subtitle = f"{epochs} epochs, width {config.model.width}; bars and points are means over seeds"
+    chart = figures.final_models(tidy, target(records), title, subtitle)
     figures.save(chart, folder, FIGURE)
     tidy.to_csv(folder / f"{STEM}.csv", index=False)
     rows.to_csv(folder / "runs.csv", index=False)
     (folder / f"{STEM}.md").write_text(tables.to_markdown(table))
-    (folder / f"{STEM}.tex").write_text(tables.to_latex(table, title))
+    (folder / f"{STEM}.tex").write_text(tables.to_latex(table, f"{title}: accuracies and overfitting in per cent, times in seconds"))
     description = (
         "Test and training accuracy with the overfitting between them, training time, and time to "
-        f"{target:.0%} training accuracy, for each model. Lines through the test points are 95 % intervals."
+        f"{target(records):.0%} training accuracy, for each model. Lines through the test points are 95 % intervals."
     )
     figure = Figure(FIGURE, "Figure 11: the final models compared", description, (folder / f"{FIGURE}.json").read_text())
     shown = rows.reindex(columns=list(_RUN_COLUMNS)).rename(columns=_RUN_COLUMNS)
-    page = Page(title, what, headline(cells, target), notes(records, cells), [figure], STEM, table, shown, machines(records))
+    page = Page(title, what, headline(cells, target(records)), notes(records, cells), [figure], STEM, table, shown, machines(records))
     (folder / PAGE).write_text(page.render())
+
+
+def _config(records: Sequence[RunRecord]) -> RunConfig:
+    """The configuration of the first run that counts, for what is the same in all."""
+    return RunConfig.parse(next(record for record in records if stats.counts(record)).config)
+
+
+def target(records: Sequence[RunRecord]) -> float:
+    """The training accuracy whose time is taken."""
+    return _config(records).train.target_accuracy
 
 
 def _data(records: Sequence[RunRecord]) -> str:
@@ -89,7 +99,7 @@ def _what(records: Sequence[RunRecord], config: RunConfig) -> str:
     )
 
 
-def headline(cells: Sequence[Cell], target: float) -> str:
+def headline(cells: Sequence[Cell], goal: float) -> str:
     """What came out, in a sentence or two."""
     tested = [cell for cell in cells if cell.test_accuracy]
     best = max(tested, key=lambda cell: cell.test_accuracy.mean if cell.test_accuracy else 0)
@@ -99,7 +109,7 @@ def headline(cells: Sequence[Cell], target: float) -> str:
     if (baseline := next((cell for cell in tested if cell.label == "baseline"), None)) and baseline is not best and baseline.test_accuracy:
         line += f", {100 * (best.test_accuracy.mean - baseline.test_accuracy.mean):+.1f} points against the baseline"
     reached = [cell.label for cell in tested if cell.time_to_target and cell.time_to_target.reached]
-    line += f". {len(reached)} of {len(tested)} models reach {target:.0%} training accuracy."
+    line += f". {len(reached)} of {len(tested)} models reach {goal:.0%} training accuracy."
     if best.test_accuracy.n == 1:
         line += " With one seed an arm, differences have no interval: take them as a first look."
     return line

@@ -17,11 +17,11 @@ def arms(cells: Sequence[Cell], target: float) -> pd.DataFrame:
         {
             "model": cell.label,
             "runs": str(cell.counted) if cell.counted == len(cell.records) else f"{cell.counted} of {len(cell.records)}",
-            "test accuracy, %": _percent(cell.test_accuracy),
-            "train accuracy, %": _percent(cell.train_accuracy),
-            "overfitting, points": _percent(cell.gap),
-            "training time, s": _seconds(cell),
-            f"time to {target:.0%}, s".replace("%", " %"): _to_target(cell.time_to_target),
+            "test, %": _percent(cell.test_accuracy),
+            "train, %": _percent(cell.train_accuracy),
+            "overfitting": _percent(cell.gap),
+            "training, s": _seconds(cell),
+            f"to {target:.0%}, s".replace("%", " %"): _to_target(cell.time_to_target),
         }
         for cell in cells
     ]
