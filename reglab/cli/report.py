@@ -35,8 +35,9 @@ def show(records: Sequence[RunRecord]) -> None:
     from reglab.report import build, stats, tables
 
     frame = tables.arms(stats.cells(records), build.target(records))
-    columns = [Column(name, justify="left" if name == "model" else "right", no_wrap=name != "overfitting") for name in frame.columns]
-    table = Table(*columns, box=None, pad_edge=False)
+    frame = frame.rename(columns={"overfitting": "overfit", "training, s": "time, s"})  # 80 characters in all
+    columns = [Column(name, justify="left" if name == "model" else "right", no_wrap=True) for name in frame.columns]
+    table = Table(*columns, box=None, pad_edge=False, collapse_padding=True)
     for row in frame.itertuples(index=False):
         table.add_row(*row)
     Console().print(table)
