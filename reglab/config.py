@@ -10,12 +10,14 @@ import json
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 
 from reglab.arms import ARMS
 from reglab.errors import UserError
@@ -27,7 +29,15 @@ UNITS_PER_BLOCK = 3
 class Section(BaseModel):
     """A group of keys. Frozen, and an unknown key is an error: a misspelt treatment must never run as its default."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, coerce_numbers_to_str=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _a_flag_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        options, _ = _options(cls.model_fields[str(info.field_name)].annotation)
+        if isinstance(value, bool) and bool not in options:
+            raise PydanticCustomError("flag", "true and false are not numbers")
+        return value
 
 
 class DataConfig(Section):
@@ -46,6 +56,11 @@ class DataConfig(Section):
         if self.source == "folder" and not self.folder:
             raise ValueError("data.source = folder needs data.folder, the folder that holds train/<class>/* and test/<class>/*")
         return self
+
+    @property
+    def folder_name(self) -> str:
+        """What reports call a folder's images."""
+        return self.name or Path(str(self.folder)).expanduser().resolve().name
 
 
 class ModelConfig(Section):
@@ -163,20 +178,24 @@ class RunConfig(Section):
         if not isinstance(values, Mapping) or values.get("arm") is None:
             return values
         name = values["arm"]
-        if name not in ARMS:
-            raise ValueError(f"arm = {name}: must be one of {', '.join(ARMS)}{nearest(str(name), ARMS)}")
+        if not isinstance(name, str) or name not in ARMS:
+            raise ValueError(f"arm = {name}: must be {allowed('arm')}{nearest(str(name), ARMS)}")
         expanded = dict(values)
         for section, preset in ARMS[name].items():
             given = values.get(section, {})
-            if not isinstance(given, Mapping):
-                continue  # the section's own validation says what is wrong
-            for key, value in preset.items():
-                if key in given and given[key] != value:
-                    raise ValueError(
-                        f"{section}.{key} = {given[key]} contradicts arm = {name}, which sets it to {value}: drop one of the two"
-                    )
-            expanded[section] = preset | dict(given)
+            if isinstance(given, Mapping):  # what is not a mapping, the section itself refuses
+                expanded[section] = preset | dict(given)
         return expanded
+
+    @model_validator(mode="after")
+    def _arm_is_what_it_says(self) -> Self:
+        for section, preset in ARMS.get(self.arm or "", {}).items():
+            for key, value in preset.items():
+                given = getattr(getattr(self, section), key)
+                if given != value:
+                    fault = f"{section}.{key} = {given} contradicts arm = {self.arm}, which sets it to {value}"
+                    raise ValueError(f"{fault}: drop one of the two")
+        return self
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Self:
@@ -188,27 +207,28 @@ class RunConfig(Section):
 
     @property
     def label(self) -> str:
-        """A short name for people: the arm's where the configuration is one, else what it regularizes with."""
-        if self.arm:
-            return self.arm
-        for name, preset in ARMS.items():
-            sections = {key: type(getattr(self, key)).model_validate(value) for key, value in preset.items()}
-            if _regularizers(self.model_copy(update=sections)) == _regularizers(self):
-                return name
-        parts = []
-        if self.batchnorm.layers:
-            parts.append(f"BN {self.batchnorm.layers}")
-        if self.dropout.layers:
-            symmetric = len(set(self.dropout.probabilities)) == 1
-            shown = self.dropout.probabilities[:1] if symmetric else self.dropout.probabilities
-            parts.append(f"dropout {self.dropout.layers} at " + "/".join(f"{p:.3g}" for p in shown))
-        if self.agc.enabled:
-            parts.append(f"AGC {self.agc.clip:g}")
-        if self.augment.policy != "none":
-            parts.append("transformations")
-        if self.cutout.images:
-            parts.append(f"cutout {self.cutout.images}" + (" per image" if self.cutout.per == "image" else ""))
-        return " · ".join(parts) or "baseline"
+        """What it regularizes with, for people: the arm's name where it is one, so one regularization has one label."""
+        mine = _regularizers(self)
+        return next((name for name in ARMS if _regularizers(RunConfig(arm=name)) == mine), None) or _describe(self, mine)
+
+
+def _describe(config: RunConfig, effective: Mapping[str, Any]) -> str:
+    parts = []
+    if effective["batchnorm"]:
+        parts.append(f"BN {effective['batchnorm']}")
+    if probabilities := effective["dropout"]:
+        shown = probabilities[:1] if len(set(probabilities)) == 1 else probabilities
+        parts.append(f"dropout {len(probabilities)} at " + "/".join(f"{p:.3g}" for p in shown))
+    if config.agc.enabled:
+        parts.append(f"AGC {config.agc.clip:g}" + (f" eps {config.agc.eps:g}" if config.agc.eps != AGCConfig().eps else ""))
+    if "augment" in effective:
+        moves = {"shift": config.augment.shift, "flip": config.augment.flip, "rotate": config.augment.rotate}
+        unusual = [f"{name} {value:g}" for name, value in moves.items() if value != getattr(AugmentConfig(), name)]
+        parts.append(" ".join(["transformations", *unusual]))
+    if "cutout" in effective:
+        size = f" of {config.cutout.size}" if config.cutout.size != CutoutConfig().size else ""
+        parts.append(f"cutout {config.cutout.images}{size}" + (" per image" if config.cutout.per == "image" else ""))
+    return " · ".join(parts)
 
 
 def identity(config: RunConfig) -> str:
@@ -246,9 +266,9 @@ def _regularizers(config: RunConfig) -> dict[str, Any]:
 def _effective(config: RunConfig) -> dict[str, Any]:
     regularizers = _regularizers(config)
     data = config.data.model_dump()
-    folder, name = data.pop("folder"), data.pop("name")
+    del data["folder"], data["name"]
     if config.data.source == "folder":
-        data["name"] = name or folder.rstrip("/").rpartition("/")[2]
+        data["name"] = config.data.folder_name
     else:
         del data["resize"]
     model = config.model.model_dump()
@@ -295,7 +315,7 @@ def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
             raise UserError(unknown_key(path))
         try:
             values[path] = yaml.safe_load(text)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError):  # such as a date that does not exist
             values[path] = text
     return values
 
@@ -351,16 +371,21 @@ def unknown_key(path: str) -> str:
 def nearest(word: str, known: Iterable[str]) -> str:
     """`; did you mean …?`, or nothing where no known word is near. A bare last part (`lr`) counts as near."""
     known = list(known)
-    tail = word.rpartition(".")[2]
-    near = [key for key in known if key.rpartition(".")[2] == tail] or difflib.get_close_matches(word, known, n=1, cutoff=0.55)
+    same_tail = [key for key in known if key.rpartition(".")[2] == word.rpartition(".")[2]]
+    near = difflib.get_close_matches(word, same_tail or known, n=1, cutoff=0 if same_tail else 0.55)
     return f"; did you mean {near[0]}?" if near else ""
+
+
+_UNKNOWN = ("extra_forbidden", "invalid_key")
 
 
 def explain(error: ValidationError) -> str:
     """One line for the first fault that pydantic found: the key, the value, what is allowed, and the nearest valid key."""
-    faults = {".".join(map(str, fault["loc"][:2])): fault for fault in reversed(error.errors())}  # a union reports each member
-    path, fault = min(faults.items(), key=lambda item: item[1]["type"] != "extra_forbidden")
-    if fault["type"] == "extra_forbidden":
+    faults: dict[str, Any] = {}
+    for found in error.errors():
+        faults.setdefault(".".join(map(str, found["loc"][:2])), found)  # a union reports each of its members
+    path, fault = min(faults.items(), key=lambda item: item[1]["type"] not in _UNKNOWN)
+    if fault["type"] in _UNKNOWN:
         line = unknown_key(path)
     elif fault["type"] == "value_error":
         line = str(fault["ctx"]["error"])

@@ -10,6 +10,9 @@ class ReglabError(Exception):
 
     exit_code = 1
 
+    def __init__(self, message: str):
+        super().__init__(" ".join(message.split()))  # one line, whatever the input had in it
+
 
 class UserError(ReglabError):
     """The input cannot be used as given (exit code 2); the message says how to mend it."""

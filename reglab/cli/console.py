@@ -19,7 +19,7 @@ def say(line: str) -> None:
 
 def complain(line: str) -> None:
     """Why the command ends: one line, on standard error."""
-    print("reglab: " + " ".join(line.split("\n")), file=sys.stderr)
+    print(f"reglab: {line}", file=sys.stderr)
 
 
 def is_terminal() -> bool:
@@ -40,5 +40,5 @@ def run_to_exit(command: Callable[[], object], debug: bool = False) -> None:
     except Exception as error:
         if debug:
             traceback.print_exc()
-        complain(f"unexpected {type(error).__name__}: {error} (run it again with `reglab --debug …` to see where)")
+        complain(f"unexpected {type(error).__name__}: {' '.join(str(error).split())} (run it again with `reglab --debug …` to see where)")
         sys.exit(1)

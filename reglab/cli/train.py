@@ -1,7 +1,7 @@
 """`reglab train`: one run, by hand or on behalf of a sweep's agent."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -74,28 +74,30 @@ def _run(config: RunConfig, record: RunRecord, folder: Path, in_sweep: bool) -> 
     from reglab.training.preemption import Signals
 
     local = LocalRun(folder)
+    sinks: list[Sink] = [local, WandbRun(folder), Announcer(config)]
     with Signals() as signals:
-        with _failures_recorded(local, record, in_sweep):
+        with _failures_recorded(sinks, record, folder, in_sweep):
             if settings().threads:
                 torch.set_num_threads(settings().threads or 1)
             device = environment.pick_device(settings().device)
             images = load(config.data, settings().cache)
-        with _alone(folder), _failures_recorded(local, record, True):
+        with _alone(folder), _failures_recorded(sinks, record, folder, True):
             run = loop.Run(config, images, device)
             where = environment.describe(device, run.precision.name, run.compiled, images)
-            sinks: list[Sink] = [local, WandbRun(folder), Announcer(config)]
             return loop.train(run, record, where, sinks, local.checkpoint, signals)
 
 
 @contextmanager
-def _failures_recorded(local: LocalRun, record: RunRecord, users_too: bool) -> Iterator[None]:
+def _failures_recorded(sinks: Sequence[Sink], record: RunRecord, folder: Path, users_too: bool) -> Iterator[None]:
     """Whatever goes wrong inside is the run's recorded reason; by hand, an input that cannot be used leaves no record behind."""
     try:
         yield
     except Exception as error:
         if users_too or not isinstance(error, UserError):
             kind = "" if isinstance(error, ReglabError) else f"{type(error).__name__}: "
-            local.ended(record.changed(state=State.failed, reason=" ".join(f"{kind}{error}".split())))
+            failed = (read_run(folder) or record).changed(state=State.failed, reason=" ".join(f"{kind}{error}".split()))
+            for sink in sinks:
+                sink.ended(failed)
         raise
 
 

@@ -27,7 +27,7 @@ class Normalization:
         """Measured on uint8 `images` (N, H, W, 3), a slice at a time."""
         total, squares = torch.zeros(2, 3, dtype=torch.float64, device=device)
         for start in range(0, len(images), 5000):
-            pixels = torch.from_numpy(images[start : start + 5000]).to(device).view(-1, 3).float()
+            pixels = torch.from_numpy(images[start : start + 5000]).to(device).reshape(-1, 3).float()
             total += pixels.sum(0, dtype=torch.float64)
             squares += pixels.square().sum(0, dtype=torch.float64)
         count = images.size / 3

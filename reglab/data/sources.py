@@ -2,10 +2,11 @@
 
 import hashlib
 import os
+import re
 import sys
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from http.client import HTTPException
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,6 +25,8 @@ SIDE = 32
 
 _CACHE_FORMAT = 1
 """Part of every cache key: raise it when decoding changes."""
+
+_HASH = re.compile(rb"[0-9a-f]{64}")
 
 _SPLIT_SEED = 20170802
 """Orders the images for the limits and the validation part; fixed, so that no split depends on a run's seed."""
@@ -91,24 +94,24 @@ def _split(full: ImageSet, config: DataConfig) -> ImageSet:
 
 
 def _cifar10(cache: Path) -> ImageSet:
-    import torchvision  # seconds to import, and needed the first time only
-
-    dataset = torchvision.datasets.CIFAR10
     root = cache / "downloads"
 
     def decode() -> ImageSet:
+        import torchvision  # seconds to import, and needed the first time only
+
+        dataset = torchvision.datasets.CIFAR10
         root.mkdir(parents=True, exist_ok=True)
         try:
             train, test = dataset(root, train=True, download=True), dataset(root, train=False)
-        except (OSError, RuntimeError) as error:  # no network, a refused address, a wrong checksum
+        except (OSError, HTTPException, RuntimeError) as error:  # no network, a portal in the way, a wrong checksum
             raise UserError(
                 f"CIFAR-10 could not be downloaded ({_one_line(error)}): connect to a network, put {dataset.filename} into {root}, "
                 "or choose data.source=digits, or data.source=folder with data.folder"
             ) from None
-        parts = [Part(part.data, np.asarray(part.targets, dtype=np.int64)) for part in (train, test)]
+        parts = [Part(np.ascontiguousarray(part.data), np.asarray(part.targets, dtype=np.int64)) for part in (train, test)]
         return ImageSet("CIFAR-10", tuple(train.classes), parts[0], parts[1], None, dataset.tgz_md5)
 
-    return _cached(f"cifar10-{dataset.tgz_md5}", cache, decode)
+    return _cached("cifar10", cache, decode)
 
 
 def _digits(cache: Path) -> ImageSet:
@@ -139,7 +142,7 @@ def _folder(folder: Path, config: DataConfig, cache: Path) -> ImageSet:
     if odd := sorted(listing["train"].keys() ^ listing["test"].keys()):
         raise UserError(f"{folder}: class {odd[0]} is in one of train/ and test/ only; both need the same class folders")
     files = [file for part in listing.values() for name in classes for file in part[name]]
-    content = _content_hash(files, folder, cache)
+    content = _content_hash(classes, files, folder, cache)
 
     def decode() -> ImageSet:
         parts = []
@@ -153,7 +156,7 @@ def _folder(folder: Path, config: DataConfig, cache: Path) -> ImageSet:
         return ImageSet(folder.name, tuple(classes), parts[0], parts[1], None, content)
 
     cached = _cached(f"folder-{content}{'-resized' if config.resize else ''}", cache, decode)
-    return replace(cached, name=config.name or folder.resolve().name)
+    return replace(cached, name=config.folder_name)
 
 
 def _list_part(folder: Path, part: str) -> dict[str, list[Path]]:
@@ -174,8 +177,11 @@ def _list_part(folder: Path, part: str) -> dict[str, list[Path]]:
 def _decode_file(file: Path, resize: bool) -> np.ndarray:
     try:
         with Image.open(file) as image:
-            rgb = image.convert("RGB")
-    except (UnidentifiedImageError, OSError) as error:
+            if image.mode.startswith("I"):  # 16-bit grey, which convert() would clip instead of scale
+                rgb = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+            else:
+                rgb = image.convert("RGB")
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError) as error:
         raise UserError(f"{file} is not an image that can be read ({_one_line(error)}): mend or remove it") from None
     if rgb.size != (SIDE, SIDE):
         if not resize:
@@ -184,20 +190,21 @@ def _decode_file(file: Path, resize: bool) -> np.ndarray:
     return np.asarray(rgb)
 
 
-def _content_hash(files: list[Path], folder: Path, cache: Path) -> str:
-    """Hash of every file's name and bytes.
+def _content_hash(classes: list[str], files: list[Path], folder: Path, cache: Path) -> str:
+    """Hash of the classes and of every file's name and bytes.
 
     Reading 60,000 files takes seconds, listing them a fraction: as git does, files whose size and time of change are
     those of an earlier call are taken to be unchanged.
     """
-    listed = hashlib.sha256(str(folder.resolve()).encode())
+    names = "\0".join(classes)
+    listed = hashlib.sha256(f"{folder.resolve()}\0{names}\0".encode())
     for file in files:
         stat = file.stat()
         listed.update(f"{file.relative_to(folder)}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
     known = cache / "images" / f"listing-{listed.hexdigest()[:32]}"
-    if known.exists():
-        return known.read_text()
-    content = hashlib.sha256()
+    if known.exists() and _HASH.fullmatch(stored := known.read_bytes()):
+        return stored.decode()
+    content = hashlib.sha256(names.encode())
     for file in files:
         content.update(f"{file.relative_to(folder)}\0".encode())
         content.update(hashlib.sha256(file.read_bytes()).digest())
@@ -226,8 +233,8 @@ def _read(path: Path) -> ImageSet | None:
             return ImageSet(name, tuple(map(str, stored["classes"])), parts[0], parts[1], None, fingerprint)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-        return None  # damaged on disk: decoded again and replaced
+    except Exception:  # numpy and zipfile raise a dozen kinds for a damaged file: it is decoded again and replaced
+        return None
 
 
 def _write(stream: BinaryIO, images: ImageSet) -> None:

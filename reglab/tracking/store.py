@@ -37,7 +37,7 @@ class LocalRun:
 
     def ended(self, record: RunRecord) -> None:
         write_record(self.folder, record)
-        if record.state.ended:
+        if record.state.ended and record.state != State.failed:  # what failed may be mended and go on
             self.checkpoint.unlink(missing_ok=True)
 
 

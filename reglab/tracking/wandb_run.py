@@ -53,6 +53,8 @@ class WandbRun:
         self._run.log(row.metrics(), step=row.epoch)
 
     def ended(self, record: RunRecord) -> None:
+        if self._run is None:  # it failed before it started
+            return
         self._run.summary.update(
             {"state": record.state.value, "reason": record.reason, **(record.summary.metrics() if record.summary else {})}
         )

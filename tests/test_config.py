@@ -1,0 +1,555 @@
+"""RunConfig: what it accepts, what it refuses and how it says so, and which configurations are one arm."""
+
+import json
+import types
+import typing
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reglab.arms import ARMS, FINAL_ARMS
+from reglab.config import FIELDS, RunConfig, allowed, identity, nested, parse_overrides, run_id, with_overrides
+from reglab.errors import UserError
+
+# --- refusals ---------------------------------------------------------------------------------------------------------
+
+
+def kinds(path):
+    """The types that a key takes."""
+    annotation = FIELDS[path].annotation
+    return typing.get_args(annotation) if typing.get_origin(annotation) in (typing.Union, types.UnionType) else (annotation,)
+
+
+def refusal(call, *arguments):
+    with pytest.raises(UserError) as caught:
+        call(*arguments)
+    line = str(caught.value)
+    assert line and "\n" not in line and "\r" not in line
+    return line
+
+
+@pytest.mark.parametrize(
+    ("values", "parts"),
+    [
+        ({"dropuot": {"layers": 1}}, ["unknown key dropuot", "did you mean dropout?"]),
+        ({"lr": 0.1}, ["unknown key lr", "did you mean optimizer.lr?"]),
+        ({"batchnorm": {"layer": 1}}, ["unknown key batchnorm.layer", "did you mean batchnorm.layers?"]),
+        ({"train": {"lr": 0.1}}, ["unknown key train.lr", "did you mean optimizer.lr?"]),
+        ({"zzzzzz": 1}, ["unknown key zzzzzz", "reglab train --print-config"]),
+    ],
+)
+def test_an_unknown_key_is_refused_with_the_nearest_key(values, parts):
+    line = refusal(RunConfig.parse, values)
+    assert all(part in line for part in parts), line
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("dropout.layer=2", "dropout.layers"),
+        ("optimiser.lr=0.1", "optimizer.lr"),
+        ("seed=1", "train.seed"),
+        ("dropuot.layers=2", "dropout.layers"),
+        ("bathcnorm.layers=2", "batchnorm.layers"),
+        ("train.epochs.x=1", "train.epochs"),
+    ],
+)
+def test_an_unknown_key_in_a_word_is_refused_with_the_nearest_key(word, meant):
+    line = refusal(parse_overrides, [word])
+    assert f"unknown key {word.partition('=')[0]}" in line
+    assert line.endswith(f"did you mean {meant}?"), line
+
+
+@pytest.mark.parametrize("key", [5, True])
+def test_a_key_that_is_not_text_is_an_unknown_key(key):
+    for values in ({key: {"epochs": 3}}, {"train": {key: 3}}):
+        assert "unknown key" in refusal(RunConfig.parse, values)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "limits"),
+    [
+        ("batchnorm.layers", 4, "a whole number at least 0 and at most 3"),
+        ("batchnorm.layers", -1, "a whole number at least 0 and at most 3"),
+        ("dropout.p", 1.0, "a number at least 0 and below 1 or null"),
+        ("dropout.p2", -0.1, "a number at least 0 and below 1 or null"),
+        ("agc.clip", 0, "a number above 0"),
+        ("augment.rotate", 181, "a number at least 0 and at most 180"),
+        ("cutout.size", 33, "a whole number at least 1 and at most 32"),
+        ("data.train_limit", 1, "a whole number at least 2 or null"),
+        ("train.batch_size", 1, "a whole number at least 2"),
+        ("train.seed", 2**31, "a whole number at least 0 and below 2.14748e+09"),
+        ("optimizer.lr", float("nan"), "a number above 0"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_with_the_range(path, value, limits):
+    assert refusal(RunConfig.parse, nested({path: value})) == f"{path} = {value}: must be {limits}"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "kind"),
+    [
+        ("train.epochs", "many", "a whole number"),
+        ("train.epochs", 2.5, "a whole number"),
+        ("train.epochs", None, "a whole number"),
+        ("model.width", [64], "a whole number"),
+        ("optimizer.lr", "fast", "a number"),
+        ("agc.enabled", "perhaps", "one of true, false"),
+        ("dropout.p1", {"value": 0.1}, "a number"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_refused_with_the_type(path, value, kind):
+    assert refusal(RunConfig.parse, nested({path: value})).startswith(f"{path} = {value}: must be {kind}")
+
+
+@pytest.mark.parametrize(("path", "value"), [("batchnorm.layers", True), ("dropout.p", False), ("optimizer.lr", True)])
+def test_yes_and_no_are_not_numbers(path, value):
+    assert f"{path} = {value}" in refusal(RunConfig.parse, nested({path: value}))
+
+
+@pytest.mark.parametrize("path", ["optimizer.lr", "optimizer.weight_decay", "optimizer.warmup_epochs", "agc.clip", "agc.eps"])
+def test_an_infinite_value_is_refused(path):
+    assert f"{path} = inf" in refusal(RunConfig.parse, nested({path: float("inf")}))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "ending"),
+    [
+        ("optimizer.name", "addamw", "must be one of adam, sgd, adamw; did you mean adamw?"),
+        ("train.precision", "bfloat16", "must be one of auto, bf16, fp16, fp32; did you mean bf16?"),
+        ("model.placement", "unti", "must be one of unit, stage; did you mean unit?"),
+        ("data.source", "xyz", "must be one of cifar10, folder, digits"),
+        ("train.compile", "maybe", "must be one of auto, true, false"),
+    ],
+)
+def test_a_wrong_choice_is_refused_with_the_choices_and_the_nearest(path, value, ending):
+    assert refusal(RunConfig.parse, nested({path: value})) == f"{path} = {value}: {ending}"
+
+
+def test_p_beside_p1_is_refused():
+    line = refusal(RunConfig.parse, {"dropout": {"layers": 1, "p": 0.2, "p1": 0.3}})
+    assert "dropout.p = 0.2 stands beside dropout.p1 = 0.3" in line and "not both" in line
+
+
+@pytest.mark.parametrize(
+    ("dropout", "first", "rest"),
+    [({"layers": 2}, "dropout.p1", "dropout.p1 dropout.p2"), ({"layers": 3, "p1": 0.1, "p3": 0.1}, "dropout.p2", "dropout.p2")],
+)
+def test_a_missing_probability_is_named(dropout, first, rest):
+    line = refusal(RunConfig.parse, {"dropout": dropout})
+    assert f"dropout.layers = {dropout['layers']} has no {first}" in line
+    assert "dropout.p " in line and line.endswith(f"or {rest}")
+
+
+@pytest.mark.parametrize("value", [5, "x", None, [1], True])
+def test_a_section_given_a_scalar_is_refused(value):
+    for section in RunConfig.model_fields.keys() - {"arm"}:
+        assert refusal(RunConfig.parse, {section: value}) == f"{section} = {value}: must be a mapping of keys"
+        assert refusal(RunConfig.parse, {"arm": "baseline", section: value}) == f"{section} = {value}: must be a mapping of keys"
+
+
+@pytest.mark.parametrize("values", [5, None, [1], "x"])
+def test_a_configuration_that_is_no_mapping_is_refused(values):
+    assert refusal(RunConfig.parse, values) == f"the configuration = {values}: must be a mapping of keys"
+
+
+@pytest.mark.parametrize(
+    ("arm", "nearest"), [("symetric_cutout_2", "symmetric_cutout_2"), (5, None), (["baseline"], None), ({"a": 1}, None)]
+)
+def test_an_unknown_arm_is_refused_with_the_arms_and_the_nearest(arm, nearest):
+    line = refusal(RunConfig.parse, {"arm": arm})
+    assert line.startswith(f"arm = {arm}: must be one of {', '.join(ARMS)}")
+    assert line.endswith(f"; did you mean {nearest}?") == (nearest is not None)
+
+
+def test_a_contradicted_arm_is_refused():
+    line = refusal(RunConfig.parse, {"arm": "symmetric_cutout_2", "dropout": {"p": 0.5}})
+    assert line == "dropout.p = 0.5 contradicts arm = symmetric_cutout_2, which sets it to 0.2: drop one of the two"
+    line = refusal(RunConfig.parse, {"arm": "baseline", "agc": {"enabled": True}})
+    assert "agc.enabled = True contradicts arm = baseline" in line
+
+
+@pytest.mark.parametrize("beside", [{"batchnorm": {"layers": "2"}}, {"dropout": {"p": "2e-1"}}, {"agc": {"enabled": "false"}}])
+def test_an_arms_own_value_in_text_does_not_contradict_it(beside):
+    assert RunConfig.parse({"arm": "symmetric_cutout_2"} | beside) == RunConfig.parse({"arm": "symmetric_cutout_2"})
+
+
+@pytest.mark.parametrize("folder", [{}, {"folder": None}, {"folder": ""}])
+def test_a_folder_source_without_its_folder_is_refused(folder):
+    assert "data.source = folder needs data.folder" in refusal(RunConfig.parse, {"data": {"source": "folder"} | folder})
+
+
+@pytest.mark.parametrize("word", ["train.epochs", "baseline", ""])
+def test_a_word_without_an_equals_sign_is_refused(word):
+    line = refusal(with_overrides, {}, [word])
+    assert repr(word) in line and "key=value" in line
+
+
+@pytest.mark.parametrize("section", ["dropout", "train", "data"])
+def test_a_word_that_sets_a_section_is_refused_with_its_keys(section):
+    line = refusal(with_overrides, {}, [f"{section}=5"])
+    assert line.startswith(f"{section} is a section, not a key")
+    assert all(key in line for key in FIELDS if key.startswith(section + "."))
+
+
+@pytest.mark.parametrize(
+    ("values", "first"),
+    [
+        ({"batchnorm": {"layers": 4}, "train": {"epochs": 0}, "modle": {}}, "unknown key modle"),
+        ({"batchnorm": {"layer": 4}, "agc": {"clip": 0}, "train": {"epochs": 0}}, "unknown key batchnorm.layer"),
+        ({"batchnorm": {"layers": 4}, "agc": {"clip": 0}, "train": {"epochs": 0}}, "batchnorm.layers = 4"),
+    ],
+)
+def test_of_several_faults_an_unknown_key_or_the_first_is_told_and_the_rest_counted(values, first):
+    line = refusal(RunConfig.parse, values)
+    assert line.startswith(first) and line.endswith("(and 2 more)"), line
+
+
+@pytest.mark.parametrize("path", ["train.epochs", "train.epo\nchs", "arm", "optimizer.name"])
+def test_a_value_of_several_lines_is_refused_in_one(path):
+    refusal(RunConfig.parse, nested({path: "one\ntwo"}))
+    refusal(RunConfig.parse, {path.partition(".")[0]: "one\ntwo"})
+
+
+# --- what is accepted ---------------------------------------------------------------------------------------------------
+
+
+def test_the_defaults_are_the_studys_readings():
+    config = RunConfig.parse({})
+    assert (config.batchnorm.layers, config.dropout.layers, config.agc.enabled, config.cutout.images) == (0, 0, False, 0)
+    assert (config.model.width, config.model.stem) == (64, "imagenet")
+    assert (config.model.placement, config.model.init) == ("unit", "glorot")
+    assert (config.augment.policy, config.augment.shift, config.augment.flip, config.augment.rotate) == ("none", 4, True, 0)
+    assert (config.cutout.size, config.cutout.per) == (12, "batch")
+    assert (config.optimizer.name, config.optimizer.lr) == ("adam", 1e-3)
+    assert (config.train.epochs, config.train.batch_size, config.train.target_accuracy) == (200, 256, 0.87)
+
+
+def test_a_configuration_cannot_be_changed():
+    with pytest.raises(ValueError, match="frozen"):
+        RunConfig.parse({}).train.epochs = 3
+
+
+@pytest.mark.parametrize("path", [path for path in FIELDS if float in kinds(path)])
+def test_a_whole_number_is_accepted_for_a_float(path):
+    whole = {"train.target_accuracy": 1, "agc.clip": 1, "agc.eps": 1, "optimizer.lr": 1}.get(path, 0)
+    section, key = path.split(".")
+    value = getattr(getattr(RunConfig.parse(nested({path: whole})), section), key)
+    assert value == whole and type(value) is float
+    assert identity(RunConfig.parse(nested({path: whole}))) == identity(RunConfig.parse(nested({path: float(whole)})))
+
+
+@pytest.mark.parametrize("text", ["1e-3", "0.001", "1.0e-3"])
+def test_a_rate_may_be_written_in_any_form(text):
+    assert RunConfig.parse(with_overrides({}, [f"optimizer.lr={text}"])).optimizer.lr == 0.001
+
+
+def test_words_are_laid_over_a_mapping_that_stays_as_it_is():
+    values = {"train": {"epochs": 3, "seed": 1}, "model": {"width": 8}}
+    merged = with_overrides(values, ["train.epochs=5", "agc.enabled=true", "dropout.p=null", "arm=baseline", "data.name=a=b"])
+    assert merged == {
+        "train": {"epochs": 5, "seed": 1},
+        "model": {"width": 8},
+        "agc": {"enabled": True},
+        "dropout": {"p": None},
+        "arm": "baseline",
+        "data": {"name": "a=b"},
+    }
+    assert values == {"train": {"epochs": 3, "seed": 1}, "model": {"width": 8}}
+
+
+@pytest.mark.parametrize("text", ["[", "{a", "*x", "2020-13-45"])
+def test_a_word_that_is_not_yaml_is_text(text):
+    assert parse_overrides([f"data.name={text}"]) == {"data.name": text}
+
+
+@pytest.mark.parametrize("path", FIELDS)
+def test_what_each_key_accepts_can_be_said(path):
+    assert allowed(path).startswith(("one of ", "a whole number", "a number", "text"))
+
+
+# --- arms -----------------------------------------------------------------------------------------------------------------
+
+SYMMETRIC = {"layers": 3, "p": 0.2, "p1": None, "p2": None, "p3": None}
+ASYMMETRIC = {"layers": 3, "p": None, "p1": 0.1, "p2": 0.2, "p3": 0.3}
+WITHOUT = {"layers": 0, "p": None, "p1": None, "p2": None, "p3": None}
+FIGURE_11 = {  # batch normalization layers, dropout, augmentation, cutout images
+    "baseline": (0, WITHOUT, "none", 0),
+    "batchnorm_symmetric_dropout": (2, SYMMETRIC, "none", 0),
+    "symmetric_augmentation": (2, SYMMETRIC, "basic", 0),
+    "asymmetric_augmentation": (2, ASYMMETRIC, "basic", 0),
+    "symmetric_cutout_2": (2, SYMMETRIC, "none", 2),
+    "asymmetric_cutout_2": (2, ASYMMETRIC, "none", 2),
+}
+
+
+def test_the_six_final_arms_are_those_of_figure_11_in_its_order():
+    assert FINAL_ARMS == tuple(ARMS) == tuple(FIGURE_11)
+
+
+@pytest.mark.parametrize("arm", FIGURE_11)
+def test_an_arm_expands_to_the_studys_model(arm):
+    config = RunConfig.parse({"arm": arm})
+    layers, dropout, policy, images = FIGURE_11[arm]
+    expected = RunConfig.parse(
+        {"batchnorm": {"layers": layers}, "dropout": dropout, "augment": {"policy": policy}, "cutout": {"images": images}}
+    )
+    assert config.model_copy(update={"arm": None}) == expected
+    assert identity(config) == identity(expected)
+    assert config.label == expected.label == arm
+
+
+def test_an_arm_leaves_room_for_what_it_does_not_name():
+    beside = {"cutout": {"size": 8}, "train": {"epochs": 3}, "dropout": {"layers": 3}}
+    config = RunConfig.parse({"arm": "symmetric_cutout_2"} | beside)
+    assert (config.cutout.images, config.cutout.size, config.train.epochs, config.dropout.p) == (2, 8, 3, 0.2)
+
+
+def test_the_probabilities_are_those_of_the_layers_that_are_there():
+    assert RunConfig.parse({"dropout": {"layers": 2, "p": 0.5}}).dropout.probabilities == (0.5, 0.5)
+    assert RunConfig.parse({"dropout": {"layers": 2, "p1": 0.1, "p2": 0.2, "p3": 0.3}}).dropout.probabilities == (0.1, 0.2)
+    assert RunConfig.parse({"dropout": {"layers": 0, "p": 0.5}}).dropout.probabilities == ()
+
+
+# --- labels ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "label"),
+    [
+        ({}, "baseline"),
+        ({"batchnorm": {"layers": 1}}, "BN 1"),
+        ({"dropout": {"layers": 2, "p": 0.5}}, "dropout 2 at 0.5"),
+        ({"dropout": {"layers": 2, "p1": 0.125, "p2": 0.8}}, "dropout 2 at 0.125/0.8"),
+        ({"dropout": {"layers": 2, "p1": 0.3, "p2": 0.3}}, "dropout 2 at 0.3"),
+        ({"agc": {"enabled": True, "clip": 0.01}}, "AGC 0.01"),
+        ({"augment": {"policy": "basic"}, "cutout": {"images": 8}}, "transformations · cutout 8"),
+        ({"cutout": {"images": 2, "per": "image"}, "batchnorm": {"layers": 3}}, "BN 3 · cutout 2 per image"),
+    ],
+)
+def test_the_label_names_the_treatment(values, label):
+    assert RunConfig.parse(values).label == label
+
+
+@pytest.mark.parametrize(
+    ("values", "same"),
+    [
+        ({"batchnorm": {"layers": 1}, "dropout": {"layers": 2, "p": 0}}, {"batchnorm": {"layers": 1}}),
+        ({"dropout": {"layers": 3, "p1": 0.2, "p2": 0.2, "p3": 0}}, {"dropout": {"layers": 2, "p": 0.2}}),
+        ({"batchnorm": {"layers": 1}, "augment": {"policy": "basic", "shift": 0, "flip": False}}, {"batchnorm": {"layers": 1}}),
+    ],
+)
+def test_one_identity_has_one_label(values, same):
+    assert identity(RunConfig.parse(values)) == identity(RunConfig.parse(same))
+    assert RunConfig.parse(values).label == RunConfig.parse(same).label
+
+
+def test_a_varied_arm_is_not_labelled_as_the_studys_model():
+    varied = RunConfig.parse({"arm": "symmetric_augmentation", "augment": {"rotate": 15}})
+    assert identity(varied) != identity(RunConfig.parse({"arm": "symmetric_augmentation"}))
+    assert varied.label != "symmetric_augmentation"
+
+
+# --- identity -------------------------------------------------------------------------------------------------------------
+
+ACTIVE = {
+    "data": {"source": "folder", "folder": "/a/birds", "train_limit": 50, "test_limit": 20, "validation": 10},
+    "batchnorm": {"layers": 2},
+    "dropout": {"layers": 3, "p1": 0.1, "p2": 0.2, "p3": 0.3},
+    "agc": {"enabled": True},
+    "augment": {"policy": "basic"},
+    "cutout": {"images": 2},
+    "optimizer": {"name": "sgd", "weight_decay": 1e-4},
+}
+MATTERS = {
+    "data.source": "digits",
+    "data.folder": "/a/cats",
+    "data.name": "finches",
+    "data.resize": True,
+    "data.train_limit": 51,
+    "data.test_limit": None,
+    "data.validation": 11,
+    "model.width": 32,
+    "model.stem": "cifar",
+    "model.placement": "stage",
+    "model.init": "he",
+    "model.standardize": True,
+    "batchnorm.layers": 1,
+    "dropout.layers": 2,
+    "dropout.p1": 0.11,
+    "dropout.p2": 0.21,
+    "dropout.p3": 0.31,
+    "agc.enabled": False,
+    "agc.clip": 0.04,
+    "agc.eps": 1e-2,
+    "augment.policy": "none",
+    "augment.shift": 3,
+    "augment.flip": False,
+    "augment.rotate": 15,
+    "cutout.images": 4,
+    "cutout.size": 8,
+    "cutout.per": "image",
+    "optimizer.name": "adamw",
+    "optimizer.lr": 0.002,
+    "optimizer.momentum": 0.8,
+    "optimizer.weight_decay": 1e-3,
+    "optimizer.schedule": "cosine",
+    "optimizer.warmup_epochs": 5,
+    "optimizer.label_smoothing": 0.1,
+    "train.epochs": 100,
+    "train.batch_size": 128,
+    "train.precision": "bf16",
+    "train.compile": True,
+    "train.target_accuracy": 0.9,
+    "train.eval_every": 2,
+}
+FOLDER = {"data": {"source": "folder", "folder": "/a/birds"}}
+SYMMETRIC_ONLY = {"dropout.p"}
+LEFT_OUT = {"arm", "train.seed", "train.checkpoint_every"}
+
+
+def changed(values, path, value):
+    section, key = path.split(".")
+    return RunConfig.parse(values | {section: values.get(section, {}) | {key: value}})
+
+
+def test_every_key_is_known_to_matter_or_to_be_left_out():
+    assert MATTERS.keys() | SYMMETRIC_ONLY | LEFT_OUT == FIELDS.keys()
+
+
+def test_each_key_that_matters_gives_an_identity_of_its_own():
+    identities = {identity(changed(ACTIVE, path, value)) for path, value in MATTERS.items()} | {identity(RunConfig.parse(ACTIVE))}
+    assert len(identities) == len(MATTERS) + 1
+
+
+def test_the_symmetric_probability_matters():
+    identities = {identity(RunConfig.parse({"dropout": {"layers": 2, "p": p}})) for p in (0.2, 0.5, 0.8)}
+    assert len(identities) == 3
+
+
+@pytest.mark.parametrize(("path", "value"), [("train.seed", 7), ("train.checkpoint_every", 0)])
+def test_the_seed_and_the_checkpoint_interval_are_left_out_of_the_identity(path, value):
+    assert identity(changed(ACTIVE, path, value)) == identity(RunConfig.parse(ACTIVE))
+
+
+@pytest.mark.parametrize(
+    ("values", "same"),
+    [
+        ({"dropout": {"layers": 0, "p": 0.5}}, {}),
+        ({"dropout": {"layers": 0, "p1": 0.5}}, {}),
+        ({"dropout": {"layers": 2, "p": 0}}, {}),
+        ({"dropout": {"layers": 1, "p1": 0.1, "p2": 0.5}}, {"dropout": {"layers": 1, "p": 0.1}}),
+        ({"dropout": {"layers": 3, "p": 0.2}}, {"dropout": {"layers": 3, "p1": 0.2, "p2": 0.2, "p3": 0.2}}),
+        ({"dropout": {"layers": 2, "p1": 0.2, "p2": 0}}, {"dropout": {"layers": 1, "p": 0.2}}),
+        ({"agc": {"clip": 0.04, "eps": 0.1}}, {}),
+        ({"augment": {"shift": 2, "flip": False, "rotate": 5}}, {}),
+        ({"augment": {"policy": "basic", "shift": 0, "flip": False}}, {}),
+        ({"cutout": {"size": 8, "per": "image"}}, {}),
+        ({"model": {"placement": "stage"}}, {}),
+        ({"optimizer": {"momentum": 0.5}}, {}),
+        ({"optimizer": {"name": "adamw"}}, {"optimizer": {"name": "adam"}}),
+        ({"data": {"folder": "/a/b", "name": "c", "resize": True}}, {}),
+        (FOLDER, {"data": {"source": "folder", "folder": "~/x/birds/"}}),
+        (FOLDER, {"data": {"source": "folder", "folder": "/a/cats", "name": "birds"}}),
+    ],
+)
+def test_a_value_without_effect_does_not_change_the_identity(values, same):
+    assert identity(RunConfig.parse(values)) == identity(RunConfig.parse(same))
+
+
+@pytest.mark.parametrize(
+    ("values", "other"),
+    [
+        ({"dropout": {"layers": 2, "p1": 0, "p2": 0.2}}, {"dropout": {"layers": 1, "p": 0.2}}),
+        ({"batchnorm": {"layers": 3}}, {"batchnorm": {"layers": 3}, "model": {"placement": "stage"}}),
+        ({"dropout": {"layers": 2, "p": 0.2}}, {"dropout": {"layers": 2, "p": 0.2}, "model": {"placement": "stage"}}),
+        ({"optimizer": {"name": "adamw", "weight_decay": 0.1}}, {"optimizer": {"name": "adam", "weight_decay": 0.1}}),
+        ({"augment": {"policy": "basic", "shift": 0}}, {}),
+    ],
+)
+def test_a_value_with_effect_changes_the_identity(values, other):
+    assert identity(RunConfig.parse(values)) != identity(RunConfig.parse(other))
+
+
+def test_a_folder_given_by_a_relative_path_counts_by_its_own_name(tmp_path, monkeypatch):
+    (tmp_path / "birds").mkdir()
+    monkeypatch.chdir(tmp_path / "birds")
+    folders = [".", "../birds", str(Path.cwd())]
+    assert len({identity(RunConfig.parse({"data": {"source": "folder", "folder": folder}})) for folder in folders}) == 1
+
+
+# --- properties of all valid configurations ---------------------------------------------------------------------------------
+
+
+def values_of(path):
+    """Every valid value of one key, from its definition."""
+    limits = [(limit, name) for limit in FIELDS[path].metadata for name in ("ge", "gt", "le", "lt")]
+    bound = {name: getattr(limit, name) for limit, name in limits if hasattr(limit, name)}
+
+    def of(kind):
+        if typing.get_origin(kind) is typing.Literal:
+            return st.sampled_from(typing.get_args(kind))
+        if kind is int:
+            low = bound.get("ge", 0)
+            return st.integers(low, bound.get("le", bound.get("lt", low + 1000) - 1))
+        if kind is float:
+            low, high = bound.get("ge", bound.get("gt")), bound.get("le", bound.get("lt", 1e300))
+            return st.floats(low, high, exclude_min="gt" in bound, exclude_max="lt" in bound)
+        return {bool: st.booleans(), str: st.text(min_size=1, max_size=8), types.NoneType: st.none()}[kind]
+
+    return st.one_of([of(kind) for kind in kinds(path)])
+
+
+@st.composite
+def configurations(draw):
+    free = {path: values_of(path) for path in FIELDS if path != "arm" and not path.startswith("dropout.")}
+    flat = draw(st.fixed_dictionaries({}, optional=free))
+    if flat.get("data.source") == "folder":
+        flat["data.folder"] = draw(st.text(min_size=1, max_size=8))
+    probability = st.floats(0, 0.99)
+    symmetric = draw(st.booleans())
+    flat["dropout.layers"] = draw(st.integers(0, 3))
+    flat |= {"dropout.p": draw(probability)} if symmetric else {f"dropout.p{i}": draw(probability) for i in (1, 2, 3)}
+    return nested(flat)
+
+
+def whole_floats_as_integers(values):
+    if isinstance(values, dict):
+        return {key: whole_floats_as_integers(value) for key, value in values.items()}
+    return int(values) if isinstance(values, float) and values.is_integer() else values
+
+
+@settings(deadline=None, max_examples=150)
+@given(configurations())
+def test_a_configuration_survives_json(values):
+    config = RunConfig.parse(values)
+    for text in (config.model_dump_json(), json.dumps(config.model_dump(mode="json"))):
+        again = RunConfig.parse(json.loads(text))
+        assert again == config
+        assert identity(again) == identity(config)
+        assert again.label == config.label
+
+
+@settings(deadline=None, max_examples=100)
+@given(configurations())
+def test_whole_floats_that_come_back_as_integers_change_nothing(values):
+    config = RunConfig.parse(values)
+    assert RunConfig.parse(whole_floats_as_integers(config.model_dump(mode="json"))) == config
+
+
+@settings(deadline=None, max_examples=100)
+@given(configurations(), st.integers(0, 2**31 - 1), st.integers(0, 2**31 - 1))
+def test_seeds_share_an_identity_and_have_runs_of_their_own(values, first, second):
+    configs = [RunConfig.parse(values | {"train": values.get("train", {}) | {"seed": seed}}) for seed in (first, second)]
+    assert identity(configs[0]) == identity(configs[1])
+    assert [run_id(config) for config in configs] == [f"{identity(configs[0])}-s{seed}" for seed in (first, second)]
+    assert len(identity(configs[0])) == 12 and set(identity(configs[0])) <= set("0123456789abcdef")
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.sampled_from(FINAL_ARMS), st.integers(1, 500))
+def test_an_arm_dumps_and_parses_again(arm, epochs):
+    config = RunConfig.parse({"arm": arm, "train": {"epochs": epochs}})
+    assert RunConfig.parse(config.model_dump(mode="json")) == config
