@@ -32,17 +32,19 @@ def padding(config: AugmentConfig) -> int:
 
 
 def draw(config: AugmentConfig, count: int, generator: torch.Generator) -> Draws:
-    """Draws for `count` images, on the generator's device. Policy none draws nothing and leaves images as they are."""
+    """Draws for `count` images, on the generator's device. What is off draws nothing from it."""
     device = generator.device
     still = torch.zeros(count, dtype=torch.int64, device=device)
     if config.policy == "none":
         return Draws(still, still, still.bool(), None)
-    shifts = torch.randint(0, 2 * config.shift + 1, (2, count), generator=generator, device=device)
+    top = left = still
+    if config.shift:
+        top, left = torch.randint(0, 2 * config.shift + 1, (2, count), generator=generator, device=device)
     flip = torch.rand(count, generator=generator, device=device) < 0.5 if config.flip else still.bool()
     angle = None
     if config.rotate:
         angle = (torch.rand(count, generator=generator, device=device) * 2 - 1) * config.rotate
-    return Draws(shifts[0], shifts[1], flip, angle)
+    return Draws(top, left, flip, angle)
 
 
 def crop_flip(padded: Tensor, index: Tensor, draws: Draws, side: int) -> Tensor:

@@ -34,7 +34,7 @@ def received() -> Assignment | None:
     try:
         stored = yaml.safe_load(Path(path).read_text())
         values = {key: entry["value"] for key, entry in stored.items() if key != "wandb_version"}
-    except (OSError, yaml.YAMLError, AttributeError, TypeError, KeyError):
+    except (OSError, ValueError, yaml.YAMLError, AttributeError, TypeError, KeyError):
         raise UserError(f"{_PARAMETERS} = {path}: not a file of W&B's sweep parameters; unset it to train by hand") from None
     return Assignment(os.environ.get(_SWEEP, "sweep"), os.environ.get(_RUN), values)
 

@@ -11,7 +11,7 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
@@ -86,6 +86,13 @@ class _Worker:
     cell: Cell
     process: Process
     slot: int
+    record_before: RunRecord | None
+    told: set[signal.Signals] = field(default_factory=set)
+
+    @property
+    def listens(self) -> bool:
+        """Whether its run has begun: a signal before that would kill it."""
+        return self.cell.state == State.running
 
 
 class LocalSweep:
@@ -132,9 +139,8 @@ class LocalSweep:
             lock.release()
 
     def preempt(self) -> None:
-        """Ask every worker to leave a checkpoint, and start no other."""
+        """Ask every worker to leave a checkpoint, and start no other. Safe to call from a signal handler."""
         self._preempting_since = self._preempting_since or time.monotonic()
-        self._tell((worker.cell.run_id for worker in self._running), signal.SIGUSR1)
 
     def seconds_left(self) -> float | None:
         """Expected from the epochs so far, or None before there are any."""
@@ -148,14 +154,9 @@ class LocalSweep:
 
     def _take_up(self) -> None:
         """The cells that an earlier process drew, with their records; of a grid, all cells."""
-        ledger = self.folder / LEDGER
-        if ledger.exists():
-            stored = json.loads(ledger.read_text())
-            if stored["spec"] != self.spec.fingerprint():
-                raise UserError(f"{self.folder} holds another sweep than this one: give a --name of its own, or remove the folder")
-            drawn = stored["draws"]
-        else:
-            drawn = self.search.grid() if self.spec.method == "grid" else []
+        drawn = self._read_ledger()
+        if drawn is None:
+            drawn = self.search.grid()[: self.spec.run_cap] if self.spec.method == "grid" else []
         for values in drawn:
             self._add(values)
         self._write_ledger()
@@ -179,6 +180,19 @@ class LocalSweep:
         self.draws.append(cell)
         return cell
 
+    def _read_ledger(self) -> list[dict[str, Any]] | None:
+        path = self.folder / LEDGER
+        try:
+            stored = json.loads(path.read_bytes())
+            asked, drawn = stored["spec"], list(stored["draws"])
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError):
+            raise UserError(f"{path} is damaged: remove it; runs that have finished stay") from None
+        if asked != self.spec.fingerprint():
+            raise UserError(f"{self.folder} holds another sweep than this one: give a --name of its own, or remove the folder")
+        return drawn
+
     def _write_ledger(self) -> None:
         text = json.dumps({"spec": self.spec.fingerprint(), "draws": [cell.values for cell in self.draws]}, indent=1)
         write_whole(self.folder / LEDGER, lambda stream: stream.write(text.encode()))
@@ -194,13 +208,14 @@ class LocalSweep:
             worker.cell.record = read_run(self.folder / worker.cell.run_id)
             if exitcode is not None:
                 self._running.remove(worker)
-                self._account_for(worker.cell, exitcode)
+                self._account_for(worker, exitcode)
         if self._preempting_since is not None:
+            self._tell((worker.cell.run_id for worker in self._running), signal.SIGUSR1)
             if time.monotonic() - self._preempting_since > GRACE_SECONDS:
                 self._kill()
             return bool(self._running)
         self._tell(self.search.to_stop([(cell.values, cell.record) for cell in self.cells]), signal.SIGTERM)
-        while len(self._running) < self.workers and (cell := self._next()):
+        while len(self._running) < self.workers and self._preempting_since is None and (cell := self._next()):
             self._launch(cell)
         return bool(self._running)
 
@@ -226,11 +241,12 @@ class LocalSweep:
         else:
             variables["REGLAB_THREADS"] = str(max(1, cores() // self.workers))
         self._launched.add(cell.run_id)
-        self._running.append(_Worker(cell, self.start(variables, folder / LOG), slot))
+        self._running.append(_Worker(cell, self.start(variables, folder / LOG), slot, cell.record))
 
-    def _account_for(self, cell: Cell, exitcode: int) -> None:
-        """Correct the record of a worker that did not live to write how it ended."""
-        if cell.record and cell.state != State.running:
+    def _account_for(self, worker: _Worker, exitcode: int) -> None:
+        """Correct the record of a worker that did not live to write how it ended, or never began."""
+        cell = worker.cell
+        if cell.record and cell.state != State.running and cell.record != worker.record_before:
             return
         if exitcode < 0:
             state, reason = State.crashed, f"killed by {signal.Signals(-exitcode).name}; it goes on when the sweep is started again"
@@ -242,19 +258,27 @@ class LocalSweep:
         self._write(cell, record.changed(state=state, reason=reason))
 
     def _tell(self, run_ids: Iterable[str], what: signal.Signals) -> None:
+        """Signal the workers of these runs, once, as soon as they listen."""
         wanted = set(run_ids)
         for worker in self._running:
-            if worker.cell.run_id in wanted and worker.process.pid and worker.process.exitcode is None:
-                os.kill(worker.process.pid, what)
+            if worker.cell.run_id in wanted and worker.listens and what not in worker.told and worker.process.exitcode is None:
+                worker.told.add(what)
+                os.kill(_pid(worker.process), what)
 
     def _kill(self) -> None:
         """End workers that are still there; their runs go on from their last checkpoints another time."""
-        self._tell([worker.cell.run_id for worker in self._running], signal.SIGKILL)
         for worker in self._running:
+            if worker.process.exitcode is None:
+                os.kill(_pid(worker.process), signal.SIGKILL)
             worker.process.join()
             mark_crashed(self.folder / worker.cell.run_id)
             worker.cell.record = read_run(self.folder / worker.cell.run_id)
         self._running.clear()
+
+
+def _pid(process: Process) -> int:
+    assert process.pid is not None, "it was started"
+    return process.pid
 
 
 def _seconds_per_epoch(record: RunRecord) -> float | None:

@@ -3,12 +3,14 @@
 import hashlib
 import json
 import logging
+import math
 import random
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
+import jsonschema
 import numpy as np
 
 with warnings.catch_warnings():
@@ -35,7 +37,30 @@ def schema_fault(config: Mapping[str, Any]) -> str | None:
     """Why W&B would not take this sweep, in its own words; None for a good one."""
     known = {key: value for key, value in config.items() if key != "run_cap"}  # the server reads that one, the engine's schema does not
     faults = sweeps.schema_violations_from_proposed_config(deepcopy(known))
-    return " ".join(min(faults, key=len).split()) if faults else None
+    if not faults:
+        try:  # its schema does not look into nested parameters
+            parameters = HyperParameterSet.from_config(deepcopy(config["parameters"]))
+            if config["method"] == "grid":
+                sweeps.next_run(deepcopy(dict(config)), [])
+        except (ValueError, AssertionError, jsonschema.ValidationError) as error:
+            faults = [str(error)]
+        else:
+            faults = [f"{p.name}: min is above max" for p in parameters if p.config.get("min", 0) > p.config.get("max", math.inf)]
+    return " ".join(min(faults, key=len).replace(HyperParameterSet.NESTING_DELIMITER, ".").split()) if faults else None
+
+
+def ends(definition: Mapping[str, Any]) -> list[Any]:
+    """The values that stand for all that a parameter can take: every choice, or both ends, or the middle of what has none."""
+    if "values" in definition:
+        return list(definition["values"])
+    if "value" in definition:
+        return [definition["value"]]
+    if "min" in definition and "max" in definition:
+        if "log" in (distribution := definition.get("distribution", "")) and not distribution.endswith("_values"):
+            sign = -1 if distribution.startswith("inv_") else 1  # the ends are exponents of e
+            return [math.exp(sign * definition["min"]), math.exp(sign * definition["max"])]
+        return [definition["min"], definition["max"]]
+    return [definition["mu"]] if "mu" in definition else []
 
 
 class Search:
@@ -60,7 +85,9 @@ class Search:
         seed = int.from_bytes(digest[:4], "big")
         random.seed(seed)  # the engine draws from both global generators
         np.random.seed(seed)
-        run = sweeps.next_run(self.config, [_engine_run(values, record) for values, record in drawn])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the fit of its Gaussian process
+            run = sweeps.next_run(self.config, [_engine_run(values, record) for values, record in drawn])
         assert run is not None, "only a grid ends"
         return _values(run)
 
@@ -73,7 +100,14 @@ class Search:
 
 
 def _values(run: sweeps.SweepRun) -> dict[str, Any]:
-    return {key: entry["value"] for key, entry in run.config.items()}
+    return {key: _plain(entry["value"]) for key, entry in run.config.items()}
+
+
+def _plain(value: Any) -> Any:
+    """The engine draws numpy's numbers, which neither JSON nor YAML can write."""
+    if isinstance(value, Mapping):
+        return {key: _plain(entry) for key, entry in value.items()}
+    return value.item() if isinstance(value, np.generic | np.ndarray) else value
 
 
 def _engine_run(values: Mapping[str, Any], record: RunRecord | None) -> sweeps.SweepRun:

@@ -11,7 +11,7 @@ import yaml
 
 from reglab.config import FIELDS, RunConfig, nearest, nested, parse_overrides, unknown_key
 from reglab.errors import UserError
-from reglab.sweep.search import Search, schema_fault
+from reglab.sweep.search import Search, ends, schema_fault
 from reglab.tracking.record import METRICS
 
 QUICK: dict[str, Any] = {
@@ -68,16 +68,17 @@ def read(path: Path, overrides: Iterable[str] = (), quick: bool = False) -> Swee
     configuration has, a candidate that it does not accept.
     """
     config = _parse(path)
-    if quick:
-        _shrink(config)
-    for key, value in parse_overrides(overrides).items():
-        _set(config["parameters"], key, value)
-    spec = SweepSpec(path.stem + ("-quick" if quick else ""), path, config, tuple(_warnings(config)))
     try:
-        _validate(spec)
+        _validate_form(config)
+        if quick:
+            _shrink(config)
+        for key, value in parse_overrides(overrides).items():
+            _set(config["parameters"], key, value)
+        for values in _candidates(config):
+            RunConfig.parse(values)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    return spec
+    return SweepSpec(path.stem + ("-quick" if quick else ""), path, config, tuple(_warnings(config)))
 
 
 def _parse(path: Path) -> dict[str, Any]:
@@ -102,7 +103,7 @@ def leaves(parameters: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[st
         if isinstance(definition, dict) and isinstance(definition.get("parameters"), dict):
             yield from leaves(definition["parameters"], f"{prefix}{name}.")
         else:
-            yield prefix + name, definition
+            yield f"{prefix}{name}", definition
 
 
 def _set(parameters: dict[str, Any], path: str, value: Any) -> None:
@@ -133,37 +134,36 @@ def _warnings(config: Mapping[str, Any]) -> Iterator[str]:
         yield f"it selects on {metric['name']}: set data.validation and select on val/accuracy, so that the test set stays unseen"
 
 
-def _validate(spec: SweepSpec) -> None:
-    found = dict(leaves(spec.config["parameters"]))
-    for path in found:
+def _validate_form(config: Mapping[str, Any]) -> None:
+    """Everything about a sweep but its values: keys, schema, cap and metric."""
+    for path, _ in leaves(config["parameters"]):
         if path not in FIELDS:
             raise UserError(f"parameters: {unknown_key(path)}")
-    if fault := schema_fault(spec.config):
+    for name in config["parameters"]:
+        if "." in str(name):
+            section, _, key = str(name).partition(".")
+            nested_form = f"{section}: {{parameters: {{{key}: …}}}}"
+            raise UserError(f"parameters: {name}: W&B does not split names at dots; write {nested_form}")
+    if fault := schema_fault(config):
         raise UserError(f"not a sweep as W&B defines it: {fault}")
-    if spec.run_cap is not None and not (isinstance(spec.run_cap, int) and spec.run_cap > 0):
-        raise UserError(f"run_cap = {spec.run_cap}: must be a whole number of runs, at least 1")
-    if spec.method != "grid" and spec.run_cap is None:
-        raise UserError(f"method {spec.method} never ends by itself: add `run_cap:`, the number of runs")
-    metric = spec.config.get("metric")
+    run_cap, metric = config.get("run_cap"), config.get("metric")
+    if run_cap is not None and (isinstance(run_cap, bool) or not isinstance(run_cap, int) or run_cap < 1):
+        raise UserError(f"run_cap = {run_cap}: must be a whole number of runs, at least 1")
+    if config["method"] != "grid" and run_cap is None:
+        raise UserError(f"method {config['method']} never ends by itself: add `run_cap:`, the number of runs")
+    if not metric and (config["method"] == "bayes" or "early_terminate" in config):
+        raise UserError("it selects by a metric and names none: add `metric: {name: val/accuracy, goal: maximize}`")
     if metric and metric["name"] not in METRICS:
         raise UserError(f"metric.name = {metric['name']}: no run logs that{nearest(metric['name'], METRICS)}")
-    for values in _candidates(spec, found):
-        RunConfig.parse(values)
 
 
-def _candidates(spec: SweepSpec, found: Mapping[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _candidates(config: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Configurations that stand for all: every cell of a grid; else each key's ends or choices, one key at a time."""
-    if spec.method == "grid":
-        yield from Search(spec.config).grid()
+    if config["method"] == "grid":
+        yield from Search(config).grid()
         return
-    choices = {path: _ends(definition) for path, definition in found.items()}
+    choices = {path: ends(definition) for path, definition in leaves(config["parameters"])}
     first = {path: values[0] for path, values in choices.items() if values}
     for path, values in choices.items():
         for value in values:
             yield nested(first | {path: value})
-
-
-def _ends(definition: Mapping[str, Any]) -> list[Any]:
-    if "values" in definition:
-        return list(definition["values"])
-    return [definition[key] for key in ("value", "min", "max", "mu") if key in definition]

@@ -6,8 +6,6 @@ run.json is replaced whole, history.jsonl grows a line an epoch: both can be rea
 import json
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from reglab.atomic import write_whole
 from reglab.errors import UserError
 from reglab.tracking.record import SCHEMA_VERSION, Epoch, RunRecord, State
@@ -42,7 +40,7 @@ class LocalRun:
 
 
 def _line(row: Epoch) -> str:
-    return json.dumps(row.metrics()) + "\n"
+    return row.model_dump_json(by_alias=True, exclude_none=True) + "\n"  # NaN and infinity as null
 
 
 def write_run(folder: Path, record: RunRecord) -> None:
@@ -68,7 +66,7 @@ def read_run(folder: Path) -> RunRecord | None:
         return RunRecord.model_validate(stored | {"history": _read_history(folder / HISTORY)})
     except FileNotFoundError:
         return None
-    except (json.JSONDecodeError, AttributeError, TypeError, ValidationError):
+    except (ValueError, AttributeError, TypeError):  # not JSON, not text, not a record
         raise UserError(f"{path} is damaged: remove the folder {folder} to run it again") from None
 
 

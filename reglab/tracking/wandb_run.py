@@ -1,8 +1,10 @@
 """The run in Weights & Biases: offline without a key, online with one, as `WANDB_MODE` says otherwise."""
 
 import os
+from netrc import NetrcParseError, netrc
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from reglab.tracking.record import Epoch, RunRecord, State
 
@@ -16,9 +18,18 @@ def mode() -> Literal["online", "offline", "disabled", "shared"]:
     """`online`, `offline`, `disabled` or `shared`: WANDB_MODE, or online where a key is configured."""
     if (chosen := os.environ.get("WANDB_MODE", "")) in ("online", "offline", "disabled", "shared"):
         return chosen  # type: ignore[return-value]
+    return "online" if os.environ.get("WANDB_API_KEY") or _key_in_netrc() else "offline"
+
+
+def _key_in_netrc() -> bool:
+    """Whether `wandb login` left a key for the server; read here, because wandb's own check asks the server."""
     import wandb
 
-    return "online" if wandb.login(prompt=False) else "offline"
+    path = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
+    try:
+        return netrc(path).authenticators(urlsplit(wandb.Settings().base_url).netloc) is not None
+    except (OSError, NetrcParseError):
+        return False
 
 
 class WandbRun:

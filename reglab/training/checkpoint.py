@@ -25,6 +25,6 @@ def load(path: Path, device: torch.device) -> dict[str, Any] | None:
     except Exception as error:  # torch raises a dozen kinds for a damaged or foreign file
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path} cannot be read as a checkpoint ({reason}): remove it to train this run from the start") from None
-    if state.get("format") != FORMAT:
-        raise UserError(f"{path} is a checkpoint of another version of reglab: remove it to train this run from the start")
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise UserError(f"{path} is no checkpoint of this version of reglab: remove it to train this run from the start")
     return state

@@ -1,8 +1,9 @@
 """The life of one run: epochs, evaluation, checkpoints, and its end."""
 
+import math
 import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,9 +109,9 @@ class Run:
     def epoch_is_complete(self) -> bool:
         return self.order is not None and self.steps_done == self.batches.steps_per_epoch
 
-    def end_epoch(self) -> Epoch:
-        """Evaluate where it is due, and turn the epoch's sums into a row of the history."""
-        sums, steps = self.sums.read(), self.steps_done
+    def end_epoch(self, sums: Mapping[str, float]) -> Epoch:
+        """Evaluate where it is due, and turn the epoch's sums, as read, into a row of the history."""
+        steps = self.steps_done
         seconds = self.clock.train_seconds - self.seconds_before_epoch
         number, last = self.epochs_done + 1, self.epochs_done + 1 == self.config.train.epochs
         train_accuracy = sums["correct"] / self.sums.images
@@ -139,9 +140,9 @@ class Run:
         self.order, self.steps_done = None, 0
         return row
 
-    def diverged_step(self) -> int | None:
-        """The step of the epoch under way (from 1) whose loss was the first not to be finite. Waits for the device."""
-        finite = int(self.sums.read()["finite_steps"])
+    def diverged_step(self, sums: Mapping[str, float]) -> int | None:
+        """The step of the epoch under way (from 1) whose loss was the first not to be finite."""
+        finite = int(sums["finite_steps"])
         return finite + 1 if finite < self.steps_done else None
 
     @torch.no_grad()
@@ -261,13 +262,14 @@ def _train_to_an_end(run: Run, sinks: Sequence[Sink], path: Path, signals: Signa
     while run.epochs_done < run.config.train.epochs:
         run.train_until(saved + run.config.train.checkpoint_every, signals)
         if run.epoch_is_complete:
-            if (step := run.diverged_step()) is not None:
-                epoch = run.epochs_done + 1
-                summary = run.summary().model_copy(update={"diverged_epoch": epoch, "diverged_step": step})
-                return {"state": State.diverged, "reason": f"loss not finite in epoch {epoch}, step {step}", "summary": summary}
-            row = run.end_epoch()
+            sums = run.sums.read()
+            if (step := run.diverged_step(sums)) is not None:
+                return _diverged(run, run.epochs_done + 1, step)
+            row = run.end_epoch(sums)
             for sink in sinks:
                 sink.epoch(row)
+            if row.test_loss is not None and not math.isfinite(row.test_loss):
+                return _diverged(run, row.epoch, None)
         if signals.received == Request.stop:
             return {"state": State.stopped, "reason": "stopped on request", "summary": run.summary()}
         if signals.received == Request.preempt and run.epochs_done < run.config.train.epochs:
@@ -277,3 +279,10 @@ def _train_to_an_end(run: Run, sinks: Sequence[Sink], path: Path, signals: Signa
             checkpoint.save(path, run.state_dict())
             saved = time.perf_counter()
     return {"state": State.finished, "summary": run.summary()}
+
+
+def _diverged(run: Run, epoch: int, step: int | None) -> dict[str, Any]:
+    """The end of a run whose loss is not finite: in a training step, or, if `step` is None, on the test images after the epoch."""
+    where = f"in epoch {epoch}, step {step}" if step else f"on test images after epoch {epoch}"
+    summary = run.summary().model_copy(update={"diverged_epoch": epoch, "diverged_step": step})
+    return {"state": State.diverged, "reason": f"loss not finite {where}", "summary": summary}

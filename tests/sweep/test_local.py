@@ -1,0 +1,678 @@
+"""Sweeps with workers that only pretend: generators that write records, one turn each time the sweep looks after them."""
+
+import signal
+import subprocess
+import time
+from itertools import count
+from pathlib import Path
+
+import pytest
+import yaml
+from filelock import FileLock
+
+from reglab.config import RunConfig, identity, run_id
+from reglab.errors import UserError
+from reglab.settings import settings
+from reglab.sweep import local, spec
+from reglab.sweep.local import LEDGER, LocalSweep
+from reglab.sweep.search import Search
+from reglab.tracking.record import Epoch, RunRecord, State, Summary
+from reglab.tracking.store import LOG, read_run, write_run
+
+EPOCHS = 4
+
+
+class Job:
+    """A worker that only pretends. `told` are the signals it got."""
+
+    def __init__(self, variables, log, pid, script):
+        self.variables, self.log, self.pid, self.exitcode, self.told = variables, log, pid, None, []
+        self.run_id, self.folder = (
+            variables["WANDB_RUN_ID"],
+            Path(variables["REGLAB_RUNS"]) / variables["WANDB_SWEEP_ID"] / variables["WANDB_RUN_ID"],
+        )
+        stored = yaml.safe_load(Path(variables["WANDB_SWEEP_PARAM_PATH"]).read_text())
+        self.values = {key: entry["value"] for key, entry in stored.items() if key != "wandb_version"}
+        self.script = script(self)
+
+    def join(self, timeout=None):
+        assert self.exitcode is not None
+
+    def turn(self):
+        if self.exitcode is None:
+            try:
+                next(self.script)
+            except StopIteration as end:
+                self.exitcode = end.value
+
+    def write(self, state, epochs=0, reason=None, accuracy=0.5, pace=10.0):
+        config = RunConfig.parse(self.values)
+        rows = [row(number, accuracy, pace) for number in range(1, epochs + 1)]
+        summary = Summary(val_accuracy=accuracy, time_train_seconds=1, time_wall_seconds=1, parameters=1, epochs=epochs)
+        record = RunRecord(
+            run_id=self.run_id,
+            sweep=self.variables["WANDB_SWEEP_ID"],
+            label=config.label,
+            identity=identity(config),
+            seed=config.train.seed,
+            config=self.values,
+            state=state,
+            reason=reason,
+            history=rows,
+            summary=summary if state in (State.finished, State.stopped) else None,
+        )
+        write_run(self.folder, record)
+
+
+def row(number, accuracy=0.5, pace=10.0):
+    return Epoch(
+        epoch=number,
+        train_loss=1,
+        train_accuracy=accuracy,
+        val_accuracy=accuracy,
+        lr=0.1,
+        time_train_seconds=number,
+        time_wall_seconds=pace * number,
+        throughput_images_per_second=1,
+    )
+
+
+class Workers:
+    """Starts jobs, keeps them, and passes signals on to them."""
+
+    def __init__(self):
+        self.jobs, self.script, self.most, self._pids = [], finishes, 0, count(2**30)
+
+    def start(self, variables, log):
+        job = Job(variables, log, next(self._pids), self.script)
+        self.jobs.append(job)
+        return job
+
+    def kill(self, pid, number):
+        (job,) = [job for job in self.jobs if job.pid == pid]
+        job.told.append(number)
+        if number == signal.SIGKILL:
+            job.exitcode = -signal.SIGKILL
+
+    @property
+    def running(self):
+        return [job for job in self.jobs if job.exitcode is None]
+
+    def work(self, sweep, each=lambda: None):
+        """Runs a sweep to its end; `each()` is called whenever it has looked after its workers."""
+        deadline = time.monotonic() + 20
+        for _ in sweep.run():
+            assert time.monotonic() < deadline, "it never ends"
+            each()
+            self.most = max(self.most, len(self.running))
+            for job in self.running:
+                job.turn()
+        return sweep
+
+
+def finishes(job):
+    for epochs in range(EPOCHS):
+        job.write(State.running, epochs)
+        yield
+        if signal.SIGTERM in job.told:
+            job.write(State.stopped, epochs)
+            return 0
+        if signal.SIGUSR1 in job.told:
+            job.write(State.preempted, epochs)
+            return 75
+    job.write(State.finished, EPOCHS)
+    return 0
+
+
+@pytest.fixture
+def workers(monkeypatch):
+    made = Workers()
+    monkeypatch.setattr(local.os, "kill", made.kill)
+    monkeypatch.setattr(local, "POLL_SECONDS", 0)
+    return made
+
+
+@pytest.fixture
+def make_sweep(tmp_path, workers):
+    """A sweep over these keys, in the folder runs/mine."""
+
+    def make(keys, count=1, retry_failed=False, folder="mine"):
+        path = tmp_path / f"{folder}.yaml"
+        path.write_text(yaml.safe_dump(keys))
+        return LocalSweep(spec.read(path), tmp_path / "runs" / folder, count, workers.start, retry_failed)
+
+    return make
+
+
+def nested(**sections):
+    return {name: {"parameters": keys} for name, keys in sections.items()}
+
+
+def grid(**sections):
+    return {"method": "grid", "parameters": nested(**{"train": {"epochs": {"value": EPOCHS}}, **sections})}
+
+
+SEEDS = {"epochs": {"value": EPOCHS}, "seed": {"values": [0, 1, 2]}}
+THREE = grid(train=SEEDS)
+RANDOM = {
+    "method": "random",
+    "run_cap": 5,
+    "parameters": nested(train=SEEDS | {"seed": {"min": 0, "max": 10**6}}, data={"source": {"values": ["digits"]}}),
+}
+
+
+def states(sweep):
+    return [cell.state for cell in sweep.cells]
+
+
+# What is run
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_every_cell_is_run_once_by_so_many_workers_at_a_time(make_sweep, workers, count):
+    sweep = workers.work(make_sweep(THREE, count))
+    assert states(sweep) == [State.finished] * 3
+    assert sorted(job.values["train"]["seed"] for job in workers.jobs) == [0, 1, 2]
+    assert workers.most == min(count, 3)
+
+
+def test_a_run_s_folder_is_named_after_what_it_does(make_sweep, workers, tmp_path):
+    workers.work(make_sweep(THREE))
+    expected = {run_id(RunConfig.parse({"train": {"epochs": EPOCHS, "seed": seed}})) for seed in (0, 1, 2)}
+    assert {path.name for path in (tmp_path / "runs" / "mine").iterdir() if path.is_dir()} == expected
+
+
+def test_cells_that_are_one_arm_are_one_run(make_sweep, workers):
+    """Without dropout layers the probability does not matter."""
+    sweep = workers.work(make_sweep(grid(dropout={"layers": {"values": [0, 1]}, "p": {"values": [0.2, 0.5, 0.8]}})))
+    assert len(sweep.draws) == 6
+    assert len(sweep.cells) == len(workers.jobs) == 4
+    assert states(sweep) == [State.finished] * 4
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_search_draws_as_many_runs_as_its_cap(make_sweep, workers, count):
+    sweep = workers.work(make_sweep(RANDOM, count))
+    assert len(sweep.draws) == len(workers.jobs) == 5
+    assert sweep.undrawn == 0
+    assert workers.most == count
+
+
+def test_what_a_search_draws_twice_counts_twice_and_runs_once(make_sweep, workers):
+    keys = RANDOM | {"run_cap": 8, "parameters": nested(train=SEEDS | {"seed": {"values": [0, 1]}})}
+    sweep = workers.work(make_sweep(keys, 2))
+    assert len(sweep.draws) == 8
+    assert len(workers.jobs) == len(sweep.cells) == 2
+
+
+def test_a_cap_holds_for_a_grid_too(make_sweep, workers):
+    """As on W&B's server."""
+    workers.work(make_sweep(THREE | {"run_cap": 2}))
+    assert len(workers.jobs) == 2
+
+
+def test_a_search_is_told_what_its_runs_came_to(make_sweep, workers, monkeypatch):
+    seen, draw = [], Search.draw
+    monkeypatch.setattr(Search, "draw", lambda search, drawn: (seen.append([record for _, record in drawn]), draw(search, drawn))[1])
+    workers.work(make_sweep(RANDOM))
+    assert [len(records) for records in seen] == [0, 1, 2, 3, 4]
+    assert all(record.state == State.finished and record.summary.val_accuracy == 0.5 for record in seen[-1])
+
+
+def test_a_cell_that_cannot_be_built_is_a_run_of_its_own(make_sweep, workers):
+    """Each end of each key is valid; a layer without a probability is not."""
+    keys = RANDOM | {"run_cap": 12, "parameters": nested(dropout={"layers": {"values": [0, 1]}, "p": {"values": [0.1, None]}})}
+
+    def script(job):
+        record = RunRecord(
+            run_id=job.run_id, sweep="mine", label="", identity="", seed=0, config=job.values, state=State.failed, reason="no p"
+        )
+        write_run(job.folder, record)
+        yield
+        return 2
+
+    workers.script = script
+    sweep = workers.work(make_sweep(keys))
+    unbuildable = [cell for cell in sweep.cells if cell.run_id.startswith("unbuildable-")]
+    assert unbuildable
+    assert all(cell.state == State.failed and cell.record.reason == "no p" for cell in unbuildable)
+
+
+# What is run again
+
+
+def test_running_a_sweep_again_repeats_nothing(make_sweep, workers):
+    workers.work(make_sweep(THREE))
+    again = workers.work(make_sweep(THREE))
+    assert len(workers.jobs) == 3
+    assert states(again) == [State.finished] * 3
+
+
+def test_a_search_goes_on_where_it_was(make_sweep, workers):
+    first = make_sweep(RANDOM)
+    workers.work(first, lambda: first.preempt() if len(workers.jobs) == 3 else None)
+    before = [cell.values for cell in first.draws]
+    assert len(before) == 3
+    second = workers.work(make_sweep(RANDOM))
+    assert [cell.values for cell in second.draws][:3] == before
+    assert len(second.draws) == 5
+    assert states(second) == [State.finished] * 5
+    workers.jobs.clear()
+    whole = workers.work(make_sweep(RANDOM, folder="undisturbed"))
+    assert [cell.values for cell in whole.draws] == [cell.values for cell in second.draws]
+
+
+def ends(state, code=0):
+    def script(job):
+        job.write(State.running, 1)
+        yield
+        job.write(state, 1)
+        return code
+
+    return script
+
+
+@pytest.mark.parametrize("state", [State.stopped, State.diverged, State.failed])
+def test_a_run_that_ended_otherwise_is_not_repeated(make_sweep, workers, state):
+    workers.script = ends(state)
+    workers.work(make_sweep(THREE))
+    again = workers.work(make_sweep(THREE))
+    assert len(workers.jobs) == 3
+    assert states(again) == [state] * 3
+
+
+@pytest.mark.parametrize(("state", "runs"), [(State.failed, 6), (State.diverged, 3), (State.stopped, 3)])
+def test_only_failed_runs_are_retried_when_asked_for(make_sweep, workers, state, runs):
+    workers.script = ends(state)
+    workers.work(make_sweep(THREE))
+    workers.script = finishes
+    again = workers.work(make_sweep(THREE, retry_failed=True))
+    assert len(workers.jobs) == runs
+    assert states(again) == [State.finished if state == State.failed else state] * 3
+
+
+@pytest.mark.parametrize("state", [State.running, State.preempted, State.crashed, State.pending])
+def test_a_run_that_can_go_on_does(make_sweep, workers, state):
+    """`running`: the machine went down."""
+    workers.work(make_sweep(THREE))
+    folder = workers.jobs[1].folder
+    write_run(folder, read_run(folder).changed(state=state, summary=None))
+    again = workers.work(make_sweep(THREE))
+    assert [job.folder for job in workers.jobs[3:]] == [folder]
+    assert states(again) == [State.finished] * 3
+
+
+def test_a_run_that_another_sweep_has_finished_is_taken_over(make_sweep, workers, tmp_path):
+    workers.work(make_sweep(grid(train=SEEDS | {"seed": {"values": [1]}}), folder="earlier"))
+    sweep = workers.work(make_sweep(THREE))
+    assert [job.values["train"]["seed"] for job in workers.jobs] == [1, 0, 2]
+    assert states(sweep) == [State.finished] * 3
+    assert len(read_run(tmp_path / "runs" / "mine" / sweep.cells[1].run_id).history) == EPOCHS
+
+
+def test_a_run_that_another_sweep_has_not_finished_is_not(make_sweep, workers):
+    workers.script = ends(State.failed)
+    workers.work(make_sweep(grid(train=SEEDS | {"seed": {"values": [1]}}), folder="earlier"))
+    workers.script = finishes
+    assert states(workers.work(make_sweep(THREE))) == [State.finished] * 3
+    assert len(workers.jobs) == 4
+
+
+def test_another_sweep_in_the_same_folder_is_refused(make_sweep, workers):
+    workers.work(make_sweep(THREE))
+    other = make_sweep(grid(train=SEEDS | {"seed": {"values": [0, 1]}}))
+    with pytest.raises(UserError, match="holds another sweep"):
+        workers.work(other)
+    assert len(workers.jobs) == 3
+
+
+def test_the_same_sweep_with_another_description_is_not(make_sweep, workers):
+    workers.work(make_sweep(THREE))
+    workers.work(make_sweep(THREE | {"description": "better words"}))
+    assert len(workers.jobs) == 3
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}"])
+def test_a_damaged_ledger_is_told(make_sweep, workers, tmp_path, content):
+    workers.work(make_sweep(THREE))
+    (tmp_path / "runs" / "mine" / LEDGER).write_text(content)
+    with pytest.raises(UserError, match=LEDGER):
+        workers.work(make_sweep(THREE))
+
+
+# Who runs it
+
+
+def test_a_sweep_that_another_process_runs_is_refused(make_sweep, workers, tmp_path):
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    with FileLock(tmp_path / "runs" / "mine" / ".lock"), pytest.raises(UserError, match="another process is running this sweep"):
+        workers.work(make_sweep(THREE))
+    assert not workers.jobs
+    assert not (tmp_path / "runs" / "mine" / LEDGER).exists()
+    workers.work(make_sweep(THREE))
+
+
+def test_two_at_once_are_refused_and_the_first_goes_on(make_sweep, workers):
+    def intrude():
+        with pytest.raises(UserError, match="another process"):
+            next(make_sweep(THREE).run())
+
+    assert states(workers.work(make_sweep(THREE), intrude)) == [State.finished] * 3
+
+
+def test_a_sweep_that_is_given_up_leaves_no_worker_and_no_lock(make_sweep, workers):
+    sweep = make_sweep(THREE, 2)
+    steps = sweep.run()
+    next(steps)
+    for job in workers.running:
+        job.turn()
+    steps.close()
+    assert [job.told for job in workers.jobs] == [[signal.SIGKILL]] * 2
+    assert states(sweep) == [State.crashed, State.crashed, State.pending]
+    assert states(workers.work(make_sweep(THREE))) == [State.finished] * 3
+
+
+def test_a_worker_that_cannot_be_started_leaves_no_other_behind(make_sweep, workers, monkeypatch):
+    sweep = make_sweep(THREE, 2)
+
+    def start(variables, log):
+        if workers.jobs:
+            raise OSError("no more processes")
+        return workers.start(variables, log)
+
+    monkeypatch.setattr(sweep, "start", start)
+    with pytest.raises(OSError, match="no more processes"):
+        workers.work(sweep)
+    assert [job.told for job in workers.jobs] == [[signal.SIGKILL]]
+    workers.work(make_sweep(THREE))
+
+
+# Workers that die
+
+
+def dies(code, said="", begins=True):
+    def script(job):
+        with job.log.open("a") as stream:
+            stream.write(said)
+        if begins:
+            job.write(State.running, 1)
+        yield
+        return code
+
+    return script
+
+
+@pytest.mark.parametrize("begins", [True, False], ids=["in mid-run", "at once"])
+def test_a_killed_worker_s_run_is_crashed_and_goes_on_another_time(make_sweep, workers, begins):
+    workers.script = dies(-signal.SIGKILL, begins=begins)
+    sweep = workers.work(make_sweep(THREE))
+    assert states(sweep) == [State.crashed] * 3
+    assert len(workers.jobs) == 3  # a machine that kills everything is not fed with the same run for ever
+    for cell in sweep.cells:
+        assert cell.record == read_run(sweep.folder / cell.run_id)
+        assert "SIGKILL" in cell.record.reason
+        assert len(cell.record.history) == begins
+    workers.script = finishes
+    assert states(workers.work(make_sweep(THREE))) == [State.finished] * 3
+
+
+@pytest.mark.parametrize("begins", [True, False], ids=["in mid-run", "at once"])
+@pytest.mark.parametrize(("said", "told"), [("first\nValueError: wrong\n\n  \n", "ValueError: wrong"), ("", "it said nothing")])
+def test_a_failing_worker_s_run_is_failed_with_the_last_thing_it_said(make_sweep, workers, begins, said, told):
+    workers.script = dies(3, said, begins)
+    sweep = workers.work(make_sweep(THREE))
+    assert states(sweep) == [State.failed] * 3
+    assert sweep.cells[0].record.reason == f"exit code 3: {told}"
+    assert (sweep.cells[0].record.seed, sweep.cells[0].record.label) == (0, "baseline")
+    assert read_run(sweep.folder / sweep.cells[0].run_id).reason == f"exit code 3: {told}"
+
+
+def test_a_worker_that_ends_well_without_a_word_has_failed(make_sweep, workers):
+    workers.script = dies(0)
+    assert states(workers.work(make_sweep(THREE))) == [State.failed] * 3
+
+
+def test_a_failure_that_a_worker_recorded_keeps_its_reason(make_sweep, workers):
+    def script(job):
+        yield
+        job.write(State.failed, reason="out of memory")
+        return 1
+
+    workers.script = script
+    assert workers.work(make_sweep(THREE)).cells[0].record.reason == "out of memory"
+
+
+@pytest.mark.parametrize(("code", "state"), [(3, State.failed), (-signal.SIGKILL, State.crashed)])
+def test_a_retried_run_that_dies_before_it_begins_is_not_left_pending(make_sweep, workers, code, state):
+    workers.script = ends(State.failed)
+    workers.work(make_sweep(THREE))
+    workers.script = dies(code, "no space left\n", begins=False)
+    assert states(workers.work(make_sweep(THREE, retry_failed=True))) == [state] * 3
+
+
+def test_a_preempted_run_that_fails_before_it_begins_is_failed(make_sweep, workers):
+    workers.script = ends(State.preempted, 75)
+    workers.work(make_sweep(THREE))
+    workers.script = dies(1, "ImportError: no torch\n", begins=False)
+    sweep = workers.work(make_sweep(THREE))
+    assert states(sweep) == [State.failed] * 3
+    assert "ImportError: no torch" in sweep.cells[0].record.reason
+
+
+# Early termination
+
+STOPPING = {
+    **THREE,
+    "metric": {"name": "val/accuracy", "goal": "maximize"},
+    "early_terminate": {"type": "hyperband", "min_iter": 1, "eta": 2},
+}
+
+
+def competes(job):
+    """Seed 1 is bad."""
+    accuracy = 0.1 if job.values["train"]["seed"] == 1 else 0.9
+    for epochs in range(EPOCHS):
+        job.write(State.running, epochs, accuracy=accuracy)
+        yield
+        if signal.SIGTERM in job.told:
+            job.write(State.stopped, epochs, accuracy=accuracy)
+            return 0
+        if signal.SIGUSR1 in job.told:
+            job.write(State.preempted, epochs, accuracy=accuracy)
+            return 75
+    job.write(State.finished, EPOCHS, accuracy=accuracy)
+    return 0
+
+
+def test_early_termination_tells_the_bad_run_to_stop_and_no_other(make_sweep, workers):
+    workers.script = competes
+    sweep = workers.work(make_sweep(STOPPING, 3))
+    assert [set(job.told) for job in workers.jobs] == [set(), {signal.SIGTERM}, set()]
+    assert states(sweep) == [State.finished, State.stopped, State.finished]
+
+
+def test_without_early_termination_no_run_is_told_to_stop(make_sweep, workers):
+    workers.script = competes
+    workers.work(make_sweep(THREE, 3))
+    assert [job.told for job in workers.jobs] == [[], [], []]
+
+
+def test_a_bad_run_that_goes_on_is_stopped_only_once_it_listens(make_sweep, workers):
+    """It was preempted; what it reached is worse than the others. A signal before it listens would kill it, time and again."""
+    workers.script = competes
+    workers.work(make_sweep(STOPPING, 1))
+    bad = workers.jobs[1]
+    bad.write(State.preempted, 3, accuracy=0.1)
+
+    def begins_late(job):
+        for _ in range(3):
+            yield
+            if signal.SIGTERM in job.told:
+                return -signal.SIGTERM
+        return (yield from competes(job))
+
+    workers.script = begins_late
+    assert states(workers.work(make_sweep(STOPPING, 1))) == [State.finished, State.stopped, State.finished]
+
+
+# Preemption
+
+
+def test_a_preempted_sweep_tells_every_worker_starts_nothing_more_and_goes_on_later(make_sweep, workers):
+    sweep = make_sweep(THREE, 2)
+    rounds = count(1)
+    workers.work(sweep, lambda: sweep.preempt() if next(rounds) == 2 else None)
+    assert [set(job.told) for job in workers.jobs] == [{signal.SIGUSR1}, {signal.SIGUSR1}]
+    assert states(sweep) == [State.preempted, State.preempted, State.pending]
+    again = workers.work(make_sweep(THREE, 2))
+    assert states(again) == [State.finished] * 3
+    assert len(workers.jobs) == 5
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_sweep_that_is_preempted_while_it_starts_a_worker_passes_it_on(make_sweep, workers, monkeypatch, count):
+    """Starting the first takes seconds: torch is imported."""
+    monkeypatch.setattr(local, "GRACE_SECONDS", 0.2)
+    sweep = make_sweep(THREE, count)
+    start = sweep.start
+
+    def interrupted(variables, log):
+        sweep.preempt()
+        return start(variables, log)
+
+    monkeypatch.setattr(sweep, "start", interrupted)
+
+    def never(job):
+        while signal.SIGUSR1 not in job.told:
+            job.write(State.running)
+            yield
+        job.write(State.preempted)
+        return 75
+
+    workers.script = never
+    workers.work(sweep)
+    assert [set(job.told) for job in workers.jobs] == [{signal.SIGUSR1}]
+    assert states(sweep) == [State.preempted, State.pending, State.pending]
+
+
+def test_a_worker_that_does_not_react_in_time_is_killed(make_sweep, workers, monkeypatch):
+    monkeypatch.setattr(local, "GRACE_SECONDS", 0.2)
+    sweep = make_sweep(THREE)
+
+    def deaf(job):
+        while True:
+            job.write(State.running, 1)
+            yield
+
+    workers.script = deaf
+    rounds = count(1)
+    workers.work(sweep, lambda: sweep.preempt() if next(rounds) == 2 else None)
+    (job,) = workers.jobs
+    assert set(job.told[:-1]) == {signal.SIGUSR1}
+    assert job.told[-1] == signal.SIGKILL
+    assert states(sweep) == [State.crashed, State.pending, State.pending]
+
+
+# How long it takes
+
+
+def test_the_time_left_follows_from_the_epochs_so_far(make_sweep, workers):
+    sweep, left = make_sweep(THREE), []
+    workers.work(sweep, lambda: left.append(sweep.seconds_left()))
+    known = [seconds for seconds in left if seconds is not None]
+    assert left[:2] == [None, None]  # before there are two epochs to compare
+    assert known[0] == pytest.approx(10 * (3 * EPOCHS - 2))  # ten seconds an epoch
+    assert known == sorted(known, reverse=True)
+    assert known[-1] == 0
+
+
+def test_the_time_left_is_shared_by_the_workers_and_counts_what_is_not_drawn_yet(make_sweep, workers):
+    sweep, left = make_sweep(RANDOM, 2), []
+    workers.work(sweep, lambda: left.append(sweep.seconds_left()))
+    first = next(seconds for seconds in left if seconds is not None)
+    assert first == pytest.approx(10 * (5 * EPOCHS - 2 * 2) / 2)
+    assert left[-1] == 0
+
+
+# What a worker is given
+
+
+def test_a_worker_is_given_its_run(make_sweep, workers, tmp_path, monkeypatch):
+    monkeypatch.setattr(local, "cores", lambda: 7)
+    workers.work(make_sweep(THREE, 2))
+    job = workers.jobs[0]
+    assert job.variables["WANDB_SWEEP_ID"] == "mine"
+    assert job.variables["WANDB_RUN_ID"] == run_id(RunConfig.parse(job.values))
+    assert job.variables["REGLAB_RUNS"] == str(tmp_path / "runs")
+    assert job.variables["REGLAB_THREADS"] == "3"
+    assert job.log == job.folder / LOG
+
+
+def test_every_worker_has_a_thread(make_sweep, workers, monkeypatch):
+    monkeypatch.setattr(local, "cores", lambda: 2)
+    workers.work(make_sweep(THREE, 3))
+    assert {job.variables["REGLAB_THREADS"] for job in workers.jobs} == {"1"}
+
+
+@pytest.fixture
+def gpus(monkeypatch):
+    """A machine with these GPUs, as the environment names them."""
+
+    def show(names, device="auto"):
+        monkeypatch.setenv("REGLAB_DEVICE", device)
+        settings.cache_clear()
+        if names is None:
+            monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        else:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", names)
+
+    return show
+
+
+def test_workers_share_the_gpus_evenly(make_sweep, workers, gpus):
+    gpus("3,5")
+    seen = []
+    workers.work(
+        make_sweep(grid(train=SEEDS | {"seed": {"values": list(range(6))}}), 4),
+        lambda: seen.append(sorted(job.variables["CUDA_VISIBLE_DEVICES"] for job in workers.running)),
+    )
+    assert seen[0] == ["3", "3", "5", "5"]
+    assert all(abs(names.count("3") - names.count("5")) <= 1 for names in seen[:6])
+
+
+def test_a_gpu_that_is_free_again_is_used_again(make_sweep, workers, gpus):
+    gpus("3,5")
+
+    def script(job):
+        turns = 2 if job.values["train"]["seed"] == 0 else 8
+        for _ in range(turns):
+            yield
+        job.write(State.finished, 1)
+        return 0
+
+    workers.script = script
+    workers.work(make_sweep(THREE, 2))
+    assert [job.variables["CUDA_VISIBLE_DEVICES"] for job in workers.jobs] == ["3", "5", "3"]
+
+
+@pytest.mark.parametrize(("names", "device", "found"), [("0,1", "auto", ["0", "1"]), ("0,1", "cpu", []), ("", "auto", [])])
+def test_the_gpus_are_those_that_the_environment_shows(gpus, names, device, found):
+    gpus(names, device)
+    assert local.visible_gpus() == found
+
+
+@pytest.mark.parametrize(("code", "said", "found"), [(0, "0\n1\n", ["0", "1"]), (9, "no devices were found\n", [])])
+def test_else_the_gpus_are_the_drivers(gpus, monkeypatch, code, said, found):
+    gpus(None)
+    monkeypatch.setattr(subprocess, "run", lambda *words, **options: subprocess.CompletedProcess(words, code, said))
+    assert local.visible_gpus() == found
+
+
+def test_without_a_driver_there_is_no_gpu(gpus, monkeypatch):
+    gpus(None)
+
+    def missing(*words, **options):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(subprocess, "run", missing)
+    assert local.visible_gpus() == []

@@ -1,0 +1,277 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from reglab.config import RunConfig
+from reglab.errors import UserError
+from reglab.sweep import spec
+from reglab.sweep.search import Search
+
+SHIPPED = sorted((Path(spec.__file__).parents[2] / "sweeps").glob("*.yaml"))
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Reads a sweep file with this text, or of these keys."""
+    path = tmp_path / "mine.yaml"
+
+    def write_and_read(content, *overrides, quick=False):
+        path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+        return spec.read(path, overrides, quick)
+
+    write_and_read.path = path
+    return write_and_read
+
+
+def grid(**sections):
+    return {"method": "grid", "parameters": {name: {"parameters": keys} for name, keys in sections.items()}}
+
+
+def search(method="random", **sections):
+    return grid(**sections) | {"method": method, "run_cap": 5, "metric": {"name": "val/accuracy", "goal": "maximize"}}
+
+
+LR = {"lr": {"min": 1e-4, "max": 1e-2}}
+
+
+def test_a_sweep_is_named_after_its_file(read):
+    found = read(grid(train={"seed": {"values": [0, 1]}}))
+    assert (found.name, found.method, found.run_cap, found.warnings) == ("mine", "grid", None, ())
+    assert read(grid(train={"seed": {"values": [0]}}), quick=True).name == "mine-quick"
+
+
+# What is wrong is told in one line
+
+FAULTS = {
+    "a bracket is open": ("method: grid\nparameters: [\n  a: b\n", ", line 4: not YAML"),
+    "a tab": ("method: grid\n\tparameters: 3\n", ", line 2: not YAML"),
+    "no text": ("method: gr\0id\n", ": not YAML"),
+    "a list": ("- method\n", ": not a sweep; it needs `method:` and `parameters:`"),
+    "empty": ("", ": not a sweep; it needs `method:` and `parameters:`"),
+    "no parameters": ("method: grid\n", ": not a sweep; it needs `method:` and `parameters:`"),
+    "parameters are a list": ("method: grid\nparameters: [lr]\n", ": not a sweep; it needs `method:` and `parameters:`"),
+    "no method": ({"parameters": {"arm": {"value": "baseline"}}}, "'method' is a required property"),
+    "unknown method": (grid(train={"seed": {"values": [0]}}) | {"method": "gird"}, "'gird' is not one of"),
+    "unknown top-level key": (grid(train={"seed": {"values": [0]}}) | {"parametres": {}}, "'parametres' was unexpected"),
+    "unknown key": (grid(dropout={"layer": {"values": [1]}}), "unknown key dropout.layer; did you mean dropout.layers?"),
+    "unknown section": (grid(droput={"p": {"values": [0.1]}}), "unknown key droput.p; did you mean dropout.p?"),
+    "a section as a key": (
+        {"method": "grid", "parameters": {"dropout": {"values": [1]}}},
+        "dropout is a section, not a key: set dropout.layers",
+    ),
+    "a number as a key": ("method: grid\nparameters: {1: {value: 2}}\n", "unknown key"),
+    "on as a key": ("method: grid\nparameters: {on: {value: 2}}\n", "unknown key"),
+    "a cell out of range": (
+        grid(batchnorm={"layers": {"values": [0, 4]}}),
+        "batchnorm.layers = 4: must be a whole number at least 0 and at most 3",
+    ),
+    "a fixed value out of range": (grid(agc={"clip": {"value": -1}}), "agc.clip = -1: must be a number above 0"),
+    "a choice out of range": (search(optimizer={"name": {"values": ["adam", "adan"]}}), "optimizer.name = adan: must be one of"),
+    "min out of range": (search(optimizer={"lr": {"min": -1.0, "max": 1.0}}), "optimizer.lr = -1.0: must be a number above 0"),
+    "max out of range": (
+        search(dropout={"layers": {"value": 1}, "p": {"min": 0.1, "max": 1.5}}),
+        "dropout.p = 1.5: must be a number at least 0",
+    ),
+    "cells that contradict": (grid(dropout={"layers": {"values": [0, 1]}}), "dropout.layers = 1 has no dropout.p1"),
+    "keys that contradict": (
+        search(dropout={"layers": {"value": 1}, "p": {"min": 0.1, "max": 0.5}, "p1": {"value": 0.1}}),
+        "not both",
+    ),
+    "unknown arm": ({"method": "grid", "parameters": {"arm": {"values": ["basline"]}}}, "arm = basline: must be one of"),
+    "a range in a grid": (grid(optimizer=LR), "optimizer"),
+    "dotted names": (search() | {"parameters": {"optimizer.lr": {"min": 0.1, "max": 0.2}}}, "optimizer.lr"),
+    "an upside-down range": (search(optimizer={"lr": {"min": 0.2, "max": 0.1}}), "optimizer"),
+    "no values": (grid(train={"seed": {"values": []}}), "train"),
+    "values are none": (grid(train={"seed": {"values": 3}}), "train"),
+    "a key without a definition": (grid(train={"seed": 3}), "train"),
+    "a section without keys": ("method: grid\nparameters:\n  train:\n", "train is a section, not a key"),
+    "no run_cap": ({**search(optimizer=LR), "run_cap": None}, "run_cap"),
+    "run_cap is missing": (
+        {key: value for key, value in search(optimizer=LR).items() if key != "run_cap"},
+        "add `run_cap:`, the number of runs",
+    ),
+    "run_cap is zero": (search(optimizer=LR) | {"run_cap": 0}, "run_cap = 0: must be a whole number of runs, at least 1"),
+    "run_cap is a fraction": (search(optimizer=LR) | {"run_cap": 2.5}, "run_cap = 2.5: must be a whole number"),
+    "run_cap is text": (search(optimizer=LR) | {"run_cap": "ten"}, "run_cap = ten: must be a whole number"),
+    "run_cap is true": (search(optimizer=LR) | {"run_cap": True}, "run_cap = True: must be a whole number"),
+    "unknown metric": (
+        search(optimizer=LR) | {"metric": {"name": "val_accuracy"}},
+        "metric.name = val_accuracy: no run logs that; did you mean",
+    ),
+    "a metric without a name": (search(optimizer=LR) | {"metric": {"goal": "maximize"}}, "'name' is a required property"),
+    "bayes without a metric": ({key: value for key, value in search("bayes", optimizer=LR).items() if key != "metric"}, "metric"),
+    "early termination without a metric": (
+        {key: value for key, value in search(optimizer=LR).items() if key != "metric"}
+        | {"early_terminate": {"type": "hyperband", "min_iter": 3}},
+        "metric",
+    ),
+    "early termination without a bracket": (search(optimizer=LR) | {"early_terminate": {"type": "hyperband"}}, "hyperband"),
+}
+
+
+@pytest.mark.parametrize("quick", [False, True], ids=["whole", "quick"])
+@pytest.mark.parametrize(("content", "said"), FAULTS.values(), ids=FAULTS)
+def test_a_fault_is_told_in_one_line_that_begins_with_the_file(read, content, said, quick):
+    if quick and "add `run_cap:`" in said:
+        pytest.skip("--quick gives one")
+    with pytest.raises(UserError) as caught:
+        read(content, quick=quick)
+    line = str(caught.value)
+    assert line.startswith(str(read.path))
+    assert "\n" not in line
+    assert said in line
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(UserError, match="no such file"):
+        spec.read(tmp_path / "nowhere.yaml")
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.write_bytes(b"\xff\xfe\x80")], ids=["folder", "bytes"])
+def test_a_file_that_cannot_be_read_is_told_in_one_line(tmp_path, make):
+    path = tmp_path / "odd.yaml"
+    make(path)
+    with pytest.raises(UserError, match=r"^[^\n]*cannot be read[^\n]*$"):
+        spec.read(path)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [("train.epocs=3", "unknown key train.epocs"), ("train.epochs=0", "train.epochs = 0"), ("epochs", "key=value")],
+)
+def test_a_bad_override_is_told_in_one_line(read, override, said):
+    with pytest.raises(UserError, match=rf"^[^\n]*{said}[^\n]*$"):
+        read(grid(train={"seed": {"values": [0]}}), override)
+
+
+def test_an_override_beside_a_section_that_is_none_is_told(read):
+    with pytest.raises(UserError, match="train"):
+        read({"method": "grid", "parameters": {"train": {"value": {"epochs": 3}}}}, "train.epochs=2")
+
+
+# What is right is accepted
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+@pytest.mark.parametrize("quick", [False, True], ids=["whole", "quick"])
+def test_a_sweep_that_ships_is_valid(path, quick):
+    found = spec.read(path, quick=quick)
+    assert found.warnings == ()
+    if found.method == "grid":
+        assert Search(found.config).grid()
+
+
+def test_there_are_sweeps_and_they_are_found_by_name():
+    assert SHIPPED
+    assert [spec.shipped(path.stem) for path in SHIPPED] == SHIPPED
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        {"distribution": "log_uniform_values", "min": 1e-4, "max": 1e-2},
+        {"distribution": "log_uniform", "min": -9.0, "max": -2.0},  # exponents of e
+        {"distribution": "q_uniform", "min": 0.1, "max": 0.5, "q": 0.1},
+        {"distribution": "categorical", "values": [0.1, 0.2]},
+        {"values": [0.1, 0.2], "probabilities": [0.25, 0.75]},
+        {"value": 0.1},
+    ],
+    ids=lambda definition: definition.get("distribution", "-".join(definition)),
+)
+def test_every_form_of_a_search_space_is_accepted(read, definition):
+    found = read(search(optimizer={"lr": definition}))
+    drawn = Search(found.config).draw([])
+    assert RunConfig.parse(drawn).optimizer.lr > 0
+
+
+def test_bayes_on_test_metrics_warns_and_on_validation_does_not(read):
+    bayes = search("bayes", optimizer=LR, data={"validation": {"value": 100}})
+    assert read(bayes).warnings == ()
+    (warning,) = read(bayes | {"metric": {"name": "test/accuracy", "goal": "maximize"}}).warnings
+    assert "test/accuracy" in warning
+    assert "val/accuracy" in warning
+
+
+def test_early_termination_on_test_metrics_warns(read):
+    stopping = search(optimizer=LR) | {
+        "metric": {"name": "test/loss", "goal": "minimize"},
+        "early_terminate": {"type": "hyperband", "min_iter": 3},
+    }
+    assert len(read(stopping).warnings) == 1
+
+
+def test_a_grid_may_report_test_metrics(read):
+    assert read(grid(train={"seed": {"values": [0]}}) | {"metric": {"name": "test/accuracy", "goal": "maximize"}}).warnings == ()
+
+
+# Overrides and --quick
+
+
+def fixed(found):
+    return dict(spec.leaves(found.config["parameters"]))
+
+
+def test_nested_parameters_are_named_by_their_paths(read):
+    found = read({"method": "grid", "parameters": {"arm": {"value": "baseline"}, "train": {"parameters": {"seed": {"values": [0, 1]}}}}})
+    assert fixed(found) == {"arm": {"value": "baseline"}, "train.seed": {"values": [0, 1]}}
+
+
+def test_overrides_replace_add_and_stay_out_of_the_rest(read):
+    found = read(grid(train={"seed": {"values": [0, 1]}, "epochs": {"value": 200}}), "train.epochs=3", "data.source=digits", "arm=baseline")
+    assert fixed(found) == {
+        "train.seed": {"values": [0, 1]},
+        "train.epochs": {"value": 3},
+        "data.source": {"value": "digits"},
+        "arm": {"value": "baseline"},
+    }
+
+
+def test_overrides_are_read_as_yaml(read):
+    found = read(grid(train={"seed": {"values": [0]}}), "agc.enabled=true", "data.train_limit=null", "optimizer.lr=1e-3")
+    (cell,) = Search(found.config).grid()
+    config = RunConfig.parse(cell)
+    assert (config.agc.enabled, config.data.train_limit, config.optimizer.lr) == (True, None, 1e-3)
+
+
+def test_quick_makes_every_cell_small_and_keeps_what_is_searched(read):
+    found = read(
+        grid(
+            train={"seed": {"values": [3, 4]}, "epochs": {"value": 200}, "batch_size": {"values": [64, 128]}},
+            model={"width": {"value": 64}},
+        ),
+        quick=True,
+    )
+    cells = [RunConfig.parse(cell) for cell in Search(found.config).grid()]
+    assert {config.train.seed for config in cells} == {3}
+    assert {config.train.batch_size for config in cells} == {64, 128}
+    for config in cells:
+        assert config.data.source == "digits"
+        assert config.model.width == spec.QUICK["model.width"]
+        assert config.train.epochs == spec.QUICK["train.epochs"]
+
+
+@pytest.mark.parametrize(("run_cap", "kept"), [(30, spec.QUICK_RUN_CAP), (2, 2)])
+def test_quick_searches_a_few_times(read, run_cap, kept):
+    assert read(search(optimizer=LR) | {"run_cap": run_cap}, quick=True).run_cap == kept
+
+
+def test_quick_holds_out_fewer_images_where_some_are_held_out(read):
+    assert fixed(read(search(data={"validation": {"value": 5000}}, optimizer=LR), quick=True))["data.validation"] == {
+        "value": spec.QUICK_VALIDATION
+    }
+    assert "data.validation" not in fixed(read(search(optimizer=LR), quick=True))
+
+
+def test_an_override_wins_over_quick(read):
+    found = read(grid(train={"seed": {"values": [0]}}), "train.epochs=3", quick=True)
+    assert fixed(found)["train.epochs"] == {"value": 3}
+
+
+def test_two_files_that_ask_for_the_same_runs_have_one_fingerprint(read):
+    sweep = grid(train={"seed": {"values": [0]}})
+    plain = read(sweep).fingerprint()
+    assert read(sweep | {"name": "x", "description": "y", "project": "z", "command": ["a"]}).fingerprint() == plain
+    assert read(yaml.safe_dump(sweep, sort_keys=True) + "# a comment\n").fingerprint() == plain
+    assert read(sweep, "train.epochs=3").fingerprint() != plain
+    assert read(search(train={"seed": {"values": [0]}})).fingerprint() != plain

@@ -1,0 +1,190 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from reglab.tracking import record as schema
+from reglab.tracking.record import METRICS, Environment, Epoch, RunRecord, State, Summary
+
+PER_EPOCH = [
+    "epoch",
+    "train/loss",
+    "train/accuracy",
+    "test/loss",
+    "test/accuracy",
+    "val/loss",
+    "val/accuracy",
+    "gap",
+    "lr",
+    "time/train_seconds",
+    "time/wall_seconds",
+    "throughput/images_per_second",
+    "gpu/memory_gb",
+    "agc/clipped_fraction",
+    "dropout/rate",
+    "cutout/masked_fraction",
+]
+IN_SUMMARY_ONLY = [
+    "test/best_accuracy",
+    "test/best_epoch",
+    "val/best_accuracy",
+    "train_clean/accuracy",
+    "time_to_target/reached",
+    "time_to_target/seconds",
+    "time_to_target/epoch",
+    "time/warmup_seconds",
+    "peak_memory_gb",
+    "parameters",
+    "epochs",
+    "diverged_epoch",
+    "diverged_step",
+]
+"""Dashboards, sweeps and stored runs name these: a name that changes here breaks them."""
+
+
+def test_the_metrics_are_these():
+    assert list(METRICS) == PER_EPOCH + IN_SUMMARY_ONLY
+
+
+def test_the_fields_of_a_stored_run_are_these():
+    assert [field.alias or name for name, field in Epoch.model_fields.items()] == PER_EPOCH
+    assert {field.alias for field in Summary.model_fields.values()} >= set(IN_SUMMARY_ONLY)
+    assert " ".join(sorted(RunRecord.model_fields)) == (
+        "config created environment history identity label reason run_id schema_version seed state summary sweep updated"
+    )
+    assert " ".join(sorted(Environment.model_fields)) == (
+        "commit compiled cuda data data_fingerprint device driver precision python reglab test_images threads torch train_images"
+    )
+
+
+VERSION_1 = {
+    "schema_version": 1,
+    "run_id": "1fd8699a0e12-s0",
+    "sweep": "final",
+    "label": "baseline",
+    "identity": "1fd8699a0e12",
+    "seed": 0,
+    "config": {"arm": None, "dropout": {"layers": 3, "p1": 0.1, "p2": 0.2, "p3": 0.3}, "train": {"epochs": 2, "seed": 0}},
+    "state": "finished",
+    "created": "2026-11-24T02:53:10.123456Z",
+    "updated": "2026-11-24T02:54:10.123456Z",
+    "environment": {
+        "device": "NVIDIA H100 80GB HBM3",
+        "driver": "580.65.06",
+        "cuda": "13.0",
+        "torch": "2.15.0+cu130",
+        "python": "3.11.7",
+        "threads": 8,
+        "precision": "bf16",
+        "compiled": False,
+        "reglab": "0.1.0",
+        "commit": "907aa59ab12c+",
+        "data": "CIFAR-10",
+        "data_fingerprint": "0123456789ab",
+        "train_images": 50000,
+        "test_images": 10000,
+    },
+    "summary": {
+        "test/accuracy": 0.75,
+        "test/best_accuracy": 0.8,
+        "test/best_epoch": 1,
+        "train/accuracy": 0.9,
+        "train_clean/accuracy": 0.95,
+        "gap": 0.2,
+        "time_to_target/reached": True,
+        "time_to_target/seconds": 20.5,
+        "time_to_target/epoch": 2,
+        "time/train_seconds": 20.5,
+        "time/wall_seconds": 31.0,
+        "time/warmup_seconds": 1.5,
+        "throughput/images_per_second": 4900.0,
+        "peak_memory_gb": 3.2,
+        "parameters": 23520842,
+        "epochs": 2,
+    },
+    "history": [
+        {
+            "epoch": 1,
+            "train/loss": 1.5,
+            "train/accuracy": 0.5,
+            "test/loss": 1.25,
+            "test/accuracy": 0.8,
+            "gap": -0.3,
+            "lr": 0.001,
+            "time/train_seconds": 10.25,
+            "time/wall_seconds": 15.0,
+            "throughput/images_per_second": 4900.0,
+            "gpu/memory_gb": 3.2,
+            "dropout/rate": 0.2,
+        },
+        {
+            "epoch": 2,
+            "train/loss": 0.5,
+            "train/accuracy": 0.9,
+            "lr": 0.001,
+            "time/train_seconds": 20.5,
+            "time/wall_seconds": 30.0,
+            "throughput/images_per_second": 4900.0,
+            "agc/clipped_fraction": 0.1,
+            "cutout/masked_fraction": 0.05,
+        },
+    ],
+}
+"""A run as the first version stored it. Never edit it: runs like it are on people's disks."""
+
+
+def test_a_run_of_the_first_version_stays_readable():
+    record = RunRecord.model_validate(VERSION_1)
+    assert record.state == State.finished
+    assert record.summary.time_to_target_seconds == 20.5
+    assert record.summary.train_clean_accuracy == 0.95
+    assert record.history[0].gpu_memory_gb == 3.2
+    assert record.history[1].agc_clipped_fraction == 0.1
+    assert record.history[1].test_accuracy is None
+    assert record.environment.device == "NVIDIA H100 80GB HBM3"
+    assert record.created == datetime(2026, 11, 24, 2, 53, 10, 123456, tzinfo=UTC)
+
+
+def test_a_run_is_stored_under_the_names_it_was_read_under():
+    assert RunRecord.model_validate(VERSION_1).metrics() == VERSION_1
+
+
+def test_fields_of_a_later_version_are_ignored():
+    later = VERSION_1 | {
+        "mood": "good",
+        "summary": VERSION_1["summary"] | {"test/f1": 0.7},
+        "history": [VERSION_1["history"][0] | {"x": 1}],
+    }
+    assert RunRecord.model_validate(later).summary == RunRecord.model_validate(VERSION_1).summary
+
+
+def test_python_names_are_accepted_too():
+    row = Epoch(
+        epoch=1,
+        train_loss=1,
+        train_accuracy=0.5,
+        lr=0.1,
+        time_train_seconds=1,
+        time_wall_seconds=2,
+        throughput_images_per_second=3,
+    )
+    assert row == Epoch.model_validate(row.metrics())
+    assert "train/loss" in row.metrics()
+    assert "test/loss" not in row.metrics()  # what is not there is not logged
+
+
+@pytest.mark.parametrize("state", State)
+def test_every_state_either_ends_a_run_or_lets_it_go_on(state):
+    assert state.ended != state.resumable
+
+
+def test_the_states_that_end_a_run_are_these():
+    assert {state for state in State if state.ended} == {State.finished, State.stopped, State.diverged, State.failed}
+
+
+def test_a_changed_record_is_dated_now_and_keeps_its_creation(monkeypatch):
+    record, later = RunRecord.model_validate(VERSION_1), datetime(2027, 1, 1, tzinfo=UTC)
+    monkeypatch.setattr(schema, "_now", lambda: later)
+    changed = record.changed(state=State.failed, reason="out of memory")
+    assert (changed.state, changed.reason) == (State.failed, "out of memory")
+    assert (changed.created, changed.updated) == (record.created, later)
+    assert record.state == State.finished

@@ -1,0 +1,202 @@
+import json
+import socket
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+import wandb
+from wandb.sdk.lib import wbauth
+
+from reglab.tracking import wandb_run
+from reglab.tracking.record import Environment, Epoch, RunRecord, State, Summary
+from reglab.tracking.wandb_run import WandbRun
+
+KEY = "0123456789" * 4
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """Where wandb's server would be: a port that keeps whoever knocks waiting."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{listening.getsockname()[1]}")
+        yield listening
+
+
+@pytest.fixture
+def account(monkeypatch, tmp_path, server):
+    """The home of a user who has none of wandb's settings."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("NETRC", str(home / "netrc"))
+    monkeypatch.setenv("WANDB_CONFIG_DIR", str(home / "config"))
+    monkeypatch.delenv("WANDB_MODE")
+    forget()
+    yield home
+    forget()
+
+
+def forget():
+    """wandb's client keeps settings and keys for as long as its process lives."""
+    wandb.teardown()
+    wbauth.unauthenticate_session(update_settings=False)
+
+
+def test_without_a_key_runs_are_offline(account):
+    assert wandb_run.mode() == "offline"
+
+
+def test_with_a_key_runs_are_online_and_nobody_is_asked(account, monkeypatch, server):
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    assert wandb_run.mode() == "online"
+    with pytest.raises(BlockingIOError):
+        server.accept()
+
+
+def test_a_key_that_a_login_left_counts(account, server):
+    port = server.getsockname()[1]
+    (account / "netrc").write_text(f"machine 127.0.0.1:{port}\n  login user\n  password {KEY}\n")
+    (account / "netrc").chmod(0o600)
+    assert wandb_run.mode() == "online"
+
+
+@pytest.mark.parametrize("mode", ["online", "offline", "disabled", "shared"])
+@pytest.mark.parametrize("key", [None, KEY])
+def test_wandb_mode_wins(account, monkeypatch, mode, key):
+    if key:
+        monkeypatch.setenv("WANDB_API_KEY", key)
+    monkeypatch.setenv("WANDB_MODE", mode)
+    assert wandb_run.mode() == mode
+
+
+@pytest.fixture
+def record():
+    environment = Environment(
+        device="cpu",
+        torch="2",
+        python="3",
+        threads=1,
+        precision="fp32",
+        compiled=False,
+        reglab="0",
+        data="digits",
+        data_fingerprint="f",
+        train_images=128,
+        test_images=64,
+    )
+    config = {"arm": None, "dropout": {"layers": 3, "p1": 0.1}, "train": {"epochs": 2}}
+    return RunRecord(run_id="a-s1", sweep="final", label="baseline", identity="a", seed=1, config=config, environment=environment)
+
+
+def row(number):
+    return Epoch(
+        epoch=number,
+        train_loss=1.0 / number,
+        train_accuracy=0.5,
+        lr=0.1,
+        time_train_seconds=number,
+        time_wall_seconds=number,
+        throughput_images_per_second=3,
+    )
+
+
+SUMMARY = Summary(test_accuracy=0.5, train_clean_accuracy=0.75, time_train_seconds=2, time_wall_seconds=2, parameters=3, epochs=2)
+
+
+@pytest.fixture
+def client(monkeypatch):
+    """wandb's client, replaced by one that keeps what it is told."""
+    told = SimpleNamespace(init=None, metrics=[], config={}, rows=[], summary={}, exit_code=None)
+
+    def init(**options):
+        told.init = options
+        return SimpleNamespace(
+            define_metric=lambda name, **settings: told.metrics.append((name, settings)),
+            config=SimpleNamespace(update=lambda values, **settings: told.config.update(values)),
+            log=lambda values, step: told.rows.append((step, values)),
+            summary=told.summary,
+            finish=lambda exit_code: setattr(told, "exit_code", exit_code),
+        )
+
+    monkeypatch.setattr(wandb, "init", init)
+    return told
+
+
+def test_a_run_is_named_grouped_and_resumable(client, record, tmp_path):
+    WandbRun(tmp_path / "run").started(record)
+    kept = {name: client.init[name] for name in ("project", "id", "name", "group", "resume", "dir", "mode")}
+    assert kept == {
+        "project": "reglab",
+        "id": "a-s1",
+        "name": "baseline s1",
+        "group": "final",
+        "resume": "allow",
+        "dir": str(tmp_path / "run"),
+        "mode": "disabled",
+    }
+
+
+def test_the_project_can_be_another(client, record, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_PROJECT", "mine")
+    WandbRun(tmp_path / "run").started(record)
+    assert client.init["project"] == "mine"
+
+
+def test_configuration_identity_and_environment_are_there_nested(client, record, tmp_path):
+    WandbRun(tmp_path / "run").started(record)
+    assert client.init["config"] == record.config | {"identity": "a"}
+    assert client.config["environment"]["precision"] == "fp32"
+
+
+def test_the_epoch_is_the_axis_of_every_metric(client, record, tmp_path):
+    run = WandbRun(tmp_path / "run")
+    run.started(record)
+    assert client.metrics == [("epoch", {}), ("*", {"step_metric": "epoch"})]
+    run.epoch(row(7))
+    assert client.rows == [(7, row(7).metrics())]
+
+
+@pytest.mark.parametrize(
+    ("state", "exit_code"),
+    [
+        (State.finished, 0),
+        (State.stopped, 0),
+        (State.diverged, 0),
+        (State.failed, 1),
+        (State.preempted, 75),
+    ],
+)
+def test_a_run_ends_there_as_it_ended_here(client, record, tmp_path, state, exit_code):
+    run = WandbRun(tmp_path / "run")
+    run.started(record)
+    run.ended(record.changed(state=state, reason="because", summary=SUMMARY))
+    assert client.exit_code == exit_code
+    assert client.summary == {"state": state.value, "reason": "because"} | SUMMARY.metrics()
+
+
+def test_a_run_without_a_summary_ends_too(client, record, tmp_path):
+    run = WandbRun(tmp_path / "run")
+    run.started(record)
+    run.ended(record.changed(state=State.preempted))
+    assert client.summary["state"] == "preempted"
+
+
+def test_an_offline_run_is_written_under_the_run_s_folder_with_the_epoch_as_step(monkeypatch, record, tmp_path):
+    """With wandb's real client; read by its own inspector."""
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    run = WandbRun(tmp_path / "run")
+    run.started(record)
+    for number in (1, 2):
+        run.epoch(row(number))
+    run.ended(record.changed(state=State.finished, summary=SUMMARY))
+    (written,) = (tmp_path / "run" / "wandb").glob("offline-run-*-a-s1")
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(written)]
+    told = [json.loads(line) for line in subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()]
+    rows = [entry["history"] for entry in told if entry["type"] == "history"]
+    assert [each["step"]["num"] for each in rows] == [1, 2]
+    text = json.dumps(told)
+    assert '"run_group": "final"' in text
+    assert '"train_clean/accuracy": 0.75' in text
+    assert [entry["exit"] for entry in told if entry["type"] == "exit"]

@@ -1,0 +1,180 @@
+import os
+import pickle
+
+import pytest
+import torch
+
+from reglab.errors import UserError
+from reglab.tracking.record import State
+from reglab.training import checkpoint, loop
+from reglab.training.preemption import Request, Signals
+
+CPU = torch.device("cpu")
+STATE = {"network": {"weight": torch.arange(6.0)}, "order": None, "steps_done": 3, "history": [{"epoch": 1, "train/loss": 0.5}]}
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "run" / "checkpoint.pt"
+
+
+def test_a_state_comes_back_as_it_was(path):
+    checkpoint.save(path, STATE)
+    found = checkpoint.load(path, CPU)
+    assert torch.equal(found["network"]["weight"], STATE["network"]["weight"])
+    assert {key: found[key] for key in ("order", "steps_done", "history")} == {
+        key: STATE[key] for key in ("order", "steps_done", "history")
+    }
+
+
+def test_there_may_be_none(path):
+    assert checkpoint.load(path, CPU) is None
+
+
+class _Code:
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.target),)
+
+
+def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    torch.save({"format": checkpoint.FORMAT, "network": _Code(tmp_path / "ran")}, path)
+    with pytest.raises(UserError):
+        checkpoint.load(path, CPU)
+    assert not (tmp_path / "ran").exists()
+    with path.open("wb") as stream:
+        pickle.dump(_Code(tmp_path / "ran"), stream)
+    with pytest.raises(UserError):
+        checkpoint.load(path, CPU)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_run_s_checkpoint_holds_data_only(path, make_run):
+    run = make_run(batchnorm={"layers": 1}, dropout={"layers": 1, "p": 0.2})
+    run.train_until(0.0, Signals())
+    checkpoint.save(path, run.state_dict())
+    assert torch.load(path, weights_only=True)["steps_done"] == 1
+
+
+def test_a_disk_that_fills_up_in_the_middle_leaves_the_old_checkpoint(path, monkeypatch):
+    checkpoint.save(path, STATE | {"steps_done": 1})
+
+    def save(state, stream):
+        stream.write(b"half of it")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", save)
+    with pytest.raises(OSError, match="No space"):
+        checkpoint.save(path, STATE)
+    assert checkpoint.load(path, CPU)["steps_done"] == 1
+    assert list(path.parent.iterdir()) == [path]
+
+
+def saved(content):
+    return lambda path: torch.save(content, path)
+
+
+DAMAGES = {
+    "empty": lambda path: path.write_bytes(b""),
+    "garbage": lambda path: path.write_bytes(bytes(range(256)) * 4),
+    "text": lambda path: path.write_text("a checkpoint\nof two lines"),
+    "cut_short": lambda path: path.write_bytes(path.read_bytes()[:-100]),
+    "cut_in_half": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    "overwritten": lambda path: path.write_bytes(path.read_bytes()[:300] + b"\0" * 200 + path.read_bytes()[500:]),
+    "another_version": saved({"format": checkpoint.FORMAT + 1}),
+    "no_version": saved({"network": {}}),
+    "a_tensor": saved(torch.zeros(3)),
+    "a_list": saved([1, 2]),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_or_foreign_file_is_named_in_one_line_that_says_what_to_do(path, damage):
+    checkpoint.save(path, STATE)
+    damage(path)
+    with pytest.raises(UserError) as caught:
+        checkpoint.load(path, CPU)
+    line = str(caught.value)
+    assert line.startswith(str(path))
+    assert "remove it to train this run from the start" in line
+    assert "\n" not in line
+
+
+def test_a_folder_in_its_place_is_not_taken_for_none(path):
+    path.mkdir(parents=True)
+    with pytest.raises(UserError):
+        checkpoint.load(path, CPU)
+
+
+@pytest.fixture
+def left_behind(make_run, path):
+    """The checkpoint of a run after one of its two epochs."""
+    run = make_run()
+    run.train_until(float("inf"), Signals())
+    run.end_epoch(run.sums.read())
+    checkpoint.save(path, run.state_dict())
+    return path
+
+
+class Watch:
+    """A sink that keeps what it is told."""
+
+    def __init__(self):
+        self.resumed_behind, self.rows = None, []
+
+    def started(self, record):
+        self.resumed_behind = len(record.history)
+
+    def epoch(self, row):
+        self.rows.append(row)
+
+    def ended(self, record):
+        self.record = record
+
+
+def outcome(run, path, make_record, images):
+    watch = Watch()
+    signals = Signals()
+    ended = loop.train(run, make_record(run), None, [watch], path, signals)
+    assert signals.received == Request.none
+    return ended, watch
+
+
+def test_a_run_goes_on_from_its_checkpoint(left_behind, make_run, make_record, images):
+    ended, watch = outcome(make_run(), left_behind, make_record, images)
+    assert ended.state == State.finished
+    assert watch.resumed_behind == 1
+    assert [row.epoch for row in watch.rows] == [2]
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"train": {"seed": 1}},
+        {"train": {"epochs": 3}},
+        {"optimizer": {"lr": 0.002}},
+        {"agc": {"enabled": True}},
+        {"model": {"standardize": True}},
+        {"train": {"precision": "bf16"}},
+    ],
+)
+def test_a_checkpoint_of_another_configuration_is_not_used(left_behind, make_run, make_record, images, sections):
+    ended, watch = outcome(make_run(**sections), left_behind, make_record, images)
+    assert watch.resumed_behind == 0
+    assert [row.epoch for row in ended.history] == list(range(1, ended.config["train"]["epochs"] + 1))
+
+
+def test_a_checkpoint_of_other_images_is_not_used(left_behind, make_config, make_record, images):
+    from dataclasses import replace
+
+    run = loop.Run(make_config(), replace(images, fingerprint="other"), CPU)
+    _, watch = outcome(run, left_behind, make_record, images)
+    assert watch.resumed_behind == 0
+
+
+def test_a_checkpoint_with_another_interval_is_used(left_behind, make_run, make_record, images):
+    _, watch = outcome(make_run(train={"checkpoint_every": 1000}), left_behind, make_record, images)
+    assert watch.resumed_behind == 1

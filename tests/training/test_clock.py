@@ -1,0 +1,56 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from reglab.training import clock
+from reglab.training.clock import Clock
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def now(monkeypatch):
+    """Time that goes on only when a test says so."""
+    time = SimpleNamespace(seconds=1000.0)
+    monkeypatch.setattr(clock, "time", SimpleNamespace(perf_counter=lambda: time.seconds))
+    return time
+
+
+def test_only_training_counts_as_training(now):
+    both = Clock(CPU)
+    now.seconds += 5
+    with both.training():
+        now.seconds += 2
+    now.seconds += 7
+    with both.training():
+        now.seconds += 3
+    assert both.train_seconds == 5
+    assert both.wall_seconds == 17
+
+
+def test_both_clocks_go_on_over_a_resume_without_the_time_between_two_processes(now):
+    before = Clock(CPU)
+    with before.training():
+        now.seconds += 2
+    now.seconds += 1
+    state = before.state_dict()
+    now.seconds += 3600
+    after = Clock(CPU)
+    now.seconds += 4
+    after.load_state_dict(state)
+    with after.training():
+        now.seconds += 10
+    assert after.train_seconds == 12
+    assert after.wall_seconds == 3 + 14
+
+
+def test_the_device_has_done_its_work_before_either_end_is_read(now, monkeypatch):
+    def wait(device):
+        now.seconds += 100
+
+    monkeypatch.setattr(clock, "synchronize", wait)
+    both = Clock(CPU)
+    with both.training():
+        now.seconds += 1
+    assert both.train_seconds == 101  # what it had to do before is not counted, what it was given is

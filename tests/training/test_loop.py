@@ -1,0 +1,514 @@
+import itertools
+import math
+import os
+import signal
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from reglab.config import identity
+from reglab.data import batches
+from reglab.data.sources import Part
+from reglab.tracking.record import Epoch, State
+from reglab.tracking.store import LocalRun, read_run
+from reglab.training import checkpoint, clock, loop, optimizer
+from reglab.training.preemption import Request, Signals
+from reglab.training.step import EpochSums
+
+STEPS = 4
+"""Of an epoch of a tiny run."""
+
+
+@pytest.fixture
+def train(make_record, tmp_path):
+    """Trains a run as the command does, without a command: returns its record."""
+
+    def to_its_end(run, sinks=(), signals=None):
+        return loop.train(run, make_record(run), None, sinks, tmp_path / "run" / "checkpoint.pt", signals or Signals())
+
+    return to_its_end
+
+
+def weights(run):
+    return torch.cat([value.flatten().double() for value in run.network.state_dict().values()])
+
+
+# Techniques
+
+
+def test_a_technique_trains(make_run, train, technique):
+    run = make_run(**technique)
+    before = {name: parameter.detach().clone() for name, parameter in run.network.named_parameters()}
+    record = train(run)
+    assert record.state == State.finished
+    assert [row.epoch for row in record.history] == [1, 2]
+    assert all(math.isfinite(value) for row in record.history for value in row.metrics().values())
+    for name, parameter in run.network.named_parameters():
+        assert parameter.isfinite().all(), name
+        assert not torch.equal(parameter, before[name]), name
+
+
+def test_the_loss_falls(make_run, train):
+    losses = [row.train_loss for row in train(make_run(train={"epochs": 8})).history]
+    assert losses[0] == pytest.approx(math.log(10), abs=0.1)
+    assert losses[-1] < losses[0] - 0.3
+
+
+OFF = {
+    "batchnorm": ({}, {"batchnorm": {"layers": 0}}),
+    "placement": ({}, {"model": {"placement": "stage"}}),
+    "dropout_without_layers": ({}, {"dropout": {"layers": 0, "p": 0.5}}),
+    "dropout_at_zero": ({}, {"dropout": {"layers": 3, "p": 0.0}}),
+    "dropout_in_the_first_layer_only": (
+        {"dropout": {"layers": 1, "p": 0.3}},
+        {"dropout": {"layers": 3, "p1": 0.3, "p2": 0, "p3": 0}},
+    ),
+    "agc": ({}, {"agc": {"enabled": False, "clip": 1e-6}}),
+    "augment_none": ({}, {"augment": {"policy": "none", "shift": 8, "rotate": 90}}),
+    "augment_without_moves": ({}, {"augment": {"policy": "basic", "shift": 0, "flip": False, "rotate": 0}}),
+    "cutout": ({}, {"cutout": {"images": 0, "size": 32, "per": "image"}}),
+    "momentum_of_adam": ({}, {"optimizer": {"momentum": 0.5}}),
+    "adamw_without_decay": ({}, {"optimizer": {"name": "adamw"}}),
+}
+"""Pairs that are one arm: what is off, or has no effect, must leave a run as it is, bit for bit."""
+
+
+@pytest.mark.parametrize(("plain", "off"), OFF.values(), ids=OFF)
+def test_a_technique_does_nothing_when_off(make_config, make_run, train, plain, off):
+    assert identity(make_config(**plain)) == identity(make_config(**off))
+    runs = []
+    for sections in (plain, off):
+        run = make_run(**sections)
+        train(run)
+        runs.append(run)
+    assert torch.equal(weights(runs[0]), weights(runs[1]))
+    assert [row.train_loss for row in runs[0].history] == [row.train_loss for row in runs[1].history]
+
+
+def test_a_technique_does_something_when_on(make_run, train, technique):
+    if not technique:
+        pytest.skip("the baseline")
+    plain, treated = make_run(), make_run(**technique)
+    train(plain)
+    train(treated)
+    assert plain.history[-1].train_loss != treated.history[-1].train_loss
+
+
+def test_two_runs_of_one_configuration_are_the_same_bit_for_bit(make_run, train, technique):
+    one = make_run(**technique)
+    train(one)
+    other = make_run(**technique)
+    train(other)
+    assert torch.equal(weights(one), weights(other))
+
+
+def test_the_seed_decides_the_run(make_run):
+    one, other = make_run(), make_run(train={"seed": 1})
+    assert not torch.equal(weights(one), weights(other))
+    assert not torch.equal(one.batches.order(one.draws), other.batches.order(other.draws))
+
+
+def test_probes_show_that_the_treatment_happened(make_run, train):
+    treated = {"agc": {"enabled": True, "clip": 1e-4}, "dropout": {"layers": 3, "p": 0.4}, "cutout": {"images": 8, "size": 16}}
+    for row in train(make_run(**treated)).history:
+        assert 0.5 < row.agc_clipped_fraction <= 1
+        assert row.dropout_rate == pytest.approx(0.4, abs=0.05)
+        assert row.cutout_masked_fraction == pytest.approx(8 * 16 * 16 / (40 * 32 * 32))  # of 32 originals and 8 copies
+    for row in train(make_run()).history:
+        assert (row.agc_clipped_fraction, row.dropout_rate, row.cutout_masked_fraction) == (None, None, None)
+
+
+# The epoch
+
+
+def test_every_step_has_its_own_rate(make_run, train, monkeypatch):
+    run, rates = make_run(optimizer={"lr": 0.01, "schedule": "cosine", "warmup_epochs": 1}), []
+    step = run.optimizer.step
+    monkeypatch.setattr(run.optimizer, "step", lambda *args, **options: (rates.append(run.optimizer.param_groups[0]["lr"]), step())[1])
+    record = train(run)
+    assert rates == pytest.approx([optimizer.learning_rate(run.config.optimizer, 2, done / STEPS) for done in range(2 * STEPS)])
+    assert record.history[1].lr == rates[-1]
+
+
+def test_an_epoch_sees_every_image_once_in_an_order_of_its_own(make_run, monkeypatch):
+    run, orders = make_run(), []
+    batch = run.batches.batch
+    monkeypatch.setattr(run.batches, "batch", lambda order, *rest: (orders.append(order.tolist()), batch(order, *rest))[1])
+    for _ in range(2):
+        run.train_until(math.inf, Signals())
+        run.end_epoch(run.sums.read())
+    first, second = orders[0], orders[STEPS]
+    assert sorted(first) == sorted(second) == list(range(128))
+    assert first != second
+    assert orders == [first] * STEPS + [second] * STEPS
+
+
+def test_running_accuracy_and_loss_are_of_the_training_batches_as_they_were_trained_on(make_run, monkeypatch):
+    run, seen = make_run(dropout={"layers": 3, "p": 0.3}, cutout={"images": 4}), []
+    gradients = run.step.gradients
+
+    def keep(batch):
+        loss, logits = gradients(batch)
+        seen.append((loss.item() * len(batch.labels), (logits.argmax(1) == batch.labels).sum().item(), len(batch.labels)))
+        return loss, logits
+
+    monkeypatch.setattr(run.step, "gradients", keep)
+    run.train_until(math.inf, Signals())
+    row = run.end_epoch(run.sums.read())
+    losses, correct, counts = (sum(column) for column in zip(*seen, strict=True))
+    assert counts == STEPS * 36
+    assert row.train_loss == pytest.approx(losses / counts)
+    assert row.train_accuracy == pytest.approx(correct / counts)
+
+
+def test_the_device_is_read_once_an_epoch(make_run, train, monkeypatch):
+    reads, read = [], EpochSums.read
+    monkeypatch.setattr(EpochSums, "read", lambda sums: (reads.append(1), read(sums))[1])
+    train(make_run(train={"epochs": 3}))
+    assert len(reads) == 3
+
+
+def test_evaluation_equals_a_plain_loop(make_run, images, monkeypatch):
+    monkeypatch.setattr(batches, "EVALUATION_BATCH", 7)  # 64 images: the last batch is smaller
+    run = make_run(batchnorm={"layers": 2}, dropout={"layers": 3, "p": 0.5})
+    run.train_until(math.inf, Signals())
+    found = run.evaluate(run.clean_test)
+
+    pixels = torch.from_numpy(images.train.images).double().flatten(0, 2)
+    mean, std = pixels.mean(0), pixels.std(0, correction=0)
+    x = ((torch.from_numpy(images.test.images).double() - mean) / std).permute(0, 3, 1, 2).float()
+    y = torch.from_numpy(images.test.labels)
+    run.network.eval()
+    with torch.no_grad():
+        logits = torch.cat([run.network(one[None]) for one in x])
+    assert found.loss == pytest.approx(F.cross_entropy(logits, y).item(), rel=1e-4)
+    assert found.accuracy == (logits.argmax(1) == y).double().mean().item()
+
+
+def test_training_goes_on_in_training_mode_after_an_evaluation(make_run):
+    run = make_run(dropout={"layers": 1, "p": 0.5})
+    run.train_until(math.inf, Signals())
+    run.end_epoch(run.sums.read())
+    run.train_until(0.0, Signals())
+    assert run.network.training
+
+
+def test_an_evaluation_changes_nothing(make_run):
+    run = make_run(batchnorm={"layers": 3}, dropout={"layers": 3, "p": 0.5})
+    run.train_until(0.0, Signals())
+    before, rng, draws = weights(run), torch.get_rng_state(), run.draws.get_state()
+    run.evaluate(run.clean_test)
+    assert torch.equal(weights(run), before)
+    assert torch.equal(torch.get_rng_state(), rng)
+    assert torch.equal(run.draws.get_state(), draws)
+
+
+def test_evaluations_are_every_few_epochs_and_after_the_last(make_run, train):
+    history = train(make_run(train={"epochs": 5, "eval_every": 2})).history
+    assert [row.epoch for row in history if row.test_accuracy is not None] == [2, 4, 5]
+    assert [row.epoch for row in history if row.gap is not None] == [2, 4, 5]
+
+
+def test_the_interval_of_evaluations_does_not_change_training(make_run, train):
+    often, seldom = make_run(train={"epochs": 3}), make_run(train={"epochs": 3, "eval_every": 3})
+    train(often)
+    train(seldom)
+    assert torch.equal(weights(often), weights(seldom))
+
+
+def test_gap_is_running_training_accuracy_minus_test_accuracy(make_run, train):
+    for row in train(make_run()).history:
+        assert row.gap == row.train_accuracy - row.test_accuracy
+
+
+def test_a_validation_part_is_evaluated_too(make_config, images, train):
+    held_out = replace(images, validation=Part(images.test.images[:10], images.test.labels[:10]))
+    run = loop.Run(make_config(), held_out, torch.device("cpu"))
+    record = train(run)
+    assert all(row.val_loss is not None and row.val_accuracy is not None for row in record.history)
+    assert record.history[-1].val_accuracy == run.evaluate(run.clean_val).accuracy
+    assert record.summary.val_accuracy == record.history[-1].val_accuracy
+    assert record.summary.val_best_accuracy == max(row.val_accuracy for row in record.history)
+
+
+def test_a_sink_hears_a_run_from_its_start_to_its_end(make_run, train):
+    heard = []
+    sink = SimpleNamespace(
+        started=lambda record: heard.append((record.state, len(record.history))),
+        epoch=lambda row: heard.append(row.epoch),
+        ended=lambda record: heard.append((record.state, len(record.history), record.summary.epochs)),
+    )
+    train(make_run(), [sink])
+    assert heard == [(State.running, 0), 1, 2, (State.finished, 2, 2)]
+
+
+# Clocks
+
+
+@pytest.fixture
+def now(monkeypatch):
+    """Time that goes on by a second a step, 100 an evaluation and 10,000 a checkpoint, and else stands still."""
+    time = SimpleNamespace(seconds=0.0)
+    clocked = SimpleNamespace(perf_counter=lambda: time.seconds)
+    monkeypatch.setattr(clock, "time", clocked)
+    monkeypatch.setattr(loop, "time", clocked)
+
+    def costs(owner, name, seconds):
+        call = getattr(owner, name)
+
+        def wrapped(*arguments, **options):
+            time.seconds += seconds
+            return call(*arguments, **options)
+
+        monkeypatch.setattr(owner, name, wrapped)
+
+    costs(loop.TrainingStep, "__call__", 1)
+    costs(loop.Run, "evaluate", 100)
+    costs(checkpoint, "save", 10_000)
+    return time
+
+
+def test_the_training_clock_leaves_out_evaluation_and_checkpoints(make_run, train, now):
+    record = train(make_run(train={"checkpoint_every": 0}))
+    assert [row.time_train_seconds for row in record.history] == [4, 8]
+    assert [row.throughput_images_per_second for row in record.history] == [32, 32]
+    assert record.summary.time_train_seconds == 8
+    checkpoints = 2 * STEPS - 1  # after every step but the last
+    assert record.summary.time_wall_seconds == 8 + 3 * 100 + checkpoints * 10_000  # the third for clean training accuracy
+
+
+def test_the_training_clock_leaves_out_warm_up(make_run, now, monkeypatch):
+    run = make_run()
+    gradients = run.step.gradients
+
+    def slow(batch):
+        now.seconds += 50
+        return gradients(batch)
+
+    monkeypatch.setattr(run.step, "gradients", slow)
+    run.warm_up()
+    assert run.clock.train_seconds == 0
+    assert run.warmup_seconds == 50
+
+
+@pytest.mark.parametrize("steps", [2, 4, 6])
+def test_both_clocks_go_on_over_a_resume_without_the_time_between(make_run, train, now, after_step, steps):
+    seldom = {"checkpoint_every": 1e9}
+    run, signals = make_run(train=seldom), Signals()
+    after_step(run, steps, lambda: setattr(signals, "received", Request.preempt))
+    train(run, signals=signals)
+    now.seconds += 1e6
+    record = train(make_run(train=seldom))
+    assert [row.time_train_seconds for row in record.history] == [4, 8]
+    assert record.summary.time_train_seconds == 8
+    assert record.summary.time_wall_seconds == 8 + 3 * 100  # the state is taken before it is saved
+
+
+def test_images_per_second_count_copies(make_run, train, now):
+    assert train(make_run(cutout={"images": 8})).history[0].throughput_images_per_second == (128 + STEPS * 8) / 4
+
+
+def test_checkpoints_come_at_their_interval(make_run, train, now, monkeypatch):
+    saved, save = [], checkpoint.save
+    monkeypatch.setattr(
+        checkpoint, "save", lambda path, state: (saved.append((len(state["history"]), state["steps_done"])), save(path, state))
+    )
+    train(make_run(train={"checkpoint_every": 3}))
+    assert saved == [(0, 3), (1, 0), (1, 3)]  # evaluations take longer than the interval, so there is one after the first epoch
+    saved.clear()
+    train(make_run(train={"checkpoint_every": 10**6}))
+    assert not saved
+
+
+# Warm-up
+
+
+def test_warm_up_leaves_no_trace(make_run, technique):
+    run = make_run(**{**technique, "batchnorm": {"layers": 3}, "dropout": {"layers": 3, "p": 0.5}})
+    run.train_until(0.0, Signals())  # there is an optimizer state, and sums
+    state, sums = run.optimizer.state_dict(), run.sums.read()
+    moments = {key: {name: value.clone() for name, value in slot.items()} for key, slot in state["state"].items()}
+    before, rng, draws = weights(run), torch.get_rng_state(), run.draws.get_state()
+    scale = run.step.scaler.get_scale()
+    run.warm_up()
+    assert torch.equal(weights(run), before)
+    assert torch.equal(torch.get_rng_state(), rng)
+    assert torch.equal(run.draws.get_state(), draws)
+    assert run.sums.read() == sums
+    assert run.step.scaler.get_scale() == scale
+    assert all(parameter.grad is None for parameter in run.network.parameters())
+    for key, slot in run.optimizer.state_dict()["state"].items():
+        assert all(torch.equal(value, moments[key][name]) for name, value in slot.items())
+
+
+def test_warm_up_comes_before_the_first_step_and_takes_a_whole_batch(make_run, train, monkeypatch):
+    run, sizes = make_run(cutout={"images": 1, "per": "image"}), []
+    gradients = run.step.gradients
+    monkeypatch.setattr(run.step, "gradients", lambda batch: (sizes.append(tuple(batch.images.shape)), gradients(batch))[1])
+    train(run)
+    assert sizes[0] == sizes[1] == (64, 3, 32, 32)
+    assert len(sizes) == 1 + 2 * STEPS
+
+
+# Ends
+
+
+def poison(run, step, monkeypatch):
+    """The loss of the run's `step`-th training step is not a number."""
+    gradients, calls = run.step.gradients, itertools.count()  # number 0 is the warm-up
+
+    def wrapped(batch):
+        loss, logits = gradients(batch)
+        return (loss * math.nan if next(calls) == step else loss), logits
+
+    monkeypatch.setattr(run.step, "gradients", wrapped)
+
+
+@pytest.mark.parametrize(("bad", "epoch", "step"), [(1, 1, 1), (3, 1, 3), (4, 1, 4), (5, 2, 1), (8, 2, 4)])
+def test_a_loss_that_is_not_finite_ends_the_run_as_diverged(make_run, train, tmp_path, monkeypatch, bad, epoch, step):
+    run = make_run(train={"checkpoint_every": 0})
+    poison(run, bad, monkeypatch)
+    record = train(run, [LocalRun(tmp_path / "run")])
+    assert record.state == State.diverged
+    assert (record.summary.diverged_epoch, record.summary.diverged_step) == (epoch, step)
+    assert record.reason == f"loss not finite in epoch {epoch}, step {step}"
+    assert [row.epoch for row in record.history] == list(range(1, epoch))
+    assert not (tmp_path / "run" / "checkpoint.pt").exists()
+    assert read_run(tmp_path / "run").summary == record.summary
+
+
+def test_an_absurd_rate_diverges(make_run, train):
+    record = train(make_run(optimizer={"name": "sgd", "lr": 1e6}, train={"epochs": 3}))
+    assert record.state == State.diverged
+    assert record.summary.diverged_epoch == 1
+    assert 1 < record.summary.diverged_step <= STEPS
+
+
+def test_a_run_whose_last_step_breaks_its_weights_is_not_finished(make_run, train):
+    """The loss of the only step is finite; what it leaves is not."""
+    record = train(make_run(optimizer={"name": "sgd", "lr": 1e30}, train={"epochs": 1, "batch_size": 128}))
+    assert record.state == State.diverged
+
+
+def test_a_resumed_run_tells_the_same_diverged_step(make_run, train, after_step, monkeypatch):
+    run, signals = make_run(), Signals()
+    poison(run, 6, monkeypatch)
+    after_step(run, 7, lambda: setattr(signals, "received", Request.preempt))
+    train(run, signals=signals)
+    record = train(make_run())
+    assert record.state == State.diverged
+    assert (record.summary.diverged_epoch, record.summary.diverged_step) == (2, 2)
+
+
+def signalled(run, after_step, step, number, train, tmp_path):
+    with Signals() as signals:
+        after_step(run, step, lambda: os.kill(os.getpid(), number))
+        return train(run, [LocalRun(tmp_path / "run")], signals)
+
+
+@pytest.mark.parametrize(("step", "epochs"), [(1, 0), (3, 0), (4, 1), (6, 1)])
+def test_sigterm_stops_a_run_and_keeps_what_it_reached(make_run, train, after_step, tmp_path, step, epochs):
+    record = signalled(make_run(train={"checkpoint_every": 0}), after_step, step, signal.SIGTERM, train, tmp_path)
+    assert record.state == State.stopped
+    assert record.summary.epochs == len(record.history) == epochs
+    assert (record.summary.test_accuracy is not None) == (epochs > 0)
+    assert not (tmp_path / "run" / "checkpoint.pt").exists()
+    assert read_run(tmp_path / "run") == record
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGINT])
+@pytest.mark.parametrize(("step", "epochs"), [(1, 0), (4, 1), (6, 1)])
+def test_a_preempted_run_leaves_a_checkpoint(make_run, train, after_step, tmp_path, number, step, epochs):
+    record = signalled(make_run(), after_step, step, number, train, tmp_path)
+    assert record.state == State.preempted
+    assert record.summary is None
+    assert len(record.history) == epochs
+    state = checkpoint.load(tmp_path / "run" / "checkpoint.pt", torch.device("cpu"))
+    assert len(state["history"]) * STEPS + state["steps_done"] == step
+
+
+def test_a_request_is_heard_at_the_next_step(make_run, train, after_step, tmp_path):
+    run = make_run()
+    signalled(run, after_step, 2, signal.SIGUSR1, train, tmp_path)
+    assert run.steps_done == 2
+
+
+def test_a_preemption_in_the_last_step_lets_the_run_finish(make_run, train, after_step, tmp_path):
+    record = signalled(make_run(), after_step, 2 * STEPS, signal.SIGUSR1, train, tmp_path)
+    assert record.state == State.finished
+    assert not (tmp_path / "run" / "checkpoint.pt").exists()
+
+
+def test_a_finished_run_leaves_no_checkpoint(make_run, train, tmp_path):
+    record = train(make_run(train={"checkpoint_every": 0}), [LocalRun(tmp_path / "run")])
+    assert record.state == State.finished
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["history.jsonl", "run.json"]
+
+
+# The summary
+
+
+def epoch(number, accuracy, seconds, test=0.5):
+    return Epoch(
+        epoch=number,
+        train_loss=1.0,
+        train_accuracy=accuracy,
+        test_accuracy=test,
+        lr=0.1,
+        time_train_seconds=seconds,
+        time_wall_seconds=2 * seconds,
+        throughput_images_per_second=100.0 * number,
+    )
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "reached", "number", "seconds"),
+    [
+        ([0.5, 0.9, 0.95], True, 2, 20),
+        ([0.5, 0.87, 0.86], True, 2, 20),  # reached exactly, and lost again
+        ([0.99, 0.2, 0.99], True, 1, 10),
+        ([0.5, 0.6, 0.8699], False, None, None),
+        ([], False, None, None),
+    ],
+)
+def test_time_to_target_is_of_the_first_epoch_that_reaches_it(make_run, accuracies, reached, number, seconds):
+    run = make_run()
+    run.history = [epoch(i, accuracy, 10 * i) for i, accuracy in enumerate(accuracies, start=1)]
+    summary = run.summary()
+    assert summary.time_to_target_reached is reached
+    assert summary.time_to_target_epoch == number
+    assert summary.time_to_target_seconds == seconds
+
+
+def test_time_to_target_is_training_seconds_of_the_configured_target(make_run, train):
+    record = train(make_run(train={"target_accuracy": 0.001}))
+    assert record.summary.time_to_target_epoch == 1
+    assert record.summary.time_to_target_seconds == record.history[0].time_train_seconds
+
+
+def test_a_summary_tells_the_last_the_best_and_the_gap(make_run):
+    run = make_run()
+    run.history = [
+        epoch(1, 0.3, 10, test=0.4),
+        epoch(2, 0.5, 20, test=0.6),
+        epoch(3, 0.7, 30, test=0.6),
+        epoch(4, 0.8, 40, test=None),
+    ]
+    summary = run.summary()
+    assert (summary.test_accuracy, summary.test_best_accuracy, summary.test_best_epoch) == (0.6, 0.6, 2)
+    assert summary.train_accuracy == 0.8
+    assert summary.train_clean_accuracy == run.evaluate(run.clean_train).accuracy
+    assert summary.gap == summary.train_clean_accuracy - 0.6
+    assert summary.epochs == 4
+    assert summary.parameters == sum(parameter.numel() for parameter in run.network.parameters())
+    assert 100 <= summary.throughput_images_per_second <= 400
+    assert 0.05 < summary.peak_memory_gb < 100
+
+
+def test_a_summary_of_nothing_is_there_too(make_run):
+    summary = make_run().summary()
+    assert summary.epochs == 0
+    assert (summary.test_accuracy, summary.train_clean_accuracy, summary.gap) == (None, None, None)

@@ -1,0 +1,130 @@
+import pytest
+import torch
+from torch import nn
+from torch.optim import SGD, Adam, AdamW
+from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, MultiStepLR, SequentialLR
+
+from reglab.config import OptimizerConfig
+from reglab.training import optimizer
+
+EPOCHS, STEPS = 8, 5
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3))
+
+
+def trained(network, make):
+    """The weights after three steps with the optimizer that `make` makes."""
+    built = make(network)
+    x, y = torch.randn(16, 6, generator=torch.Generator().manual_seed(1)), torch.arange(16) % 3
+    for _ in range(3):
+        built.zero_grad()
+        nn.functional.cross_entropy(network(x), y).backward()
+        built.step()
+    return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
+
+
+@pytest.mark.parametrize(
+    ("config", "reference"),
+    [
+        ({"name": "adam"}, lambda p: Adam(p, 1e-3, betas=(0.9, 0.999), eps=1e-7)),
+        ({"name": "adam", "lr": 0.01, "weight_decay": 0.1}, lambda p: Adam(p, 0.01, eps=1e-7, weight_decay=0.1)),
+        ({"name": "adamw", "lr": 0.01, "weight_decay": 0.1}, lambda p: AdamW(p, 0.01, eps=1e-7, weight_decay=0.1)),
+        ({"name": "sgd", "lr": 0.1, "weight_decay": 0.01}, lambda p: SGD(p, 0.1, momentum=0.9, nesterov=True, weight_decay=0.01)),
+        ({"name": "sgd", "lr": 0.1, "momentum": 0.0}, lambda p: SGD(p, 0.1)),
+    ],
+    ids=["adam", "adam_l2", "adamw", "sgd_nesterov", "sgd_plain"],
+)
+def test_an_optimizer_steps_as_torchs_own(network, config, reference):
+    start = {name: value.clone() for name, value in network.state_dict().items()}
+    ours = trained(network, lambda net: optimizer.build(OptimizerConfig(**config), net))
+    network.load_state_dict(start)
+    torch.testing.assert_close(ours, trained(network, lambda net: reference(net.parameters())), rtol=1e-5, atol=1e-7)
+
+
+def test_adam_uses_the_studys_epsilon(network):
+    for name in ("adam", "adamw"):
+        assert optimizer.build(OptimizerConfig(name=name), network).defaults["eps"] == 1e-7
+
+
+def test_l2_and_decoupled_decay_are_told_apart(network):
+    assert isinstance(optimizer.build(OptimizerConfig(name="adamw", weight_decay=0.1), network), AdamW)
+    assert type(optimizer.build(OptimizerConfig(name="adam", weight_decay=0.1), network)) is Adam
+
+
+def test_sgd_has_nesterov_momentum(network):
+    defaults = optimizer.build(OptimizerConfig(name="sgd"), network).defaults
+    assert defaults["momentum"] == 0.9
+    assert defaults["nesterov"]
+
+
+def test_every_parameter_is_optimized(make_run):
+    run = make_run(batchnorm={"layers": 1}, model={"standardize": True})
+    optimized = {id(parameter) for group in run.optimizer.param_groups for parameter in group["params"]}
+    assert optimized == {id(parameter) for parameter in run.network.parameters()}
+
+
+def rates(**config):
+    """The rate of every step of a run."""
+    found = OptimizerConfig(lr=0.1, **config)
+    return [optimizer.learning_rate(found, EPOCHS, epoch + step / STEPS) for epoch in range(EPOCHS) for step in range(STEPS)]
+
+
+def torchs(make):
+    """The rates of the same steps under one of torch's schedulers."""
+    built = SGD([nn.Parameter(torch.zeros(1))], 0.1)
+    schedule, found = make(built), []
+    for _ in range(EPOCHS * STEPS):
+        found.append(built.param_groups[0]["lr"])
+        built.step()
+        schedule.step()
+    return found
+
+
+def warmed_up(after, steps):
+    return lambda built: SequentialLR(built, [LinearLR(built, 1e-12, 1, steps), after(built)], [steps])
+
+
+def test_the_rate_is_constant_by_default():
+    assert rates() == [0.1] * EPOCHS * STEPS
+
+
+def test_cosine_is_torchs():
+    assert rates(schedule="cosine") == pytest.approx(torchs(lambda built: CosineAnnealingLR(built, EPOCHS * STEPS)), abs=1e-12)
+
+
+def test_step_is_torchs_with_milestones_at_half_and_three_quarters():
+    assert rates(schedule="step") == pytest.approx(torchs(lambda built: MultiStepLR(built, [EPOCHS * STEPS // 2, EPOCHS * STEPS * 3 // 4])))
+
+
+def test_warm_up_is_torchs_linear_one_from_zero():
+    expected = torchs(lambda built: LinearLR(built, 1e-12, 1, 2 * STEPS))
+    assert rates(warmup_epochs=2) == pytest.approx(expected, abs=1e-12)
+    assert rates(warmup_epochs=2)[0] == 0
+
+
+def test_cosine_takes_what_warm_up_leaves():
+    after = EPOCHS * STEPS - 2 * STEPS
+    expected = torchs(warmed_up(lambda built: CosineAnnealingLR(built, after), 2 * STEPS))
+    assert rates(schedule="cosine", warmup_epochs=2) == pytest.approx(expected, abs=1e-12)
+
+
+def test_warm_up_may_end_within_an_epoch():
+    found = rates(warmup_epochs=0.4)
+    assert found[:4] == pytest.approx([0, 0.05, 0.1, 0.1])
+
+
+def test_warm_up_longer_than_the_run_never_fails():
+    found = rates(schedule="cosine", warmup_epochs=EPOCHS)
+    assert found[-1] == pytest.approx(0.1 * (EPOCHS * STEPS - 1) / (EPOCHS * STEPS))
+
+
+@pytest.mark.parametrize("rate", [0.1, torch.tensor(0.1)], ids=["number", "tensor"])
+def test_a_rate_is_set_in_place(rate):
+    built = SGD([nn.Parameter(torch.zeros(1))], rate)
+    optimizer.set_learning_rate(built, 0.25)
+    assert float(built.param_groups[0]["lr"]) == 0.25
+    assert isinstance(built.param_groups[0]["lr"], type(rate))
