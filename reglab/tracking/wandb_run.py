@@ -27,7 +27,7 @@ def _key_in_netrc() -> bool:
 
     path = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
     try:
-        return netrc(path).authenticators(urlsplit(wandb.Settings().base_url).netloc) is not None
+        return netrc(path).authenticators(urlsplit(wandb.setup().settings.base_url).netloc) is not None
     except (OSError, NetrcParseError):
         return False
 
