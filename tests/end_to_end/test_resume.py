@@ -1,0 +1,230 @@
+"""A run that is interrupted, however and wherever, ends as the run that is not: bit for bit, all but its times."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from reglab.config import RunConfig, run_id
+from reglab.data import sources
+from reglab.tracking.record import State
+from reglab.tracking.store import read_run
+from reglab.training import checkpoint, loop
+from reglab.training.preemption import Request, Signals
+
+CPU = torch.device("cpu")
+STEPS, EPOCHS = 4, 2
+TIMES = ("time/train_seconds", "time/wall_seconds", "throughput/images_per_second")
+
+
+def timeless(history):
+    return [{name: value for name, value in row.metrics().items() if name not in TIMES} for row in history]
+
+
+def same(one, other, where="state"):
+    """Whether two states are equal: tensors bit for bit."""
+    if isinstance(one, torch.Tensor):
+        assert one.dtype == other.dtype, where
+        assert torch.equal(one, other), where
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys(), where
+        for key in one:
+            same(one[key], other[key], f"{where}.{key}")
+    elif isinstance(one, list):
+        assert len(one) == len(other), where
+        for number, (left, right) in enumerate(zip(one, other, strict=True)):
+            same(left, right, f"{where}[{number}]")
+    else:
+        assert one == other, where
+
+
+def without_times(run):
+    state = run.state_dict()
+    for name in ("clock", "seconds_before_epoch", "warmup_seconds", "sums"):  # the sums of a complete epoch are in its history
+        del state[name]
+    state["history"] = timeless(run.history)
+    return state
+
+
+@pytest.fixture
+def train(make_run, make_record, after_step, tmp_path):
+    """`train(technique, 3, 2)`: a process trains three steps and is preempted, the next two, the last to the end."""
+    fresh = iter(range(1000))
+
+    def go_through(technique, *interruptions, folder=None):
+        path = tmp_path / (folder or f"run{next(fresh)}") / "checkpoint.pt"
+        for steps in (*interruptions, None):
+            run, signals = make_run(**technique), Signals()
+            if path.exists():
+                torch.rand(5)  # another process stands elsewhere in the random numbers
+            if steps:
+                after_step(run, steps, lambda signals=signals: setattr(signals, "received", Request.preempt))
+            record = loop.train(run, make_record(run), None, [], path, signals)
+            assert record.state == (State.preempted if steps else State.finished)
+        return run
+
+    return go_through
+
+
+@pytest.mark.parametrize("step", [1, 4, 6], ids=["in the first epoch", "between epochs", "in the second epoch"])
+def test_a_technique_resumes_bit_for_bit(train, technique, step):
+    same(without_times(train(technique)), without_times(train(technique, step)))
+
+
+EVERYTHING = {
+    "batchnorm": {"layers": 1},
+    "dropout": {"layers": 3, "p1": 0.1, "p2": 0.2, "p3": 0.3},
+    "agc": {"enabled": True},
+    "augment": {"policy": "basic", "rotate": 15},
+    "cutout": {"images": 2},
+    "optimizer": {"schedule": "cosine", "warmup_epochs": 1},
+}
+
+
+@pytest.mark.parametrize("step", range(1, STEPS * EPOCHS))
+def test_a_run_with_everything_resumes_from_any_step(train, step):
+    same(without_times(train(EVERYTHING)), without_times(train(EVERYTHING, step)))
+
+
+def test_a_run_resumes_as_often_as_it_must(train):
+    same(without_times(train(EVERYTHING)), without_times(train(EVERYTHING, *[1] * (STEPS * EPOCHS - 1))))
+
+
+def test_a_run_that_is_killed_goes_on_from_its_last_checkpoint(make_run, make_record, after_step, train, tmp_path):
+    """Without a word: what came after the checkpoint is done again."""
+
+    class Killed(BaseException):
+        pass
+
+    def kill():
+        raise Killed
+
+    run = make_run(**EVERYTHING, train={"checkpoint_every": 0})
+    after_step(run, 6, kill)
+    path = tmp_path / "killed" / "checkpoint.pt"
+    with pytest.raises(Killed):
+        loop.train(run, make_record(run), None, [], path, Signals())
+    assert checkpoint.load(path, CPU)["steps_done"] == 1  # of the second epoch; the sixth step was not saved
+    resumed = train(EVERYTHING, folder="killed")
+    same(without_times(resumed), without_times(train(EVERYTHING)))
+
+
+# The same through the command, with processes that are really killed
+
+SWEEP = {
+    "method": "grid",
+    "parameters": {
+        "data": {"parameters": {"source": {"value": "digits"}, "train_limit": {"value": 384}, "test_limit": {"value": 64}}},
+        "model": {"parameters": {"width": {"value": 4}}},
+        "batchnorm": {"parameters": {"layers": {"value": 1}}},
+        "dropout": {"parameters": {"layers": {"value": 2}, "p": {"values": [0.1, 0.3]}}},
+        "train": {"parameters": {"epochs": {"value": 2}, "batch_size": {"value": 8}, "checkpoint_every": {"value": 0}}},
+    },
+}
+EPOCH_STEPS = 48
+
+
+def cells():
+    for p in (0.1, 0.3):
+        values = {
+            section: {key: entry["value"] for key, entry in body["parameters"].items() if "value" in entry}
+            for section, body in SWEEP["parameters"].items()
+        }
+        values["dropout"]["p"] = p
+        yield RunConfig.parse(values)
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts `reglab sweep run` on one core, hence one thread, as the test's own runs have."""
+    file = tmp_path / "killed.yaml"
+    file.write_text(yaml.safe_dump(SWEEP))
+    started = []
+
+    def sweep():
+        cores = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {max(cores)})  # what is started inherits it
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "reglab", "sweep", "run", str(file)],
+                env=os.environ | {"PYTHONPATH": str(Path(loop.__file__).parents[2])},
+                stdout=subprocess.DEVNULL,
+                stderr=(tmp_path / "said.txt").open("a"),
+                start_new_session=True,
+            )
+        finally:
+            os.sched_setaffinity(0, cores)
+        started.append(process)
+        return process
+
+    yield sweep
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def wait_for(condition, process, seconds=90):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        assert process is None or process.poll() is None, "the sweep ended too soon"
+        time.sleep(0.01)
+    pytest.fail("waited in vain")
+
+
+def in_the_second_epoch(folder):
+    """Whether the run in `folder` is some steps into its second epoch."""
+    state = checkpoint.load(folder / "checkpoint.pt", CPU) if (folder / "checkpoint.pt").exists() else None
+    return state is not None and len(state["history"]) == 1 and state["steps_done"] >= 2
+
+
+def worker(folder):
+    """The process that writes this run's log: the test's own great-grandchild."""
+    for link in Path("/proc").glob("[0-9]*/fd/1"):
+        try:
+            if link.readlink() == folder / "log.txt":
+                return int(link.parts[2])
+        except OSError:
+            continue
+    return None
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux")
+@pytest.mark.timeout(240)
+def test_a_sweep_whose_processes_are_killed_ends_with_the_history_of_an_undisturbed_one(start, tmp_path, cache, make_record):
+    first, second = cells()
+    folders = [tmp_path / "runs" / "killed" / run_id(config) for config in (first, second)]
+
+    process = start()
+    wait_for(lambda: in_the_second_epoch(folders[0]), process)
+    os.kill(worker(folders[0]), signal.SIGKILL)  # a worker, in mid-epoch
+    wait_for(lambda: (record := read_run(folders[0])) and record.state == State.crashed, process)
+    assert 0 < checkpoint.load(folders[0] / "checkpoint.pt", CPU)["steps_done"] < EPOCH_STEPS
+    assert "SIGKILL" in read_run(folders[0]).reason
+
+    wait_for(lambda: in_the_second_epoch(folders[1]), process)
+    os.kill(process.pid, signal.SIGKILL)  # the sweep itself: its worker leaves a checkpoint and ends
+    process.wait()
+    wait_for(lambda: read_run(folders[1]).state == State.preempted, None)
+    wait_for(lambda: worker(folders[1]) is None, None)
+    assert 0 < checkpoint.load(folders[1] / "checkpoint.pt", CPU)["steps_done"] < EPOCH_STEPS
+
+    process = start()
+    assert process.wait(timeout=120) == 0, (tmp_path / "said.txt").read_text()
+    for config, folder in zip((first, second), folders, strict=True):
+        record = read_run(folder)
+        assert record.state == State.finished
+        run = loop.Run(config, sources.load(config.data, cache), CPU)
+        undisturbed = loop.train(run, make_record(run), None, [], tmp_path / "undisturbed" / "checkpoint.pt", Signals())
+        assert timeless(record.history) == timeless(undisturbed.history)
+        assert record.summary.test_accuracy == undisturbed.summary.test_accuracy
+        assert record.summary.train_clean_accuracy == undisturbed.summary.train_clean_accuracy
+        assert not (folder / "checkpoint.pt").exists()

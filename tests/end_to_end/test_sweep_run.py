@@ -1,0 +1,113 @@
+"""A sweep from its file to its records, through the command and real worker processes."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+import reglab
+from reglab.tracking.record import State
+from reglab.tracking.store import read_sweep
+
+SWEEP = {
+    "method": "grid",
+    "metric": {"name": "test/accuracy", "goal": "maximize"},
+    "parameters": {
+        "data": {"parameters": {"source": {"value": "digits"}, "train_limit": {"value": 128}, "test_limit": {"value": 64}}},
+        "model": {"parameters": {"width": {"value": 4}}},
+        "dropout": {"parameters": {"layers": {"values": [0, 1]}, "p": {"values": [0.2, 0.5]}}},
+        "train": {"parameters": {"epochs": {"value": 2}, "batch_size": {"value": 32}}},
+    },
+}
+"""Four cells, three runs: without dropout layers the probability does not matter."""
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    """Runs `reglab sweep run` in a process of its own: returns its exit code and what it said."""
+    file = tmp_path / "small.yaml"
+    file.write_text(yaml.safe_dump(SWEEP))
+
+    def run(*words, **variables):
+        command = [sys.executable, "-m", "reglab", "sweep", "run", str(file), *words]
+        environment = os.environ | {"PYTHONPATH": str(Path(reglab.__file__).parents[1]), **variables}
+        done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True, timeout=200, cwd=tmp_path)
+        return done.returncode, done.stdout + done.stderr
+
+    return run
+
+
+@pytest.mark.timeout(240)
+def test_a_sweep_is_run_recorded_and_not_repeated(sweep, tmp_path):
+    """With wandb's real client, offline."""
+    code, said = sweep("--workers", "2", WANDB_MODE="offline")
+    assert code == 0, said
+    runs = tmp_path / "runs" / "small"
+    records = read_sweep(runs)
+    assert [record.state for record in records] == [State.finished] * 3
+    assert sorted(record.label for record in records) == ["baseline", "dropout 1 at 0.2", "dropout 1 at 0.5"]
+    for record in records:
+        folder = runs / record.run_id
+        assert [row.epoch for row in record.history] == [1, 2]
+        assert record.summary.test_accuracy == record.history[-1].test_accuracy
+        assert len(list((folder / "wandb").glob(f"offline-run-*-{record.run_id}"))) == 1
+        assert not list(folder.glob("checkpoint*"))
+        assert "finished, test accuracy" in (folder / "log.txt").read_text()
+    assert "3 runs, 3 finished" in said
+    assert re.search(r"baseline s0: finished, epoch 2/2, train \d", said)
+
+    stored = json.loads((runs / "sweep.json").read_text())
+    assert len(stored["draws"]) == 4
+    before = {path: path.stat().st_mtime_ns for path in runs.glob("*/*.json*")}
+    code, said = sweep("--workers", "2")
+    assert code == 0, said
+    assert said.count("finished before") == 3
+    assert {path: path.stat().st_mtime_ns for path in runs.glob("*/*.json*")} == before
+
+
+def importing(process):
+    """Whether the server that forks the workers is there: for its first seconds it imports torch."""
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(status.read_text().rpartition(")")[2].split()[1])
+            if parent == process.pid and b"forkserver" in (status.parent / "cmdline").read_bytes():
+                return True
+        except OSError:
+            continue
+    return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux")
+@pytest.mark.timeout(120)
+def test_an_interrupt_while_torch_is_still_imported_ends_a_sweep_without_a_traceback(tmp_path):
+    """Ctrl-C reaches the whole group of processes."""
+    file = tmp_path / "small.yaml"
+    file.write_text(yaml.safe_dump(SWEEP))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "reglab", "sweep", "run", str(file)],
+        env=os.environ | {"PYTHONPATH": str(Path(reglab.__file__).parents[1])},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        while not importing(process):
+            assert process.poll() is None
+            time.sleep(0.05)
+        time.sleep(1)
+        os.killpg(process.pid, signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    assert "Traceback" not in said
+    assert "interrupted; the same command finishes what is missing" in said
+    assert process.returncode == 75
