@@ -1,0 +1,104 @@
+"""What an agent is told to do next. W&B's own engine chooses the configurations."""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reglab.tracking.record import State
+from tests.loopback.state import Agent, Run, Sweep, World
+
+_ENDED_AS = {"finished": State.finished, "killed": State.stopped, "failed": State.failed, "crashed": State.failed}
+"""How the engine sees a run; every other state counts as running."""
+
+
+def heartbeat(world: World, agent: Agent, running: Iterable[str]) -> list[dict[str, Any]]:
+    """An agent says which runs it has, and gets its commands: stop some, start one, wait, or exit."""
+    agent.running, agent.heard = set(running), time.time()
+    sweep, runs = agent.sweep, agent.project.runs
+    world.settle(sweep.handed_out)
+    early = _early_ended(sweep)
+    for name in agent.running & runs.keys():
+        runs[name].stop_requested |= sweep.state == "CANCELED" or name in early
+    if agent.running:
+        return [{"type": "stop", "run_id": name} for name in sorted(agent.running & runs.keys()) if runs[name].stop_requested]
+    if sweep.state in ("PENDING", "RUNNING"):
+        sweep.state = "RUNNING"
+        if command := _next(world, agent):
+            return [command]
+        if any(_may_come_back(world, run) for run in sweep.handed_out):
+            return []
+        if all(run.state != "pending" for run in sweep.handed_out):
+            sweep.state = "FINISHED"
+    return [] if sweep.state == "PAUSED" else [{"type": "exit"}]
+
+
+def _next(world: World, agent: Agent) -> dict[str, Any] | None:
+    """The command that starts a run: one that was preempted, one that never began, or a new one."""
+    for run in agent.sweep.handed_out:
+        forgotten = run.state == "pending" and time.time() - run.heard >= world.reissue_seconds and not _held(world, run)
+        if run.state == "preempted" or forgotten:
+            return _hand_out(world, agent, run)
+    chosen = _choose(agent.sweep)
+    if chosen is None:
+        return None
+    run = agent.project.add(Run(sweep=agent.sweep.name, chosen=chosen, config=_wrapped(chosen)))
+    agent.sweep.handed_out.append(run)
+    return _hand_out(world, agent, run)
+
+
+def _hand_out(world: World, agent: Agent, run: Run) -> dict[str, Any]:
+    run.state, run.heard = "pending", time.time()
+    run.handed_out.append(agent.name)
+    how = "resume" if run.inits else "run"
+    arguments = run.values if how == "resume" and world.whole_config_on_resume else run.chosen
+    return {"type": how, "run_id": run.name, "program": agent.sweep.config.get("program"), "args": _wrapped(arguments)}
+
+
+def _held(world: World, run: Run) -> bool:
+    """Whether the agent that was given the run has it, or has not spoken since."""
+    agent = next(agent for agent in world.agents.values() if agent.name == run.handed_out[-1])
+    return run.name in agent.running or agent.heard <= run.heard
+
+
+def _may_come_back(world: World, run: Run) -> bool:
+    return run.alive or (run.state == "pending" and _held(world, run))
+
+
+def _wrapped(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: {"value": value} for key, value in values.items()}
+
+
+def _choose(sweep: Sweep) -> dict[str, Any] | None:
+    """The next configuration; None when there is none left."""
+    number = len(sweep.handed_out)
+    if sweep.expected is not None and number >= sweep.expected:
+        return None
+    return sweep.grid[number] if sweep.grid is not None else sweep.search.draw(_as_records(sweep.handed_out))
+
+
+def _early_ended(sweep: Sweep) -> set[str]:
+    """The names of runs that early termination would end now."""
+    return sweep.search.to_stop(_as_records(sweep.handed_out)) if "early_terminate" in sweep.config else set()
+
+
+class _Logged(dict[str, Any]):
+    def metrics(self) -> dict[str, Any]:
+        return self
+
+
+@dataclass
+class _Record:
+    """What `reglab.sweep.search` reads of a RunRecord."""
+
+    run_id: str
+    state: State
+    summary: _Logged
+    history: list[_Logged]
+
+
+def _as_records(runs: Iterable[Run]) -> list[Any]:
+    def record(run: Run) -> _Record:
+        return _Record(run.name, _ENDED_AS.get(run.state, State.running), _Logged(run.summary), [_Logged(row) for row in run.history])
+
+    return [(run.chosen, record(run)) for run in runs]
