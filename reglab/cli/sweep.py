@@ -19,6 +19,7 @@ from reglab.config import RunConfig, identity, run_id
 from reglab.errors import UserError
 from reglab.settings import settings
 from reglab.tracking.record import State
+from reglab.tracking.wandb_run import PROJECT
 
 if TYPE_CHECKING:
     from reglab.sweep.local import Cell, LocalSweep
@@ -62,6 +63,24 @@ def check(files: Files, quick: Quick = False) -> None:
             say(f"{spec.path}: note: {warning}")
     Console().print(table)
     print("* runs that a file above has too: they are the same arm and seed, and run once")
+
+
+@app.command()
+def create(
+    files: Files,
+    entity: Annotated[str | None, typer.Option("--entity", envvar="WANDB_ENTITY", help="W&B account or team.")] = None,
+    project: Annotated[str, typer.Option("--project", envvar="WANDB_PROJECT", help="W&B project.")] = PROJECT,
+    again: Annotated[bool, typer.Option("--again", help="Register a second one where the same sweep is there already.")] = False,
+    quick: Quick = False,
+) -> None:
+    """Register sweeps on W&B and print the agent's command for each. The same sweep is registered once."""
+    from reglab.sweep import remote
+    from reglab.sweep.spec import read
+
+    for spec in [read(path, quick=quick) for path in files]:  # all are valid before any is registered
+        sweep = remote.create(spec, entity, project, again)
+        say(f"{spec.path}: {'registered' if sweep.is_new else 'registered before'}; on each GPU machine, run")
+        print(f"wandb agent {sweep.path}")
 
 
 @app.command()

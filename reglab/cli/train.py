@@ -17,6 +17,7 @@ from reglab.settings import settings
 from reglab.sweep import assignment
 from reglab.tracking.record import Epoch, RunRecord, Sink, State
 from reglab.tracking.store import LocalRun, read_run
+from reglab.tracking.wandb_run import WandbRun
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -69,7 +70,6 @@ def _run(config: RunConfig, record: RunRecord, folder: Path, in_sweep: bool) -> 
     import torch
 
     from reglab.data.sources import load
-    from reglab.tracking.wandb_run import WandbRun
     from reglab.training import environment, loop
     from reglab.training.preemption import Signals
 
@@ -118,8 +118,11 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _record_unbuildable(job: assignment.Assignment, reason: str) -> None:
     name = job.run_id or "unbuildable"
-    record = RunRecord(run_id=name, sweep=job.sweep, label=name, identity="", seed=0, config=job.values, state=State.failed, reason=reason)
-    LocalRun(settings().runs / job.sweep / name).ended(record)
+    folder = settings().runs / job.sweep / name
+    record = RunRecord(run_id=name, sweep=job.sweep, label=name, identity="", seed=0, config=job.values)
+    for sink in (LocalRun(folder), WandbRun(folder)):
+        sink.started(record)
+        sink.ended(record.changed(state=State.failed, reason=reason))
 
 
 def _exit(record: RunRecord) -> None:

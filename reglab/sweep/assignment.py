@@ -13,8 +13,13 @@ from typing import Any
 import yaml
 
 from reglab.errors import UserError
+from reglab.tracking.wandb_run import LOGGED_BESIDE
 
 _SWEEP, _RUN, _PARAMETERS = "WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH"
+
+
+_NOT_OURS = {"wandb_version", "_wandb", *LOGGED_BESIDE}
+"""Keys that are not the configuration: a resumed run may be handed all that it logged as its configuration (wandb issue 9143)."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ def received() -> Assignment | None:
         return None
     try:
         stored = yaml.safe_load(Path(path).read_text())
-        values = {key: entry["value"] for key, entry in stored.items() if key != "wandb_version"}
+        values = {key: entry["value"] for key, entry in stored.items() if key not in _NOT_OURS}
     except (OSError, ValueError, yaml.YAMLError, AttributeError, TypeError, KeyError):
         raise UserError(f"{_PARAMETERS} = {path}: not a file of W&B's sweep parameters; unset it to train by hand") from None
     return Assignment(os.environ.get(_SWEEP, "sweep"), os.environ.get(_RUN), values)

@@ -10,6 +10,9 @@ from reglab.tracking.record import Epoch, RunRecord, State
 
 PROJECT = "reglab"
 
+LOGGED_BESIDE = ("identity", "environment")
+"""Keys that stand in W&B's configuration of a run beside those of `RunConfig`."""
+
 _EXIT_CODES = {State.failed: 1, State.crashed: 1, State.preempted: 75}
 """Whatever is not here ended well, as W&B sees it."""
 

@@ -10,6 +10,7 @@ COMMANDS = {
     "demo": ["--out", "--workers"],
     "report build": ["--from", "--out"],
     "sweep check": ["--quick"],
+    "sweep create": ["--again", "--entity", "--project", "--quick"],
     "sweep run": ["--name", "--quick", "--retry-failed", "--workers"],
     "train": ["--again", "--print-config"],
 }

@@ -1,0 +1,46 @@
+"""W&B's real agent runs `reglab train`, from a folder that is not the project's."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import wandb
+
+from reglab.tracking.record import State
+from reglab.tracking.store import read_run
+
+KEYS = {
+    "data": {"source": "digits", "train_limit": 64, "test_limit": 32},
+    "model": {"width": 4},
+    "train": {"epochs": 2, "batch_size": 32},
+}
+SWEEP = {
+    "method": "grid",
+    "command": ["reglab", "train"],
+    "parameters": {section: {"parameters": {key: {"value": value} for key, value in keys.items()}} for section, keys in KEYS.items()}
+    | {"dropout": {"parameters": {"layers": {"values": [1, 0]}}}},  # one layer without a probability cannot be built
+}
+
+
+@pytest.mark.timeout(240)
+def test_the_agent_s_runs_train_and_one_that_cannot_be_built_says_why(wandb_server, tmp_path):
+    sweep = wandb.sweep(SWEEP, project="p")
+    scripts = str(Path(sys.executable).parent)
+    environment = os.environ | {"PATH": f"{scripts}:{os.environ['PATH']}", "REGLAB_RUNS": str(tmp_path / "runs"), "WANDB_MODE": "online"}
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    agent = [sys.executable, "-m", "wandb", "agent", f"p/{sweep}"]
+    subprocess.run(agent, cwd=elsewhere, env=environment, timeout=200, check=True, capture_output=True)
+    runs = {run.values["dropout"]["layers"]: run for run in wandb_server.world.project("p").runs.values()}
+    assert {layers: run.state for layers, run in runs.items()} == {1: "failed", 0: "finished"}
+
+    trained, broken = (read_run(tmp_path / "runs" / sweep / runs[layers].name) for layers in (0, 1))
+    assert trained.state == State.finished
+    assert [row["epoch"] for row in runs[0].history] == [1, 2]
+    assert [row["train/loss"] for row in runs[0].history] == [row.train_loss for row in trained.history]
+    assert runs[0].values["identity"] == trained.identity
+    assert broken.state == State.failed
+    assert "dropout.layers = 1 has no dropout.p1" in broken.reason
+    assert runs[1].summary["reason"] == broken.reason
