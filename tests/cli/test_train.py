@@ -11,7 +11,6 @@ from reglab.cli import app
 from reglab.cli import train as command
 from reglab.config import RunConfig, run_id
 from reglab.sweep import assignment
-from reglab.tracking import wandb_run
 from reglab.tracking.record import State
 from reglab.tracking.store import read_run
 from reglab.training import checkpoint, loop
@@ -228,7 +227,7 @@ def test_w_and_b_hears_of_a_run_that_breaks(reglab, at_step, monkeypatch):
         def ended(self, record):
             heard.append(record.state)
 
-    monkeypatch.setattr(wandb_run, "WandbRun", Spy)
+    monkeypatch.setattr("reglab.cli.train.WandbRun", Spy)
     at_step(6, breaks)
     assert reglab("train", *WORDS) == 1
     assert heard == [State.running, State.failed]
