@@ -139,6 +139,7 @@ class OptimizerConfig(Section):
     name: Literal["adam", "sgd", "adamw"] = "adam"
     lr: float = Field(default=1e-3, gt=0, description="peak learning rate")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="Nesterov momentum of sgd")
+    eps: float = Field(default=1e-7, gt=0, description="of adam and adamw: the default of the study's framework; PyTorch's is 1e-8")
     weight_decay: float = Field(default=0.0, ge=0, description="L2 penalty (adam, sgd) or decoupled decay (adamw)")
     schedule: Literal["constant", "cosine", "step"] = "constant"
     warmup_epochs: float = Field(default=0.0, ge=0, description="epochs of linear warm-up from zero")
@@ -153,6 +154,9 @@ class TrainConfig(Section):
         default="auto", description="torch.compile the network; auto: no, until a benchmark shows it pays"
     )
     target_accuracy: float = Field(default=0.87, gt=0, le=1, description="training accuracy whose time is taken")
+    target_on: Literal["running", "clean"] = Field(
+        default="running", description="running: over the epoch's own batches; clean: in evaluation mode, measured after each epoch"
+    )
     seed: int = Field(default=0, ge=0, lt=2**31)
     eval_every: int = Field(default=1, ge=1, description="epochs between evaluations; the last epoch is always evaluated")
     checkpoint_every: float = Field(default=60.0, ge=0, description="seconds between checkpoints; 0: after every step")
@@ -275,11 +279,10 @@ def _effective(config: RunConfig) -> dict[str, Any]:
     if not regularizers["batchnorm"] and not regularizers["dropout"]:
         del model["placement"]
     optimizer = config.optimizer.model_dump()
-    if config.optimizer.name != "sgd":
-        del optimizer["momentum"]
+    del optimizer["eps" if config.optimizer.name == "sgd" else "momentum"]
     if config.optimizer.name == "adamw" and config.optimizer.weight_decay == 0:
         optimizer["name"] = "adam"  # without decay they are one algorithm
-    train = config.train.model_dump(exclude={"seed", "checkpoint_every"})
+    train = config.train.model_dump(exclude={"seed", "checkpoint_every"}) | {"compile": config.train.compile is True}
     return {"data": data, "model": model, "optimizer": optimizer, "train": train, **regularizers}
 
 

@@ -234,7 +234,7 @@ def test_a_configuration_cannot_be_changed():
 
 @pytest.mark.parametrize("path", [path for path in FIELDS if float in kinds(path)])
 def test_a_whole_number_is_accepted_for_a_float(path):
-    whole = {"train.target_accuracy": 1, "agc.clip": 1, "agc.eps": 1, "optimizer.lr": 1}.get(path, 0)
+    whole = {"train.target_accuracy": 1, "agc.clip": 1, "agc.eps": 1, "optimizer.lr": 1, "optimizer.eps": 1}.get(path, 0)
     section, key = path.split(".")
     value = getattr(getattr(RunConfig.parse(nested({path: whole})), section), key)
     assert value == whole and type(value) is float
@@ -403,10 +403,12 @@ MATTERS = {
     "train.precision": "bf16",
     "train.compile": True,
     "train.target_accuracy": 0.9,
+    "train.target_on": "clean",
     "train.eval_every": 2,
 }
 FOLDER = {"data": {"source": "folder", "folder": "/a/birds"}}
 SYMMETRIC_ONLY = {"dropout.p"}
+ADAM_ONLY = {"optimizer.eps"}
 LEFT_OUT = {"arm", "train.seed", "train.checkpoint_every"}
 
 
@@ -416,7 +418,7 @@ def changed(values, path, value):
 
 
 def test_every_key_is_known_to_matter_or_to_be_left_out():
-    assert MATTERS.keys() | SYMMETRIC_ONLY | LEFT_OUT == FIELDS.keys()
+    assert MATTERS.keys() | SYMMETRIC_ONLY | ADAM_ONLY | LEFT_OUT == FIELDS.keys()
 
 
 def test_each_key_that_matters_gives_an_identity_of_its_own():
@@ -427,6 +429,13 @@ def test_each_key_that_matters_gives_an_identity_of_its_own():
 def test_the_symmetric_probability_matters():
     identities = {identity(RunConfig.parse({"dropout": {"layers": 2, "p": p}})) for p in (0.2, 0.5, 0.8)}
     assert len(identities) == 3
+
+
+def test_adams_epsilon_matters_to_adam_alone():
+    def identities(name):
+        return {identity(RunConfig.parse({"optimizer": {"name": name, "eps": eps}})) for eps in (1e-7, 1e-8)}
+
+    assert [len(identities(name)) for name in ("adam", "adamw", "sgd")] == [2, 2, 1]
 
 
 @pytest.mark.parametrize(("path", "value"), [("train.seed", 7), ("train.checkpoint_every", 0)])

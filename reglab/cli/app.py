@@ -40,4 +40,4 @@ def options(
 
 def main() -> None:
     """Run the command line. Exit code 0: done; 1: our fault or a failed run; 2: the input; 75: preempted, run it again to go on."""
-    run_to_exit(app, debug="--debug" in sys.argv[1:])
+    run_to_exit(lambda: app(standalone_mode=False), debug="--debug" in sys.argv[1:])

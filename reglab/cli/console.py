@@ -3,11 +3,15 @@
 import sys
 import traceback
 from collections.abc import Callable
+from typing import Any
 
 import typer
 from rich.console import Console
 
 from reglab.errors import ReglabError
+
+_USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
+"""What the parser raises for words that fit no command; typer does not name it."""
 
 progress = Console(stderr=True, highlight=False)
 
@@ -29,9 +33,13 @@ def is_terminal() -> bool:
 def run_to_exit(command: Callable[[], object], debug: bool = False) -> None:
     """Run a command to the end of this process's work: an error becomes one line and its exit code."""
     try:
-        command()
+        code = command()
+        sys.exit(code if isinstance(code, int) else 0)  # a number is what typer.Exit carried
     except typer.Exit as ended:
         sys.exit(ended.exit_code)
+    except _USAGE_ERROR as error:
+        _explain_usage(error)
+        sys.exit(2)
     except ReglabError as error:
         if debug:
             traceback.print_exc()
@@ -42,3 +50,11 @@ def run_to_exit(command: Callable[[], object], debug: bool = False) -> None:
             traceback.print_exc()
         complain(f"unexpected {type(error).__name__}: {' '.join(str(error).split())} (run it again with `reglab --debug …` to see where)")
         sys.exit(1)
+
+
+def _explain_usage(error: Any) -> None:
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+    else:
+        command = error.ctx.command_path if error.ctx else "reglab"
+        complain(f"{error.format_message().rstrip('.')}; see `{command} --help`")

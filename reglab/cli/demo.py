@@ -1,5 +1,6 @@
 """`reglab demo`: the whole way once, on real images, without an account or a network."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,7 @@ def demo(
     from reglab.cli.sweep import run_locally
     from reglab.sweep.spec import shipped
 
+    os.environ |= {"WANDB_MODE": "offline", "REGLAB_DEVICE": "cpu"}  # whatever account and GPU there are
     say(f"six final models on handwritten digits, {workers} at a time; the records go to {settings().runs / SWEEP}/")
     folder = run_locally(shipped("final"), [], workers, quick=True, name=SWEEP)
     from reglab.report import build

@@ -45,14 +45,13 @@ _STYLES = {
 @app.command()
 def check(files: Files, quick: Quick = False) -> None:
     """Validate sweep files against W&B's schema and the configuration; count cells, arms and duplicates."""
-    from reglab.sweep.search import Search
     from reglab.sweep.spec import read
 
     table = Table(Column("file", overflow="fold"), "method", "cells", "arms", "runs", "shared*", box=None, pad_edge=False)
     seen: set[str] = set()
     for spec in [read(path, quick=quick) for path in files]:
         if spec.method == "grid":
-            configs = [RunConfig.parse(values) for values in Search(spec.config).grid()]
+            configs = [RunConfig.parse(values) for values in spec.grid()]
             runs = {run_id(config) for config in configs}
             arms = len({identity(config) for config in configs})
             table.add_row(str(spec.path), "grid", str(len(configs)), str(arms), str(len(runs)), str(len(runs & seen)))

@@ -16,11 +16,14 @@ from reglab.errors import ReglabError, UserError
 from reglab.settings import settings
 from reglab.sweep import assignment
 from reglab.tracking.record import Epoch, RunRecord, Sink, State
-from reglab.tracking.store import LocalRun, read_run
+from reglab.tracking.store import RUN_LOCK, LocalRun, read_run
 from reglab.tracking.wandb_run import WandbRun
 
 if TYPE_CHECKING:
+    import torch
     from rich.progress import Progress, TaskID
+
+    from reglab.data.sources import ImageSet
 
 PREEMPTED = 75
 """Exit code of a run that left a checkpoint: EX_TEMPFAIL, try again."""
@@ -46,11 +49,6 @@ def train(
         return
     sweep = job.sweep if job else "train"
     name = job.run_id if job and job.run_id else run_id(config)
-    folder = settings().runs / sweep / name
-    before = read_run(folder)
-    if before and before.state.ended and before.state != State.failed and not again:
-        say(f"{folder} holds this run already: {_outcome(before)}; --again trains it anew")
-        return
     record = RunRecord(
         run_id=name,
         sweep=sweep,
@@ -59,32 +57,49 @@ def train(
         seed=config.train.seed,
         config=config.model_dump(mode="json"),
     )
-    if again:
-        LocalRun(folder).checkpoint.unlink(missing_ok=True)
-    if before and not again:
-        record = record.changed(created=before.created)
-    _exit(_run(config, record, folder, in_sweep=job is not None))
+    ended = _run(config, record, settings().runs / sweep / name, in_sweep=job is not None, again=again)
+    say(_outcome(ended))
+    if ended.state == State.preempted:
+        raise typer.Exit(PREEMPTED)
 
 
-def _run(config: RunConfig, record: RunRecord, folder: Path, in_sweep: bool) -> RunRecord:
-    import torch
-
+def _run(config: RunConfig, record: RunRecord, folder: Path, in_sweep: bool, again: bool) -> RunRecord:
+    """Train, or go on, or leave a run that has ended as it is; returns its record."""
     from reglab.data.sources import load
-    from reglab.training import environment, loop
-    from reglab.training.preemption import Signals
+    from reglab.training.environment import pick_device
 
     local = LocalRun(folder)
     sinks: list[Sink] = [local, WandbRun(folder), Announcer(config)]
+    with _failures_recorded(sinks, record, folder, in_sweep):
+        device = pick_device(settings().device)
+        images = load(config.data, settings().cache)
+    with _alone(folder):
+        if again:
+            local.checkpoint.unlink(missing_ok=True)
+        elif before := read_run(folder):
+            same_images = not before.environment or before.environment.data_fingerprint == images.fingerprint
+            if before.state.ended and before.state != State.failed and same_images:
+                say(f"{folder} holds this run already; --again trains it anew")
+                return before
+            record = record.changed(created=before.created)
+        with _failures_recorded(sinks, record, folder, True):
+            return _train(config, images, device, record, sinks, local)
+
+
+def _train(
+    config: RunConfig, images: "ImageSet", device: "torch.device", record: RunRecord, sinks: Sequence[Sink], local: LocalRun
+) -> RunRecord:
+    import torch
+
+    from reglab.training import environment, loop
+    from reglab.training.preemption import Signals
+
     with Signals() as signals:
-        with _failures_recorded(sinks, record, folder, in_sweep):
-            if settings().threads:
-                torch.set_num_threads(settings().threads or 1)
-            device = environment.pick_device(settings().device)
-            images = load(config.data, settings().cache)
-        with _alone(folder), _failures_recorded(sinks, record, folder, True):
-            run = loop.Run(config, images, device)
-            where = environment.describe(device, run.precision.name, run.compiled, images)
-            return loop.train(run, record, where, sinks, local.checkpoint, signals)
+        if threads := settings().threads:
+            torch.set_num_threads(threads)
+        run = loop.Run(config, images, device)
+        where = environment.describe(device, run.precision.name, run.compiled, images)
+        return loop.train(run, record, where, sinks, local.checkpoint, signals)
 
 
 @contextmanager
@@ -95,9 +110,10 @@ def _failures_recorded(sinks: Sequence[Sink], record: RunRecord, folder: Path, u
     except Exception as error:
         if users_too or not isinstance(error, UserError):
             kind = "" if isinstance(error, ReglabError) else f"{type(error).__name__}: "
-            failed = (read_run(folder) or record).changed(state=State.failed, reason=" ".join(f"{kind}{error}".split()))
-            for sink in sinks:
-                sink.ended(failed)
+            latest = read_run(folder) or record
+            if latest.state != State.finished:
+                for sink in sinks:
+                    sink.ended(latest.changed(state=State.failed, reason=" ".join(f"{kind}{error}".split())))
         raise
 
 
@@ -105,7 +121,7 @@ def _failures_recorded(sinks: Sequence[Sink], record: RunRecord, folder: Path, u
 def _alone(folder: Path) -> Iterator[None]:
     """Hold the run in `folder`: two processes must not train it at once. Waits for one that is leaving its checkpoint."""
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
+    lock = FileLock(folder / RUN_LOCK)
     try:
         lock.acquire(timeout=_PATIENCE_SECONDS)
     except Timeout:
@@ -123,12 +139,6 @@ def _record_unbuildable(job: assignment.Assignment, reason: str) -> None:
     for sink in (LocalRun(folder), WandbRun(folder)):
         sink.started(record)
         sink.ended(record.changed(state=State.failed, reason=reason))
-
-
-def _exit(record: RunRecord) -> None:
-    say(_outcome(record))
-    if record.state == State.preempted:
-        raise typer.Exit(PREEMPTED)
 
 
 def _outcome(record: RunRecord) -> str:

@@ -26,10 +26,10 @@ def start(variables: Mapping[str, str], log: Path) -> BaseProcess:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOADED)
     process = context.Process(target=_work, args=(dict(variables), log), name=log.parent.name)
-    # A terminal's Ctrl-C goes to every process of its group. Blocked here, it is blocked in the server and its forks: this
-    # process alone hears it, and tells each run.
-    resource_tracker.ensure_running()  # it would unblock the signal
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    # A terminal's Ctrl-C and a machine's shutdown go to every process of the group. Blocked here, they are blocked in the
+    # server and its forks: this process alone hears them, and tells each run.
+    resource_tracker.ensure_running()  # it would unblock them
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         process.start()
     finally:

@@ -82,6 +82,12 @@ class TrainingBatches:
         cut = self.config.cutout
         return originals + cut.images * (originals if cut.per == "image" else 1)
 
+    @property
+    def sizes(self) -> list[int]:
+        """Images in a full batch and, where there is one, in the smaller last, cutout copies included."""
+        rest = len(self.set) % self.size
+        return [self.grown(self.size)] + ([self.grown(rest)] if rest > 1 else [])
+
     def order(self, generator: torch.Generator) -> Tensor:
         """The images of an epoch in random order: (N,) positions."""
         return torch.randperm(len(self.set), generator=generator, device=self.device)

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 from filelock import FileLock
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
@@ -181,7 +181,7 @@ def _decode_file(file: Path, resize: bool) -> np.ndarray:
                 rgb = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
             else:
                 rgb = image.convert("RGB")
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError) as error:
+    except Exception as error:  # Pillow raises a dozen kinds for a damaged file
         raise UserError(f"{file} is not an image that can be read ({_one_line(error)}): mend or remove it") from None
     if rgb.size != (SIDE, SIDE):
         if not resize:

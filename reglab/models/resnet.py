@@ -31,13 +31,13 @@ class StandardizedConv2d(nn.Conv2d):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.gain = nn.Parameter(torch.ones(self.out_channels, 1, 1, 1))
+        self.gain = nn.Parameter(torch.ones(self.out_channels))  # a vector, hence one unit to AGC
 
     def standardized(self) -> Tensor:
         weight = self.weight.float()
         variance, mean = torch.var_mean(weight, dim=(1, 2, 3), keepdim=True, correction=0)
         fan_in = weight[0].numel()
-        return (weight - mean) * torch.rsqrt((variance * fan_in).clamp(min=1e-4)) * (self.gain * self.RELU_GAMMA)
+        return (weight - mean) * torch.rsqrt((variance * fan_in).clamp(min=1e-4)) * (self.gain * self.RELU_GAMMA).view(-1, 1, 1, 1)
 
     def forward(self, input: Tensor) -> Tensor:
         return self._conv_forward(input, self.standardized(), self.bias)

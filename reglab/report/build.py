@@ -1,6 +1,5 @@
 """A report's folder: tables, figures, raw rows and the page, all there or not at all."""
 
-import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 from reglab.config import RunConfig
 from reglab.errors import UserError
 from reglab.report import figures, stats, tables
-from reglab.report.page import Figure, Page
+from reglab.report.page import GENERATOR, Figure, Page
 from reglab.report.stats import Cell
 from reglab.tracking.record import RunRecord, State
 
@@ -38,7 +37,7 @@ def build(records: Sequence[RunRecord], folder: Path) -> Path:
     """
     if not any(stats.counts(record) for record in records):
         raise UserError(f"none of the {len(records)} runs has finished: finish the sweep first (`reglab sweep run` goes on)")
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / PAGE).exists())):
+    if folder.exists() and not _is_report(folder):
         raise UserError(f"--out {folder} exists and is not a report: give another folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
@@ -46,9 +45,16 @@ def build(records: Sequence[RunRecord], folder: Path) -> Path:
         made.mkdir()
         _write(records, made)
         if folder.exists():
-            shutil.rmtree(folder)
+            folder.rename(Path(temporary) / "earlier")
         made.rename(folder)
     return folder / PAGE
+
+
+def _is_report(folder: Path) -> bool:
+    """Whether a folder is empty or an earlier report, and so may be replaced: a page of ours, and only files beside it."""
+    entries = list(folder.iterdir()) if folder.is_dir() else [folder]
+    page = folder / PAGE
+    return not entries or (page.is_file() and all(entry.is_file() for entry in entries) and GENERATOR in page.read_text(errors="replace"))
 
 
 def _write(records: Sequence[RunRecord], folder: Path) -> None:

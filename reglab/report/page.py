@@ -9,6 +9,9 @@ import vl_convert
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
+GENERATOR = '<meta name="generator" content="reglab">'
+"""Tells a page of ours from another."""
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -42,6 +45,7 @@ class Page:
                 "figures": [vars(figure) | {"spec": _script(figure.spec)} for figure in self.figures],
                 "table": Markup(self.table.to_html(index=False, border=0)),
                 "runs": Markup(self.runs.to_html(index=False, border=0, na_rep="–", float_format="{:.4g}".format)),
+                "generator": Markup(GENERATOR),
                 "bundle": _script(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")),
             }
         )

@@ -11,6 +11,7 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -26,13 +27,15 @@ from reglab.sweep import assignment
 from reglab.sweep.search import Search
 from reglab.sweep.spec import SweepSpec
 from reglab.tracking.record import RunRecord, State
-from reglab.tracking.store import LOG, RECORD, mark_crashed, read_run, write_record, write_run
+from reglab.tracking.store import LOG, RECORD, RUN_LOCK, mark_crashed, read_run, write_record, write_run
 
 POLL_SECONDS = 0.25
 GRACE_SECONDS = 25.0
 """How long a worker may take to leave a checkpoint before it is killed: cloud machines give 30 seconds."""
 
 LEDGER = "sweep.json"
+_LOST = 255
+"""What multiprocessing says of a fork whose server is gone: it may even live on."""
 _PARAMETERS = "parameters.yaml"
 
 
@@ -156,12 +159,12 @@ class LocalSweep:
         """The cells that an earlier process drew, with their records; of a grid, all cells."""
         drawn = self._read_ledger()
         if drawn is None:
-            drawn = self.search.grid()[: self.spec.run_cap] if self.spec.method == "grid" else []
+            drawn = self.spec.grid() if self.spec.method == "grid" else []
         for values in drawn:
             self._add(values)
         self._write_ledger()
         for cell in self.cells:
-            mark_crashed(self.folder / cell.run_id)  # nobody else runs in this folder
+            self._mark_dead(cell)
             cell.record = read_run(self.folder / cell.run_id)
             if not cell.record and (elsewhere := self._finished_elsewhere(cell)):
                 write_run(self.folder / cell.run_id, elsewhere)
@@ -169,8 +172,20 @@ class LocalSweep:
             if self.retry_failed and cell.record and cell.state == State.failed:
                 self._write(cell, cell.record.changed(state=State.pending, reason=None))
 
+    def _mark_dead(self, cell: Cell) -> None:
+        """A run that says it is running, and that nobody holds, has crashed. A worker of a sweep that was killed may still hold its own."""
+        folder = self.folder / cell.run_id
+        if folder.exists():
+            with suppress(Timeout), FileLock(folder / RUN_LOCK, timeout=0):
+                mark_crashed(folder)
+
     def _finished_elsewhere(self, cell: Cell) -> RunRecord | None:
-        """The same run, done for another sweep: one arm and seed is trained once, whatever asks for it."""
+        """The same run, done for another sweep: one arm and seed is trained once, whichever sweeps ask for it.
+
+        Not for a folder of images: two may have one name.
+        """
+        if cell.values.get("data", {}).get("source") == "folder":
+            return None
         folders = sorted(path.parent for path in self.folder.parent.glob(f"*/{cell.run_id}/{RECORD}"))
         return next((record for folder in folders if (record := read_run(folder)) and record.state == State.finished), None)
 
@@ -214,7 +229,7 @@ class LocalSweep:
             if time.monotonic() - self._preempting_since > GRACE_SECONDS:
                 self._kill()
             return bool(self._running)
-        self._tell(self.search.to_stop([(cell.values, cell.record) for cell in self.cells]), signal.SIGTERM)
+        self._tell(self.search.to_stop([(cell.values, cell.record) for cell in self.cells]), signal.SIGUSR2)
         while len(self._running) < self.workers and self._preempting_since is None and (cell := self._next()):
             self._launch(cell)
         return bool(self._running)
@@ -236,6 +251,7 @@ class LocalSweep:
         folder = self.folder / cell.run_id
         variables = assignment.hand_over(self.folder.name, cell.run_id, cell.values, folder / _PARAMETERS)
         variables["REGLAB_RUNS"] = str(self.folder.parent)
+        variables["WANDB_MODE"] = os.environ.get("WANDB_MODE", "offline")  # no server knows this sweep
         if self._gpus:
             variables["CUDA_VISIBLE_DEVICES"] = self._gpus[slot % len(self._gpus)]
         else:
@@ -248,7 +264,9 @@ class LocalSweep:
         cell = worker.cell
         if cell.record and cell.state != State.running and cell.record != worker.record_before:
             return
-        if exitcode < 0:
+        if exitcode == _LOST:
+            state, reason = State.crashed, "the server of the workers died; it goes on when the sweep is started again"
+        elif exitcode < 0:
             state, reason = State.crashed, f"killed by {signal.Signals(-exitcode).name}; it goes on when the sweep is started again"
         else:
             state, reason = State.failed, f"exit code {exitcode}: {_last_line(self.folder / cell.run_id / LOG)}"

@@ -45,6 +45,10 @@ class SweepSpec:
     def run_cap(self) -> int | None:
         return self.config.get("run_cap")
 
+    def grid(self) -> list[dict[str, Any]]:
+        """Every cell of a grid, up to the cap."""
+        return Search(self.config).grid()[: self.run_cap]
+
     def fingerprint(self) -> str:
         """The same for two sweeps that ask for the same runs, whatever their files look like."""
         asked = {

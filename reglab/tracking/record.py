@@ -39,6 +39,7 @@ class Epoch(_Metrics):
     epoch: int
     train_loss: float
     train_accuracy: float = Field(description="running: over the epoch's own batches, dropout and augmentation on")
+    train_clean_accuracy: float | None = Field(default=None, description="evaluation mode; where the target is taken on it")
     test_loss: float | None = None
     test_accuracy: float | None = None
     val_loss: float | None = None
@@ -106,7 +107,7 @@ class State(StrEnum):
     pending = "pending"
     running = "running"
     finished = "finished"
-    stopped = "stopped"  # early, on request: by hyperband or by hand; what it reached counts
+    stopped = "stopped"  # early, on request: by hyperband or by hand; its search counts what it reached, reports do not
     diverged = "diverged"
     failed = "failed"
     preempted = "preempted"  # left a checkpoint and goes on when it is started again

@@ -14,6 +14,8 @@ RECORD = "run.json"
 HISTORY = "history.jsonl"
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.txt"
+RUN_LOCK = ".lock"
+"""Held by the process that trains the run."""
 
 
 class LocalRun:

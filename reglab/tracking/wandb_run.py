@@ -1,6 +1,8 @@
 """The run in Weights & Biases: offline without a key, online with one, as `WANDB_MODE` says otherwise."""
 
 import os
+import sys
+from collections.abc import Callable
 from netrc import NetrcParseError, netrc
 from pathlib import Path
 from typing import Any, Literal
@@ -64,12 +66,20 @@ class WandbRun:
 
     def epoch(self, row: Epoch) -> None:
         # The epoch as W&B's own step too: rows that a resumed run repeats are dropped instead of rewinding the history.
-        self._run.log(row.metrics(), step=row.epoch)
+        self._try(lambda run: run.log(row.metrics(), step=row.epoch))
 
     def ended(self, record: RunRecord) -> None:
-        if self._run is None:  # it failed before it started
+        summary = {"state": record.state.value, "reason": record.reason, **(record.summary.metrics() if record.summary else {})}
+        self._try(lambda run: run.summary.update(summary))
+        self._try(lambda run: run.finish(exit_code=_EXIT_CODES.get(record.state, 0)))
+
+    def _try(self, log: Callable[[Any], object]) -> None:
+        """Logging that breaks (the client's service was killed, say) does not end the training: the local record is whole."""
+        if self._run is None:  # it never began, or broke before
             return
-        self._run.summary.update(
-            {"state": record.state.value, "reason": record.reason, **(record.summary.metrics() if record.summary else {})}
-        )
-        self._run.finish(exit_code=_EXIT_CODES.get(record.state, 0))
+        try:
+            log(self._run)
+        except Exception as error:
+            self._run = None
+            reason = " ".join(str(error).split())
+            print(f"W&B's client failed ({reason}); the run goes on without it, with its record in {self.folder}", file=sys.stderr)

@@ -1,5 +1,6 @@
 """The life of one run: epochs, evaluation, checkpoints, and its end."""
 
+import logging
 import math
 import resource
 import time
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from reglab.config import RunConfig
+from reglab.config import RunConfig, run_id
 from reglab.data.batches import Batch, CleanBatches, Normalization, TrainingBatches
 from reglab.data.sources import SIDE, ImageSet
 from reglab.models.resnet import ResNet50
@@ -21,6 +22,8 @@ from reglab.training import checkpoint, optimizer
 from reglab.training.clock import Clock, synchronize
 from reglab.training.preemption import Request, Signals
 from reglab.training.step import EpochSums, Precision, TrainingStep
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -66,16 +69,15 @@ class Run:
         return len(self.history)
 
     def warm_up(self) -> None:
-        """One step's forward and backward pass on made-up images, outside the training clock: compiles, allocates, picks kernels."""
+        """Forward and backward passes on made-up batches, outside the training clock: compiles, allocates, picks kernels."""
         start = time.perf_counter()
         kept = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
         self.network.train()
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
-            size = self.batches.grown(self.batches.size)
-            images = torch.zeros(size, 3, SIDE, SIDE, dtype=self.precision.dtype, device=self.device)
-            labels = torch.zeros(size, dtype=torch.int64, device=self.device)
-            batch = Batch(images.contiguous(memory_format=torch.channels_last), labels, labels.sum())
-            self.step.gradients(batch)
+            for size in self.batches.sizes if self.compiled else self.batches.sizes[:1]:
+                images = torch.zeros(size, 3, SIDE, SIDE, dtype=self.precision.dtype, device=self.device)
+                labels = torch.zeros(size, dtype=torch.int64, device=self.device)
+                self.step.gradients(Batch(images.contiguous(memory_format=torch.channels_last), labels, labels.sum()))
         self.optimizer.zero_grad(set_to_none=True)
         for name, buffer in self.network.named_buffers():
             buffer.copy_(kept[name])
@@ -122,6 +124,8 @@ class Run:
             if self.clean_val:
                 validation = self.evaluate(self.clean_val)
                 evaluated |= {"val_loss": validation.loss, "val_accuracy": validation.accuracy}
+        if self.config.train.target_on == "clean":
+            evaluated["train_clean_accuracy"] = self.evaluate(self.clean_train).accuracy
         row = Epoch(
             epoch=number,
             train_loss=sums["loss"] / self.sums.images,
@@ -160,8 +164,8 @@ class Run:
 
     def summary(self) -> Summary:
         """What the history comes to so far; the clean training accuracy is measured now."""
-        target = self.config.train.target_accuracy
-        reached = next((row for row in self.history if row.train_accuracy >= target), None)
+        goal, on_clean = self.config.train.target_accuracy, self.config.train.target_on == "clean"
+        reached = next((row for row in self.history if ((row.train_clean_accuracy or 0) if on_clean else row.train_accuracy) >= goal), None)
         tested = [row for row in self.history if row.test_accuracy is not None]
         best = max(tested, key=lambda row: row.test_accuracy or 0, default=None)
         final = tested[-1].test_accuracy if tested else None
@@ -196,8 +200,9 @@ class Run:
     def state_dict(self) -> dict[str, Any]:
         """Everything that a new `Run` of the same configuration needs to go on from here."""
         return {
-            "config": self.config.model_dump(mode="json", exclude={"train": {"checkpoint_every"}}),
+            "run": run_id(self.config),
             "data": self.images.fingerprint,
+            "device": self.device.type,
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.step.scaler.state_dict(),
@@ -213,21 +218,31 @@ class Run:
             "history": [row.metrics() for row in self.history],
         }
 
-    def matches(self, state: dict[str, Any]) -> bool:
-        """Whether a checkpoint is of this configuration on these images."""
-        mine = self.config.model_dump(mode="json", exclude={"train": {"checkpoint_every"}})
-        return state["config"] == mine and state["data"] == self.images.fingerprint
+    def resume(self, path: Path) -> bool:
+        """Go on from the checkpoint at `path`; false where there is none of this run on these images."""
+        state = checkpoint.load(path, self.device)
+        if state is None:
+            return False
+        if (state["run"], state["data"]) != (run_id(self.config), self.images.fingerprint):
+            _log.warning("%s is of another configuration or other images: the run starts anew", path)
+            return False
+        self.load_state_dict(state)
+        return True
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.step.scaler.load_state_dict(state["scaler"])
+        if state["scaler"] and self.step.scaler.is_enabled():  # the other machine may have trained in bf16
+            self.step.scaler.load_state_dict(state["scaler"])
         self.clock.load_state_dict(state["clock"])
         self.sums.load_state_dict(state["sums"])
-        self.draws.set_state(state["draws"].cpu())
-        torch.set_rng_state(state["rng"].cpu())
-        if state["rng_device"] is not None:
-            torch.cuda.set_rng_state(state["rng_device"].cpu(), self.device)
+        if state["device"] == self.device.type:
+            self.draws.set_state(state["draws"].cpu())
+            torch.set_rng_state(state["rng"].cpu())
+            if state["rng_device"] is not None:
+                torch.cuda.set_rng_state(state["rng_device"].cpu(), self.device)
+        else:  # generators of a GPU and of a CPU have nothing in common: fresh draws from here on
+            self.draws.manual_seed(self.config.train.seed + len(state["history"]) + 1)
         self.order, self.steps_done = state["order"], state["steps_done"]
         self.seconds_before_epoch, self.warmup_seconds = state["seconds_before_epoch"], state["warmup_seconds"]
         self.history = [Epoch.model_validate(row) for row in state["history"]]
@@ -238,14 +253,11 @@ def _median(values: list[float]) -> float | None:
 
 
 def train(run: Run, record: RunRecord, environment: Environment, sinks: Sequence[Sink], path: Path, signals: Signals) -> RunRecord:
-    """Train `run` to its end, or to a request, and report to `sinks`; resumes from the checkpoint at `path` where one fits.
+    """Train `run` to its end, or to a request, and report to `sinks`; goes on from the checkpoint at `path` where it fits.
 
     Returns the record as it ended: finished, stopped, diverged or preempted.
     """
-    state = checkpoint.load(path, run.device)
-    if state and run.matches(state):
-        run.load_state_dict(state)
-    del state
+    run.resume(path)
     run.warm_up()
     record = record.changed(state=State.running, reason=None, environment=environment, history=run.history)
     for sink in sinks:
@@ -261,6 +273,9 @@ def _train_to_an_end(run: Run, sinks: Sequence[Sink], path: Path, signals: Signa
     saved = time.perf_counter()
     while run.epochs_done < run.config.train.epochs:
         run.train_until(saved + run.config.train.checkpoint_every, signals)
+        if signals.received == Request.preempt:  # before the evaluation of a complete epoch: there may be no time for it
+            checkpoint.save(path, run.state_dict())
+            return {"state": State.preempted}
         if run.epoch_is_complete:
             sums = run.sums.read()
             if (step := run.diverged_step(sums)) is not None:
@@ -272,9 +287,6 @@ def _train_to_an_end(run: Run, sinks: Sequence[Sink], path: Path, signals: Signa
                 return _diverged(run, row.epoch, None)
         if signals.received == Request.stop:
             return {"state": State.stopped, "reason": "stopped on request", "summary": run.summary()}
-        if signals.received == Request.preempt and run.epochs_done < run.config.train.epochs:
-            checkpoint.save(path, run.state_dict())
-            return {"state": State.preempted}
         if time.perf_counter() - saved >= run.config.train.checkpoint_every and run.epochs_done < run.config.train.epochs:
             checkpoint.save(path, run.state_dict())
             saved = time.perf_counter()

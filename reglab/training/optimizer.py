@@ -8,17 +8,15 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from reglab.config import OptimizerConfig
 
-ADAM_EPS = 1e-7
-"""The default of the framework the study used; PyTorch's own is 1e-8."""
-
 
 def build(config: OptimizerConfig, network: nn.Module) -> Optimizer:
     """The configured optimizer over all parameters of `network`. Adam and SGD add an L2 penalty, AdamW decays decoupled."""
     parameters = list(network.parameters())
     if config.name == "sgd":
-        return SGD(parameters, config.lr, config.momentum, weight_decay=config.weight_decay, nesterov=config.momentum > 0, fused=True)
+        # Not fused: where fp16's scaler skips the first step, the fused kernel would leave the momentum buffer uninitialized.
+        return SGD(parameters, config.lr, config.momentum, weight_decay=config.weight_decay, nesterov=config.momentum > 0)
     kind = Adam if config.name == "adam" else AdamW
-    return kind(parameters, config.lr, eps=ADAM_EPS, weight_decay=config.weight_decay, fused=True)
+    return kind(parameters, config.lr, eps=config.eps, weight_decay=config.weight_decay, fused=True)
 
 
 def learning_rate(config: OptimizerConfig, epochs: int, progress: float) -> float:

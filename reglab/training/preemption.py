@@ -11,10 +11,15 @@ class Request(IntEnum):
 
     none = 0
     preempt = 1  # SIGUSR1, or SIGINT: leave a checkpoint and exit; the run goes on later
-    stop = 2  # SIGTERM: end now and keep what was reached; the run does not go on
+    stop = 2  # SIGTERM, or SIGUSR2: end now and keep what was reached; the run does not go on
 
 
-_MEANING = {signal.SIGUSR1: Request.preempt, signal.SIGINT: Request.preempt, signal.SIGTERM: Request.stop}
+_MEANING = {
+    signal.SIGUSR1: Request.preempt,
+    signal.SIGINT: Request.preempt,
+    signal.SIGTERM: Request.stop,  # from W&B's agent
+    signal.SIGUSR2: Request.stop,  # from a local sweep, whose workers do not hear a SIGTERM to the whole group
+}
 
 
 class Signals:

@@ -1,5 +1,7 @@
 """One training step, and the sums that it leaves on the device."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -109,6 +111,10 @@ class TrainingStep:
         self.scaler.scale(loss).backward()
         return loss, logits
 
-    def probing(self) -> DropoutProbe:
+    @contextmanager
+    def probing(self) -> Iterator[None]:
         """Open around one step: counts what dropout drops in it."""
-        return DropoutProbe(self.network, self.sums.dropout_counts)
+        # A compiled network runs this step uncompiled, since it calls no hooks.
+        eagerly = torch.compiler.set_stance("force_eager") if self.config.train.compile is True else nullcontext()
+        with eagerly, DropoutProbe(self.network, self.sums.dropout_counts):
+            yield

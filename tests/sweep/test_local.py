@@ -114,7 +114,7 @@ def finishes(job):
     for epochs in range(EPOCHS):
         job.write(State.running, epochs)
         yield
-        if signal.SIGTERM in job.told:
+        if signal.SIGUSR2 in job.told:
             job.write(State.stopped, epochs)
             return 0
         if signal.SIGUSR1 in job.told:
@@ -474,7 +474,7 @@ def competes(job):
     for epochs in range(EPOCHS):
         job.write(State.running, epochs, accuracy=accuracy)
         yield
-        if signal.SIGTERM in job.told:
+        if signal.SIGUSR2 in job.told:
             job.write(State.stopped, epochs, accuracy=accuracy)
             return 0
         if signal.SIGUSR1 in job.told:
@@ -487,7 +487,7 @@ def competes(job):
 def test_early_termination_tells_the_bad_run_to_stop_and_no_other(make_sweep, workers):
     workers.script = competes
     sweep = workers.work(make_sweep(STOPPING, 3))
-    assert [set(job.told) for job in workers.jobs] == [set(), {signal.SIGTERM}, set()]
+    assert [set(job.told) for job in workers.jobs] == [set(), {signal.SIGUSR2}, set()]
     assert states(sweep) == [State.finished, State.stopped, State.finished]
 
 
@@ -507,8 +507,8 @@ def test_a_bad_run_that_goes_on_is_stopped_only_once_it_listens(make_sweep, work
     def begins_late(job):
         for _ in range(3):
             yield
-            if signal.SIGTERM in job.told:
-                return -signal.SIGTERM
+            if signal.SIGUSR2 in job.told:
+                return -signal.SIGUSR2
         return (yield from competes(job))
 
     workers.script = begins_late
