@@ -59,6 +59,20 @@ def test_a_bad_input_is_answered_in_one_line_and_leaves_nothing_behind(monkeypat
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["trian"], "No such command 'trian'. Did you mean 'train'?; see `reglab --help`"),
+        (["sweep", "run"], "Missing argument 'file'; see `reglab sweep run --help`"),
+        (["demo", "--workers", "0"], "'--workers'"),
+    ],
+)
+def test_words_that_fit_no_command_are_answered_in_one_line(monkeypatch, capsys, words, said):
+    assert run(monkeypatch, *words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+
+
 def test_debug_shows_the_traceback_too(monkeypatch, capsys):
     assert run(monkeypatch, "--debug", "train", "nonsense=1") == 2
     assert "Traceback" in capsys.readouterr().err

@@ -1,3 +1,4 @@
+import itertools
 import os
 import signal
 import sys
@@ -6,6 +7,7 @@ import pytest
 import torch
 import yaml
 from filelock import FileLock
+from PIL import Image
 
 from reglab.cli import app
 from reglab.cli import train as command
@@ -302,3 +304,22 @@ def test_a_checkpoint_is_left_in_the_run_s_folder(reglab, folder, at_step):
     at_step(6, lambda: os.kill(os.getpid(), signal.SIGUSR1))
     reglab("train", *WORDS)
     assert checkpoint.load(folder / "checkpoint.pt", torch.device("cpu"))["steps_done"] == 2
+
+
+def test_a_folder_whose_images_changed_is_another_run_s_worth_of_training(reglab, tmp_path):
+    def fill(colour):
+        for part, name in itertools.product(("train", "test"), ("cats", "dogs")):
+            (tmp_path / "pets" / part / name).mkdir(parents=True, exist_ok=True)
+            for number in range(4):
+                shade = colour + number + 100 * (name == "dogs")
+                Image.new("RGB", (32, 32), (shade, 0, 0)).save(tmp_path / "pets" / part / name / f"{number}.png")
+
+    words = ["data.source=folder", f"data.folder={tmp_path / 'pets'}", "model.width=4", "train.epochs=1", "train.batch_size=4"]
+    found = []
+    for colour in (10, 10, 60):
+        fill(colour)
+        assert reglab("train", *words) == 0
+        (record,) = [read_run(path.parent) for path in (tmp_path / "runs").glob("train/*/run.json")]
+        found.append(record)
+    assert found[0] == found[1]
+    assert found[2].environment.data_fingerprint != found[0].environment.data_fingerprint

@@ -111,3 +111,28 @@ def test_an_interrupt_while_torch_is_still_imported_ends_a_sweep_without_a_trace
     assert "Traceback" not in said
     assert "interrupted; the same command finishes what is missing" in said
     assert process.returncode == 75
+
+
+@pytest.mark.timeout(180)
+def test_a_machine_that_shuts_down_loses_no_run(tmp_path):
+    """It sends SIGTERM to the whole group: each run leaves its checkpoint, and the sweep goes on another time."""
+    keys = SWEEP["parameters"] | {"train": {"parameters": SWEEP["parameters"]["train"]["parameters"] | {"epochs": {"value": 60}}}}
+    file = tmp_path / "small.yaml"
+    file.write_text(yaml.safe_dump(SWEEP | {"parameters": keys}))
+    variables = {"PYTHONPATH": str(Path(reglab.__file__).parents[1]), "WANDB_MODE": "disabled", "REGLAB_RUNS": str(tmp_path / "runs")}
+    command = [sys.executable, "-m", "reglab", "sweep", "run", str(file), "--workers", "2"]
+    process = subprocess.Popen(command, env=os.environ | variables, stderr=subprocess.DEVNULL, start_new_session=True)
+    folder = tmp_path / "runs" / "small"
+    try:
+        while not any(path.stat().st_size for path in folder.glob("*/history.jsonl")):
+            assert process.poll() is None
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGTERM)
+        assert process.wait(timeout=60) == 75
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    begun = read_sweep(folder)
+    assert {record.state for record in begun} == {State.preempted}
+    assert all((folder / record.run_id / "checkpoint.pt").exists() for record in begun)

@@ -293,7 +293,7 @@ def test_standardized_convolution_is_timms(standardized):
     for made in (standardized, peer):
         outputs.append(made(images))
         outputs[-1].square().sum().backward()
-        gradients.append({name: parameter.grad for name, parameter in made.named_parameters()})
+        gradients.append({name: parameter.grad.squeeze() for name, parameter in made.named_parameters()})
     torch.testing.assert_close(*outputs, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-4)
 

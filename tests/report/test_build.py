@@ -31,6 +31,17 @@ def test_a_folder_that_is_no_report_is_left_alone(study, tmp_path):
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
+def test_a_site_is_not_taken_for_a_report(study, tmp_path):
+    (tmp_path / "index.html").write_text("<title>photos</title>")
+    with pytest.raises(UserError, match="is not a report"):
+        build.build(study, tmp_path)
+    report = build.build(study, tmp_path / "report").parent
+    (report / "photos").mkdir()
+    with pytest.raises(UserError, match="is not a report"):
+        build.build(study, report)
+    assert (report / "photos").is_dir()
+
+
 def test_runs_of_which_none_finished_are_refused_and_nothing_is_written(make_record, tmp_path):
     with pytest.raises(UserError, match="none of the 1 runs has finished"):
         build.build([make_record(state=State.running)], tmp_path / "report")

@@ -50,6 +50,12 @@ def test_a_run_that_did_not_finish_is_in_its_cell_but_not_counted(make_record):
     assert (len(cell.records), cell.counted, cell.test_accuracy.n) == (2, 1, 1)
 
 
+def test_arms_of_one_label_are_told_apart_by_what_differs(make_record):
+    one, other = make_record(), make_record(identity="another")
+    other = other.model_copy(update={"config": other.config | {"optimizer": other.config["optimizer"] | {"lr": 0.1}}})
+    assert {cell.label for cell in stats.cells([one, other])} == {"baseline (optimizer.lr 0.001)", "baseline (optimizer.lr 0.1)"}
+
+
 @pytest.mark.parametrize("field", ["device", "precision", "torch", "commit", "compiled"])
 def test_times_of_unlike_machines_are_not_pooled(make_record, field):
     other = make_record(seed=1)

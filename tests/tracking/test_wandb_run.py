@@ -200,3 +200,15 @@ def test_an_offline_run_is_written_under_the_run_s_folder_with_the_epoch_as_step
     assert '"run_group": "final"' in text
     assert '"train_clean/accuracy": 0.75' in text
     assert [entry["exit"] for entry in told if entry["type"] == "exit"]
+
+
+def test_a_client_that_breaks_does_not_end_the_training(tmp_path, record, capsys):
+    run = wandb_run.WandbRun(tmp_path)
+    run._run = SimpleNamespace(log=lambda *words, **more: 1 / 0)
+    row = Epoch(
+        epoch=1, train_loss=1, train_accuracy=0.5, lr=0.1, time_train_seconds=1, time_wall_seconds=1, throughput_images_per_second=1
+    )
+    run.epoch(row)
+    run.epoch(row)
+    run.ended(record)
+    assert capsys.readouterr().err.count("W&B's client failed (division by zero)") == 1
