@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 from reglab.errors import UserError
@@ -44,3 +47,11 @@ def test_a_server_that_refuses_is_told_in_one_line(wandb_server, final, monkeypa
     with pytest.raises(UserError, match="`wandb login` sets the key") as caught:
         remote.create(final, None, "p")
     assert "short" not in str(caught.value)
+
+
+@pytest.mark.parametrize("path", sorted(spec.shipped("final").parent.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_sweep_that_ships_is_one_for_wandbs_own_command(wandb_server, path):
+    command = [sys.executable, "-m", "wandb", "sweep", "--project", "p", str(path)]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    (there,) = registered(wandb_server)
+    assert there.config["parameters"] == spec.read(path).config["parameters"]
