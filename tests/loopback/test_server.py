@@ -52,7 +52,7 @@ import time, wandb
 with wandb.init(project="p", id="stopped") as run:
     run.log({"epoch": 0})
     wandb.Api().run(run.path).stop()
-    time.sleep(60)
+    time.sleep(150)
 """
 
 THREE_STEPS = """
@@ -154,7 +154,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
 @pytest.fixture(scope="module")
 def finished_study(study: Study) -> Study:
     for process in (*study.agents, study.page):
-        process.wait(90)
+        process.wait(170)  # the client asks every 15 s, and hears of the stop only when it next has something to send
     return study
 
 
