@@ -50,9 +50,10 @@ with wandb.init(resume="allow") as run:
 STOPPED = """
 import time, wandb
 with wandb.init(project="p", id="stopped") as run:
-    run.log({"epoch": 0})
     wandb.Api().run(run.path).stop()
-    time.sleep(150)
+    for epoch in range(150):  # it hears of the stop in an answer to what it sends
+        run.log({"epoch": epoch})
+        time.sleep(1)
 """
 
 THREE_STEPS = """
@@ -154,7 +155,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
 @pytest.fixture(scope="module")
 def finished_study(study: Study) -> Study:
     for process in (*study.agents, study.page):
-        process.wait(170)  # the client asks every 15 s, and hears of the stop only when it next has something to send
+        process.wait(170)
     return study
 
 

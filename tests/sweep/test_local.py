@@ -1,5 +1,6 @@
 """Sweeps with workers that only pretend: generators that write records, one turn each time the sweep looks after them."""
 
+import json
 import signal
 import subprocess
 import time
@@ -213,7 +214,9 @@ def test_a_cap_holds_for_a_grid_too(make_sweep, workers):
 
 def test_a_search_is_told_what_its_runs_came_to(make_sweep, workers, monkeypatch):
     seen, draw = [], Search.draw
-    monkeypatch.setattr(Search, "draw", lambda search, drawn: (seen.append([record for _, record in drawn]), draw(search, drawn))[1])
+    monkeypatch.setattr(
+        Search, "draw", lambda search, drawn: (seen.append([record for _, record in drawn]), draw(search, drawn))[1]
+    )
     workers.work(make_sweep(RANDOM))
     assert [len(records) for records in seen] == [0, 1, 2, 3, 4]
     assert all(record.state == State.finished and record.summary.val_accuracy == 0.5 for record in seen[-1])
@@ -260,6 +263,20 @@ def test_a_search_goes_on_where_it_was(make_sweep, workers):
     workers.jobs.clear()
     whole = workers.work(make_sweep(RANDOM, folder="undisturbed"))
     assert [cell.values for cell in whole.draws] == [cell.values for cell in second.draws]
+
+
+def test_what_a_search_draws_is_written_down_before_it_is_run(make_sweep, workers, tmp_path):
+    """A search that learns would draw something else after a crash."""
+    written = []
+
+    def script(job):
+        written.append(json.loads((tmp_path / "runs" / "mine" / LEDGER).read_text())["draws"][-1])
+        yield from finishes(job)
+        return 0
+
+    workers.script = script
+    sweep = workers.work(make_sweep(RANDOM), lambda: None)
+    assert written == [cell.values for cell in sweep.draws]
 
 
 def ends(state, code=0):

@@ -74,7 +74,9 @@ def test_a_grid_comes_one_seed_after_the_other(search):
 
 
 def test_a_grid_is_the_same_each_time(search):
-    made = search(method="grid", parameters=nested(train={"seed": {"values": [0, 1]}}, batchnorm={"layers": {"values": [0, 1, 2]}}))
+    made = search(
+        method="grid", parameters=nested(train={"seed": {"values": [0, 1]}}, batchnorm={"layers": {"values": [0, 1, 2]}})
+    )
     assert made.grid() == made.grid()
 
 
@@ -98,7 +100,9 @@ def randomly(search):
 
 
 def test_random_draws_are_reproducible(randomly):
-    assert [randomly.draw([({}, None)] * number) for number in range(4)] == [randomly.draw([({}, None)] * number) for number in range(4)]
+    assert [randomly.draw([({}, None)] * number) for number in range(4)] == [
+        randomly.draw([({}, None)] * number) for number in range(4)
+    ]
 
 
 def test_random_draws_depend_on_how_many_there_were(randomly):
@@ -170,6 +174,34 @@ def test_bayes_goes_where_earlier_results_were_better(search, place, elsewhere):
     first, last = found[:4], found[-4:]
     assert mean(abs(p - place) for p in last) < mean(abs(p - place) for p in first)
     assert mean(abs(p - place) for p in last) < mean(abs(p - elsewhere) for p in last)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_bayes_draws_are_reproducible_given_the_same_results(search):
+    assert drawn_towards(search, 0.3, count=6) == drawn_towards(search, 0.3, count=6)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_bayes_learns_from_a_metric_that_only_the_summary_holds(search):
+    made = search(
+        method="bayes",
+        run_cap=9,
+        metric={"name": "train_clean/accuracy", "goal": "maximize"},
+        parameters=nested(dropout={"layers": {"value": 1}, "p1": {"min": 0.1, "max": 0.8}}),
+    )
+
+    def next_after(results):
+        drawn = []
+        for number, (p1, accuracy) in enumerate(results):
+            ended = record(f"r{number}", accuracies=[0.5])
+            summary = Summary(train_clean_accuracy=accuracy, time_train_seconds=1, time_wall_seconds=1, parameters=1, epochs=1)
+            drawn.append(({"dropout": {"layers": 1, "p1": p1}}, ended.changed(summary=summary)))
+        return made.draw(drawn)["dropout"]["p1"]
+
+    places = [0.1 + 0.1 * number for number in range(8)]
+    low, high = (next_after([(p1, 0.9 - (p1 - best) ** 2) for p1 in places]) for best in (0.24, 0.66))
+    assert abs(low - 0.24) < 0.15
+    assert abs(high - 0.66) < 0.15
 
 
 def test_the_engine_s_fitting_troubles_are_not_the_user_s(search):

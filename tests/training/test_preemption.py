@@ -5,7 +5,7 @@ import pytest
 
 from reglab.training.preemption import Request, Signals
 
-HEARD = (signal.SIGUSR1, signal.SIGINT, signal.SIGTERM)
+HEARD = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT, signal.SIGTERM)
 
 
 def tell(*numbers):
@@ -18,6 +18,7 @@ def tell(*numbers):
     [
         ([], Request.none),
         ([signal.SIGTERM], Request.stop),
+        ([signal.SIGUSR2], Request.stop),
         ([signal.SIGUSR1], Request.preempt),
         ([signal.SIGINT], Request.preempt),
         ([signal.SIGUSR1, signal.SIGTERM], Request.stop),
