@@ -214,9 +214,7 @@ def test_a_cap_holds_for_a_grid_too(make_sweep, workers):
 
 def test_a_search_is_told_what_its_runs_came_to(make_sweep, workers, monkeypatch):
     seen, draw = [], Search.draw
-    monkeypatch.setattr(
-        Search, "draw", lambda search, drawn: (seen.append([record for _, record in drawn]), draw(search, drawn))[1]
-    )
+    monkeypatch.setattr(Search, "draw", lambda search, drawn: (seen.append([record for _, record in drawn]), draw(search, drawn))[1])
     workers.work(make_sweep(RANDOM))
     assert [len(records) for records in seen] == [0, 1, 2, 3, 4]
     assert all(record.state == State.finished and record.summary.val_accuracy == 0.5 for record in seen[-1])

@@ -74,9 +74,7 @@ def test_a_grid_comes_one_seed_after_the_other(search):
 
 
 def test_a_grid_is_the_same_each_time(search):
-    made = search(
-        method="grid", parameters=nested(train={"seed": {"values": [0, 1]}}, batchnorm={"layers": {"values": [0, 1, 2]}})
-    )
+    made = search(method="grid", parameters=nested(train={"seed": {"values": [0, 1]}}, batchnorm={"layers": {"values": [0, 1, 2]}}))
     assert made.grid() == made.grid()
 
 
@@ -100,9 +98,7 @@ def randomly(search):
 
 
 def test_random_draws_are_reproducible(randomly):
-    assert [randomly.draw([({}, None)] * number) for number in range(4)] == [
-        randomly.draw([({}, None)] * number) for number in range(4)
-    ]
+    assert [randomly.draw([({}, None)] * number) for number in range(4)] == [randomly.draw([({}, None)] * number) for number in range(4)]
 
 
 def test_random_draws_depend_on_how_many_there_were(randomly):
