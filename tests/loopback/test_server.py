@@ -48,7 +48,8 @@ with wandb.init(resume="allow") as run:
 """
 
 STOPPED = """
-import time, wandb
+import signal, time, wandb
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job ignores: the client interrupts with it
 with wandb.init(project="p", id="stopped") as run:
     wandb.Api().run(run.path).stop()
     for epoch in range(150):  # it hears of the stop in an answer to what it sends
