@@ -16,8 +16,10 @@ from reglab.errors import ReglabError, UserError
 from reglab.settings import settings
 from reglab.sweep import assignment
 from reglab.tracking.record import Epoch, RunRecord, Sink, State
+from reglab.tracking.storage import File
 from reglab.tracking.store import RUN_LOCK, LocalRun, read_run
 from reglab.tracking.wandb_run import WandbRun
+from reglab.training.preemption import REQUESTS, Signals
 
 if TYPE_CHECKING:
     import torch
@@ -37,16 +39,27 @@ def train(
     again: Annotated[bool, typer.Option("--again", help="Train a finished run anew instead of showing it.")] = False,
 ) -> None:
     """Train one run: keys on the command line, or, under a sweep's agent, the configuration it hands over."""
-    job = assignment.received()
+    with Signals(REQUESTS) as signals:
+        ended = _ordered(assignment.received(), overrides or [], print_config, again, signals)
+    if ended:
+        say(_outcome(ended))
+        if ended.state == State.preempted:
+            raise typer.Exit(PREEMPTED)
+
+
+def _ordered(
+    job: assignment.Assignment | None, overrides: Sequence[str], print_config: bool, again: bool, signals: Signals
+) -> RunRecord | None:
+    """Do what the command line or the agent asks for; returns the record of the run, if there was one."""
     try:
-        config = RunConfig.parse(with_overrides(job.values if job else {}, overrides or []))
+        config = RunConfig.parse(with_overrides(job.values if job else {}, overrides))
     except UserError as error:
         if job:
             _record_unbuildable(job, str(error))
         raise
     if print_config:
         sys.stdout.write(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
-        return
+        return None
     sweep = job.sweep if job else "train"
     name = job.run_id if job and job.run_id else run_id(config)
     record = RunRecord(
@@ -57,25 +70,22 @@ def train(
         seed=config.train.seed,
         config=config.model_dump(mode="json"),
     )
-    ended = _run(config, record, settings().runs / sweep / name, in_sweep=job is not None, again=again)
-    say(_outcome(ended))
-    if ended.state == State.preempted:
-        raise typer.Exit(PREEMPTED)
+    return _run(config, record, settings().runs / sweep / name, in_sweep=job is not None, again=again, signals=signals)
 
 
-def _run(config: RunConfig, record: RunRecord, folder: Path, in_sweep: bool, again: bool) -> RunRecord:
+def _run(config: RunConfig, record: RunRecord, folder: Path, in_sweep: bool, again: bool, signals: Signals) -> RunRecord:
     """Train, or go on, or leave a run that has ended as it is; returns its record."""
     from reglab.data.sources import load
     from reglab.training.environment import pick_device
 
     local = LocalRun(folder)
-    sinks: list[Sink] = [local, WandbRun(folder), Announcer(config)]
+    sinks: list[Sink] = [local, WandbRun(folder, signals.stop), Announcer(config)]
     with _failures_recorded(sinks, record, folder, in_sweep):
         device = pick_device(settings().device)
         images = load(config.data, settings().cache)
     with _alone(folder):
         if again:
-            local.checkpoint.unlink(missing_ok=True)
+            local.checkpoint.remove()
         elif before := read_run(folder):
             same_images = not before.environment or before.environment.data_fingerprint == images.fingerprint
             if before.state.ended and before.state != State.failed and same_images:
@@ -83,23 +93,28 @@ def _run(config: RunConfig, record: RunRecord, folder: Path, in_sweep: bool, aga
                 return before
             record = record.changed(created=before.created)
         with _failures_recorded(sinks, record, folder, True):
-            return _train(config, images, device, record, sinks, local)
+            return _train(config, images, device, record, sinks, local.checkpoint, signals)
 
 
 def _train(
-    config: RunConfig, images: "ImageSet", device: "torch.device", record: RunRecord, sinks: Sequence[Sink], local: LocalRun
+    config: RunConfig,
+    images: "ImageSet",
+    device: "torch.device",
+    record: RunRecord,
+    sinks: Sequence[Sink],
+    checkpoint: File,
+    signals: Signals,
 ) -> RunRecord:
     import torch
 
     from reglab.training import environment, loop
-    from reglab.training.preemption import Signals
 
-    with Signals() as signals:
-        if threads := settings().threads:
-            torch.set_num_threads(threads)
-        run = loop.Run(config, images, device)
-        where = environment.describe(device, run.precision.name, run.compiled, images)
-        return loop.train(run, record, where, sinks, local.checkpoint, signals)
+    signals.listen()
+    if threads := settings().threads:
+        torch.set_num_threads(threads)
+    run = loop.Run(config, images, device)
+    where = environment.describe(device, run.precision.name, run.compiled, images)
+    return loop.train(run, record, where, sinks, checkpoint, signals)
 
 
 @contextmanager
@@ -181,6 +196,9 @@ class Announcer:
             self._bar.update(self._task, advance=1, description=line)
         else:
             say(f"epoch {row.epoch}/{self.epochs}  {line}  loss {row.train_loss:.3f}  {row.throughput_images_per_second:,.0f} images/s")
+
+    def preempting(self) -> None:
+        say("leaving a checkpoint")
 
     def ended(self, record: RunRecord) -> None:
         if self._bar is not None:

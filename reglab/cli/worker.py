@@ -16,6 +16,7 @@ from pathlib import Path
 
 from reglab.cli.console import run_to_exit
 from reglab.cli.train import train
+from reglab.training.preemption import REQUESTS
 
 _PRELOADED = ["reglab.training.loop", "reglab.training.environment", "reglab.cli.worker", "torch._dynamo", "wandb"]
 """Imported once, before the forks. None of it touches a GPU; torch's optimizers import torch._dynamo at their first use."""
@@ -27,9 +28,9 @@ def start(variables: Mapping[str, str], log: Path) -> BaseProcess:
     context.set_forkserver_preload(_PRELOADED)
     process = context.Process(target=_work, args=(dict(variables), log), name=log.parent.name)
     # A terminal's Ctrl-C and a machine's shutdown go to every process of the group. Blocked here, they are blocked in the
-    # server and its forks: this process alone hears them, and tells each run.
+    # server and its forks: this process alone hears them, and tells each run; what it tells waits until the run listens.
     resource_tracker.ensure_running()  # it would unblock them
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, *REQUESTS})
     try:
         process.start()
     finally:

@@ -92,11 +92,6 @@ class _Worker:
     record_before: RunRecord | None
     told: set[signal.Signals] = field(default_factory=set)
 
-    @property
-    def listens(self) -> bool:
-        """Whether its run has begun: a signal before that would kill it."""
-        return self.cell.state == State.running
-
 
 class LocalSweep:
     """Runs a sweep with `workers` processes at a time. Only one process may run a folder's sweep."""
@@ -276,10 +271,10 @@ class LocalSweep:
         self._write(cell, record.changed(state=state, reason=reason))
 
     def _tell(self, run_ids: Iterable[str], what: signal.Signals) -> None:
-        """Signal the workers of these runs, once, as soon as they listen."""
+        """Signal the workers of these runs, once."""
         wanted = set(run_ids)
         for worker in self._running:
-            if worker.cell.run_id in wanted and worker.listens and what not in worker.told and worker.process.exitcode is None:
+            if worker.cell.run_id in wanted and what not in worker.told and worker.process.exitcode is None:
                 worker.told.add(what)
                 os.kill(_pid(worker.process), what)
 

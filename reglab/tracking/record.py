@@ -158,4 +158,7 @@ class Sink(Protocol):
 
     def epoch(self, row: Epoch) -> None: ...
 
+    def preempting(self) -> None:
+        """The run is about to leave a checkpoint and end as preempted: said first, because there may be no time afterwards."""
+
     def ended(self, record: RunRecord) -> None: ...

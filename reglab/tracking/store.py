@@ -8,11 +8,11 @@ from pathlib import Path
 
 from reglab.atomic import write_whole
 from reglab.errors import UserError
+from reglab.tracking import storage
 from reglab.tracking.record import SCHEMA_VERSION, Epoch, RunRecord, State
 
 RECORD = "run.json"
 HISTORY = "history.jsonl"
-CHECKPOINT = "checkpoint.pt"
 LOG = "log.txt"
 RUN_LOCK = ".lock"
 """Held by the process that trains the run."""
@@ -25,8 +25,8 @@ class LocalRun:
         self.folder = folder
 
     @property
-    def checkpoint(self) -> Path:
-        return self.folder / CHECKPOINT
+    def checkpoint(self) -> storage.File:
+        return storage.checkpoint(self.folder)
 
     def started(self, record: RunRecord) -> None:
         write_run(self.folder, record)
@@ -35,10 +35,13 @@ class LocalRun:
         with (self.folder / HISTORY).open("a") as stream:
             stream.write(_line(row))
 
+    def preempting(self) -> None:
+        """Nothing: the record says so when the checkpoint is there."""
+
     def ended(self, record: RunRecord) -> None:
         write_record(self.folder, record)
         if record.state.ended and record.state != State.failed:  # what failed may be mended and go on
-            self.checkpoint.unlink(missing_ok=True)
+            self.checkpoint.remove()
 
 
 def _line(row: Epoch) -> str:

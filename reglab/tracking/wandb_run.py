@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from netrc import NetrcParseError, netrc
 from pathlib import Path
 from typing import Any, Literal
@@ -12,8 +12,11 @@ from reglab.tracking.record import Epoch, RunRecord, State
 
 PROJECT = "reglab"
 
-LOGGED_BESIDE = ("identity", "environment")
-"""Keys that stand in W&B's configuration of a run beside those of `RunConfig`."""
+LOGGED_BESIDE = ("schema_version", "identity", "label", "created", "environment")
+"""Fields of `RunRecord` that stand in W&B's configuration of a run, beside the keys of `RunConfig`."""
+
+FINISH_SECONDS = 300.0
+"""How long the end of a run waits for a server that is away: GPU time costs more, and `reglab sync` sends the rest later."""
 
 _EXIT_CODES = {State.failed: 1, State.crashed: 1, State.preempted: 75}
 """Whatever is not here ended well, as W&B sees it."""
@@ -38,10 +41,10 @@ def _key_in_netrc() -> bool:
 
 
 class WandbRun:
-    """A run of W&B's client; a `Sink`. Its files go to `folder`."""
+    """A run of W&B's client; a `Sink`. Its files go to `folder`; `stop` is called, in another thread, when W&B's page stops the run."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    def __init__(self, folder: Path, stop: Callable[[], None] | None = None):
+        self.folder, self.stop = folder, stop
         self._run: Any = None
 
     def started(self, record: RunRecord) -> None:
@@ -53,23 +56,37 @@ class WandbRun:
             id=record.run_id,
             name=f"{record.label} s{record.seed}",
             group=record.sweep,
-            config=record.config | {"identity": record.identity},
+            config=record.config | record.model_dump(mode="json", include={*LOGGED_BESIDE} - {"environment"}),
             dir=str(self.folder),
             resume="allow",
             mode=mode(),
-            settings=wandb.Settings(console="off", silent=True),
+            settings=wandb.Settings(console="off", silent=True, stop_fn=self.stop, finish_timeout=FINISH_SECONDS),
         )
         self._run.define_metric("epoch")
         self._run.define_metric("*", step_metric="epoch")
         if record.environment:
             self._run.config.update({"environment": record.environment.metrics()}, allow_val_change=True)
+        self._complete(record.history)
+
+    def _complete(self, history: Sequence[Epoch]) -> None:
+        """Log the epochs of a resumed run that the server does not have: its client was killed before it could send them."""
+        if self._run.offline or self._run.disabled:
+            return
+        for row in history:
+            if row.epoch >= self._run.starting_step:
+                self.epoch(row)
+
+    def preempting(self) -> None:
+        self._try(lambda run: run.mark_preempting())
 
     def epoch(self, row: Epoch) -> None:
         # The epoch as W&B's own step too: rows that a resumed run repeats are dropped instead of rewinding the history.
-        self._try(lambda run: run.log(row.metrics(), step=row.epoch))
+        # Committed, else the client keeps each row until the next one comes.
+        self._try(lambda run: run.log(row.metrics(), step=row.epoch, commit=True))
 
     def ended(self, record: RunRecord) -> None:
-        summary = {"state": record.state.value, "reason": record.reason, **(record.summary.metrics() if record.summary else {})}
+        ended = record.model_dump(mode="json", include={"state", "reason", "updated"})
+        summary = ended | (record.summary.metrics() if record.summary else {})
         self._try(lambda run: run.summary.update(summary))
         self._try(lambda run: run.finish(exit_code=_EXIT_CODES.get(record.state, 0)))
 

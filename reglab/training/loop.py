@@ -6,7 +6,6 @@ import resource
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +17,7 @@ from reglab.data.batches import Batch, CleanBatches, Normalization, TrainingBatc
 from reglab.data.sources import SIDE, ImageSet
 from reglab.models.resnet import ResNet50
 from reglab.tracking.record import Environment, Epoch, RunRecord, Sink, State, Summary
+from reglab.tracking.storage import File
 from reglab.training import checkpoint, optimizer
 from reglab.training.clock import Clock, synchronize
 from reglab.training.preemption import Request, Signals
@@ -218,13 +218,13 @@ class Run:
             "history": [row.metrics() for row in self.history],
         }
 
-    def resume(self, path: Path) -> bool:
-        """Go on from the checkpoint at `path`; false where there is none of this run on these images."""
-        state = checkpoint.load(path, self.device)
+    def resume(self, file: File) -> bool:
+        """Go on from the checkpoint in `file`; false where there is none of this run on these images."""
+        state = checkpoint.load(file, self.device)
         if state is None:
             return False
         if (state["run"], state["data"]) != (run_id(self.config), self.images.fingerprint):
-            _log.warning("%s is of another configuration or other images: the run starts anew", path)
+            _log.warning("%s is of another configuration or other images: the run starts anew", file)
             return False
         self.load_state_dict(state)
         return True
@@ -252,29 +252,31 @@ def _median(values: list[float]) -> float | None:
     return sorted(values)[len(values) // 2] if values else None
 
 
-def train(run: Run, record: RunRecord, environment: Environment, sinks: Sequence[Sink], path: Path, signals: Signals) -> RunRecord:
-    """Train `run` to its end, or to a request, and report to `sinks`; goes on from the checkpoint at `path` where it fits.
+def train(run: Run, record: RunRecord, environment: Environment, sinks: Sequence[Sink], file: File, signals: Signals) -> RunRecord:
+    """Train `run` to its end, or to a request, and report to `sinks`; goes on from the checkpoint in `file` where it fits.
 
     Returns the record as it ended: finished, stopped, diverged or preempted.
     """
-    run.resume(path)
+    run.resume(file)
     run.warm_up()
     record = record.changed(state=State.running, reason=None, environment=environment, history=run.history)
     for sink in sinks:
         sink.started(record)
-    record = record.changed(**_train_to_an_end(run, sinks, path, signals), history=run.history)
+    record = record.changed(**_train_to_an_end(run, sinks, file, signals), history=run.history)
     for sink in sinks:
         sink.ended(record)
     return record
 
 
-def _train_to_an_end(run: Run, sinks: Sequence[Sink], path: Path, signals: Signals) -> dict[str, Any]:
+def _train_to_an_end(run: Run, sinks: Sequence[Sink], file: File, signals: Signals) -> dict[str, Any]:
     """The state a run ends in, its reason and its summary."""
     saved = time.perf_counter()
     while run.epochs_done < run.config.train.epochs:
         run.train_until(saved + run.config.train.checkpoint_every, signals)
         if signals.received == Request.preempt:  # before the evaluation of a complete epoch: there may be no time for it
-            checkpoint.save(path, run.state_dict())
+            for sink in sinks:
+                sink.preempting()
+            _save(run, file)
             return {"state": State.preempted}
         if run.epoch_is_complete:
             sums = run.sums.read()
@@ -288,9 +290,17 @@ def _train_to_an_end(run: Run, sinks: Sequence[Sink], path: Path, signals: Signa
         if signals.received == Request.stop:
             return {"state": State.stopped, "reason": "stopped on request", "summary": run.summary()}
         if time.perf_counter() - saved >= run.config.train.checkpoint_every and run.epochs_done < run.config.train.epochs:
-            checkpoint.save(path, run.state_dict())
+            _save(run, file)
             saved = time.perf_counter()
     return {"state": State.finished, "summary": run.summary()}
+
+
+def _save(run: Run, file: File) -> None:
+    """A checkpoint that cannot be written costs no run: the one before it stays, and training goes on."""
+    try:
+        checkpoint.save(file, run.state_dict())
+    except Exception as error:  # a full disk, a store that is away: each store has kinds of its own
+        _log.warning("%s was not written (%s); an older one stays where there is one", file, " ".join(str(error).split()))
 
 
 def _diverged(run: Run, epoch: int, step: int | None) -> dict[str, Any]:

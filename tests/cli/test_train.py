@@ -14,6 +14,7 @@ from reglab.cli import train as command
 from reglab.config import RunConfig, run_id
 from reglab.sweep import assignment
 from reglab.tracking.record import State
+from reglab.tracking.storage import File
 from reglab.tracking.store import read_run
 from reglab.training import checkpoint, loop
 
@@ -217,7 +218,7 @@ def test_w_and_b_hears_of_a_run_that_breaks(reglab, at_step, monkeypatch):
     heard = []
 
     class Spy:
-        def __init__(self, folder):
+        def __init__(self, folder, stop):
             pass
 
         def started(self, record):
@@ -303,7 +304,7 @@ def test_a_bar_on_a_terminal_is_closed_at_the_end(reglab, folder, monkeypatch):
 def test_a_checkpoint_is_left_in_the_run_s_folder(reglab, folder, at_step):
     at_step(6, lambda: os.kill(os.getpid(), signal.SIGUSR1))
     reglab("train", *WORDS)
-    assert checkpoint.load(folder / "checkpoint.pt", torch.device("cpu"))["steps_done"] == 2
+    assert checkpoint.load(File(folder / "checkpoint.pt"), torch.device("cpu"))["steps_done"] == 2
 
 
 def test_a_folder_whose_images_changed_is_another_run_s_worth_of_training(reglab, tmp_path):

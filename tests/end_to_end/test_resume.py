@@ -14,6 +14,7 @@ import yaml
 from reglab.config import RunConfig, run_id
 from reglab.data import sources
 from reglab.tracking.record import State
+from reglab.tracking.storage import File
 from reglab.tracking.store import read_run
 from reglab.training import checkpoint, loop
 from reglab.training.preemption import Request, Signals
@@ -65,7 +66,7 @@ def train(make_run, make_record, after_step, tmp_path):
                 torch.rand(5)  # another process stands elsewhere in the random numbers
             if steps:
                 after_step(run, steps, lambda signals=signals: setattr(signals, "received", Request.preempt))
-            record = loop.train(run, make_record(run), None, [], path, signals)
+            record = loop.train(run, make_record(run), None, [], File(path), signals)
             assert record.state == (State.preempted if steps else State.finished)
         return run
 
@@ -109,8 +110,8 @@ def test_a_run_that_is_killed_goes_on_from_its_last_checkpoint(make_run, make_re
     after_step(run, 6, kill)
     path = tmp_path / "killed" / "checkpoint.pt"
     with pytest.raises(Killed):
-        loop.train(run, make_record(run), None, [], path, Signals())
-    assert checkpoint.load(path, CPU)["steps_done"] == 1  # of the second epoch; the sixth step was not saved
+        loop.train(run, make_record(run), None, [], File(path), Signals())
+    assert checkpoint.load(File(path), CPU)["steps_done"] == 1  # of the second epoch; the sixth step was not saved
     resumed = train(EVERYTHING, folder="killed")
     same(without_times(resumed), without_times(train(EVERYTHING)))
 
@@ -182,7 +183,7 @@ def wait_for(condition, process, seconds=90):
 
 def in_the_second_epoch(folder):
     """Whether the run in `folder` is some steps into its second epoch."""
-    state = checkpoint.load(folder / "checkpoint.pt", CPU) if (folder / "checkpoint.pt").exists() else None
+    state = checkpoint.load(File(folder / "checkpoint.pt"), CPU) if (folder / "checkpoint.pt").exists() else None
     return state is not None and len(state["history"]) == 1 and state["steps_done"] >= 2
 
 
@@ -207,7 +208,7 @@ def test_a_sweep_whose_processes_are_killed_ends_with_the_history_of_an_undistur
     wait_for(lambda: in_the_second_epoch(folders[0]), process)
     os.kill(worker(folders[0]), signal.SIGKILL)  # a worker, in mid-epoch
     wait_for(lambda: (record := read_run(folders[0])) and record.state == State.crashed, process)
-    assert 0 < checkpoint.load(folders[0] / "checkpoint.pt", CPU)["steps_done"] < EPOCH_STEPS
+    assert 0 < checkpoint.load(File(folders[0] / "checkpoint.pt"), CPU)["steps_done"] < EPOCH_STEPS
     assert "SIGKILL" in read_run(folders[0]).reason
 
     wait_for(lambda: in_the_second_epoch(folders[1]), process)
@@ -215,7 +216,7 @@ def test_a_sweep_whose_processes_are_killed_ends_with_the_history_of_an_undistur
     process.wait()
     wait_for(lambda: read_run(folders[1]).state == State.preempted, None)
     wait_for(lambda: worker(folders[1]) is None, None)
-    assert 0 < checkpoint.load(folders[1] / "checkpoint.pt", CPU)["steps_done"] < EPOCH_STEPS
+    assert 0 < checkpoint.load(File(folders[1] / "checkpoint.pt"), CPU)["steps_done"] < EPOCH_STEPS
 
     process = start()
     assert process.wait(timeout=120) == 0, (tmp_path / "said.txt").read_text()
@@ -223,7 +224,7 @@ def test_a_sweep_whose_processes_are_killed_ends_with_the_history_of_an_undistur
         record = read_run(folder)
         assert record.state == State.finished
         run = loop.Run(config, sources.load(config.data, cache), CPU)
-        undisturbed = loop.train(run, make_record(run), None, [], tmp_path / "undisturbed" / "checkpoint.pt", Signals())
+        undisturbed = loop.train(run, make_record(run), None, [], File(tmp_path / "undisturbed" / "checkpoint.pt"), Signals())
         assert timeless(record.history) == timeless(undisturbed.history)
         assert record.summary.test_accuracy == undisturbed.summary.test_accuracy
         assert record.summary.train_clean_accuracy == undisturbed.summary.train_clean_accuracy

@@ -512,8 +512,8 @@ def test_without_early_termination_no_run_is_told_to_stop(make_sweep, workers):
     assert [job.told for job in workers.jobs] == [[], [], []]
 
 
-def test_a_bad_run_that_goes_on_is_stopped_only_once_it_listens(make_sweep, workers):
-    """It was preempted; what it reached is worse than the others. A signal before it listens would kill it, time and again."""
+def test_a_bad_run_that_goes_on_is_stopped_even_before_it_listens(make_sweep, workers):
+    """It was preempted; what it reached is worse than the others. The signal waits until the run listens."""
     workers.script = competes
     workers.work(make_sweep(STOPPING, 1))
     bad = workers.jobs[1]
@@ -522,8 +522,6 @@ def test_a_bad_run_that_goes_on_is_stopped_only_once_it_listens(make_sweep, work
     def begins_late(job):
         for _ in range(3):
             yield
-            if signal.SIGUSR2 in job.told:
-                return -signal.SIGUSR2
         return (yield from competes(job))
 
     workers.script = begins_late

@@ -1,7 +1,13 @@
 import json
+import os
+import pickle
+import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -108,15 +114,19 @@ SUMMARY = Summary(test_accuracy=0.5, train_clean_accuracy=0.75, time_train_secon
 @pytest.fixture
 def client(monkeypatch):
     """wandb's client, replaced by one that keeps what it is told."""
-    told = SimpleNamespace(init=None, metrics=[], config={}, rows=[], summary={}, exit_code=None)
+    told = SimpleNamespace(init=None, metrics=[], config={}, rows=[], summary={}, exit_code=None, preempting=0, starting_step=0)
 
     def init(**options):
         told.init = options
         return SimpleNamespace(
             define_metric=lambda name, **settings: told.metrics.append((name, settings)),
             config=SimpleNamespace(update=lambda values, **settings: told.config.update(values)),
-            log=lambda values, step: told.rows.append((step, values)),
+            log=lambda values, step, commit: told.rows.append((step, values)),
             summary=told.summary,
+            offline=False,
+            disabled=False,
+            starting_step=told.starting_step,
+            mark_preempting=lambda: setattr(told, "preempting", told.preempting + 1),
             finish=lambda exit_code: setattr(told, "exit_code", exit_code),
         )
 
@@ -146,7 +156,9 @@ def test_the_project_can_be_another(client, record, tmp_path, monkeypatch):
 
 def test_configuration_identity_and_environment_are_there_nested(client, record, tmp_path):
     WandbRun(tmp_path / "run").started(record)
-    assert client.init["config"] == record.config | {"identity": "a"}
+    beside = {key: client.init["config"][key] for key in client.init["config"].keys() - record.config.keys()}
+    assert beside == {"schema_version": 1, "identity": "a", "label": "baseline", "created": record.model_dump(mode="json")["created"]}
+    assert client.init["config"] == record.config | beside
     assert client.config["environment"]["precision"] == "fp32"
 
 
@@ -173,6 +185,7 @@ def test_a_run_ends_there_as_it_ended_here(client, record, tmp_path, state, exit
     run.started(record)
     run.ended(record.changed(state=state, reason="because", summary=SUMMARY))
     assert client.exit_code == exit_code
+    assert client.summary.pop("updated")
     assert client.summary == {"state": state.value, "reason": "because"} | SUMMARY.metrics()
 
 
@@ -212,3 +225,69 @@ def test_a_client_that_breaks_does_not_end_the_training(tmp_path, record, capsys
     run.epoch(row)
     run.ended(record)
     assert capsys.readouterr().err.count("W&B's client failed (division by zero)") == 1
+
+
+def test_epochs_that_the_server_lacks_are_sent_when_the_run_goes_on(client, record, tmp_path):
+    """Its client was killed before it could send them; what the server has is not sent again."""
+    client.starting_step = 3
+    WandbRun(tmp_path).started(record.changed(history=[row(number) for number in (1, 2, 3, 4)]))
+    assert [step for step, _ in client.rows] == [3, 4]
+
+
+def test_a_run_that_is_about_to_be_preempted_is_marked(client, record, tmp_path):
+    run = WandbRun(tmp_path)
+    run.started(record)
+    run.preempting()
+    assert client.preempting == 1
+
+
+# With the real client, and a server on this machine
+
+
+def test_a_stop_from_the_page_is_heard_in_the_run_and_ends_no_process(wandb_server, record, tmp_path):
+    heard = threading.Event()
+    run = WandbRun(tmp_path, heard.set)
+    run.started(record)
+    (there,) = wandb_server.world.project("reglab").runs.values()
+    there.stop_requested = True
+    for number in range(1, 240):
+        run.epoch(row(number))
+        if heard.wait(0.5):
+            break
+    assert heard.is_set()
+    run.ended(record.changed(state=State.stopped, reason="stopped on request"))
+    assert there.state == "finished"
+    assert there.summary["state"] == "stopped"
+
+
+def test_a_run_whose_client_was_killed_has_its_whole_history_when_it_goes_on(wandb_server, record, tmp_path):
+    """The server never heard of the second epoch; the checkpoint knows it."""
+    code = """
+import os, sys, time, pickle
+record, rows, folder = pickle.load(sys.stdin.buffer)
+from reglab.tracking.wandb_run import WandbRun
+run = WandbRun(folder)
+run.started(record)
+run.epoch(rows[0])
+sys.stdin.buffer.read()
+os._exit(1)
+"""
+    environment = os.environ | {"PYTHONPATH": str(Path(wandb_run.__file__).parents[2])}
+    killed = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, env=environment, start_new_session=True)
+    try:
+        pickle.dump((record, [row(1)], tmp_path / "first"), killed.stdin)
+        killed.stdin.flush()
+        deadline = time.monotonic() + 60
+        while not any(each.history for each in wandb_server.world.project("reglab").runs.values()):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    finally:
+        os.killpg(killed.pid, signal.SIGKILL)
+        killed.wait()
+    run = WandbRun(tmp_path / "second")
+    run.started(record.changed(history=[row(1), row(2)]))
+    run.epoch(row(3))
+    run.ended(record.changed(state=State.finished, summary=SUMMARY))
+    (there,) = wandb_server.world.project("reglab").runs.values()
+    assert [line["epoch"] for line in there.history] == [1, 2, 3]
+    assert [line["train/loss"] for line in there.history] == [row(number).train_loss for number in (1, 2, 3)]

@@ -4,8 +4,9 @@ import pickle
 import pytest
 import torch
 
-from reglab.errors import UserError
+from reglab.errors import ReglabError, UserError
 from reglab.tracking.record import State
+from reglab.tracking.storage import File
 from reglab.training import checkpoint, loop
 from reglab.training.preemption import Request, Signals
 
@@ -19,8 +20,8 @@ def path(tmp_path):
 
 
 def test_a_state_comes_back_as_it_was(path):
-    checkpoint.save(path, STATE)
-    found = checkpoint.load(path, CPU)
+    checkpoint.save(File(path), STATE)
+    found = checkpoint.load(File(path), CPU)
     assert torch.equal(found["network"]["weight"], STATE["network"]["weight"])
     assert {key: found[key] for key in ("order", "steps_done", "history")} == {
         key: STATE[key] for key in ("order", "steps_done", "history")
@@ -28,7 +29,7 @@ def test_a_state_comes_back_as_it_was(path):
 
 
 def test_there_may_be_none(path):
-    assert checkpoint.load(path, CPU) is None
+    assert checkpoint.load(File(path), CPU) is None
 
 
 class _Code:
@@ -43,24 +44,24 @@ def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path):
     path = tmp_path / "checkpoint.pt"
     torch.save({"format": checkpoint.FORMAT, "network": _Code(tmp_path / "ran")}, path)
     with pytest.raises(UserError):
-        checkpoint.load(path, CPU)
+        checkpoint.load(File(path), CPU)
     assert not (tmp_path / "ran").exists()
     with path.open("wb") as stream:
         pickle.dump(_Code(tmp_path / "ran"), stream)
     with pytest.raises(UserError):
-        checkpoint.load(path, CPU)
+        checkpoint.load(File(path), CPU)
     assert not (tmp_path / "ran").exists()
 
 
 def test_a_run_s_checkpoint_holds_data_only(path, make_run):
     run = make_run(batchnorm={"layers": 1}, dropout={"layers": 1, "p": 0.2})
     run.train_until(0.0, Signals())
-    checkpoint.save(path, run.state_dict())
+    checkpoint.save(File(path), run.state_dict())
     assert torch.load(path, weights_only=True)["steps_done"] == 1
 
 
 def test_a_disk_that_fills_up_in_the_middle_leaves_the_old_checkpoint(path, monkeypatch):
-    checkpoint.save(path, STATE | {"steps_done": 1})
+    checkpoint.save(File(path), STATE | {"steps_done": 1})
 
     def save(state, stream):
         stream.write(b"half of it")
@@ -68,8 +69,8 @@ def test_a_disk_that_fills_up_in_the_middle_leaves_the_old_checkpoint(path, monk
 
     monkeypatch.setattr(torch, "save", save)
     with pytest.raises(OSError, match="No space"):
-        checkpoint.save(path, STATE)
-    assert checkpoint.load(path, CPU)["steps_done"] == 1
+        checkpoint.save(File(path), STATE)
+    assert checkpoint.load(File(path), CPU)["steps_done"] == 1
     assert list(path.parent.iterdir()) == [path]
 
 
@@ -93,10 +94,10 @@ DAMAGES = {
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_a_damaged_or_foreign_file_is_named_in_one_line_that_says_what_to_do(path, damage):
-    checkpoint.save(path, STATE)
+    checkpoint.save(File(path), STATE)
     damage(path)
     with pytest.raises(UserError) as caught:
-        checkpoint.load(path, CPU)
+        checkpoint.load(File(path), CPU)
     line = str(caught.value)
     assert line.startswith(str(path))
     assert "remove it to train this run from the start" in line
@@ -105,8 +106,8 @@ def test_a_damaged_or_foreign_file_is_named_in_one_line_that_says_what_to_do(pat
 
 def test_a_folder_in_its_place_is_not_taken_for_none(path):
     path.mkdir(parents=True)
-    with pytest.raises(UserError):
-        checkpoint.load(path, CPU)
+    with pytest.raises(ReglabError, match="cannot be read"):
+        checkpoint.load(File(path), CPU)
 
 
 @pytest.fixture
@@ -115,7 +116,7 @@ def left_behind(make_run, path):
     run = make_run()
     run.train_until(float("inf"), Signals())
     run.end_epoch(run.sums.read())
-    checkpoint.save(path, run.state_dict())
+    checkpoint.save(File(path), run.state_dict())
     return path
 
 
@@ -131,6 +132,9 @@ class Watch:
     def epoch(self, row):
         self.rows.append(row)
 
+    def preempting(self):
+        raise AssertionError("nobody asked for it")
+
     def ended(self, record):
         self.record = record
 
@@ -138,7 +142,7 @@ class Watch:
 def outcome(run, path, make_record, images):
     watch = Watch()
     signals = Signals()
-    ended = loop.train(run, make_record(run), None, [watch], path, signals)
+    ended = loop.train(run, make_record(run), None, [watch], File(path), signals)
     assert signals.received == Request.none
     return ended, watch
 

@@ -13,6 +13,7 @@ from reglab.config import identity
 from reglab.data import batches
 from reglab.data.sources import Part
 from reglab.tracking.record import Epoch, State
+from reglab.tracking.storage import File
 from reglab.tracking.store import LocalRun, read_run
 from reglab.training import checkpoint, clock, loop, optimizer
 from reglab.training.preemption import Request, Signals
@@ -27,7 +28,7 @@ def train(make_record, tmp_path):
     """Trains a run as the command does, without a command: returns its record."""
 
     def to_its_end(run, sinks=(), signals=None):
-        return loop.train(run, make_record(run), None, sinks, tmp_path / "run" / "checkpoint.pt", signals or Signals())
+        return loop.train(run, make_record(run), None, sinks, File(tmp_path / "run" / "checkpoint.pt"), signals or Signals())
 
     return to_its_end
 
@@ -314,13 +315,36 @@ def test_images_per_second_count_copies(make_run, train, now):
 def test_checkpoints_come_at_their_interval(make_run, train, now, monkeypatch):
     saved, save = [], checkpoint.save
     monkeypatch.setattr(
-        checkpoint, "save", lambda path, state: (saved.append((len(state["history"]), state["steps_done"])), save(path, state))
+        checkpoint, "save", lambda file, state: (saved.append((len(state["history"]), state["steps_done"])), save(file, state))
     )
     train(make_run(train={"checkpoint_every": 3}))
     assert saved == [(0, 3), (1, 0), (1, 3)]  # evaluations take longer than the interval, so there is one after the first epoch
     saved.clear()
     train(make_run(train={"checkpoint_every": 10**6}))
     assert not saved
+
+
+def test_a_checkpoint_that_cannot_be_written_costs_no_run(make_run, train, monkeypatch, caplog):
+    def full(file, state):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save", full)
+    assert train(make_run(train={"checkpoint_every": 0})).state == State.finished
+    assert "No space left" in caplog.text
+
+
+def test_a_run_that_is_preempted_says_so_before_it_leaves_its_checkpoint(make_run, make_record, after_step, tmp_path, monkeypatch):
+    order, save = [], checkpoint.save
+    monkeypatch.setattr(checkpoint, "save", lambda file, state: (order.append("saved"), save(file, state)))
+
+    class Watch(LocalRun):
+        def preempting(self):
+            order.append("said")
+
+    run, signals = make_run(), Signals()
+    after_step(run, 2, lambda: setattr(signals, "received", Request.preempt))
+    loop.train(run, make_record(run), None, [Watch(tmp_path / "run")], File(tmp_path / "run" / "checkpoint.pt"), signals)
+    assert order == ["said", "saved"]
 
 
 # Warm-up
@@ -426,7 +450,7 @@ def test_a_preempted_run_leaves_a_checkpoint(make_run, train, after_step, tmp_pa
     assert record.state == State.preempted
     assert record.summary is None
     assert len(record.history) == epochs
-    state = checkpoint.load(tmp_path / "run" / "checkpoint.pt", torch.device("cpu"))
+    state = checkpoint.load(File(tmp_path / "run" / "checkpoint.pt"), torch.device("cpu"))
     assert len(state["history"]) * STEPS + state["steps_done"] == step
 
 
@@ -440,7 +464,7 @@ def test_a_preemption_in_the_last_step_leaves_the_evaluation_for_later(make_run,
     """A machine that is going away may not have the time for it."""
     assert signalled(make_run(), after_step, 2 * STEPS, signal.SIGUSR1, train, tmp_path).state == State.preempted
     again = train(make_run(), [LocalRun(tmp_path / "run")])
-    undisturbed = loop.train(make_run(), again, None, [], tmp_path / "none", Signals())
+    undisturbed = loop.train(make_run(), again, None, [], File(tmp_path / "none"), Signals())
     assert again.state == State.finished
     assert [row.test_loss for row in again.history] == [row.test_loss for row in undisturbed.history]
 

@@ -1,0 +1,117 @@
+"""Where checkpoints are kept: on this machine, or where other machines find them (a shared folder, gs://, s3://), through fsspec."""
+
+import io
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from reglab.atomic import write_whole
+from reglab.errors import ReglabError, UserError
+from reglab.settings import settings
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+CHECKPOINT = "checkpoint.pt"
+
+_EXTRAS = {"gs": "gcs", "gcs": "gcs", "s3": "s3", "s3a": "s3"}
+"""The extra of this package that brings the file system of an address."""
+
+
+class File:
+    """One file at an address: a path, or `gs://bucket/…`, `s3://bucket/…` or whatever else fsspec reads."""
+
+    def __init__(self, address: str | Path):
+        self.address = str(address) if "://" in str(address) else str(Path(address).expanduser())
+
+    def __str__(self) -> str:
+        return self.address
+
+    @property
+    def _path(self) -> Path | None:
+        """Where it is on this machine."""
+        return None if "://" in self.address else Path(self.address)
+
+    def _remote(self, address: str | None = None) -> "tuple[AbstractFileSystem, str]":
+        import fsspec
+
+        try:
+            return fsspec.core.url_to_fs(address or self.address)
+        except ImportError:
+            scheme = self.address.partition("://")[0]
+            extra = f"pip install 'reglab[{_EXTRAS[scheme]}]'" if scheme in _EXTRAS else "install its fsspec package"
+            raise UserError(f"{self.address}: this machine lacks the library for {scheme}:// ({extra})") from None
+        except ValueError as error:  # a scheme that nobody knows
+            raise UserError(f"{self.address}: {error}; give a folder, gs://bucket/… or s3://bucket/…") from None
+
+    def read(self) -> bytes | None:
+        """Its bytes, or None where it is not there. Raises ReglabError where its store cannot be asked."""
+        try:
+            if self._path:
+                return self._path.read_bytes()
+            fs, path = self._remote()
+            return fs.cat_file(path)
+        except ReglabError:
+            raise
+        except FileNotFoundError:
+            return None
+        except Exception as error:  # each store has kinds of its own
+            raise ReglabError(f"{self.address} cannot be read ({error})") from None
+
+    def write(self, write: Callable[[BinaryIO], object]) -> None:
+        """Replace it, whole or not at all, by what `write` puts into the stream."""
+        if self._path:
+            write_whole(self._path, write)
+            return
+        stream = io.BytesIO()
+        write(stream)
+        fs, path = self._remote()
+        fs.pipe_file(path, stream.getvalue())  # an object is there when its upload is complete
+
+    def remove(self) -> None:
+        """Remove it, with the claims on it; no error where it is not there."""
+        if self._path:
+            for found in (self._path, *self._path.parent.glob(f"{self._path.name}.taken-*")):
+                found.unlink(missing_ok=True)
+            return
+        fs, path = self._remote()
+        for name in [path, *fs.glob(f"{path}.taken-*")]:
+            if fs.exists(name):
+                fs.rm_file(name)
+
+    def modified(self) -> datetime | None:
+        """When it was last written; None where it is not there."""
+        try:
+            if self._path:
+                return datetime.fromtimestamp(self._path.stat().st_mtime, UTC)
+            fs, path = self._remote()
+            fs.invalidate_cache()
+            return fs.modified(path)
+        except FileNotFoundError:
+            return None
+
+    def claim(self) -> bool:
+        """Take it, as it is now, for this process: true for the first that asks, on whatever machine; false for all others.
+
+        What is written anew can be taken anew. False, too, where it is not there.
+        """
+        if (modified := self.modified()) is None:
+            return False
+        address = f"{self.address}.taken-{modified:%Y%m%dT%H%M%S.%f}"
+        try:
+            if self._path:
+                os.close(os.open(address, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            else:
+                fs, path = self._remote(address)
+                fs.pipe_file(path, b"", mode="create")
+        except FileExistsError:
+            return False
+        return True
+
+
+def checkpoint(folder: Path) -> File:
+    """Where the run in `folder` (`runs/<sweep>/<run id>`) leaves its checkpoint: there, or under the same names in REGLAB_CHECKPOINTS."""
+    shared = settings().checkpoints
+    return File(f"{shared.rstrip('/')}/{folder.parent.name}/{folder.name}/{CHECKPOINT}" if shared else folder / CHECKPOINT)

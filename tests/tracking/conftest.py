@@ -1,0 +1,1 @@
+from tests.loopback.conftest import wandb_server as wandb_server
