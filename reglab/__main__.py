@@ -1,3 +1,18 @@
-from reglab.cli.app import main
+"""The `reglab` command."""
 
-main()
+import sys
+
+
+def main() -> None:
+    """Run the command line; under `reglab agent`, have `reglab train` done by the agent's warm worker, which needs no imports here."""
+    from reglab.sweep import relay
+
+    if sys.argv[1:] == ["train"] and relay.serves():
+        sys.exit(relay.train_there())
+    from reglab.cli import app
+
+    app.main()
+
+
+if __name__ == "__main__":
+    main()

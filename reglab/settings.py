@@ -17,6 +17,11 @@ class Settings(BaseSettings):
 
     runs: Path = Field(default=Path("runs"), description="run records, one folder a sweep")
     checkpoints: str | None = Field(default=None, description="folder, gs:// or s3:// that machines share; else each run's folder")
+    metadata: str = Field(
+        default="auto",
+        pattern=r"^(auto|off|(gcp|aws)(@https?://.+)?)$",
+        description="the cloud whose preemption notice `reglab agent` heeds: auto, off, gcp or aws, with another address after @",
+    )
     cache: Path = Field(default_factory=lambda: user_cache_path("reglab"), description="downloads and decoded images")
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: a GPU where there is one")
     threads: int | None = Field(default=None, ge=1, description="CPU threads of a run; PyTorch's own choice where not set")

@@ -7,7 +7,7 @@ import typer
 from dotenv import load_dotenv
 
 import reglab
-from reglab.cli import demo, report, sweep, train
+from reglab.cli import agent, demo, report, sweep, train
 from reglab.cli.console import run_to_exit
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("train")(train.train)
+app.command("agent")(agent.agent)
 app.add_typer(sweep.app, name="sweep")
 app.add_typer(report.app, name="report")
 

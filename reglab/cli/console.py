@@ -1,8 +1,11 @@
 """The two streams of the command line: results on standard output, everything said along the way on standard error."""
 
+import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import typer
@@ -28,6 +31,17 @@ def complain(line: str) -> None:
 
 def is_terminal() -> bool:
     return progress.is_terminal
+
+
+@contextmanager
+def handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Ctrl-C and a machine's shutdown call this handler while it is open."""
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)
 
 
 def run_to_exit(command: Callable[[], object], debug: bool = False) -> None:

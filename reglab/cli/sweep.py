@@ -1,6 +1,5 @@
 """`reglab sweep`: check sweep files, and run them on this machine."""
 
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
-from reglab.cli.console import is_terminal, progress, say
+from reglab.cli.console import handling, is_terminal, progress, say
 from reglab.cli.train import PREEMPTED
 from reglab.config import RunConfig, identity, run_id
 from reglab.errors import UserError
@@ -30,7 +29,7 @@ Files = Annotated[list[Path], typer.Argument(metavar="FILE…", help="Sweep YAML
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="Laid over the file's parameters.")]
 Quick = Annotated[bool, typer.Option("--quick", help="Digits, width 16, 20 epochs, one seed: minutes on a CPU.")]
 
-_STYLES = {
+STYLES = {
     State.pending: "dim",
     State.running: "cyan",
     State.finished: "green",
@@ -115,22 +114,11 @@ def run_locally(file: Path, overrides: list[str], workers: int, quick: bool, nam
         interrupted = True
         sweep.preempt()
 
-    with _handling(interrupt), _display(sweep) as show:
+    with handling(interrupt), _display(sweep) as show:
         for _ in sweep.run():
             show()
     _close(sweep, interrupted)
     return folder
-
-
-@contextmanager
-def _handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, handler) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, previous in before.items():
-            signal.signal(number, previous)
 
 
 def _close(sweep: "LocalSweep", interrupted: bool) -> None:
@@ -191,10 +179,11 @@ def _accuracies(cell: "Cell") -> str:
 
 def _left(sweep: "LocalSweep") -> str:
     seconds = sweep.seconds_left()
-    return f"  (about {_duration(seconds)} left)" if seconds else ""
+    return f"  (about {duration(seconds)} left)" if seconds else ""
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """In words, to the second or to the minute."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"
@@ -208,7 +197,7 @@ def table(sweep: "LocalSweep") -> Table:
     """How a sweep stands: its running cells, then the latest of the others."""
     done = sum(cell.state.ended for cell in sweep.cells)
     left = sweep.seconds_left()
-    title = f"{sweep.folder.name}: {done} of {len(sweep.cells) + sweep.undrawn} runs" + (f", about {_duration(left)} left" if left else "")
+    title = f"{sweep.folder.name}: {done} of {len(sweep.cells) + sweep.undrawn} runs" + (f", about {duration(left)} left" if left else "")
     view = Table("cell", "seed", "state", "epoch", "train", "test", "time", title=title, title_justify="left", box=None, pad_edge=False)
     order = sorted(sweep.cells, key=lambda cell: (cell.state != State.running, cell.state == State.pending))
     for cell in order[:ROWS]:
@@ -216,11 +205,11 @@ def table(sweep: "LocalSweep") -> Table:
         view.add_row(
             cell.label,
             str(cell.seed),
-            Text(cell.state, style=_STYLES[cell.state]),
+            Text(cell.state, style=STYLES[cell.state]),
             f"{cell.epochs_done}/{cell.epochs}",
             f"{row.train_accuracy:.1%}" if row else "",
             f"{row.test_accuracy:.1%}" if row and row.test_accuracy is not None else "",
-            _duration(row.time_train_seconds) if row else "",
+            duration(row.time_train_seconds) if row else "",
         )
     if len(order) > ROWS:
         view.add_row(Text(f"… {len(order) - ROWS} more", style="dim"))

@@ -147,6 +147,22 @@ def _alone(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def not_here() -> int:
+    """The run that an agent was handed does not begin on this machine: W&B gives it to another. Returns the exit code.
+
+    If it has begun before, its record says how far it is.
+    """
+    job = assignment.received()
+    assert job and job.run_id, "an agent started it"
+    folder = settings().runs / job.sweep / job.run_id
+    fresh = RunRecord(run_id=job.run_id, sweep=job.sweep, label=job.run_id, identity="", seed=0, config=job.values)
+    wandb_run = WandbRun(folder)
+    wandb_run.started(read_run(folder) or fresh)
+    wandb_run.preempting()
+    wandb_run.ended(fresh.changed(state=State.preempted))
+    return PREEMPTED
+
+
 def _record_unbuildable(job: assignment.Assignment, reason: str) -> None:
     name = job.run_id or "unbuildable"
     folder = settings().runs / job.sweep / name

@@ -1,4 +1,4 @@
-"""The processes that run a local sweep's cells.
+"""The processes that train the runs of a sweep, on this machine's own behalf or that of W&B's agents.
 
 Importing torch, its optimizers and wandb takes longer than an epoch of a small run. So a server process imports them once,
 and each run is a fork of it: a process of its own, that can fail or be killed alone.
@@ -8,25 +8,38 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from reglab.cli.console import run_to_exit
-from reglab.cli.train import train
+from reglab.cli.train import not_here, train
 from reglab.training.preemption import REQUESTS
 
 _PRELOADED = ["reglab.training.loop", "reglab.training.environment", "reglab.cli.worker", "torch._dynamo", "wandb"]
 """Imported once, before the forks. None of it touches a GPU; torch's optimizers import torch._dynamo at their first use."""
 
 
-def start(variables: Mapping[str, str], log: Path) -> BaseProcess:
-    """Run `reglab train` in a process of its own with these environment variables; what it says goes to `log`."""
+def start(variables: Mapping[str, str], log: Path, cores: Collection[int] = ()) -> BaseProcess:
+    """Run `reglab train` in a process of its own with these environment variables, pinned to these cores if there are any.
+
+    What it says goes to `log`.
+    """
+    return _start(train, variables, log, cores)
+
+
+def hand_back(variables: Mapping[str, str], log: Path, cores: Collection[int] = ()) -> BaseProcess:
+    """Tell W&B, in a process of its own, that the run which it handed over does not begin here and is to go to another agent."""
+    return _start(not_here, variables, log, cores)
+
+
+def _start(command: Callable[[], object], variables: Mapping[str, str], log: Path, cores: Collection[int]) -> BaseProcess:
+    log.parent.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOADED)
-    process = context.Process(target=_work, args=(dict(variables), log), name=log.parent.name)
+    process = context.Process(target=_work, args=(command, dict(variables), log, cores), name=log.parent.name)
     # A terminal's Ctrl-C and a machine's shutdown go to every process of the group. Blocked here, they are blocked in the
     # server and its forks: this process alone hears them, and tells each run; what it tells waits until the run listens.
     resource_tracker.ensure_running()  # it would unblock them
@@ -38,13 +51,15 @@ def start(variables: Mapping[str, str], log: Path) -> BaseProcess:
     return process
 
 
-def _work(variables: dict[str, str], log: Path) -> None:
+def _work(command: Callable[[], object], variables: dict[str, str], log: Path, cores: Collection[int]) -> None:
     os.environ.update(variables)
+    if cores:
+        os.sched_setaffinity(0, cores)
     with log.open("a") as stream:
         os.dup2(stream.fileno(), 1)
         os.dup2(stream.fileno(), 2)
     threading.Thread(target=_preempt_with_the_parent, daemon=True).start()
-    run_to_exit(train, debug=True)
+    run_to_exit(command, debug=True)
 
 
 def _preempt_with_the_parent() -> None:

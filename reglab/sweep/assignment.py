@@ -15,8 +15,7 @@ import yaml
 from reglab.errors import UserError
 from reglab.tracking.wandb_run import LOGGED_BESIDE
 
-_SWEEP, _RUN, _PARAMETERS = "WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH"
-
+_SWEEP, RUN, _PARAMETERS = "WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH"
 
 _NOT_OURS = {"wandb_version", "_wandb", *LOGGED_BESIDE}
 """Keys that are not the configuration: a resumed run may be handed all that it logged as its configuration (wandb issue 9143)."""
@@ -41,11 +40,11 @@ def received() -> Assignment | None:
         values = {key: entry["value"] for key, entry in stored.items() if key not in _NOT_OURS}
     except (OSError, ValueError, yaml.YAMLError, AttributeError, TypeError, KeyError):
         raise UserError(f"{_PARAMETERS} = {path}: not a file of W&B's sweep parameters; unset it to train by hand") from None
-    return Assignment(os.environ.get(_SWEEP, "sweep"), os.environ.get(_RUN), values)
+    return Assignment(os.environ.get(_SWEEP, "sweep"), os.environ.get(RUN), values)
 
 
 def hand_over(sweep: str, run_id: str, values: Mapping[str, Any], path: Path) -> dict[str, str]:
     """Write the parameter file at `path`; returns the environment variables for the process that is to run it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump({"wandb_version": 1} | {key: {"value": value} for key, value in values.items()}))
-    return {_SWEEP: sweep, _RUN: run_id, _PARAMETERS: str(path.resolve())}
+    return {_SWEEP: sweep, RUN: run_id, _PARAMETERS: str(path.resolve())}

@@ -8,51 +8,29 @@ import json
 import os
 import signal
 import statistics
-import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from reglab.atomic import write_whole
 from reglab.config import RunConfig, run_id
 from reglab.errors import UserError
-from reglab.settings import settings
 from reglab.sweep import assignment
 from reglab.sweep.search import Search
 from reglab.sweep.spec import SweepSpec
+from reglab.sweep.workers import GRACE_SECONDS, LOST, Process, Start, cores, last_line, pid, visible_gpus
 from reglab.tracking.record import RunRecord, State
 from reglab.tracking.store import LOG, RECORD, RUN_LOCK, mark_crashed, read_run, write_record, write_run
 
 POLL_SECONDS = 0.25
-GRACE_SECONDS = 25.0
-"""How long a worker may take to leave a checkpoint before it is killed: cloud machines give 30 seconds."""
-
 LEDGER = "sweep.json"
-_LOST = 255
-"""What multiprocessing says of a fork whose server is gone: it may even live on."""
 _PARAMETERS = "parameters.yaml"
-
-
-class Process(Protocol):
-    """A worker, as `multiprocessing` or `subprocess` give one."""
-
-    @property
-    def pid(self) -> int | None: ...
-
-    @property
-    def exitcode(self) -> int | None: ...
-
-    def join(self, timeout: float | None = None) -> None: ...
-
-
-Start = Callable[[Mapping[str, str], Path], Process]
-"""Starts a worker for the run that the environment variables hand over; its output goes to the file."""
 
 
 @dataclass(eq=False)
@@ -250,7 +228,7 @@ class LocalSweep:
         if self._gpus:
             variables["CUDA_VISIBLE_DEVICES"] = self._gpus[slot % len(self._gpus)]
         else:
-            variables["REGLAB_THREADS"] = str(max(1, cores() // self.workers))
+            variables["REGLAB_THREADS"] = str(max(1, len(cores()) // self.workers))
         self._launched.add(cell.run_id)
         self._running.append(_Worker(cell, self.start(variables, folder / LOG), slot, cell.record))
 
@@ -259,12 +237,12 @@ class LocalSweep:
         cell = worker.cell
         if cell.record and cell.state != State.running and cell.record != worker.record_before:
             return
-        if exitcode == _LOST:
+        if exitcode == LOST:
             state, reason = State.crashed, "the server of the workers died; it goes on when the sweep is started again"
         elif exitcode < 0:
             state, reason = State.crashed, f"killed by {signal.Signals(-exitcode).name}; it goes on when the sweep is started again"
         else:
-            state, reason = State.failed, f"exit code {exitcode}: {_last_line(self.folder / cell.run_id / LOG)}"
+            state, reason = State.failed, f"exit code {exitcode}: {last_line(self.folder / cell.run_id / LOG)}"
         record = cell.record or RunRecord(
             run_id=cell.run_id, sweep=self.folder.name, label=cell.label, identity="", seed=cell.seed, config=cell.values
         )
@@ -276,51 +254,19 @@ class LocalSweep:
         for worker in self._running:
             if worker.cell.run_id in wanted and what not in worker.told and worker.process.exitcode is None:
                 worker.told.add(what)
-                os.kill(_pid(worker.process), what)
+                os.kill(pid(worker.process), what)
 
     def _kill(self) -> None:
         """End workers that are still there; their runs go on from their last checkpoints another time."""
         for worker in self._running:
             if worker.process.exitcode is None:
-                os.kill(_pid(worker.process), signal.SIGKILL)
+                os.kill(pid(worker.process), signal.SIGKILL)
             worker.process.join()
             mark_crashed(self.folder / worker.cell.run_id)
             worker.cell.record = read_run(self.folder / worker.cell.run_id)
         self._running.clear()
 
 
-def _pid(process: Process) -> int:
-    assert process.pid is not None, "it was started"
-    return process.pid
-
-
 def _seconds_per_epoch(record: RunRecord) -> float | None:
     walls = [row.time_wall_seconds for row in record.history]
     return statistics.median(later - earlier for earlier, later in pairwise(walls)) if len(walls) > 1 else None
-
-
-def _last_line(path: Path) -> str:
-    try:
-        lines = path.read_text(errors="replace").split("\n")
-    except OSError:
-        lines = []
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
-
-
-def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def visible_gpus() -> list[str]:
-    """The GPUs that workers may use, as CUDA_VISIBLE_DEVICES names them; none where the device is set to cpu."""
-    if settings().device == "cpu":
-        return []
-    if (chosen := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        return [name for name in chosen.split(",") if name]
-    command = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
-    try:
-        listed = subprocess.run(command, check=False, capture_output=True, text=True, timeout=20)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    return listed.stdout.split() if listed.returncode == 0 else []

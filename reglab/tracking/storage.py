@@ -2,6 +2,7 @@
 
 import io
 import os
+import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -113,5 +114,15 @@ class File:
 
 def checkpoint(folder: Path) -> File:
     """Where the run in `folder` (`runs/<sweep>/<run id>`) leaves its checkpoint: there, or under the same names in REGLAB_CHECKPOINTS."""
+    return _kept(folder / CHECKPOINT, f"{folder.parent.name}/{folder.name}/{CHECKPOINT}")
+
+
+def probe(sweep: Path) -> File:
+    """A file to write, and to remove again, where the runs of the sweep's folder leave checkpoints: its name is this process's own."""
+    name = f".probe-{socket.gethostname()}-{os.getpid()}"
+    return _kept(sweep / name, f"{sweep.name}/{name}")
+
+
+def _kept(here: Path, there: str) -> File:
     shared = settings().checkpoints
-    return File(f"{shared.rstrip('/')}/{folder.parent.name}/{folder.name}/{CHECKPOINT}" if shared else folder / CHECKPOINT)
+    return File(f"{shared.rstrip('/')}/{there}" if shared else here)

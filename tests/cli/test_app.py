@@ -7,6 +7,7 @@ from typer.main import get_command
 from reglab.cli import app as cli
 
 COMMANDS = {
+    "agent": ["--count", "--gpus", "--per-gpu"],
     "demo": ["--out", "--workers"],
     "report build": ["--from", "--out"],
     "sweep check": ["--quick"],
@@ -86,7 +87,7 @@ def test_an_error_of_ours_has_exit_code_1_and_one_line(monkeypatch, capsys):
 
 
 def test_the_module_is_the_command_and_help_does_not_import_torch():
-    code = "import sys, runpy; sys.argv = ['reglab', '--help']\ntry: runpy.run_module('reglab')\nexcept SystemExit: pass\n"
+    code = "import sys, runpy; sys.argv = ['reglab', '--help']\ntry: runpy.run_module('reglab', run_name='__main__')\nexcept SystemExit: pass\n"
     code += "print([name for name in ('torch', 'wandb', 'pandas', 'sklearn') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert "Regularization studies" in done.stdout

@@ -1,0 +1,111 @@
+"""`reglab agent`: this machine's part in a sweep on W&B."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from reglab.cli.console import handling, is_terminal, progress, say
+from reglab.cli.sweep import STYLES, duration
+from reglab.cli.train import PREEMPTED
+from reglab.errors import UserError
+from reglab.settings import settings
+from reglab.tracking import wandb_run
+
+if TYPE_CHECKING:
+    from reglab.sweep.agent import Slot, SweepAgent
+
+
+def agent(
+    path: Annotated[str, typer.Argument(metavar="ENTITY/PROJECT/SWEEP", help="As `reglab sweep create` prints it.")],
+    gpus: Annotated[str, typer.Option("--gpus", metavar="all|0,2", help="The GPUs to use.")] = "all",
+    per_gpu: Annotated[int, typer.Option("--per-gpu", min=1, help="Runs at a time on each GPU, or on the processor without one.")] = 1,
+    count: Annotated[int | None, typer.Option("--count", min=1, help="Take this many runs and end.")] = None,
+) -> None:
+    """Work on a W&B sweep with every GPU of this machine, until no run is left.
+
+    Exit code 0: every run of the sweep is well; 1: some failed, or this machine took no more; 75: preempted.
+    """
+    from reglab.cli.worker import hand_back, start
+    from reglab.sweep import metadata, remote, workers
+    from reglab.sweep.agent import SweepAgent, slots
+
+    if (mode := wandb_run.mode()) != "online":
+        raise UserError(f"W&B is {mode} here: `wandb login` sets the key, and WANDB_MODE must not say otherwise")
+    sweep = remote.find(path)
+    places = slots(_chosen(gpus, workers.visible_gpus()), per_gpu, workers.cores(), count)
+    crew = SweepAgent(sweep, settings().runs / sweep.sweep_id, places, start, hand_back, say)
+
+    def taken_back() -> None:
+        say("the cloud takes this machine back")
+        crew.preempt()
+
+    with handling(lambda number, frame: crew.preempt()), metadata.Watch(taken_back), _display(crew) as show:
+        for _ in crew.run():
+            show()
+    _close(crew)
+
+
+def _chosen(asked: str, there: list[str]) -> list[str]:
+    if asked == "all":
+        return there
+    names = [name.strip() for name in asked.split(",")]
+    if unknown := [name for name in names if name not in there]:
+        raise UserError(f"--gpus {asked}: there is no GPU {unknown[0]}; this machine shows {', '.join(there) or 'none'}")
+    return names
+
+
+def _close(crew: "SweepAgent") -> None:
+    if crew.ended:
+        say("here: " + ", ".join(f"{count} {state}" for state, count in crew.ended.items()))
+    if crew.preempted:
+        say("preempted; W&B gives the runs to another agent")
+        raise typer.Exit(PREEMPTED)
+    states = crew.states_in_sweep()
+    say(f"{crew.sweep.path}: " + (", ".join(f"{count} {state}" for state, count in states.items()) or "no run"))
+    if crew.complaint:
+        say(f"this machine took no more runs: {crew.complaint}")
+    if crew.complaint or states["failed"] or states["crashed"]:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _display(crew: "SweepAgent") -> Iterator[Callable[[], None]]:
+    """A live table on a terminal; elsewhere the lines that the agent says."""
+    if is_terminal():
+        with Live(console=progress, refresh_per_second=4, transient=True) as live:
+            yield lambda: live.update(table(crew))
+    else:
+        yield lambda: None
+
+
+def table(crew: "SweepAgent") -> Table:
+    """How each slot of this machine stands."""
+    view = Table("slot", "GPU", "run", "seed", "state", "epoch", "train", "test", "time", title=crew.sweep.path, title_justify="left")
+    view.box, view.pad_edge = None, False
+    for slot in crew.slots:
+        view.add_row(str(slot.number), slot.gpu or "–", *_cells(slot))
+    return view
+
+
+def _cells(slot: "Slot") -> list[str | Text]:
+    if slot.job is None:
+        return [Text(slot.out or "waiting for W&B", style="dim")]
+    if slot.job.handed_back:
+        return [Text(f"{slot.job.run_id} goes back to W&B", style="yellow")]
+    if (record := slot.job.record) is None:
+        return [Text(f"{slot.job.run_id} begins", style="dim")]
+    row = record.history[-1] if record.history else None
+    return [
+        record.label,
+        str(record.seed),
+        Text(record.state, style=STYLES[record.state]),
+        f"{len(record.history)}/{record.config['train']['epochs']}",
+        f"{row.train_accuracy:.1%}" if row else "",
+        f"{row.test_accuracy:.1%}" if row and row.test_accuracy is not None else "",
+        duration(row.time_train_seconds) if row else "",
+    ]

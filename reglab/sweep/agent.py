@@ -1,0 +1,420 @@
+"""The runs of a W&B sweep on this machine: a W&B agent for each slot, and workers that are warm already.
+
+W&B's agent of a slot takes a run from the server and starts `reglab train` for it. That process only brings the run here
+(`relay`), and waits. The run itself is trained by a fork of a process that has imported everything (`Start`), on the slot's
+GPU and cores. So this process decides what becomes of each run:
+
+- on a sound machine it is trained; else it is handed back, and W&B gives it to another agent;
+- a worker that is killed goes on from its checkpoint, once for each checkpoint; so does a run that died with another machine;
+- a slot whose runs die in a row takes no more, nor does the machine: three runs are lost at most.
+"""
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from reglab.errors import ReglabError
+from reglab.sweep import assignment, health
+from reglab.sweep.relay import Order, Relay
+from reglab.sweep.remote import RemoteSweep
+from reglab.sweep.workers import GRACE_SECONDS, LOST, Process, Start, last_line, pid
+from reglab.tracking import storage
+from reglab.tracking.record import RunRecord, State
+from reglab.tracking.store import LOG, mark_crashed, read_run
+from reglab.tracking.wandb_project import ListedRun, runs_of_sweep
+
+POLL_SECONDS = 0.2
+STAGGER_SECONDS = 1.0
+"""Between the starts of two W&B agents: they import and register one after the other."""
+
+LATE_SECONDS = 2.0
+"""How long a run may still arrive from a W&B agent that was just ended."""
+
+BURNT = 3
+"""Runs that die one after the other before the machine, or a slot, takes no more."""
+
+TRIES = 5
+"""Starts of a W&B agent that bring no run before its slot gives up."""
+
+STALE_SECONDS = 120.0
+"""A run that was not heard of for so long is dead, though W&B waits for it a while longer."""
+
+LOOK_SECONDS = 30.0
+"""Between two looks at the sweep's runs on the server."""
+
+AHEAD_SECONDS = 10.0
+"""How long before the end of a run its W&B agent may fetch the next one: it takes several seconds to see that a run has ended."""
+
+_DONE = "done"
+
+_PARAMETERS = "parameters.yaml"
+_PREEMPTED = 75
+_BAD_CONFIGURATION = 2
+
+
+@dataclass(eq=False)
+class Job:
+    """A run that a worker trains or hands back. `order` is None where no W&B agent asked for it: it died elsewhere."""
+
+    run_id: str
+    folder: Path
+    variables: dict[str, str]
+    process: Process
+    order: Order | None
+    handed_back: bool
+    record_before: RunRecord | None
+    record: RunRecord | None = None
+    first_epochs: int | None = None
+    told: set[signal.Signals] = field(default_factory=set)
+
+    def look(self) -> None:
+        """Read how far it is."""
+        found = read_run(self.folder)
+        if found != self.record_before:
+            self.record = found
+        if self.first_epochs is None and self.record and self.record.state == State.running:
+            self.first_epochs = len(self.record.history)
+
+    @property
+    def proven(self) -> bool:
+        """Whether it has done something here that a sick machine could not."""
+        if self.record is None or self.handed_back:
+            return False
+        trained = self.first_epochs is not None and len(self.record.history) > self.first_epochs
+        return trained or self.record.state in (State.finished, State.stopped, State.diverged)
+
+    @property
+    def seconds_left(self) -> float:
+        """As its epochs so far let expect; none of them is short enough to foresee before the first has passed."""
+        if not self.proven or not self.record or not self.record.history:
+            return math.inf
+        row = self.record.history[-1]
+        epochs = self.record.config["train"]["epochs"]
+        return (epochs - row.epoch) * row.time_wall_seconds / row.epoch
+
+    def tell(self, what: signal.Signals) -> None:
+        """Pass a request on, once."""
+        if what not in self.told and self.process.exitcode is None:
+            self.told.add(what)
+            os.kill(pid(self.process), what)
+
+
+@dataclass(eq=False)
+class Slot:
+    """A place for one run at a time. `count`: how many it may still take; None: as many as there are."""
+
+    number: int
+    gpu: str | None = None
+    cores: Sequence[int] = ()
+    count: int | None = None
+    job: Job | None = None
+    agent: subprocess.Popen[bytes] | None = None
+    not_before: float = 0.0
+    tries: int = 0
+    deaths: int = 0
+    over: bool = False
+    """Whether W&B said that it has no more runs."""
+    out: str | None = None
+    """Why it takes no more runs."""
+
+    @property
+    def busy(self) -> bool:
+        return self.agent is not None or self.job is not None or self.out is None
+
+    def close(self, why: str) -> None:
+        """Take no more runs: W&B's agent of this slot ends at once, and leaves the run that goes on."""
+        self.out = self.out or why
+        if self.agent and self.agent.poll() is None:
+            self.agent.kill()
+            self.agent.wait()
+        self.agent = None
+
+
+def slots(gpus: Sequence[str], per_gpu: int, cores: Sequence[int], count: int | None = None) -> list[Slot]:
+    """The slots of a machine: `per_gpu` on each GPU, or, without a GPU, on the processor; the cores and `count` divided among them."""
+    names: list[str | None] = [name for _ in range(per_gpu) for name in gpus] or [None] * per_gpu
+    share = len(cores) // len(names)
+    shares = [cores[number * share : (number + 1) * share] for number in range(len(names))]
+    counts = [None if count is None else count // len(names) + (number < count % len(names)) for number in range(len(names))]
+    return [Slot(number, *each) for number, each in enumerate(zip(names, shares, counts, strict=True))]
+
+
+class SweepAgent:
+    """Works on a sweep with these slots until nothing is left. `say` gets a line whenever something happens."""
+
+    def __init__(self, sweep: RemoteSweep, folder: Path, slots: Sequence[Slot], train: Start, hand_back: Start, say: Callable[[str], None]):
+        self.sweep, self.folder, self.slots = sweep, folder, list(slots)
+        self.ended: Counter[str] = Counter()
+        """How the runs ended that were trained here."""
+        self._train, self._hand_back, self._say = train, hand_back, say
+        self._relay = Relay()
+        self._orders: list[Order] = []
+        self._deaths = 0  # since a run last proved that the machine works
+        self._sound = False  # whether one did
+        self._closing_since: float | None = None
+        self._looked = -LOOK_SECONDS
+        self._listed: list[ListedRun] = []
+
+    @property
+    def preempted(self) -> bool:
+        return self._closing_since is not None
+
+    @property
+    def complaint(self) -> str | None:
+        """Why the machine, or a part of it, took no more runs; None where all is well."""
+        return next((slot.out for slot in self.slots if slot.out and slot.out != _DONE), None)
+
+    def preempt(self) -> None:
+        """Have every run leave a checkpoint and go back to W&B, and take no other. Safe to call from a signal handler and a thread."""
+        self._closing_since = self._closing_since or time.monotonic()
+
+    def run(self) -> Iterator[None]:
+        """Works until nothing is left, yielding some times a second so that the caller can show how it stands."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self._relay:
+            try:
+                for number, slot in enumerate(self.slots):
+                    slot.not_before = time.monotonic() + number * STAGGER_SECONDS
+                while self._advance():
+                    yield
+                yield
+            finally:
+                for slot in self.slots:
+                    slot.close(_DONE)
+                    if slot.job:
+                        self._kill(slot.job)
+
+    def states_in_sweep(self) -> Counter[str]:
+        """How many runs of the whole sweep are in which state, as W&B names them."""
+        return Counter(run.state for run in runs_of_sweep(self.sweep.entity, self.sweep.project, self.sweep.sweep_id))
+
+    def _advance(self) -> bool:
+        """Look after everything once; false when all is done."""
+        self._orders.extend(self._relay.poll(POLL_SECONDS))
+        for slot in self.slots:
+            if slot.job:
+                self._look_after_job(slot, slot.job)
+        if self._closing_since is not None:
+            return self._close(time.monotonic() - self._closing_since)
+        self._take_orders()
+        for slot in self.slots:
+            if not slot.job:
+                self._look_after_agent(slot)
+        return any(slot.busy for slot in self.slots)
+
+    # Runs that are handed over
+
+    def _take_orders(self) -> None:
+        for order in list(self._orders):
+            slot = self.slots[order.slot]
+            if order.gone:
+                self._orders.remove(order)
+            elif not slot.job and not self._admits(slot):
+                self._orders.remove(order)
+                self._launch(slot, order.variables, order, handed_back=True)
+            elif not slot.job and self._may_risk_another():
+                self._orders.remove(order)
+                self._launch(slot, order.variables, order)
+
+    def _admits(self, slot: Slot) -> bool:
+        """Whether a run may begin in this slot; looks after the machine's health first."""
+        if slot.out is None and (fault := health.fault(self.folder, slot.gpu)):
+            self._take_out(slot, fault)
+        return slot.out is None
+
+    def _may_risk_another(self) -> bool:
+        """Until one run has shown that the machine works, no more are at risk than it may burn."""
+        unproven = sum(slot.job is not None and not slot.job.proven for slot in self.slots)
+        return self._sound or self._deaths + unproven < BURNT
+
+    def _launch(self, slot: Slot, variables: dict[str, str], order: Order | None, handed_back: bool = False) -> None:
+        variables = variables | {"REGLAB_RUNS": str(self.folder.parent)}
+        if slot.gpu:
+            variables["CUDA_VISIBLE_DEVICES"] = slot.gpu
+        if slot.cores:
+            variables["REGLAB_THREADS"] = str(len(slot.cores))
+        run_id = variables[assignment.RUN]
+        folder = self.folder / run_id
+        before = read_run(folder)
+        process = (self._hand_back if handed_back else self._train)(variables, folder / LOG, slot.cores)
+        slot.job = Job(run_id, folder, variables, process, order, handed_back, before)
+        slot.tries = 0
+        self._say(f"slot {slot.number}: {run_id} {'goes back to W&B' if handed_back else 'begins'}")
+
+    # Runs that go on, and how they end
+
+    def _look_after_job(self, slot: Slot, job: Job) -> None:
+        exitcode = job.process.exitcode  # before the record is read: a worker writes its record, then exits
+        job.look()
+        if job.proven:
+            self._sound, self._deaths, slot.deaths = True, 0, 0
+        if exitcode is not None:
+            slot.job = None
+            self._account_for(slot, job, exitcode)
+        elif job.order:
+            for request in job.order.wants:
+                job.tell(request)
+            if job.order.gone:
+                self._kill(job)
+            elif self.sweep.method != "bayes" and job.seconds_left < AHEAD_SECONDS:
+                job.order.answer(0)  # a bayes search would choose the next run without this one's result
+                job.order = None
+
+    def _account_for(self, slot: Slot, job: Job, exitcode: int) -> None:
+        if job.handed_back:
+            self._answer(job, exitcode)
+            return
+        if killed := exitcode < 0 or exitcode == LOST:
+            mark_crashed(job.folder)
+            job.look()
+        state = job.record.state if job.record else State.failed
+        how = f"{_named(job)} {state}"
+        if killed:
+            how += f": killed by {signal.Signals(-exitcode).name}" if exitcode < 0 else ": the server of the workers died"
+        elif state == State.failed:
+            how += f": {(job.record and job.record.reason) or last_line(job.folder / LOG)}"
+        self._say(f"slot {slot.number}: {how}")
+        dropped = job.order is not None and job.order.gone
+        if not dropped and exitcode not in (0, _PREEMPTED, _BAD_CONFIGURATION):
+            self._count_death(slot, how)
+        if killed and not dropped and storage.checkpoint(job.folder).claim():
+            # It goes on here, or, from a machine that takes no more, elsewhere.
+            self._launch(slot, job.variables, job.order, handed_back=bool(slot.out))
+            return
+        self.ended[state] += 1
+        if slot.count is not None:
+            slot.count -= 1
+        self._answer(job, exitcode)
+
+    def _answer(self, job: Job, exitcode: int) -> None:
+        if job.order:
+            job.order.answer(exitcode if exitcode >= 0 else 1)
+
+    def _count_death(self, slot: Slot, how: str) -> None:
+        slot.deaths, self._deaths, self._sound = slot.deaths + 1, self._deaths + 1, False
+        if self._deaths >= BURNT:
+            for each in self.slots:
+                self._take_out(each, f"{self._deaths} runs in a row died on this machine, the last: {how}")
+        elif slot.deaths >= BURNT:
+            self._take_out(slot, f"{slot.deaths} runs in a row died in it, the last: {how}")
+
+    def _take_out(self, slot: Slot, why: str) -> None:
+        if slot.out is None:
+            self._say(f"slot {slot.number} takes no more runs: {why}")
+        slot.close(why)
+
+    def _kill(self, job: Job) -> None:
+        if job.process.exitcode is None:
+            os.kill(pid(job.process), signal.SIGKILL)
+        job.process.join()
+        mark_crashed(job.folder)
+
+    def _close(self, seconds: float) -> bool:
+        """Have the runs leave their checkpoints, and hand back what still arrives; false when all is done, or time is up."""
+        for slot in self.slots:
+            slot.close(_DONE)
+            if slot.job and not slot.job.handed_back:
+                slot.job.tell(signal.SIGUSR1)
+        self._take_orders()
+        if seconds > GRACE_SECONDS:
+            for slot in self.slots:
+                if slot.job:
+                    self._say(f"slot {slot.number}: {_named(slot.job)} left no checkpoint within {GRACE_SECONDS:.0f} s; it is killed")
+                    self._kill(slot.job)
+                    slot.job = None
+            return False
+        return seconds < LATE_SECONDS or bool(self._orders) or any(slot.job for slot in self.slots)
+
+    # W&B's agents
+
+    def _look_after_agent(self, slot: Slot) -> None:
+        """Of a slot without a run: find it one that died elsewhere, keep its W&B agent alive, or see that nothing is left."""
+        if slot.agent:
+            if (exitcode := slot.agent.poll()) is None:
+                return
+            slot.agent, self._looked = None, -LOOK_SECONDS
+            slot.over = exitcode == 0
+            if exitcode:
+                self._try_again(slot, exitcode)
+        if slot.out or time.monotonic() < slot.not_before:
+            return
+        if slot.count == 0:
+            slot.close(_DONE)
+        elif self._may_risk_another() and self._admits(slot) and (run := self._take_up()):
+            self._say(f"slot {slot.number}: {run.name} was left by a machine that died")
+            self._launch(slot, self._assigned(run), None)
+        elif slot.out is None and not slot.over:
+            slot.agent = self._start_agent(slot)
+        elif slot.out is None and self._others("preempted"):  # W&B hands them out again
+            slot.over = False
+            self._try_again(slot, 0)
+        elif slot.out is None and any(_age(run) > STALE_SECONDS for run in self._others("running", "preempting")):
+            slot.not_before = time.monotonic() + LOOK_SECONDS  # its machine died: W&B will say so
+        else:
+            slot.close(_DONE)
+
+    def _start_agent(self, slot: Slot) -> subprocess.Popen[bytes]:
+        folder = self.folder / "agents" / str(slot.number)
+        folder.mkdir(parents=True, exist_ok=True)
+        variables = {
+            "WANDB_DIR": str(folder.resolve()),
+            "WANDB_AGENT_DISABLE_FLAPPING": "true",  # this agent has rules of its own for runs that die
+            "WANDB_AGENT_MAX_INITIAL_FAILURES": "1000000",
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",  # the sweep's command is `reglab`
+        }
+        command = [sys.executable, "-m", "wandb", "agent", self.sweep.path]
+        command += [] if slot.count is None else ["--count", str(slot.count)]
+        with (folder / LOG).open("ab") as log:
+            return subprocess.Popen(
+                command,
+                env=os.environ | variables | self._relay.variables(slot.number),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # a terminal's Ctrl-C is for this process alone
+            )
+
+    def _try_again(self, slot: Slot, exitcode: int) -> None:
+        slot.tries += 1
+        if slot.tries >= TRIES:
+            said = last_line(self.folder / "agents" / str(slot.number) / LOG)
+            self._take_out(slot, f"W&B's agent ended {TRIES} times without a run, the last with exit code {exitcode}: {said}")
+        slot.not_before = time.monotonic() + min(2.0**slot.tries, 60.0)
+
+    # What other machines left
+
+    def _others(self, *states: str) -> list[ListedRun]:
+        """Runs of the sweep in these states that are not here."""
+        if time.monotonic() - self._looked >= LOOK_SECONDS:
+            try:
+                self._listed = runs_of_sweep(self.sweep.entity, self.sweep.project, self.sweep.sweep_id)
+            except ReglabError as error:  # what was there the last time is good enough for a while
+                self._say(f"W&B does not list the sweep's runs: {error}")
+            self._looked = time.monotonic()
+        here = {slot.job.run_id for slot in self.slots if slot.job}
+        return [run for run in self._listed if run.state in states and run.name not in here]
+
+    def _take_up(self) -> ListedRun | None:
+        """A run that crashed and left a checkpoint: the first machine that asks gets it."""
+        return next((run for run in self._others("crashed") if storage.checkpoint(self.folder / run.name).claim()), None)
+
+    def _assigned(self, run: ListedRun) -> dict[str, str]:
+        variables = assignment.hand_over(self.sweep.sweep_id, run.name, run.config, self.folder / run.name / _PARAMETERS)
+        return variables | {"WANDB_ENTITY": self.sweep.entity, "WANDB_PROJECT": self.sweep.project}
+
+
+def _age(run: ListedRun) -> float:
+    """Seconds since it was last heard of."""
+    return (datetime.now(UTC) - run.heartbeat).total_seconds()
+
+
+def _named(job: Job) -> str:
+    return f"{job.record.label} s{job.record.seed} ({job.run_id})" if job.record and job.record.identity else job.run_id

@@ -1,0 +1,51 @@
+"""Whether this machine should take another run: asked before each, so that a sick machine does not burn them."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from reglab.tracking import storage
+
+FREE_BYTES = 2_000_000_000
+"""A full-width ResNet-50 with Adam's moments is 0.3 GB, twice while a checkpoint is replaced; W&B's files and logs come to it."""
+
+_TIMEOUT_SECONDS = 10.0
+_ASKABLE = re.compile(r"\d+|GPU-[\w-]+")
+"""As nvidia-smi names a GPU; parts of one (MIG) it cannot be asked about."""
+
+
+def fault(folder: Path, gpu: str | None) -> str | None:
+    """What is wrong with the disk of `folder`, with the place of checkpoints, or with the GPU, in one line; None for a sound machine."""
+    return _disk_fault(folder) or _checkpoints_fault(folder) or (_gpu_fault(gpu) if gpu else None)
+
+
+def _disk_fault(folder: Path) -> str | None:
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    return f"{folder}: {free / 1e9:.1f} GB free, {FREE_BYTES / 1e9:g} are needed" if free < FREE_BYTES else None
+
+
+def _checkpoints_fault(folder: Path) -> str | None:
+    probe = storage.probe(folder)
+    try:
+        probe.write(lambda stream: stream.write(b"writable"))
+        probe.remove()
+    except Exception as error:  # each store has kinds of its own
+        return f"no checkpoint can be written ({' '.join(str(error).split())})"
+    return None
+
+
+def _gpu_fault(gpu: str) -> str | None:
+    """A GPU that fell off the bus, or that the driver lost, is no longer answered for."""
+    if not _ASKABLE.fullmatch(gpu):
+        return None
+    command = ["nvidia-smi", "-i", gpu, "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    try:
+        asked = subprocess.run(command, check=False, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS)
+    except subprocess.TimeoutExpired:
+        return f"GPU {gpu}: nvidia-smi does not answer"
+    except OSError as error:
+        return f"GPU {gpu}: nvidia-smi cannot be run ({error.strerror})"
+    said = " ".join((asked.stdout + asked.stderr).split())
+    return f"GPU {gpu}: {said}" if asked.returncode or "error" in said.lower() else None
