@@ -168,7 +168,6 @@ def _record_unbuildable(job: assignment.Assignment, reason: str) -> None:
     folder = settings().runs / job.sweep / name
     record = RunRecord(run_id=name, sweep=job.sweep, label=name, identity="", seed=0, config=job.values)
     for sink in (LocalRun(folder), WandbRun(folder)):
-        sink.started(record)
         sink.ended(record.changed(state=State.failed, reason=reason))
 
 

@@ -161,4 +161,5 @@ class Sink(Protocol):
     def preempting(self) -> None:
         """The run is about to leave a checkpoint and end as preempted: said first, because there may be no time afterwards."""
 
-    def ended(self, record: RunRecord) -> None: ...
+    def ended(self, record: RunRecord) -> None:
+        """The run is over for now; one that failed early never began."""

@@ -46,10 +46,12 @@ class WandbRun:
     def __init__(self, folder: Path, stop: Callable[[], None] | None = None):
         self.folder, self.stop = folder, stop
         self._run: Any = None
+        self._begun = False
 
     def started(self, record: RunRecord) -> None:
         import wandb  # half a second: not for commands that log nothing
 
+        self._begun = True
         self.folder.mkdir(parents=True, exist_ok=True)
         self._run = wandb.init(
             project=os.environ.get("WANDB_PROJECT", PROJECT),
@@ -85,6 +87,8 @@ class WandbRun:
         self._try(lambda run: run.log(row.metrics(), step=row.epoch, commit=True))
 
     def ended(self, record: RunRecord) -> None:
+        if not self._begun:  # it failed before it could begin
+            self.started(record)
         ended = record.model_dump(mode="json", include={"state", "reason", "updated"})
         summary = ended | (record.summary.metrics() if record.summary else {})
         self._try(lambda run: run.summary.update(summary))

@@ -1,8 +1,10 @@
 """W&B's real agent runs `reglab train`, from a folder that is not the project's."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -44,3 +46,36 @@ def test_the_agent_s_runs_train_and_one_that_cannot_be_built_says_why(wandb_serv
     assert broken.state == State.failed
     assert "dropout.layers = 1 has no dropout.p1" in broken.reason
     assert runs[1].summary["reason"] == broken.reason
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(
+    ("told", "state", "there"), [(signal.SIGUSR1, State.preempted, "preempted"), (signal.SIGTERM, State.stopped, "finished")]
+)
+def test_a_stop_is_told_from_a_preemption(wandb_server, tmp_path, told, state, there):
+    """Through the agent, with --forward-signals: SIGUSR1 preempts, SIGTERM stops. A stop from the page is one, too."""
+    keys = {section: {"parameters": {key: {"value": value} for key, value in keys.items()}} for section, keys in KEYS.items()}
+    keys["train"]["parameters"]["epochs"] = {"value": 400}
+    sweep = wandb.sweep({"method": "grid", "command": ["reglab", "train"], "parameters": keys}, project="p")
+    scripts = str(Path(sys.executable).parent)
+    environment = os.environ | {"PATH": f"{scripts}:{os.environ['PATH']}", "REGLAB_RUNS": str(tmp_path / "runs"), "WANDB_MODE": "online"}
+    agent = [sys.executable, "-m", "wandb", "agent", "--forward-signals", "--count", "1", f"p/{sweep}"]
+    process = subprocess.Popen(agent, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 60
+        while not any(path.stat().st_size for path in (tmp_path / "runs").glob("*/*/history.jsonl")):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        process.send_signal(told)
+        (run,) = wandb_server.world.project("p").runs.values()
+        while run.alive:
+            assert time.monotonic() < deadline + 60
+            time.sleep(0.1)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert run.state == there
+    record = read_run(tmp_path / "runs" / sweep / run.name)
+    assert record.state == state
+    assert run.summary["state"] == state
+    assert [row["epoch"] for row in run.history] == list(range(1, len(record.history) + 1))

@@ -227,6 +227,13 @@ def test_a_client_that_breaks_does_not_end_the_training(tmp_path, record, capsys
     assert capsys.readouterr().err.count("W&B's client failed (division by zero)") == 1
 
 
+def test_a_run_that_fails_before_it_begins_is_told_all_the_same(client, record, tmp_path):
+    WandbRun(tmp_path).ended(record.changed(state=State.failed, reason="no such images"))
+    assert client.init["id"] == record.run_id
+    assert client.summary["reason"] == "no such images"
+    assert client.exit_code == 1
+
+
 def test_epochs_that_the_server_lacks_are_sent_when_the_run_goes_on(client, record, tmp_path):
     """Its client was killed before it could send them; what the server has is not sent again."""
     client.starting_step = 3
