@@ -1,0 +1,606 @@
+"""What the agent decides: with a real relay and real files; W&B's agents and workers only pretend, and the clock is moved by hand."""
+
+import json
+import signal
+import socket
+from collections import deque
+from datetime import UTC, datetime, timedelta
+from itertools import count, pairwise
+
+import pytest
+
+from reglab.errors import ReglabError
+from reglab.sweep import agent as module
+from reglab.sweep import health
+from reglab.sweep.agent import SweepAgent, slots
+from reglab.sweep.remote import RemoteSweep
+from reglab.tracking import storage
+from reglab.tracking.record import Epoch, RunRecord, State
+from reglab.tracking.store import read_run, write_run
+from reglab.tracking.wandb_project import ListedRun
+
+EPOCHS = 4
+SWEEP = RemoteSweep("loopback", "p", "s", "grid")
+
+
+class Worker:
+    """A worker that pretends: a script moves it on, a step whenever the agent has looked at it."""
+
+    def __init__(self, run_id, folder, variables, cores, pid, script):
+        self.run_id, self.folder, self.variables, self.cores, self.pid = run_id, folder, variables, cores, pid
+        self.exitcode, self.told = None, []
+        self._script = script(self)
+
+    def join(self, timeout=None):
+        assert self.exitcode is not None
+
+    def step(self):
+        if self.exitcode is None:
+            try:
+                next(self._script)
+            except StopIteration as end:
+                self.exitcode = end.value
+
+    def write(self, state, epochs=0, reason=None, pace=100.0):
+        rows = [row(number, pace) for number in range(1, epochs + 1)]
+        config = {"train": {"epochs": EPOCHS}}
+        write_run(
+            self.folder,
+            RunRecord(
+                run_id=self.run_id,
+                sweep="s",
+                label="baseline",
+                identity="i",
+                seed=0,
+                config=config,
+                state=state,
+                reason=reason,
+                history=rows,
+            ),
+        )
+
+    def leave_checkpoint(self):
+        storage.checkpoint(self.folder).write(lambda stream: stream.write(b"state"))
+
+
+def row(number, pace):
+    return Epoch(
+        epoch=number,
+        train_loss=1,
+        train_accuracy=0.5,
+        lr=0.1,
+        time_train_seconds=number,
+        time_wall_seconds=pace * number,
+        throughput_images_per_second=1,
+    )
+
+
+def trains(worker):
+    for epochs in range(EPOCHS):
+        worker.write(State.running, epochs)
+        yield
+        if signal.SIGUSR1 in worker.told:
+            worker.leave_checkpoint()
+            worker.write(State.preempted, epochs)
+            return 75
+        if signal.SIGUSR2 in worker.told:
+            worker.write(State.stopped, epochs)
+            return 0
+    worker.write(State.finished, EPOCHS)
+    return 0
+
+
+def dies(worker):
+    worker.write(State.running)
+    yield
+    worker.write(State.failed, reason="CUDA out of memory")
+    return 1
+
+
+def hands_back(worker):
+    yield
+    return 75
+
+
+class WandbAgent:
+    """W&B's agent of one slot: takes runs from the server's queue, brings each to the relay, and waits for its client's end."""
+
+    def __init__(self, slot, server, variables):
+        self.slot, self.server, self.variables = slot, server, variables
+        self.left = slot.count
+        self.client, self.exitcode, self.answers = None, None, []
+
+    def poll(self):
+        return self.exitcode
+
+    def kill(self):
+        self.exitcode = -signal.SIGKILL
+
+    def wait(self):
+        assert self.exitcode is not None
+
+    def step(self):
+        """As one round of its loop. A client that it leaves behind lives on."""
+        if self.client:
+            self.hear()
+        if self.exitcode is None and self.client is None:
+            if self.left == 0 or not self.server.queue:
+                self.exitcode = 0
+            else:
+                self.bring(self.server.queue.popleft())
+                self.left = self.left and self.left - 1
+
+    def bring(self, run_id):
+        self.client = socket.socket(socket.AF_UNIX)
+        self.client.connect(self.variables["REGLAB_AGENT_SOCKET"])
+        handed = {"WANDB_RUN_ID": run_id, "WANDB_SWEEP_ID": "s"}
+        self.client.sendall(json.dumps({"slot": self.slot.number, "variables": handed}).encode() + b"\n")
+        self.client.setblocking(False)
+
+    def hear(self):
+        try:
+            answer = self.client.recv(1000)
+        except BlockingIOError:
+            return
+        self.answers.append(json.loads(answer)["exit"])
+        self.client.close()
+        self.client = None
+
+
+class World:
+    """W&B's server and this machine."""
+
+    def __init__(self, tmp_path, monkeypatch):
+        self.folder = tmp_path / "runs" / "s"
+        self.queue, self.listed, self.said = deque(), [], []
+        self.workers, self.handed_back, self.wandb_agents = [], [], []
+        self.script, self.seconds, self._pids = trains, 0.0, count(2**30)
+        monkeypatch.setattr(module.os, "kill", self.kill)
+        monkeypatch.setattr(module, "POLL_SECONDS", 0.001)
+        monkeypatch.setattr(module, "STAGGER_SECONDS", 0)
+        monkeypatch.setattr(module.time, "monotonic", lambda: self.seconds)
+        monkeypatch.setattr(module, "runs_of_sweep", lambda *path: list(self.listed))
+
+    def agent(self, count=None, number=1, sweep=SWEEP):
+        self.crew = SweepAgent(sweep, self.folder, slots([], number, range(8), count), self.train, self.hand_back, self.said.append)
+        self.crew._start_agent = self.start_wandb_agent
+        return self.crew
+
+    def start_wandb_agent(self, slot):
+        self.wandb_agents.append(WandbAgent(slot, self, self.crew._relay.variables(slot.number)))
+        return self.wandb_agents[-1]
+
+    def _start(self, variables, log, cores, script, among):
+        run_id = variables["WANDB_RUN_ID"]
+        among.append(Worker(run_id, self.folder / run_id, variables, cores, next(self._pids), script))
+        return among[-1]
+
+    def train(self, variables, log, cores=()):
+        return self._start(variables, log, cores, self.script, self.workers)
+
+    def hand_back(self, variables, log, cores=()):
+        return self._start(variables, log, cores, hands_back, self.handed_back)
+
+    def kill(self, pid, number):
+        (worker,) = [worker for worker in self.workers if worker.pid == pid]
+        worker.told.append(number)
+        if number == signal.SIGKILL:
+            worker.exitcode = -signal.SIGKILL
+
+    def work(self, each=lambda: None, rounds=600):
+        left = count(rounds, -1)
+        for _ in self.crew.run():
+            assert next(left), f"it never ends: {self.said}"
+            self.seconds += 0.5
+            each()
+            for one in (*self.workers, *self.handed_back, *self.wandb_agents):
+                one.step()
+        return self.crew
+
+    @property
+    def trained(self):
+        return [worker.run_id for worker in self.workers]
+
+    def list(self, name, state, age=0.0, config=None):
+        self.listed.append(ListedRun(name, state, datetime.now(UTC) - timedelta(seconds=age), config or {"train": {"epochs": EPOCHS}}))
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    return World(tmp_path, monkeypatch)
+
+
+# Slots
+
+
+def test_the_slots_share_gpus_cores_and_the_count():
+    found = slots(["0", "2"], 2, range(9), 7)
+    assert [(slot.number, slot.gpu, list(slot.cores), slot.count) for slot in found] == [
+        (0, "0", [0, 1], 2),
+        (1, "2", [2, 3], 2),
+        (2, "0", [4, 5], 2),
+        (3, "2", [6, 7], 1),
+    ]
+
+
+def test_without_a_gpu_there_is_the_processor():
+    assert [(slot.gpu, list(slot.cores), slot.count) for slot in slots([], 2, [3, 5])] == [(None, [3], None), (None, [5], None)]
+    assert [list(slot.cores) for slot in slots([], 3, [0, 1])] == [[], [], []]  # too few to divide
+
+
+def test_a_run_gets_its_slot_s_gpu_and_cores(world, monkeypatch):
+    monkeypatch.setattr(health, "fault", lambda folder, gpu: None)
+    world.queue.extend("abcd")
+    world.agent(number=2)
+    world.crew.slots = slots(["3", "5"], 1, range(4))
+    world.work()
+    seen = {(worker.variables["CUDA_VISIBLE_DEVICES"], worker.variables["REGLAB_THREADS"], tuple(worker.cores)) for worker in world.workers}
+    assert seen == {("3", "2", (0, 1)), ("5", "2", (2, 3))}
+
+
+# A sweep to its end
+
+
+def test_it_works_until_w_and_b_has_no_more(world):
+    world.queue.extend("abcde")
+    crew = world.agent(number=2)
+    world.work()
+    assert sorted(world.trained) == list("abcde")
+    assert crew.ended == {"finished": 5}
+    assert crew.complaint is None
+    assert len(world.wandb_agents) == 2
+    assert {answer for each in world.wandb_agents for answer in each.answers} == {0}
+
+
+def test_it_takes_as_many_as_it_is_told_to(world):
+    world.queue.extend("abcdef")
+    world.agent(count=3, number=2)
+    world.work()
+    assert sorted(world.trained) == list("abc")
+    assert len(world.queue) == 3
+
+
+def test_a_configuration_that_cannot_be_built_is_no_death(world):
+    def unbuildable(worker):
+        yield
+        worker.write(State.failed, reason="dropout.p = 2")
+        return 2
+
+    world.script = unbuildable
+    world.queue.extend("abcdef")
+    crew = world.agent()
+    world.work()
+    assert crew.ended == {"failed": 6}
+    assert crew.complaint is None
+
+
+def test_what_a_client_hears_goes_to_its_worker(world):
+    world.queue.extend("ab")
+    world.agent()
+
+    def stop():
+        if len(world.workers) == 1 and world.workers[0].exitcode is None and (client := world.wandb_agents[0].client):
+            client.sendall(json.dumps({"signal": int(signal.SIGUSR2)}).encode() + b"\n")
+
+    crew = world.work(stop)
+    assert crew.ended == {"stopped": 1, "finished": 1}
+
+
+def test_a_run_whose_client_is_killed_is_killed_and_nobody_blames_the_machine(world):
+    def never(worker):
+        worker.write(State.running)
+        worker.leave_checkpoint()
+        while True:
+            yield
+
+    world.script = never
+    world.queue.extend("abcd")
+    world.agent()
+
+    def kill_client():
+        wandb_agent = world.wandb_agents[-1]
+        if world.workers and world.workers[-1].exitcode is None and wandb_agent.client:
+            wandb_agent.client.close()
+            wandb_agent.client = None
+
+    crew = world.work(kill_client)
+    assert crew.ended == {"crashed": 4}
+    assert crew.complaint is None
+
+
+# The next run in time
+
+
+def ends_slowly(pace):
+    def script(worker):
+        for epochs in range(EPOCHS):
+            worker.write(State.running, epochs, pace=pace)
+            yield
+            yield
+        worker.write(State.finished, EPOCHS)
+        yield
+        return 0
+
+    return script
+
+
+@pytest.mark.parametrize(("method", "pace", "ahead"), [("grid", 5.0, True), ("grid", 100.0, False), ("bayes", 5.0, False)])
+def test_the_next_run_is_fetched_shortly_before_the_end_of_the_one_before(world, method, pace, ahead):
+    world.script = ends_slowly(pace)
+    world.queue.extend("ab")
+    world.agent(sweep=RemoteSweep("loopback", "p", "s", method))
+    fetched = []
+    world.work(lambda: fetched.append(len(world.workers) == 1 and world.workers[0].exitcode is None and not world.queue))
+    assert any(fetched) == ahead
+    assert world.trained == ["a", "b"]
+    assert not any(worker.exitcode for worker in world.workers)
+
+
+# Machines that are sick
+
+
+def test_three_deaths_in_a_row_and_the_machine_takes_no_more(world):
+    world.script = dies
+    world.queue.extend("abcdef")
+    crew = world.agent()
+    world.work()
+    assert world.trained == list("abc")
+    assert "3 runs in a row died on this machine, the last: baseline s0 (c) failed: CUDA out of memory" in crew.complaint
+    assert len(world.queue) == 3  # nothing is taken and thrown away
+
+
+def test_eight_slots_burn_three_runs_too(world):
+    world.script = dies
+    world.queue.extend("abcdefghijklmnop")
+    crew = world.agent(number=8)
+    world.work()
+    assert len(world.workers) == 3
+    assert len(world.handed_back) + len(world.queue) == 13  # what W&B had handed out meanwhile goes back
+    assert "died on this machine" in crew.complaint
+
+
+def test_once_a_run_shows_that_the_machine_works_all_slots_run(world):
+    world.script = ends_slowly(100.0)
+    world.queue.extend("abcdefghijklmnop")
+    world.agent(number=8)
+    before, after = [], []
+
+    def look():
+        jobs = [slot.job for slot in world.crew.slots if slot.job]
+        (after if any(job.proven for job in jobs) or world.crew.ended else before).append(len(jobs))
+
+    world.work(look)
+    assert max(before) == 3
+    assert max(after) == 8
+
+
+def test_a_slot_that_kills_its_runs_is_out_while_the_others_work_on(world):
+    def depends(worker):
+        return (yield from (dies if 0 in worker.cores else trains)(worker))
+
+    world.script = depends
+    world.queue.extend(f"run{number}" for number in range(20))
+    crew = world.agent(number=2)
+    world.work()
+    assert crew.ended == {"failed": 3, "finished": 17}
+    assert "3 runs in a row died in it" in crew.complaint
+
+
+def test_a_run_that_works_makes_up_for_the_deaths_before(world):
+    world.script = lambda worker: (dies if worker.run_id in "abde" else trains)(worker)
+    world.queue.extend("abcdef")
+    crew = world.agent()
+    world.work()
+    assert crew.ended == {"failed": 4, "finished": 2}
+    assert crew.complaint is None
+
+
+def test_a_machine_that_falls_sick_hands_its_next_run_back(world, monkeypatch):
+    world.queue.extend("abc")
+    crew = world.agent()
+    monkeypatch.setattr(health, "fault", lambda folder, gpu: "0.1 GB free" if len(world.workers) == 1 else None)
+    world.work()
+    assert world.trained == ["a"]
+    assert [worker.run_id for worker in world.handed_back] == ["b"]
+    assert list(world.queue) == ["c"]
+    assert crew.complaint == "0.1 GB free"
+    assert crew.ended == {"finished": 1}
+
+
+# Workers that are killed
+
+
+def killed_after(checkpoints):
+    """Is killed, time and again, as long as it leaves new checkpoints; then trains."""
+    left = count(checkpoints, -1)
+
+    def script(worker):
+        worker.write(State.running, 1)
+        yield
+        if next(left) > 0:
+            worker.leave_checkpoint()
+            return -signal.SIGKILL
+        return (yield from trains(worker))
+
+    return script
+
+
+def test_a_worker_that_is_killed_goes_on_from_its_checkpoint_under_the_same_client(world):
+    world.script = killed_after(2)
+    world.queue.extend("a")
+    crew = world.agent()
+    world.work()
+    assert world.trained == ["a", "a", "a"]
+    assert crew.ended == {"finished": 1}
+    assert world.wandb_agents[0].answers == [0]
+
+
+def test_without_a_new_checkpoint_it_does_not_go_round_and_round(world):
+    def script(worker):
+        worker.write(State.running, 1)
+        if len(world.workers) == 1:
+            worker.leave_checkpoint()
+        yield
+        return -signal.SIGKILL
+
+    world.script = script
+    world.queue.extend("a")
+    crew = world.agent()
+    world.work()
+    assert world.trained == ["a", "a"]
+    assert crew.ended == {"crashed": 1}
+    assert read_run(world.folder / "a").state == State.crashed
+
+
+def test_on_a_machine_that_takes_no_more_it_goes_to_another(world):
+    world.script = killed_after(5)
+    world.queue.extend("a")
+    crew = world.agent()
+    world.work()
+    assert world.trained == ["a", "a", "a"]
+    assert [worker.run_id for worker in world.handed_back] == ["a"]
+    assert "killed by SIGKILL" in crew.complaint
+
+
+# Runs that other machines left
+
+
+def test_a_run_that_crashed_elsewhere_goes_on_here_once(world):
+    world.list("lost", "crashed")
+    world.list("fine", "finished")
+    world.list("gone", "crashed")  # left no checkpoint
+    storage.checkpoint(world.folder / "lost").write(lambda stream: stream.write(b"state"))
+    world.queue.extend("a")
+    world.agent()
+    world.work()
+    assert world.trained == ["lost", "a"]
+    assert world.workers[0].variables["WANDB_SWEEP_ID"] == "s"
+    assert world.workers[0].variables["WANDB_PROJECT"] == "p"
+    assert "epochs: 4" in (world.folder / "lost" / "parameters.yaml").read_text()
+    assert any("lost was left by a machine that died" in line for line in world.said)
+
+
+def test_two_machines_do_not_both_take_it_up(world):
+    world.list("lost", "crashed")
+    storage.checkpoint(world.folder / "lost").write(lambda stream: stream.write(b"state"))
+    assert storage.checkpoint(world.folder / "lost").claim()  # the other was first
+    world.agent()
+    world.work()
+    assert world.trained == []
+
+
+def test_a_run_that_went_silent_is_waited_for_until_w_and_b_gives_it_up(world):
+    world.list("lost", "running", age=300)
+    storage.checkpoint(world.folder / "lost").write(lambda stream: stream.write(b"state"))
+    world.agent()
+
+    def give_up():
+        if world.seconds > 100 and world.listed[0].state == "running":
+            world.listed.clear()
+            world.list("lost", "crashed")
+
+    world.work(give_up)
+    assert world.trained == ["lost"]
+
+
+def test_a_run_that_goes_on_elsewhere_is_not_waited_for(world):
+    world.list("alive", "running", age=10)
+    world.agent()
+    world.work(rounds=20)
+    assert world.trained == []
+
+
+def test_a_run_that_was_preempted_elsewhere_is_asked_for_again(world):
+    """W&B hands it out again."""
+    world.list("back", "preempted")
+    world.agent()
+
+    def requeue():
+        if world.seconds > 3 and world.listed:
+            world.queue.append("back")
+            world.listed.clear()
+
+    world.work(requeue)
+    assert world.trained == ["back"]
+
+
+def test_a_listing_that_fails_ends_nothing(world, monkeypatch):
+    def fails(*path):
+        raise ReglabError("503")
+
+    monkeypatch.setattr(module, "runs_of_sweep", fails)
+    world.queue.extend("a")
+    crew = world.agent()
+    world.work()
+    assert crew.ended == {"finished": 1}
+    assert "W&B does not list the sweep's runs: 503" in world.said
+
+
+# W&B's agents that end
+
+
+def test_an_agent_that_breaks_is_started_again_later_and_later_and_then_given_up(world):
+    starts = []
+
+    def broken(slot):
+        starts.append(world.seconds)
+        made = WandbAgent(slot, world, world.crew._relay.variables(slot.number))
+        made.exitcode = 1
+        return made
+
+    crew = world.agent()
+    crew._start_agent = broken
+    log = world.folder / "agents" / "0" / "log.txt"
+    log.parent.mkdir(parents=True)
+    log.write_text("wandb: ERROR the server is away\n")
+    world.work()
+    waits = [later - earlier for earlier, later in pairwise(starts)]
+    assert len(starts) == 5
+    assert waits == sorted(waits)
+    assert waits[-1] >= 16
+    assert "W&B's agent ended 5 times without a run, the last with exit code 1: wandb: ERROR the server is away" in crew.complaint
+
+
+# Preemption
+
+
+def test_preempted_every_run_leaves_a_checkpoint_and_nothing_more_begins(world):
+    world.queue.extend("abcdef")
+    crew = world.agent(number=2)
+    world.work(lambda: crew.preempt() if len(world.workers) == 2 else None)
+    assert sorted(world.trained) == ["a", "b"]
+    assert crew.ended == {"preempted": 2}
+    assert [answer for each in world.wandb_agents for answer in each.answers] in ([], [75, 75])
+    assert len(world.queue) == 4
+    assert all(each.exitcode == -signal.SIGKILL for each in world.wandb_agents)
+
+
+def test_a_run_that_arrives_too_late_is_handed_back(world):
+    world.queue.extend("ab")
+    crew = world.agent()
+    late = []
+
+    def preempt():
+        if world.workers and not crew.preempted:
+            crew.preempt()
+        elif crew.preempted and not late:
+            late.append(WandbAgent(crew.slots[0], world, crew._relay.variables(0)))
+            late[0].bring("late")
+
+    world.work(preempt)
+    assert [worker.run_id for worker in world.handed_back] == ["late"]
+
+
+def test_a_worker_that_does_not_hear_is_killed_in_time(world):
+    def deaf(worker):
+        worker.write(State.running, 1)
+        while True:
+            yield
+
+    world.script = deaf
+    world.queue.extend("a")
+    crew = world.agent()
+    world.work(lambda: crew.preempt() if world.workers else None)
+    assert world.workers[0].told == [signal.SIGUSR1, signal.SIGKILL]
+    assert read_run(world.folder / "a").state == State.crashed
+    assert world.seconds < 30
