@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,3 +23,8 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def leftovers(path: Path) -> Iterator[Path]:
+    """What processes that were killed in the middle of writing `path` left beside it."""
+    return path.parent.glob(f".{path.name}.*.tmp")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from reglab.atomic import write_whole
+from reglab.atomic import leftovers, write_whole
 from reglab.errors import ReglabError, UserError
 from reglab.settings import settings
 
@@ -72,9 +72,9 @@ class File:
         fs.pipe_file(path, stream.getvalue())  # an object is there when its upload is complete
 
     def remove(self) -> None:
-        """Remove it, with the claims on it; no error where it is not there."""
+        """Remove it, with the claims on it and half-written ones; no error where it is not there."""
         if self._path:
-            for found in (self._path, *self._path.parent.glob(f"{self._path.name}.taken-*")):
+            for found in (self._path, *self._path.parent.glob(f"{self._path.name}.taken-*"), *leftovers(self._path)):
                 found.unlink(missing_ok=True)
             return
         fs, path = self._remote()

@@ -27,7 +27,7 @@ KEYS = {
     "model": {"width": 4},
     "batchnorm": {"layers": 1},
     "dropout": {"layers": 2, "p": 0.1},
-    "train": {"batch_size": 32, "epochs": 30, "checkpoint_every": 0},
+    "train": {"batch_size": 32, "epochs": 30, "checkpoint_every": 0.1},
 }
 
 
@@ -175,7 +175,7 @@ def test_two_agents_work_through_a_grid_of_eight_through_preemption_failure_and_
     print(table)
 
 
-EPOCHS = 160
+EPOCHS = 120
 
 
 @pytest.mark.timeout(280)

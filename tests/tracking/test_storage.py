@@ -71,6 +71,16 @@ def test_claims_go_with_it(file):
         assert not list(Path(file.address).parent.iterdir())
 
 
+def test_so_does_what_a_killed_process_left_half_written(tmp_path):
+    killed = "import os, pathlib, sys; from reglab import atomic; atomic.write_whole(pathlib.Path(sys.argv[1]), lambda s: os._exit(9))"
+    path = tmp_path / "run" / "checkpoint.pt"
+    environment = os.environ | {"PYTHONPATH": str(Path(reglab.__file__).parents[1])}
+    assert subprocess.run([sys.executable, "-c", killed, str(path)], check=False, env=environment).returncode == 9
+    assert len(list(path.parent.iterdir())) == 1
+    File(path).remove()
+    assert not list(path.parent.iterdir())
+
+
 def test_of_many_processes_one_gets_the_claim(tmp_path):
     file = File(tmp_path / "checkpoint.pt")
     put(file, b"one")
