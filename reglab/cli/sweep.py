@@ -77,7 +77,7 @@ def create(
 
     for spec in [read(path, quick=quick) for path in files]:  # all are valid before any is registered
         sweep = remote.create(spec, entity, project, again)
-        say(f"{spec.path}: {'registered' if sweep.is_new else 'registered before'}; on each GPU machine, run")
+        say(f"{spec.path}: {'registered' if sweep.is_new else 'registered before'}; on each GPU machine, run this, or reglab agent instead")
         print(f"wandb agent {sweep.path}")
 
 
