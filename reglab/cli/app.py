@@ -7,7 +7,7 @@ import typer
 from dotenv import load_dotenv
 
 import reglab
-from reglab.cli import agent, demo, report, sweep, train
+from reglab.cli import agent, dashboard, demo, report, sweep, train
 from reglab.cli.console import run_to_exit
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command("train")(train.train)
 app.command("agent")(agent.agent)
 app.add_typer(sweep.app, name="sweep")
 app.add_typer(report.app, name="report")
+app.add_typer(dashboard.app, name="dashboard")
 
 
 def _print_version(wanted: bool) -> None:

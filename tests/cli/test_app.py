@@ -8,6 +8,7 @@ from reglab.cli import app as cli
 
 COMMANDS = {
     "agent": ["--count", "--gpus", "--per-gpu"],
+    "dashboard push": ["--entity", "--project"],
     "demo": ["--out", "--workers"],
     "report build": ["--from", "--out"],
     "sweep check": ["--quick"],

@@ -86,9 +86,9 @@ class Schema:
             found = [each for each in project.sweeps.values() if matches(each, json.loads(filters), getattr)]
             return _page(found, lambda sweep: self._sweep(project, sweep), first, after)
 
-        def views(viewType: str | None = None, viewName: str | None = None, userName: str | None = None) -> Node:
+        def views(viewType: str | None = None, viewName: str | None = None, userName: str | None = None, first: int = 50) -> Node:
             there = [view for view in self._world.views.values() if view.project is project]
-            return _page([view for view in there if viewType in (None, view.type) and viewName in (None, view.name)], self._view)
+            return _page([view for view in there if viewType in (None, view.type) and viewName in (None, view.name)], self._view, first)
 
         return {
             "id": project.id,

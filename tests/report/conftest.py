@@ -3,6 +3,7 @@ import pytest
 from reglab.arms import FINAL_ARMS
 from reglab.config import RunConfig, identity, run_id
 from reglab.tracking.record import Environment, Epoch, RunRecord, State, Summary
+from tests.loopback.conftest import wandb_server as wandb_server
 
 
 @pytest.fixture
