@@ -7,6 +7,7 @@ stored record all hold its nested form. `identity` tells which configurations ar
 import difflib
 import hashlib
 import json
+import shlex
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
@@ -165,6 +166,7 @@ class TrainConfig(Section):
 class RunConfig(Section):
     """Everything that decides what one run does. Build it with `RunConfig.parse`."""
 
+    cell: str | None = Field(default=None, description="`section.key=value` words, expanded into the other keys: one cell of a sweep")
     arm: str | None = Field(default=None, description="a named preset, expanded into the other keys")
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
@@ -178,26 +180,26 @@ class RunConfig(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _expand_arm(cls, values: Any) -> Any:
-        if not isinstance(values, Mapping) or values.get("arm") is None:
+    def _expand_presets(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        if isinstance(values.get("cell"), str):
+            values = _laid_under(values, _cell(values["cell"]))
+        if values.get("arm") is None:
             return values
         name = values["arm"]
         if not isinstance(name, str) or name not in ARMS:
             raise ValueError(f"arm = {name}: must be {allowed('arm')}{nearest(str(name), ARMS)}")
-        expanded = dict(values)
-        for section, preset in ARMS[name].items():
-            given = values.get(section, {})
-            if isinstance(given, Mapping):  # what is not a mapping, the section itself refuses
-                expanded[section] = preset | dict(given)
-        return expanded
+        return _laid_under(values, ARMS[name])
 
     @model_validator(mode="after")
-    def _arm_is_what_it_says(self) -> Self:
-        for section, preset in ARMS.get(self.arm or "", {}).items():
-            for key, value in preset.items():
-                given = getattr(getattr(self, section), key)
-                if given != value:
-                    fault = f"{section}.{key} = {given} contradicts arm = {self.arm}, which sets it to {value}"
+    def _presets_are_what_they_say(self) -> Self:
+        for name, preset in (("cell", _cell(self.cell or "")), ("arm", ARMS.get(self.arm or "", {}))):
+            for path, value in flat(preset).items():
+                section, _, key = path.rpartition(".")
+                given = getattr(getattr(self, section) if section else self, key)
+                if given != value and str(given) != str(value):
+                    fault = f"{path} = {given} contradicts {name} = {getattr(self, name)}, which sets it to {value}"
                     raise ValueError(f"{fault}: drop one of the two")
         return self
 
@@ -214,6 +216,21 @@ class RunConfig(Section):
         """What it regularizes with, for people: the arm's name where it is one, so one regularization has one label."""
         mine = _regularizers(self)
         return next((name for name in ARMS if _regularizers(RunConfig(arm=name)) == mine), None) or _describe(self, mine)
+
+
+def _laid_under(values: Mapping[str, Any], preset: Mapping[str, Any]) -> dict[str, Any]:
+    """The nested values, with those of the preset where they have none."""
+    expanded = dict(values)
+    for name, value in preset.items():
+        if not isinstance(value, Mapping):
+            expanded[name] = value if values.get(name) is None else values[name]
+        elif isinstance(given := values.get(name, {}), Mapping):  # what is not a mapping, the section itself refuses
+            expanded[name] = {**value, **given}
+    return expanded
+
+
+def _cell(words: str) -> dict[str, Any]:
+    return nested(parse_overrides(shlex.split(words)))
 
 
 def _describe(config: RunConfig, effective: Mapping[str, Any]) -> str:
@@ -307,6 +324,14 @@ def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
+def flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"dropout": {"p1": 0.1}}` as `{"dropout.p1": 0.1}`."""
+    out: dict[str, Any] = {}
+    for name, value in values.items():
+        out |= {f"{name}.{key}": entry for key, entry in value.items()} if isinstance(value, Mapping) else {name: value}
+    return out
+
+
 def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
     """`section.key=value` words as a mapping of key paths to values. Raises UserError for an unknown key."""
     values = {}
@@ -363,7 +388,7 @@ def _options(annotation: Any) -> tuple[list[Any], bool]:
 
 def unknown_key(path: str) -> str:
     """One line for a key path that does not exist, with the nearest that does."""
-    sections = RunConfig.model_fields.keys() - {"arm"}
+    sections = RunConfig.model_fields.keys() - {"arm", "cell"}
     if path in sections:
         keys = [key for key in FIELDS if key.startswith(path + ".")]
         return f"{path} is a section, not a key: set {', '.join(keys)}"

@@ -145,7 +145,7 @@ def test_a_missing_probability_is_named(dropout, first, rest):
 
 @pytest.mark.parametrize("value", [5, "x", None, [1], True])
 def test_a_section_given_a_scalar_is_refused(value):
-    for section in RunConfig.model_fields.keys() - {"arm"}:
+    for section in RunConfig.model_fields.keys() - {"arm", "cell"}:
         assert refusal(RunConfig.parse, {section: value}) == f"{section} = {value}: must be a mapping of keys"
         assert refusal(RunConfig.parse, {"arm": "baseline", section: value}) == f"{section} = {value}: must be a mapping of keys"
 
@@ -299,6 +299,35 @@ def test_an_arm_expands_to_the_studys_model(arm):
     assert config.model_copy(update={"arm": None}) == expected
     assert identity(config) == identity(expected)
     assert config.label == expected.label == arm
+
+
+def test_a_cell_expands_into_the_keys_that_it_names():
+    words = "arm=asymmetric_augmentation train.seed=2 optimizer.lr=0.01"
+    config = RunConfig.parse({"cell": words, "train": {"epochs": 3}})
+    named = {"arm": "asymmetric_augmentation", "train": {"seed": 2, "epochs": 3}, "optimizer": {"lr": 0.01}}
+    assert config.model_copy(update={"cell": None}) == RunConfig.parse(named)
+    assert run_id(config) == run_id(RunConfig.parse(named))
+    assert config.label == "asymmetric_augmentation"
+    assert RunConfig.parse(config.model_dump()) == config  # as a resumed run is handed it
+
+
+def test_a_cell_quotes_what_has_spaces():
+    assert RunConfig.parse({"cell": "data.source=folder data.folder=/a 'data.name=two words'"}).data.name == "two words"
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"cell": "train.seed=1", "train": {"seed": 2}}, "train.seed = 2 contradicts cell = train.seed=1, which sets it to 1"),
+        ({"cell": "arm=baseline", "arm": "symmetric_cutout_2"}, "arm = symmetric_cutout_2 contradicts cell"),
+        ({"cell": "arm=baseline agc.enabled=true"}, "agc.enabled = True contradicts arm = baseline"),
+        ({"cell": "train.sed=1"}, "unknown key train.sed; did you mean train.seed?"),
+        ({"cell": "nonsense"}, "'nonsense' is not key=value"),
+        ({"cell": 3}, "'3' is not key=value"),
+    ],
+)
+def test_a_cell_that_cannot_be_is_refused(values, said):
+    assert said in refusal(RunConfig.parse, values)
 
 
 def test_an_arm_leaves_room_for_what_it_does_not_name():

@@ -2,13 +2,13 @@
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from scipy.stats import t
 
 from reglab.arms import FINAL_ARMS
+from reglab.config import flat
 from reglab.tracking.record import Environment, RunRecord, State, Summary
 
 CONFIDENCE = 0.95
@@ -106,19 +106,12 @@ def _told_apart(cells: Sequence[Cell]) -> list[Cell]:
     """Cells of one label get the keys that they differ in added to it: `AGC 0.02 (optimizer.lr 0.1)`."""
     found = []
     for cell in cells:
-        mine = _flattened(cell.records[0].config)
-        others = [_flattened(other.records[0].config) for other in cells if other.label == cell.label]
-        differing = [key for key in mine.keys() - {"train.seed", "arm"} if any(other.get(key) != mine[key] for other in others)]
+        mine = flat(cell.records[0].config)
+        others = [flat(other.records[0].config) for other in cells if other.label == cell.label]
+        differing = [key for key in mine.keys() - {"train.seed", "arm", "cell"} if any(other.get(key) != mine[key] for other in others)]
         suffix = ", ".join(f"{key} {mine[key]}" for key in sorted(differing))
         found.append(replace(cell, label=f"{cell.label} ({suffix})") if suffix else cell)
     return found
-
-
-def _flattened(config: Mapping[str, Any]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in config.items():
-        flat |= {f"{name}.{key}": entry for key, entry in value.items()} if isinstance(value, Mapping) else {name: value}
-    return flat
 
 
 def _rank(cell: Cell) -> tuple[int, float]:
