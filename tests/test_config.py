@@ -438,7 +438,7 @@ MATTERS = {
 FOLDER = {"data": {"source": "folder", "folder": "/a/birds"}}
 SYMMETRIC_ONLY = {"dropout.p"}
 ADAM_ONLY = {"optimizer.eps"}
-LEFT_OUT = {"arm", "train.seed", "train.checkpoint_every"}
+LEFT_OUT = {"arm", "cell", "train.seed", "train.checkpoint_every"}
 
 
 def changed(values, path, value):
@@ -542,7 +542,7 @@ def values_of(path):
 
 @st.composite
 def configurations(draw):
-    free = {path: values_of(path) for path in FIELDS if path != "arm" and not path.startswith("dropout.")}
+    free = {path: values_of(path) for path in FIELDS if path not in ("arm", "cell") and not path.startswith("dropout.")}
     flat = draw(st.fixed_dictionaries({}, optional=free))
     if flat.get("data.source") == "folder":
         flat["data.folder"] = draw(st.text(min_size=1, max_size=8))

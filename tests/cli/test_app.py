@@ -13,6 +13,9 @@ COMMANDS = {
     "report build": ["--from", "--out"],
     "sweep check": ["--quick"],
     "sweep create": ["--again", "--entity", "--project", "--quick"],
+    "sweep makeup": ["--from", "--out", "--quick"],
+    "sweep plan": ["--from", "--gpu", "--gpus", "--price", "--probe", "--quick"],
+    "sweep status": ["--from", "--json", "--quick"],
     "sweep run": ["--name", "--quick", "--retry-failed", "--workers"],
     "train": ["--again", "--print-config"],
 }
@@ -88,7 +91,8 @@ def test_an_error_of_ours_has_exit_code_1_and_one_line(monkeypatch, capsys):
 
 
 def test_the_module_is_the_command_and_help_does_not_import_torch():
-    code = "import sys, runpy; sys.argv = ['reglab', '--help']\ntry: runpy.run_module('reglab', run_name='__main__')\nexcept SystemExit: pass\n"
+    code = "import sys, runpy; sys.argv = ['reglab', '--help']\n"
+    code += "try: runpy.run_module('reglab', run_name='__main__')\nexcept SystemExit: pass\n"
     code += "print([name for name in ('torch', 'wandb', 'pandas', 'sklearn') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert "Regularization studies" in done.stdout

@@ -1,0 +1,221 @@
+"""`reglab sweep status`, `makeup` and `plan`: what a sweep has, what it lacks, and what it will cost."""
+
+import json
+import math
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from reglab.cli.console import say
+from reglab.cli.sweep import STYLES, Files, Overrides, Quick
+from reglab.config import RunConfig, identity
+from reglab.errors import UserError
+from reglab.settings import settings
+from reglab.sweep.spec import SweepSpec
+from reglab.tracking.record import RunRecord, State
+
+if TYPE_CHECKING:
+    from reglab.sweep.ledger import Ledger
+
+PROBE_SECONDS = 3.0
+
+File = Annotated[Path, typer.Argument(help="A sweep YAML file.")]
+Source = Annotated[
+    str | None, typer.Option("--from", metavar="SOURCE", help="A folder, or wandb://entity/project[/sweep]; runs/<file> by default.")
+]
+
+
+def status(
+    file: File,
+    overrides: Overrides = None,
+    source: Source = None,
+    quick: Quick = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it for a program.")] = False,
+) -> None:
+    """Show which cells of a sweep are finished, running, failed, twice there or missing. Exit code 1 where it is not complete."""
+    from reglab.sweep import ledger
+    from reglab.sweep.spec import read
+
+    spec = read(file, overrides or [], quick)
+    reckoned = ledger.reckon(spec, _records(spec, source))
+    if as_json:
+        print(json.dumps(_plain(reckoned), indent=1))
+    else:
+        Console().print(_matrix(reckoned))
+        print(", ".join(f"{count} {state}" for state, count in reckoned.counts.items()) or "no cell")
+        for cell in reckoned.cells:
+            if cell.records and cell.state in (State.failed, State.crashed, State.diverged):
+                print(f"{cell.label} s{cell.seed} {cell.state} ({cell.records[0].run_id}): {cell.records[0].reason or 'no reason left'}")
+            for record in cell.duplicates:
+                print(f"{cell.label} s{cell.seed} is there twice: {cell.records[0].run_id} and {record.run_id}")
+        if reckoned.others:
+            print(f"{len(reckoned.others)} other runs, which this file does not ask for")
+    if not reckoned.complete:
+        raise typer.Exit(1)
+
+
+def makeup(
+    file: File,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The sweep file to write.")],
+    overrides: Overrides = None,
+    source: Source = None,
+    quick: Quick = False,
+) -> None:
+    """Write a sweep file for exactly the cells that are missing, crashed or failed. Runs that were preempted come back by themselves."""
+    from reglab.atomic import write_whole
+    from reglab.sweep import ledger
+    from reglab.sweep.spec import read
+
+    spec = read(file, overrides or [], quick)
+    if out.resolve() == file.resolve():
+        raise UserError(f"--out {out} is the sweep itself: give another name")
+    reckoned = ledger.reckon(spec, _records(spec, source))
+    text = ledger.makeup(reckoned)
+    if text is None:
+        say(f"{file}: nothing is missing")
+        return
+    write_whole(out, lambda stream: stream.write(text.encode()))
+    say(f"{out}: {len(reckoned.lost) + reckoned.undrawn} runs")
+    if spec.method == "bayes":
+        say("note: its search begins anew; it does not know of the runs that are there")
+
+
+def plan(
+    files: Files,
+    source: Source = None,
+    gpu: Annotated[str | None, typer.Option("--gpu", metavar="NAME", help="Part of the GPU's name; where most runs finished.")] = None,
+    gpus: Annotated[int, typer.Option("--gpus", min=1, help="So many GPUs at a time.")] = 1,
+    price: Annotated[float | None, typer.Option("--price", min=0, help="Of an hour of one GPU.")] = None,
+    probe: Annotated[bool, typer.Option("--probe", help="Measure on this machine what no finished run tells.")] = False,
+    quick: Quick = False,
+) -> None:
+    """Say what sweeps will take before anything starts: runs, hours of a GPU, cost. What has finished is not counted again."""
+    from reglab.sweep import ledger
+    from reglab.sweep import plan as planning
+    from reglab.sweep.spec import read
+
+    specs = [read(path, quick=quick) for path in files]
+    records = _everything(source)
+    here = planning.device(records, gpu)
+    table = Table("file", "runs", "finished", "to run", "GPU-hours", "range", *(["cost"] if price else []), box=None, pad_edge=False)
+    total, low, high, bases = 0.0, 0.0, 0.0, set()
+    seen: set[tuple[str, int]] = set()
+    for spec in specs:
+        cells = [RunConfig.parse(cell.values) for cell in ledger.reckon(spec, []).cells] or _sample(spec)
+        finished = {(record.identity, record.seed) for record in records if record.state == State.finished} | seen
+        left = [config for config in cells if (identity(config), config.train.seed) not in finished]
+        seen |= {(identity(config), config.train.seed) for config in left} if spec.method == "grid" else set()
+        forecast = planning.forecast(left, records, here, _probed if probe else None)
+        total, low, high = total + forecast.hours, low + forecast.low, high + forecast.high
+        bases.add(forecast.basis)
+        row = [
+            str(spec.path),
+            str(len(cells)),
+            str(len(cells) - len(left)),
+            str(len(left)),
+            *_hours(forecast.hours, forecast.low, forecast.high),
+        ]
+        table.add_row(*row, *([f"{forecast.hours * price:,.2f}"] if price else []))
+    if len(specs) > 1:
+        table.add_row("all", "", "", "", *_hours(total, low, high), *([f"{total * price:,.2f}"] if price else []))
+    Console().print(table)
+    for basis in sorted(bases):
+        print(f"from {basis}")
+    if gpus > 1:
+        print(f"about {total / gpus:.1f} h with {gpus} GPUs at a time")
+
+
+def _hours(hours: float, low: float, high: float) -> tuple[str, str]:
+    return f"{hours:.2f}", f"{low:.2f} to {high:.2f}" if high > low else ""
+
+
+def _records(spec: SweepSpec, source: str | None) -> list[RunRecord]:
+    """The runs in the source; where it is the sweep's own folder, there may be none yet."""
+    from reglab.tracking.fetch import fetch
+
+    own = settings().runs / spec.name
+    if source is None and not own.is_dir():
+        return []
+    return fetch(source or str(own), history=False)
+
+
+def _everything(source: str | None) -> list[RunRecord]:
+    """The runs in the source; by default all that ended on this machine."""
+    from reglab.tracking.fetch import fetch
+    from reglab.tracking.store import RECORD, read_sweep
+
+    if source:
+        return fetch(source, history=False)
+    folders = sorted({path.parent.parent for path in settings().runs.glob(f"*/*/{RECORD}")})
+    return [record for folder in folders for record in read_sweep(folder, history=False)]
+
+
+def _sample(spec: SweepSpec) -> list[RunConfig]:
+    """As many configurations as a search will draw."""
+    from reglab.sweep.search import Search
+
+    search, drawn = Search(spec.config), list[dict]()
+    while len(drawn) < (spec.run_cap or 0):
+        drawn.append(search.draw([(values, None) for values in drawn]))
+    return [RunConfig.parse(values) for values in drawn]
+
+
+def _matrix(reckoned: "Ledger") -> Table:
+    """An arm in each row, a seed in each column."""
+    seeds = sorted({cell.seed for cell in reckoned.cells})
+    states: dict[str, dict[int, list[str]]] = {}
+    for cell in reckoned.cells:
+        states.setdefault(cell.label, {}).setdefault(cell.seed, []).append(cell.state)
+    view = Table("arm", *(f"seed {seed}" for seed in seeds), box=None, pad_edge=False)
+    for label, by_seed in states.items():
+        view.add_row(label, *(_together(by_seed.get(seed, [])) for seed in seeds))
+    return view
+
+
+def _together(states: list[str]) -> Text:
+    """Of one cell its state; of several (a search draws an arm more than once) how many are in which."""
+    parts = [f"{states.count(state)} {state}" if len(states) > 1 else state for state in dict.fromkeys(states)]
+    style = STYLES[State(states[0])] if len(set(states)) == 1 and states[0] in set(State) else ""
+    return Text(", ".join(parts), style=style or "dim")
+
+
+def _plain(reckoned: "Ledger") -> dict[str, Any]:
+    cells = [
+        {
+            "label": cell.label,
+            "seed": cell.seed,
+            "state": cell.state,
+            "runs": [record.run_id for record in cell.records],
+            "reason": cell.records[0].reason if cell.records else None,
+        }
+        for cell in reckoned.cells
+    ]
+    others = [record.run_id for record in reckoned.others]
+    return {"complete": reckoned.complete, "counts": dict(reckoned.counts), "cells": cells, "undrawn": reckoned.undrawn, "others": others}
+
+
+def _probed(config: RunConfig) -> float:
+    """Wall seconds for an image on this machine's device, from epochs of digits: all images have the same size."""
+    from reglab.config import DataConfig
+    from reglab.data.sources import load
+    from reglab.sweep.plan import images_per_epoch
+    from reglab.training.environment import pick_device
+    from reglab.training.loop import Run
+    from reglab.training.preemption import Signals
+
+    say(f"measuring {config.label} for some seconds")
+    config = config.model_copy(update={"data": DataConfig(source="digits")})
+    run = Run(config, load(config.data, settings().cache), pick_device(settings().device))
+    run.warm_up()
+    start, epochs = 0.0, -1  # the first epoch warms up
+    while epochs < 1 or time.perf_counter() - start < PROBE_SECONDS:
+        run.train_until(math.inf, Signals())
+        run.end_epoch(run.sums.read())
+        epochs += 1
+        start = start or time.perf_counter()
+    return (time.perf_counter() - start) / epochs / images_per_epoch(config)

@@ -1,0 +1,157 @@
+"""What a sweep asked for against what is there: finished, under way, lost, missing; and a sweep file for what is missing.
+
+A cell of a grid is one identity and seed, whichever sweep or machine trained it. A search has no cells before it draws them:
+of it, the runs that are there are counted against its cap.
+"""
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import Any
+
+import yaml
+
+from reglab.config import RunConfig, flat, identity
+from reglab.errors import UserError
+from reglab.sweep.spec import SweepSpec, leaves
+from reglab.tracking.record import RunRecord, State
+
+MISSING = "missing"
+
+_PREFERRED = (State.finished, State.stopped, State.diverged, State.running, State.preempted, State.pending, State.crashed, State.failed)
+"""Of several runs of one cell, the one that tells most."""
+
+_LOST = (MISSING, State.crashed, State.failed)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run that the sweep asks for, with the runs that answer it: the best first."""
+
+    label: str
+    seed: int
+    values: dict[str, Any]
+    records: tuple[RunRecord, ...]
+
+    @property
+    def state(self) -> str:
+        return self.records[0].state if self.records else MISSING
+
+    @property
+    def duplicates(self) -> tuple[RunRecord, ...]:
+        """Runs that were finished beside another that was."""
+        return tuple(record for record in self.records[1:] if record.state == State.finished)
+
+    @property
+    def buildable(self) -> bool:
+        try:
+            RunConfig.parse(self.values)
+        except UserError:
+            return False
+        return True
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """`undrawn`: how many runs a search may still draw. `others`: runs that this sweep does not ask for."""
+
+    spec: SweepSpec
+    cells: tuple[Cell, ...]
+    undrawn: int
+    others: tuple[RunRecord, ...]
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How many cells are in each state."""
+        return Counter([cell.state for cell in self.cells]) + Counter({MISSING: self.undrawn})
+
+    @property
+    def lost(self) -> tuple[Cell, ...]:
+        """Cells that no run answers, nor will: never begun, crashed, or failed though they can be built."""
+        return tuple(cell for cell in self.cells if cell.state in _LOST and cell.buildable)
+
+    @property
+    def complete(self) -> bool:
+        return not self.undrawn and all(cell.state in (State.finished, State.stopped, State.diverged) for cell in self.cells)
+
+
+def reckon(spec: SweepSpec, records: Sequence[RunRecord]) -> Ledger:
+    """The ledger of a sweep with these runs."""
+    if spec.method == "grid":
+        return _of_grid(spec, records)
+    cells = [_cell(group[0].config, group) for group in _by_run(records).values()]
+    return Ledger(spec, tuple(cells), max((spec.run_cap or 0) - len(cells), 0), ())
+
+
+def _of_grid(spec: SweepSpec, records: Sequence[RunRecord]) -> Ledger:
+    there = _by_run(records)
+    cells: dict[tuple[str, int], Cell] = {}
+    for values in spec.grid():
+        config = RunConfig.parse(values)
+        key = identity(config), config.train.seed
+        cells.setdefault(key, _cell(values, there.get(key, ())))  # two values without effect are one cell
+    others = [record for key, group in there.items() if key not in cells for record in group]
+    return Ledger(spec, tuple(_told_apart(spec, list(cells.values()))), 0, tuple(others))
+
+
+def _told_apart(spec: SweepSpec, cells: Sequence[Cell]) -> list[Cell]:
+    """Cells of one label and seed get the searched keys that they differ in added to it: `baseline (optimizer.lr 0.1)`."""
+    searched = [path for path, definition in leaves(spec.config["parameters"]) if "value" not in definition]
+    named = []
+    for cell in cells:
+        mine, twins = flat(cell.values), [flat(each.values) for each in cells if (each.label, each.seed) == (cell.label, cell.seed)]
+        differing = [path for path in searched if any(twin[path] != mine[path] for twin in twins)]
+        suffix = ", ".join(f"{path} {mine[path]}" for path in differing)
+        named.append(replace(cell, label=f"{cell.label} ({suffix})") if suffix else cell)
+    return named
+
+
+def _by_run(records: Iterable[RunRecord]) -> dict[tuple[str, int], list[RunRecord]]:
+    """Runs of one identity and seed together; those that could not be built have none, and stay alone."""
+    found: dict[tuple[str, int], list[RunRecord]] = {}
+    for record in records:
+        found.setdefault((record.identity or record.run_id, record.seed), []).append(record)
+    return found
+
+
+def _cell(values: dict[str, Any], records: Sequence[RunRecord]) -> Cell:
+    ranked = tuple(sorted(records, key=lambda record: _PREFERRED.index(record.state)))
+    try:
+        config = RunConfig.parse(values)
+    except UserError:
+        return Cell("cannot be built", 0, values, ranked)
+    return Cell(config.label, config.train.seed, values, ranked)
+
+
+def makeup(ledger: Ledger) -> str | None:
+    """The text of a sweep file for exactly what is lost; None where nothing is.
+
+    The lost cells of a grid are no product of values. So the file searches over one key, `cell`, whose every value names all
+    that the original searched over; what all cells share stays as it was.
+    """
+    config = deepcopy(ledger.spec.config)
+    if ledger.spec.method != "grid":
+        missing = ledger.undrawn + len(ledger.lost)
+        return yaml.safe_dump(config | {"run_cap": missing}, sort_keys=False) if missing else None
+    if not ledger.lost:
+        return None
+    config.pop("run_cap", None)
+    searched = [path for path, definition in leaves(config["parameters"]) if "value" not in definition]
+    if "cell" in searched:  # a makeup of a makeup
+        cells = [cell.values["cell"] for cell in ledger.lost]
+    else:
+        cells = [" ".join(_word(path, flat(cell.values)[path]) for path in searched) for cell in ledger.lost]
+    parameters: dict[str, Any] = {"cell": {"values": cells}}
+    for path, definition in leaves(config["parameters"]):
+        if "value" in definition:
+            section, _, key = path.rpartition(".")
+            (parameters.setdefault(section, {"parameters": {}})["parameters"] if section else parameters)[key] = definition
+    return yaml.safe_dump(config | {"parameters": parameters}, sort_keys=False, width=140)
+
+
+def _word(path: str, value: Any) -> str:
+    """`section.key=value`, as `parse_overrides` reads it again."""
+    text = yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("...\n").strip()
+    return shlex.quote(f"{path}={text}")

@@ -1,0 +1,155 @@
+import subprocess
+import sys
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as some
+
+from reglab.config import RunConfig, identity, run_id
+from reglab.sweep import ledger, spec
+from reglab.tracking.record import RunRecord, State
+
+ARMS = ["baseline", "asymmetric_augmentation"]
+GRID = {
+    "name": "small",
+    "method": "grid",
+    "metric": {"name": "test/accuracy", "goal": "maximize"},
+    "command": ["reglab", "train"],
+    "parameters": {
+        "arm": {"values": ARMS},
+        "train": {"parameters": {"epochs": {"value": 3}, "seed": {"values": [0, 1, 2]}}},
+        "optimizer": {"parameters": {"lr": {"values": [0.001, 1e-05]}}},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("sweeps")
+
+
+@pytest.fixture(scope="module")
+def read(folder):
+    def parse(content, name="sweep"):
+        file = folder / f"{name}.yaml"
+        file.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+        return spec.read(file)
+
+    return parse
+
+
+def record(values, state=State.finished, name=None, reason=None):
+    config = RunConfig.parse(values)
+    return RunRecord(
+        run_id=name or run_id(config),
+        sweep="small",
+        label=config.label,
+        identity=identity(config),
+        seed=config.train.seed,
+        config=config.model_dump(mode="json"),
+        state=state,
+        reason=reason,
+    )
+
+
+def run_ids(found):
+    return [run_id(RunConfig.parse(values)) for values in found.grid()]
+
+
+def test_a_grid_is_reckoned_cell_by_cell(read):
+    grid = read(GRID)
+    cells = grid.grid()
+    states = [State.finished, State.running, State.failed, State.diverged, State.crashed, State.preempted, State.stopped]
+    reckoned = ledger.reckon(grid, [record(values, state) for values, state in zip(cells, states, strict=False)])
+    assert [cell.state for cell in reckoned.cells] == [*states, *["missing"] * 5]
+    assert reckoned.counts == {**dict.fromkeys(states, 1), "missing": 5}
+    assert [run_id(RunConfig.parse(cell.values)) for cell in reckoned.lost] == [run_ids(grid)[place] for place in (2, 4, 7, 8, 9, 10, 11)]
+    assert not reckoned.complete
+
+
+def test_cells_of_one_label_are_told_apart(read):
+    labels = [cell.label for cell in ledger.reckon(read(GRID), []).cells[:4]]
+    assert sorted(labels) == sorted(f"{arm} (optimizer.lr {lr})" for arm in ARMS for lr in (0.001, 1e-05))
+
+
+def test_it_is_complete_when_all_has_ended_well(read):
+    grid = read(GRID)
+    records = [record(values, State.diverged if number else State.finished) for number, values in enumerate(grid.grid())]
+    assert ledger.reckon(grid, records).complete
+    assert ledger.makeup(ledger.reckon(grid, records)) is None
+
+
+def test_the_best_of_several_runs_counts_and_finished_ones_are_duplicates(read):
+    grid = read(GRID)
+    values = grid.grid()[0]
+    tries = [record(values, State.crashed, "a"), record(values, State.finished, "b"), record(values, State.finished, "c")]
+    cell = ledger.reckon(grid, tries).cells[0]
+    assert cell.state == State.finished
+    assert [each.run_id for each in cell.duplicates] == ["c"]
+
+
+def test_runs_that_nobody_asked_for_are_others(read):
+    stray = record({"arm": "symmetric_cutout_2"})
+    assert ledger.reckon(read(GRID), [stray]).others == (stray,)
+
+
+def test_values_without_effect_are_one_cell(read):
+    grid = read({**GRID, "parameters": {"dropout": {"parameters": {"layers": {"value": 0}, "p": {"values": [0.1, 0.2]}}}}})
+    assert len(ledger.reckon(grid, []).cells) == 1
+
+
+@settings(max_examples=25, deadline=None)
+@given(done=some.sets(some.integers(0, 11)))
+def test_a_makeup_asks_for_exactly_what_is_lost(read, done):
+    grid = read(GRID)
+    names, cells = run_ids(grid), grid.grid()
+    text = ledger.makeup(ledger.reckon(grid, [record(cells[place]) for place in sorted(done)]))
+    if len(done) == 12:
+        assert text is None
+        return
+    again = read(text, "makeup")
+    assert sorted(run_ids(again)) == sorted(names[place] for place in range(12) if place not in done)
+    assert again.config["command"] == GRID["command"]
+    assert again.config["metric"] == GRID["metric"]
+    twice = ledger.makeup(ledger.reckon(again, [record(again.grid()[0])]))
+    assert sorted(run_ids(read(twice, "twice")) if twice else []) == sorted(run_ids(again)[1:])
+
+
+def test_words_that_yaml_would_misread_come_back_as_they_were(read, tmp_path):
+    names = ["two words", "3", "it's", "a: b", "true", "x=y #z"]
+    grid = read(
+        {
+            "method": "grid",
+            "parameters": {
+                "data": {"parameters": {"source": {"value": "folder"}, "folder": {"value": "/d"}, "name": {"values": names}}},
+                "optimizer": {"parameters": {"lr": {"values": [1e-05, 1e-3]}}},
+                "agc": {"parameters": {"enabled": {"values": [True, False]}}},
+                "dropout": {"parameters": {"p": {"values": [None, 0.5]}}},
+            },
+        }
+    )
+    again = read(ledger.makeup(ledger.reckon(grid, [])), "makeup")
+    assert sorted(run_ids(again)) == sorted(set(run_ids(grid)))
+
+
+def test_a_configuration_that_cannot_be_built_is_not_made_up(read):
+    """A file that is checked has none; a search that was registered elsewhere may."""
+    search = read({**GRID, "method": "random", "run_cap": 4})
+    broken = RunRecord(
+        run_id="x", sweep="s", label="x", identity="", seed=0, config={"dropout": {"layers": 1}}, state=State.failed, reason="no p1"
+    )
+    reckoned = ledger.reckon(
+        search, [broken, record({"arm": "baseline"}), record({"arm": "baseline", "train": {"seed": 1}}, State.crashed)]
+    )
+    assert reckoned.undrawn == 1
+    assert [cell.seed for cell in reckoned.lost] == [1]
+    assert yaml.safe_load(ledger.makeup(reckoned))["run_cap"] == 2
+
+
+def test_wandb_takes_a_makeup(read, folder, wandb_server):
+    read(ledger.makeup(ledger.reckon(read(GRID), [])), "makeup")
+    command = [sys.executable, "-m", "wandb", "sweep", "--project", "p", str(folder / "makeup.yaml")]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    (there,) = wandb_server.world.project("p").sweeps.values()
+    assert there.expected == 12
