@@ -25,7 +25,7 @@ def demo(
     say(f"six final models on handwritten digits, {workers} at a time; the records go to {settings().runs / SWEEP}/")
     folder = run_locally(shipped("final"), [], workers, quick=True, name=SWEEP)
     from reglab.report import build
-    from reglab.report.fetch import fetch
+    from reglab.tracking.fetch import fetch
 
     records = fetch(str(folder))
     page = build.build(records, out)

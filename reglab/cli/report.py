@@ -25,7 +25,7 @@ def build(
 ) -> None:
     """Write the final-models table (Markdown, CSV, LaTeX), Figure 11 (PNG, SVG) and one self-contained page."""
     from reglab.report.build import build as write
-    from reglab.report.fetch import fetch
+    from reglab.tracking.fetch import fetch
 
     print(write(fetch(source), out))
 

@@ -61,14 +61,14 @@ def write_record(folder: Path, record: RunRecord) -> None:
     write_whole(folder / RECORD, lambda stream: stream.write(text.encode()))
 
 
-def read_run(folder: Path) -> RunRecord | None:
+def read_run(folder: Path, history: bool = True) -> RunRecord | None:
     """The run in `folder`, or None where none has begun. Raises UserError for a damaged record or one from a later version."""
     path = folder / RECORD
     try:
         stored = json.loads(path.read_bytes())
         if stored.get("schema_version", 0) > SCHEMA_VERSION:
             raise UserError(f"{path} was written by a later reglab (schema {stored['schema_version']}): update reglab to read it")
-        return RunRecord.model_validate(stored | {"history": _read_history(folder / HISTORY)})
+        return RunRecord.model_validate(stored | {"history": _read_history(folder / HISTORY) if history else []})
     except FileNotFoundError:
         return None
     except (ValueError, AttributeError, TypeError):  # not JSON, not text, not a record
@@ -90,9 +90,9 @@ def _read_history(path: Path) -> list[dict]:
     return rows
 
 
-def read_sweep(folder: Path) -> list[RunRecord]:
+def read_sweep(folder: Path, history: bool = True) -> list[RunRecord]:
     """Every run in a sweep's folder, oldest first. Raises UserError where there is none."""
-    records = [record for path in sorted(folder.glob(f"*/{RECORD}")) if (record := read_run(path.parent))]
+    records = [record for path in sorted(folder.glob(f"*/{RECORD}")) if (record := read_run(path.parent, history))]
     if not records:
         raise UserError(f"{folder} holds no run: `reglab sweep run FILE` makes some")
     return sorted(records, key=lambda record: record.created)
