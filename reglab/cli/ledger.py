@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reglab.cli.console import say
+from reglab.cli.console import counting, say
 from reglab.cli.sweep import STYLES, Files, Overrides, Quick
 from reglab.config import RunConfig, identity
 from reglab.errors import UserError
@@ -141,7 +141,8 @@ def _records(spec: SweepSpec, source: str | None) -> list[RunRecord]:
     own = settings().runs / spec.name
     if source is None and not own.is_dir():
         return []
-    return fetch(source or str(own), history=False)
+    with counting("reading runs") as progress:
+        return fetch(source or str(own), history=False, progress=progress)
 
 
 def _everything(source: str | None) -> list[RunRecord]:
@@ -150,7 +151,8 @@ def _everything(source: str | None) -> list[RunRecord]:
     from reglab.tracking.store import RECORD, read_sweep
 
     if source:
-        return fetch(source, history=False)
+        with counting("reading runs") as progress:
+            return fetch(source, history=False, progress=progress)
     folders = sorted({path.parent.parent for path in settings().runs.glob(f"*/*/{RECORD}")})
     return [record for folder in folders for record in read_sweep(folder, history=False)]
 

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from reglab.cli.console import counting
 from reglab.tracking.record import RunRecord
 
 app = typer.Typer(help="Turn runs into tables, figures and a page.", no_args_is_help=True)
@@ -20,14 +21,16 @@ def group() -> None:
 
 @app.command()
 def build(
-    source: Annotated[str, typer.Option("--from", metavar="FOLDER", help="A sweep's folder, such as runs/final.")],
+    source: Annotated[str, typer.Option("--from", metavar="SOURCE", help="runs/<sweep>, or wandb://entity/project[/sweep].")],
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="The report's folder, such as reports/final.")],
 ) -> None:
     """Write the final-models table (Markdown, CSV, LaTeX), Figure 11 (PNG, SVG) and one self-contained page."""
     from reglab.report.build import build as write
     from reglab.tracking.fetch import fetch
 
-    print(write(fetch(source), out))
+    with counting("reading runs") as progress:
+        records = fetch(source, progress=progress)
+    print(write(records, out))
 
 
 def show(records: Sequence[RunRecord]) -> None:

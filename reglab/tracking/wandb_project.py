@@ -1,26 +1,85 @@
-"""Runs of a project on W&B's server, read with one request for many."""
+"""Runs on W&B's server, read back as the records that they were logged from. One request serves many runs."""
 
 import json
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 import wandb
+from pydantic import ValidationError
 
-from reglab.errors import ReglabError
+from reglab.errors import ReglabError, UserError
+from reglab.settings import settings
+from reglab.tracking.record import Environment, Epoch, RunRecord, State, Summary
+from reglab.tracking.wandb_run import LOGGED_BESIDE
 
-_PAGE = 500
+SCHEME = "wandb://"
+LISTED_AT_ONCE = 1000
+READ_AT_ONCE = 50
+"""Runs in one answer: a run with 200 epochs is some 60 kB."""
 
-_RUNS = """
-query RunsOfSweep($entity: String!, $project: String!, $filters: JSONString!, $after: String, $first: Int!) {
+ROWS_AT_ONCE = 1000
+"""Rows of one run's history in one answer."""
+
+_PAUSES = (0.5, 2.0)
+"""Seconds before a request is tried again."""
+
+_CACHE_FORMAT = 1
+
+_PAGE = """
+query %(name)s($entity: String!, $project: String!, $filters: JSONString!, $after: String, $first: Int!) {
   project(name: $project, entityName: $entity) {
     runs(filters: $filters, after: $after, first: $first, order: "+created_at") {
-      edges { node { name state heartbeatAt config } }
+      edges { node { %(fields)s } }
       pageInfo { endCursor hasNextPage }
     }
   }
 }
 """
+_LISTING = _PAGE % {"name": "ListRuns", "fields": "name state heartbeatAt"}
+_CONFIGURATIONS = _PAGE % {"name": "ListConfigurations", "fields": "name state heartbeatAt config"}
+_WHOLE = _PAGE % {
+    "name": "ReadRuns",
+    "fields": f"""name state heartbeatAt sweepName group config summaryMetrics historyLineCount
+      history(minStep: 0, maxStep: {ROWS_AT_ONCE}, samples: {ROWS_AT_ONCE})""",
+}
+_MORE_HISTORY = """
+query ReadHistory($entity: String!, $project: String!, $run: String!, $from: Int64!, $to: Int64!, $samples: Int!) {
+  project(name: $project, entityName: $entity) {
+    run(name: $run) { history(minStep: $from, maxStep: $to, samples: $samples) }
+  }
+}
+"""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project on W&B's server, or the runs of one sweep or group in it."""
+
+    entity: str
+    name: str
+    sweep: str | None = None
+
+    @classmethod
+    def parse(cls, address: str) -> "Project":
+        """`wandb://entity/project` or `wandb://entity/project/sweep`. Raises UserError for anything else."""
+        parts = address.removeprefix(SCHEME).strip("/").split("/")
+        if not 2 <= len(parts) <= 3 or not all(parts):
+            raise UserError(f"{address}: give wandb://entity/project, or wandb://entity/project/sweep")
+        return cls(*parts)
+
+    @property
+    def filters(self) -> dict[str, Any]:
+        """As W&B asks for the runs."""
+        return {"$or": [{"sweep": self.sweep}, {"group": self.sweep}]} if self.sweep else {}
+
+    def __str__(self) -> str:
+        return f"{SCHEME}{self.entity}/{self.name}" + (f"/{self.sweep}" if self.sweep else "")
 
 
 @dataclass(frozen=True)
@@ -34,20 +93,171 @@ class ListedRun:
 
 
 def runs_of_sweep(entity: str, project: str, sweep: str) -> list[ListedRun]:
-    """The runs of a sweep. Raises ReglabError where the server does not answer."""
-    found: list[ListedRun] = []
-    after = None
+    """The runs of a sweep, without their results. Raises ReglabError where the server does not answer."""
+    nodes = _nodes(_api(), Project(entity, project), _CONFIGURATIONS, {"sweep": sweep}, LISTED_AT_ONCE)
+    return [ListedRun(node["name"], node["state"], datetime.fromisoformat(node["heartbeatAt"]), _config(node)) for node in nodes]
+
+
+def states(project: Project) -> dict[str, str]:
+    """W&B's own state of each run, by its name. Raises ReglabError where the server does not answer."""
+    return {node["name"]: node["state"] for node in _nodes(_api(), project, _LISTING, project.filters, LISTED_AT_ONCE)}
+
+
+def records(project: Project, history: bool = True, progress: Callable[[int, int], None] | None = None) -> Iterator[RunRecord]:
+    """The runs of reglab in a project, oldest first, with their epochs or without; one after the other, whatever their number.
+
+    What has ended is kept in the cache: another read, or one that goes on after an interruption, asks for the rest only.
+    `progress` is told how many runs are here, of how many. Raises ReglabError where the server does not answer.
+    """
+    api = _api()
+    with closing(_cache(project)) as cache:
+        listed = list(_nodes(api, project, _LISTING, project.filters, LISTED_AT_ONCE))
+        known = {name: (state, heartbeat) for name, state, heartbeat in cache.execute("SELECT name, state, heartbeat FROM runs")}
+        wanted = [node["name"] for node in listed if known.get(node["name"]) != (node["state"], node["heartbeatAt"]) or _goes_on(node)]
+        done = len(listed) - len(wanted)
+        for begin in range(0, len(wanted), READ_AT_ONCE):
+            names = wanted[begin : begin + READ_AT_ONCE]
+            for node in _nodes(api, project, _WHOLE, {"name": {"$in": names}}, READ_AT_ONCE):
+                _keep(cache, node, _record(node, _rows(api, project, node)))
+            cache.commit()
+            done += len(names)
+            if progress:
+                progress(done, len(listed))
+        for node in listed:
+            row = cache.execute("SELECT record, history FROM runs WHERE name = ?", (node["name"],)).fetchone()
+            if row and row[0]:  # else it is none of ours, or it was deleted meanwhile
+                epochs = json.loads(row[1]) if history else []
+                yield RunRecord.model_validate(json.loads(row[0]) | {"history": epochs})
+
+
+def _api() -> wandb.Api:
     try:
-        ask = wandb.Api()._service_api.execute_graphql
-        while True:
-            variables = {"entity": entity, "project": project, "filters": json.dumps({"sweep": sweep}), "after": after, "first": _PAGE}
-            page: dict[str, Any] = ask(_RUNS, variables)["project"]["runs"]
-            for edge in page["edges"]:
-                node = edge["node"]
-                config = {key: entry["value"] for key, entry in json.loads(node["config"]).items() if key != "_wandb"}
-                found.append(ListedRun(node["name"], node["state"], datetime.fromisoformat(node["heartbeatAt"]), config))
-            if not page["pageInfo"]["hasNextPage"]:
-                return found
-            after = page["pageInfo"]["endCursor"]
-    except (wandb.Error, ValueError, TypeError, KeyError) as error:
-        raise ReglabError(f"{entity}/{project}: {error}") from None
+        return wandb.Api()
+    except (wandb.Error, ValueError) as error:
+        raise UserError(f"W&B cannot be asked ({' '.join(str(error).split())}); `wandb login` sets the key") from None
+
+
+def _goes_on(node: dict[str, Any]) -> bool:
+    return node["state"] in ("running", "pending", "preempting")
+
+
+def _nodes(api: wandb.Api, project: Project, query: str, filters: dict[str, Any], at_once: int) -> Iterator[dict[str, Any]]:
+    """What the server says of each run that passes the filters, page by page."""
+    after: str | None = None
+    while True:
+        page = _ask(api, project, query, filters=json.dumps(filters), after=after, first=at_once)["runs"]
+        yield from (edge["node"] for edge in page["edges"])
+        if not page["pageInfo"]["hasNextPage"]:
+            return
+        after = page["pageInfo"]["endCursor"]
+
+
+def _ask(api: wandb.Api, project: Project, query: str, **variables: Any) -> dict[str, Any]:
+    variables |= {"entity": project.entity, "project": project.name}
+    for pause in (*_PAUSES, None):
+        try:
+            answer: dict[str, Any] = api._service_api.execute_graphql(query, variables)
+            break
+        except Exception as error:  # the client tries again by itself, but not when an answer is cut short
+            if pause is None:
+                raise ReglabError(f"{project}: W&B does not answer ({' '.join(str(error).split())})") from None
+            time.sleep(pause)
+    if not answer.get("project"):
+        raise UserError(f"{project}: there is no such project, or this key may not read it")
+    return answer["project"]
+
+
+def _rows(api: wandb.Api, project: Project, node: dict[str, Any]) -> list[dict[str, Any]]:
+    """All rows of a run's history: those that came with it, and the rest of a long one."""
+    lines = list(node["history"] or [])
+    begin = ROWS_AT_ONCE
+    while len(lines) < (node["historyLineCount"] or 0):
+        limits = {"from": begin, "to": begin + ROWS_AT_ONCE, "samples": ROWS_AT_ONCE}
+        found = _ask(api, project, _MORE_HISTORY, run=node["name"], **limits)
+        if not found["run"] or not found["run"]["history"]:
+            break
+        lines += found["run"]["history"]
+        begin += ROWS_AT_ONCE
+    return [json.loads(line) for line in lines]
+
+
+def _config(node: dict[str, Any]) -> dict[str, Any]:
+    return {key: entry["value"] for key, entry in json.loads(node["config"] or "{}").items() if key != "_wandb"}
+
+
+_ENDED_AS: dict[str, tuple[State, ...]] = {
+    "finished": (State.finished, State.stopped, State.diverged),
+    "failed": (State.failed, State.crashed, State.preempted),
+    "killed": (State.stopped, State.failed),
+    "preempted": (State.preempted,),
+}
+"""What a run may say of its end, given W&B's own state. What it said of an earlier end does not count."""
+
+_SILENT = {
+    "finished": State.crashed,
+    "failed": State.failed,
+    "killed": State.crashed,
+    "crashed": State.crashed,
+    "preempted": State.preempted,
+}
+"""The state of a run that ended without its own word; whatever else W&B says means that it goes on."""
+
+
+def _record(node: dict[str, Any], rows: Sequence[dict[str, Any]]) -> RunRecord | None:
+    """The record that a run was logged from; None for a run of other software."""
+    config = _config(node)
+    if "schema_version" not in config:
+        return None
+    said = {key: _number(value) for key, value in json.loads(node["summaryMetrics"] or "{}").items()}
+    own_word: bool = said.get("state") in _ENDED_AS.get(node["state"], ())
+    state = State(said["state"]) if own_word else _SILENT.get(node["state"], State.running)
+    train = config.get("train")
+    seed = train.get("seed") if isinstance(train, dict) and config.get("identity") else 0
+    try:
+        return RunRecord(
+            schema_version=config["schema_version"],
+            run_id=node["name"],
+            sweep=node["sweepName"] or node["group"] or "",
+            label=config["label"],
+            identity=config["identity"],
+            seed=seed or 0,
+            config={key: value for key, value in config.items() if key not in LOGGED_BESIDE},
+            state=state,
+            reason=said.get("reason") if own_word else None,
+            created=config["created"],
+            updated=(own_word and said.get("updated")) or node["heartbeatAt"],
+            environment=Environment.model_validate(config["environment"]) if "environment" in config else None,
+            summary=Summary.model_validate(said) if own_word and "parameters" in said else None,
+            history=_epochs(rows),
+        )
+    except (ValidationError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise ReglabError(f"run {node['name']} at W&B is not a record that this reglab can read: {reason}") from None
+
+
+def _epochs(rows: Sequence[dict[str, Any]]) -> list[Epoch]:
+    by_epoch = {row["epoch"]: row for row in rows if "epoch" in row}
+    return [Epoch.model_validate({key: _number(value) for key, value in by_epoch[epoch].items()}) for epoch in sorted(by_epoch)]
+
+
+def _number(value: Any) -> Any:
+    """W&B writes as text what JSON has no number for; a record has nothing there."""
+    return None if value in ("NaN", "Infinity", "-Infinity") else value
+
+
+def _cache(project: Project) -> sqlite3.Connection:
+    """What was read of a project, in a database of its own."""
+    server = wandb.setup().settings.base_url
+    name = quote(f"{server}/{project.entity}/{project.name}", safe="")
+    path = settings().cache / "wandb" / f"{name}-v{_CACHE_FORMAT}.sqlite"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cache = sqlite3.connect(path)
+    cache.execute("CREATE TABLE IF NOT EXISTS runs (name TEXT PRIMARY KEY, state TEXT, heartbeat TEXT, record TEXT, history TEXT)")
+    return cache
+
+
+def _keep(cache: sqlite3.Connection, node: dict[str, Any], record: RunRecord | None) -> None:
+    head = record.model_dump_json(by_alias=True, exclude={"history"}, exclude_none=True) if record else None
+    epochs = json.dumps([row.metrics() for row in record.history]) if record else None
+    row = (node["name"], node["state"], node["heartbeatAt"], head, epochs)
+    cache.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)", row)

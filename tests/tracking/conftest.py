@@ -1,1 +1,3 @@
 from tests.loopback.conftest import wandb_server as wandb_server
+from tests.report.conftest import make_record as make_record
+from tests.report.conftest import study as study

@@ -3,7 +3,6 @@ import pytest
 from reglab.errors import UserError
 from reglab.tracking.fetch import fetch
 from reglab.tracking.store import write_run
-from tests.report.conftest import make_record, study
 
 
 def test_the_records_of_a_sweep_come_oldest_first(study, tmp_path):

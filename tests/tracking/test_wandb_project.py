@@ -1,0 +1,236 @@
+"""Runs that W&B's real client logged to a server on this machine, read back."""
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from reglab.config import RunConfig, identity, run_id
+from reglab.errors import ReglabError, UserError
+from reglab.settings import settings
+from reglab.tracking import wandb_project
+from reglab.tracking.fetch import fetch
+from reglab.tracking.record import Environment, Epoch, RunRecord, State, Summary
+from reglab.tracking.store import LocalRun, read_sweep
+from reglab.tracking.wandb_project import Project, records, runs_of_sweep
+from reglab.tracking.wandb_run import PROJECT, WandbRun
+from tests.loopback.faults import Fault
+from tests.loopback.state import ENTITY, HISTORY, Run
+
+HERE = Project(ENTITY, PROJECT)
+ENVIRONMENT = Environment(
+    device="cpu",
+    torch="2",
+    python="3",
+    threads=1,
+    precision="fp32",
+    compiled=False,
+    reglab="0",
+    data="digits",
+    data_fingerprint="f",
+    train_images=128,
+    test_images=64,
+)
+
+
+def row(number, **values):
+    known = {"train_loss": 1.0 / number, "train_accuracy": 0.5, "lr": 0.1, "time_train_seconds": number, "time_wall_seconds": 2.0 * number}
+    return Epoch(epoch=number, throughput_images_per_second=3, **known | values)
+
+
+def record(seed, **sections):
+    config = RunConfig.parse({"dropout": {"layers": 1, "p": 0.0}, **sections, "train": {"seed": seed, "epochs": 3}})
+    return RunRecord(
+        run_id=run_id(config),
+        sweep="final",
+        label=config.label,
+        identity=identity(config),
+        seed=seed,
+        config=config.model_dump(mode="json"),
+        environment=ENVIRONMENT,
+    )
+
+
+SUMMARY = Summary(test_accuracy=0.75, train_clean_accuracy=1.0, gap=0.25, time_train_seconds=3, time_wall_seconds=6, parameters=7, epochs=3)
+
+ENDS = {
+    State.finished: ({"summary": SUMMARY}, [row(1), row(2, test_loss=2.0, test_accuracy=0.5), row(3, val_accuracy=1)]),
+    State.stopped: ({"summary": SUMMARY, "reason": "stopped on request"}, [row(1)]),
+    State.diverged: ({"summary": SUMMARY, "reason": "loss not finite in epoch 3"}, [row(1), row(2, test_loss=float("nan"))]),
+    State.failed: ({"reason": "RuntimeError: CUDA out of memory"}, [row(1), row(2)]),
+    State.preempted: ({}, [row(1), row(2)]),
+}
+
+
+@pytest.fixture
+def log(tmp_path):
+    """Logs a run to its folder and to W&B, through the same sinks as training does."""
+
+    def through(record, state, changes, rows):
+        folder = tmp_path / "runs" / record.sweep / record.run_id
+        sinks = [LocalRun(folder), WandbRun(folder)]
+        for sink in sinks:
+            sink.started(record)
+            for each in rows:
+                sink.epoch(each)
+            if state == State.preempted:
+                sink.preempting()
+        ended = record.changed(state=state, history=rows, **changes)
+        for sink in sinks:
+            sink.ended(ended)
+        return ended
+
+    return through
+
+
+def test_the_same_runs_give_the_same_records_here_and_there(wandb_server, log, tmp_path):
+    for seed, (state, (changes, rows)) in enumerate(ENDS.items()):
+        log(record(seed), state, changes, rows)
+    begun = RunRecord(run_id="x", sweep="final", label="x", identity="", seed=0, config={"dropout": {"layers": 1}})
+    unbuildable = begun.changed(state=State.failed, reason="no p1")
+    for sink in (LocalRun(tmp_path / "runs" / "final" / "x"), WandbRun(tmp_path / "runs" / "final" / "x")):
+        sink.ended(unbuildable)
+    here, there = read_sweep(tmp_path / "runs" / "final"), fetch(f"wandb://{ENTITY}/{PROJECT}/final")
+    assert len(here) == len(ENDS) + 1
+    for mine, its in zip(here, there, strict=True):
+        assert its == mine
+    assert [each.history for each in fetch(f"wandb://{ENTITY}/{PROJECT}", history=False)] == [[]] * len(here)
+
+
+def at_wandb(server, name, state="running", config=None, summary=None, rows=(), **columns):
+    config = {"schema_version": 1, "identity": "i", "label": "baseline", "created": "2026-01-01T00:00:00Z", "train": {"seed": 3}} | (
+        config or {}
+    )
+    run = Run(name=name, state=state, config={key: {"value": value} for key, value in config.items()}, summary=summary or {}, **columns)
+    run.streams[HISTORY] = [json.dumps({"_step": each.epoch} | each.metrics()) for each in rows]
+    return server.world.project(PROJECT).add(run)
+
+
+@pytest.mark.parametrize(
+    ("there", "said", "state"),
+    [
+        ("running", None, State.running),
+        ("pending", None, State.running),
+        ("preempting", None, State.running),
+        ("running", "preempted", State.running),  # it goes on again
+        ("crashed", None, State.crashed),
+        ("crashed", "preempted", State.crashed),  # it went on, and died
+        ("preempted", "preempted", State.preempted),
+        ("failed", "preempted", State.preempted),  # synced later
+        ("failed", None, State.failed),
+        ("failed", "finished", State.failed),
+        ("killed", None, State.crashed),
+        ("killed", "stopped", State.stopped),
+        ("finished", None, State.crashed),
+        ("finished", "diverged", State.diverged),
+    ],
+)
+def test_the_state_is_w_and_b_s_and_how_it_ended_is_the_run_s_own_word(wandb_server, there, said, state):
+    at_wandb(wandb_server, "a", there, summary={"state": said, "reason": "why"} if said else {})
+    (found,) = records(HERE)
+    assert found.state == state
+    assert found.reason == ("why" if state.value == said else None)
+    assert found.summary is None
+
+
+def test_runs_of_other_software_are_left_out(wandb_server):
+    at_wandb(wandb_server, "ours", "finished")
+    wandb_server.world.project(PROJECT).add(Run(name="theirs", state="finished", config={"lr": {"value": 1}}))
+    assert [each.run_id for each in records(HERE)] == ["ours"]
+
+
+def test_the_runs_of_one_sweep_or_group(wandb_server):
+    for name, columns in {"a": {"sweep": "s"}, "b": {"group": "g"}, "c": {"sweep": "s", "group": "g"}}.items():
+        at_wandb(wandb_server, name, "finished", **columns)
+    assert [[each.run_id for each in records(Project(ENTITY, PROJECT, which))] for which in ("s", "g")] == [["a", "c"], ["b", "c"]]
+    assert [each.sweep for each in records(HERE)] == ["s", "g", "s"]
+
+
+def test_one_request_serves_many_runs_and_a_second_read_asks_for_those_that_went_on(wandb_server, monkeypatch):
+    monkeypatch.setattr(wandb_project, "READ_AT_ONCE", 10)
+    for number in range(35):
+        at_wandb(wandb_server, f"r{number:02}", "finished" if number else "running", rows=[row(1), row(2)])
+    assert [len(each.history) for each in records(HERE)] == [2] * 35
+    assert (wandb_server.count("ListRuns"), wandb_server.count("ReadRuns")) == (1, 4)
+    going = wandb_server.world.project(PROJECT).runs["r00"]
+    going.streams[HISTORY].append(json.dumps({"_step": 3} | row(3).metrics()))
+    assert [len(each.history) for each in records(HERE)] == [3, *[2] * 34]
+    assert (wandb_server.count("ListRuns"), wandb_server.count("ReadRuns")) == (2, 5)
+
+
+def test_a_read_that_was_interrupted_goes_on_where_it_was(wandb_server, monkeypatch):
+    monkeypatch.setattr(wandb_project, "READ_AT_ONCE", 10)
+    for number in range(40):
+        at_wandb(wandb_server, f"r{number:02}", "finished")
+
+    def interrupt(done, total):
+        assert total == 40
+        if done == 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(records(HERE, progress=interrupt))
+    assert len(list(records(HERE))) == 40
+    assert wandb_server.count("ReadRuns") == 4
+
+
+def test_a_history_longer_than_one_answer_is_whole(wandb_server, monkeypatch):
+    at_wandb(wandb_server, "long", "finished", rows=[row(number) for number in range(1, 2501)])
+    (found,) = records(HERE)
+    assert [each.epoch for each in found.history] == list(range(1, 2501))
+    assert wandb_server.count("ReadHistory") == 2
+
+
+@pytest.mark.parametrize("fault", [Fault.error_500, Fault.error_429, Fault.cut, Fault.refuse])
+def test_faults_of_the_server_are_overcome(wandb_server, fault):
+    at_wandb(wandb_server, "a", "finished", rows=[row(1)])
+    wandb_server.faults.plan("ListRuns", fault)
+    wandb_server.faults.plan("ReadRuns", fault)
+    assert [each.run_id for each in records(HERE)] == ["a"]
+
+
+def test_without_a_key_it_says_what_to_do(wandb_server, monkeypatch):
+    monkeypatch.setenv("WANDB_API_KEY", "short")
+    with pytest.raises(UserError, match="`wandb login` sets the key"):
+        list(records(HERE))
+
+
+def test_a_project_that_is_not_there_is_named(wandb_server):
+    with pytest.raises(UserError, match="wandb://loopback/nowhere: there is no such project"):
+        fetch("wandb://loopback/nowhere")
+
+
+def test_a_project_without_our_runs_is_said_to_have_none(wandb_server):
+    wandb_server.world.project(PROJECT)
+    with pytest.raises(UserError, match="holds no run of reglab"):
+        fetch(f"wandb://{ENTITY}/{PROJECT}")
+
+
+@pytest.mark.parametrize("address", ["wandb://", "wandb://a", "wandb://a/b/c/d", "wandb://a//c"])
+def test_an_address_of_another_form_is_refused(address):
+    with pytest.raises(UserError, match="give wandb://entity/project"):
+        fetch(address)
+
+
+def test_a_run_that_a_later_version_logged_otherwise_is_named(wandb_server):
+    at_wandb(wandb_server, "odd", "finished", config={"created": "long ago"})
+    with pytest.raises(ReglabError, match="run odd at W&B is not a record that this reglab can read"):
+        list(records(HERE))
+
+
+def test_the_cache_is_one_of_this_server_s_project(wandb_server):
+    at_wandb(wandb_server, "a", "finished")
+    list(records(HERE))
+    files = [path for path in (Path(settings().cache) / "wandb").glob("*.sqlite") if wandb_server.url.rpartition(":")[2] in path.name]
+    (path,) = files
+    with sqlite3.connect(path) as cache:
+        assert cache.execute("SELECT name, state FROM runs").fetchall() == [("a", "finished")]
+
+
+def test_the_listing_of_a_sweep_has_what_an_agent_needs(wandb_server):
+    run = at_wandb(wandb_server, "a", "crashed", sweep="s")
+    at_wandb(wandb_server, "b", "crashed", sweep="other")
+    (found,) = runs_of_sweep(ENTITY, PROJECT, "s")
+    assert (found.name, found.state, found.config["train"]) == ("a", "crashed", {"seed": 3})
+    assert abs(found.heartbeat.timestamp() - run.heard) < 2
