@@ -1,6 +1,7 @@
 """Runs on W&B's server, read back as the records that they were logged from. One request serves many runs."""
 
 import json
+import math
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -241,7 +242,9 @@ def _epochs(rows: Sequence[dict[str, Any]]) -> list[Epoch]:
 
 
 def _number(value: Any) -> Any:
-    """W&B writes as text what JSON has no number for; a record has nothing there."""
+    """What is no number comes as text, or as it is; a record has nothing there."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     return None if value in ("NaN", "Infinity", "-Infinity") else value
 
 
