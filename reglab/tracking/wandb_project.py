@@ -32,6 +32,8 @@ _PAUSES = (0.5, 2.0)
 
 _CACHE_FORMAT = 1
 
+_GOES_ON = ("running", "pending", "preempting")
+
 _PAGE = """
 query %(name)s($entity: String!, $project: String!, $filters: JSONString!, $after: String, $first: Int!) {
   project(name: $project, entityName: $entity) {
@@ -44,6 +46,8 @@ query %(name)s($entity: String!, $project: String!, $filters: JSONString!, $afte
 """
 _LISTING = _PAGE % {"name": "ListRuns", "fields": "name state heartbeatAt"}
 _CONFIGURATIONS = _PAGE % {"name": "ListConfigurations", "fields": "name state heartbeatAt config"}
+_EXTENTS = _PAGE % {"name": "ListExtents", "fields": "name state historyLineCount summaryMetrics"}
+_EXISTS = "query FindProject($entity: String!, $project: String!) { project(name: $project, entityName: $entity) { id } }"
 _WHOLE = _PAGE % {
     "name": "ReadRuns",
     "fields": f"""name state heartbeatAt sweepName group config summaryMetrics historyLineCount
@@ -99,9 +103,28 @@ def runs_of_sweep(entity: str, project: str, sweep: str) -> list[ListedRun]:
     return [ListedRun(node["name"], node["state"], datetime.fromisoformat(node["heartbeatAt"]), _config(node)) for node in nodes]
 
 
-def states(project: Project) -> dict[str, str]:
-    """W&B's own state of each run, by its name. Raises ReglabError where the server does not answer."""
-    return {node["name"]: node["state"] for node in _nodes(_api(), project, _LISTING, project.filters, LISTED_AT_ONCE)}
+@dataclass(frozen=True)
+class Kept:
+    """What the server has of a run: W&B's own state, rows of history, and the date of the end that it was told of."""
+
+    state: str
+    epochs: int
+    updated: datetime | None
+
+    @property
+    def goes_on(self) -> bool:
+        return self.state in _GOES_ON
+
+
+def kept(project: Project) -> dict[str, Kept]:
+    """What is there of each run, by its name; empty where there is no project. Raises ReglabError where the server does not answer."""
+    api, found = _api(), {}
+    if _answer(api, project, _EXISTS) is None:
+        return {}
+    for node in _nodes(api, project, _EXTENTS, project.filters, LISTED_AT_ONCE):
+        updated = json.loads(node["summaryMetrics"] or "{}").get("updated")
+        found[node["name"]] = Kept(node["state"], node["historyLineCount"] or 0, datetime.fromisoformat(updated) if updated else None)
+    return found
 
 
 def records(project: Project, history: bool = True, progress: Callable[[int, int], None] | None = None) -> Iterator[RunRecord]:
@@ -114,7 +137,9 @@ def records(project: Project, history: bool = True, progress: Callable[[int, int
     with closing(_cache(project)) as cache:
         listed = list(_nodes(api, project, _LISTING, project.filters, LISTED_AT_ONCE))
         known = {name: (state, heartbeat) for name, state, heartbeat in cache.execute("SELECT name, state, heartbeat FROM runs")}
-        wanted = [node["name"] for node in listed if known.get(node["name"]) != (node["state"], node["heartbeatAt"]) or _goes_on(node)]
+        wanted = [
+            node["name"] for node in listed if known.get(node["name"]) != (node["state"], node["heartbeatAt"]) or node["state"] in _GOES_ON
+        ]
         done = len(listed) - len(wanted)
         for begin in range(0, len(wanted), READ_AT_ONCE):
             names = wanted[begin : begin + READ_AT_ONCE]
@@ -138,10 +163,6 @@ def _api() -> wandb.Api:
         raise UserError(f"W&B cannot be asked ({' '.join(str(error).split())}); `wandb login` sets the key") from None
 
 
-def _goes_on(node: dict[str, Any]) -> bool:
-    return node["state"] in ("running", "pending", "preempting")
-
-
 def _nodes(api: wandb.Api, project: Project, query: str, filters: dict[str, Any], at_once: int) -> Iterator[dict[str, Any]]:
     """What the server says of each run that passes the filters, page by page."""
     after: str | None = None
@@ -154,18 +175,22 @@ def _nodes(api: wandb.Api, project: Project, query: str, filters: dict[str, Any]
 
 
 def _ask(api: wandb.Api, project: Project, query: str, **variables: Any) -> dict[str, Any]:
+    if (found := _answer(api, project, query, **variables)) is None:
+        raise UserError(f"{project}: there is no such project, or this key may not read it")
+    return found
+
+
+def _answer(api: wandb.Api, project: Project, query: str, **variables: Any) -> dict[str, Any] | None:
     variables |= {"entity": project.entity, "project": project.name}
     for pause in (*_PAUSES, None):
         try:
             answer: dict[str, Any] = api._service_api.execute_graphql(query, variables)
-            break
+            return answer["project"]
         except Exception as error:  # the client tries again by itself, but not when an answer is cut short
             if pause is None:
                 raise ReglabError(f"{project}: W&B does not answer ({' '.join(str(error).split())})") from None
             time.sleep(pause)
-    if not answer.get("project"):
-        raise UserError(f"{project}: there is no such project, or this key may not read it")
-    return answer["project"]
+    raise AssertionError("the last pause is none")
 
 
 def _rows(api: wandb.Api, project: Project, node: dict[str, Any]) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ COMMANDS = {
     "sweep plan": ["--from", "--gpu", "--gpus", "--price", "--probe", "--quick"],
     "sweep status": ["--from", "--json", "--quick"],
     "sweep run": ["--name", "--quick", "--retry-failed", "--workers"],
+    "sync": ["--entity", "--project"],
     "train": ["--again", "--print-config"],
 }
 

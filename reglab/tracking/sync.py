@@ -1,0 +1,70 @@
+"""What ran offline, or lost its server on the way, goes up later: each run of the local store once, in the group of its sweep."""
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from reglab.errors import UserError
+from reglab.tracking.record import RunRecord, State
+from reglab.tracking.store import RECORD, read_run
+from reglab.tracking.wandb_project import Kept, Project, kept
+from reglab.tracking.wandb_run import WandbRun
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a sync came to. `failed`: what the server still lacks."""
+
+    sent: int
+    there: int
+    going_on: int
+    failed: tuple[RunRecord, ...]
+
+
+def folders(roots: Iterable[Path]) -> Iterator[Path]:
+    """The runs in these folders: of one run, of a sweep, or of several sweeps. Raises UserError for a folder without any."""
+    for root in roots:
+        found = [path.parent for depth in ("", "*/", "*/*/") for path in sorted(root.glob(depth + RECORD))]
+        if not found:
+            raise UserError(f"{root} holds no run: give runs/, a sweep's folder in it, or a run's")
+        yield from found
+
+
+def sync(records: Sequence[RunRecord], project: Project, progress: Callable[[int, int], None]) -> Outcome:
+    """Send what the server lacks of these runs; runs that go on, here or there, are left alone. Raises ReglabError without an answer."""
+    there = kept(project)
+    ended = [record for record in records if record.state not in (State.pending, State.running)]
+    going_on = len(records) - len(ended) + sum(_goes_on(record, there) for record in ended)
+    lacking = [record for record in ended if not _is_whole(record, there) and not _goes_on(record, there)]
+    for number, record in enumerate(lacking, start=1):
+        _replay(record)
+        progress(number, len(lacking))
+    after = kept(project) if lacking else there
+    failed = tuple(record for record in lacking if not _is_whole(record, after))
+    return Outcome(len(lacking) - len(failed), len(records) - going_on - len(lacking), going_on, failed)
+
+
+def _goes_on(record: RunRecord, there: dict[str, Kept]) -> bool:
+    return record.run_id in there and there[record.run_id].goes_on
+
+
+def _is_whole(record: RunRecord, there: dict[str, Kept]) -> bool:
+    """Whether the server has its end, or that of a later try on another machine, with all its epochs."""
+    known = there.get(record.run_id)
+    if known and known.state == "finished" and not record.state.ended:
+        return True
+    return known is not None and known.updated is not None and known.updated >= record.updated and known.epochs >= len(record.history)
+
+
+def _replay(record: RunRecord) -> None:
+    """Log a run as it was logged, from its record: the client sends the epochs that the server lacks, and the end."""
+    with tempfile.TemporaryDirectory(prefix="reglab-") as scratch:
+        run = WandbRun(Path(scratch))
+        run.started(record)
+        run.ended(record)
+
+
+def read(roots: Iterable[Path]) -> list[RunRecord]:
+    """The records of the runs in these folders."""
+    return [record for folder in folders(roots) if (record := read_run(folder))]

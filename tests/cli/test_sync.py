@@ -1,0 +1,32 @@
+import sys
+
+import pytest
+
+from reglab.cli import app as cli
+from tests.loopback.conftest import wandb_server as wandb_server
+
+WORDS = ["data.source=digits", "data.train_limit=64", "data.test_limit=32", "model.width=4", "train.epochs=1", "train.batch_size=32"]
+
+
+@pytest.fixture
+def reglab(monkeypatch):
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["reglab", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return end.value.code or 0
+
+    return run
+
+
+def test_a_run_that_was_trained_offline_goes_up_once(wandb_server, reglab, monkeypatch, capsys):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    assert reglab("train", *WORDS) == 0
+    assert reglab("sync") == 2
+    assert "W&B is offline here" in capsys.readouterr().err
+    monkeypatch.setenv("WANDB_MODE", "online")
+    for said in ("1 sent, 0 there before, 0 going on", "0 sent, 1 there before, 0 going on"):
+        assert reglab("sync", "--project", "p") == 0
+        assert said in capsys.readouterr().err
+    (run,) = wandb_server.world.project("p").runs.values()
+    assert (run.state, run.group, len(run.history)) == ("finished", "train", 1)

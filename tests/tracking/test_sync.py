@@ -1,0 +1,106 @@
+"""Local runs go up through W&B's real client to a server on this machine."""
+
+import pytest
+
+from reglab.errors import UserError
+from reglab.tracking.fetch import fetch
+from reglab.tracking.record import State
+from reglab.tracking.store import LocalRun, read_sweep
+from reglab.tracking.sync import folders, read, sync
+from reglab.tracking.wandb_project import Project
+from reglab.tracking.wandb_run import PROJECT, WandbRun
+from tests.loopback.faults import Fault
+from tests.loopback.state import ENTITY
+from tests.tracking.test_wandb_project import ENDS, record, row
+
+HERE = Project(ENTITY, PROJECT)
+
+
+def quiet(done, total):
+    pass
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Runs that ended in every way, in the local store only."""
+    folder = tmp_path / "runs" / "final"
+    for seed, (state, (changes, rows)) in enumerate(ENDS.items()):
+        begun = record(seed)
+        local = LocalRun(folder / begun.run_id)
+        local.started(begun.changed(history=rows))
+        local.ended(begun.changed(state=state, **changes))
+    return folder
+
+
+def test_what_ran_offline_goes_up_whole_in_its_sweep_s_group_and_once(wandb_server, store):
+    first = sync(read([store]), HERE, quiet)
+    assert (first.sent, first.there, first.failed) == (len(ENDS), 0, ())
+    runs = wandb_server.world.project(PROJECT).runs
+    assert {run.group for run in runs.values()} == {"final"}
+    assert fetch(f"{HERE}/final") == read_sweep(store)
+    before = wandb_server.count("UpsertBucket")
+    again = sync(read([store]), HERE, quiet)
+    assert (again.sent, again.there) == (0, len(ENDS))
+    assert wandb_server.count("UpsertBucket") == before
+    assert len(runs) == len(ENDS)
+
+
+def test_a_run_whose_client_lost_its_server_is_completed(wandb_server, store, tmp_path):
+    """Two of three epochs came through, and no end."""
+    whole = next(each for each in read([store]) if each.state == State.finished)
+    lost = WandbRun(tmp_path / "lost")
+    lost.started(whole.changed(history=[]))
+    for each in whole.history[:2]:
+        lost.epoch(each)
+    lost._run.finish(exit_code=1)
+    assert sync([whole], HERE, quiet).sent == 1
+    (there,) = wandb_server.world.project(PROJECT).runs.values()
+    assert [line["epoch"] for line in there.history] == [1, 2, 3]
+    assert there.state == "finished"
+    assert fetch(str(HERE)) == [whole]
+
+
+def test_runs_that_go_on_are_left_alone(wandb_server, store, tmp_path):
+    here, there = record(7), record(8)
+    LocalRun(tmp_path / "runs" / "final" / here.run_id).started(here)
+    elsewhere = WandbRun(tmp_path / "elsewhere")
+    elsewhere.started(there)
+    stale = there.changed(state=State.preempted, history=[row(1)])
+    outcome = sync([here, stale], HERE, quiet)
+    assert (outcome.sent, outcome.there, outcome.going_on) == (0, 0, 2)
+    elsewhere.ended(there.changed(state=State.finished))
+    assert sync([stale.changed(state=State.crashed)], HERE, quiet).there == 1  # its end, though it was told earlier
+
+
+def test_a_later_end_at_w_and_b_is_not_undone_by_an_earlier_one_here(wandb_server, tmp_path):
+    begun = record(3)
+    preempted = begun.changed(state=State.preempted, history=[row(1)])
+    run = WandbRun(tmp_path / "elsewhere")
+    run.started(begun)
+    for number in (1, 2):
+        run.epoch(row(number))
+    run.ended(begun.changed(state=State.finished))
+    assert sync([preempted], HERE, quiet).there == 1
+    (there,) = wandb_server.world.project(PROJECT).runs.values()
+    assert there.summary["state"] == "finished"
+
+
+def test_faults_of_the_server_are_overcome(wandb_server, store):
+    for kind, fault in (("UpsertBucket", Fault.error_500), ("file_stream", Fault.cut), ("file_stream", Fault.refuse)):
+        wandb_server.faults.plan(kind, fault)
+    assert sync(read([store]), HERE, quiet).failed == ()
+    assert wandb_server.faults.left() == 0
+
+
+def test_what_does_not_get_through_is_named(wandb_server, store, monkeypatch):
+    monkeypatch.setattr("reglab.tracking.sync.WandbRun.ended", lambda self, record: self._run.finish(exit_code=0))
+    outcome = sync(read([store]), HERE, quiet)
+    assert len(outcome.failed) == len(ENDS)
+
+
+def test_folders_may_be_a_run_a_sweep_or_all(store):
+    run = next(iter(sorted(store.iterdir())))
+    assert list(folders([run])) == [run]
+    assert len(list(folders([store]))) == len(list(folders([store.parent]))) == len(ENDS)
+    with pytest.raises(UserError, match="holds no run"):
+        list(folders([store / "nowhere"]))
