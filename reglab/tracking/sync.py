@@ -52,9 +52,11 @@ def _goes_on(record: RunRecord, there: dict[str, Kept]) -> bool:
 def _is_whole(record: RunRecord, there: dict[str, Kept]) -> bool:
     """Whether the server has its end, or that of a later try on another machine, with all its epochs."""
     known = there.get(record.run_id)
-    if known and known.state == "finished" and not record.state.ended:
+    if known is None or known.updated is None:
+        return False
+    if known.state == "finished" and not record.state.ended:
         return True
-    return known is not None and known.updated is not None and known.updated >= record.updated and known.epochs >= len(record.history)
+    return known.updated >= record.updated and known.epochs >= len(record.history)
 
 
 def _replay(record: RunRecord) -> None:
