@@ -23,7 +23,7 @@ import wandb
 
 from reglab.config import RunConfig, nested, parse_overrides
 from reglab.settings import settings
-from reglab.tracking.store import read_sweep
+from reglab.tracking.store import read_runs
 from reglab.training.environment import cpu_name
 from tests.loopback.server import Server
 from tests.loopback.state import ENTITY
@@ -46,7 +46,7 @@ def waste(command: list[str], path: str, folder: Path, environment: dict[str, st
     sweep = path.rpartition("/")[2]
     runs = folder / "runs"
     subprocess.run([*command, path], check=True, cwd=folder, env=environment | {"REGLAB_RUNS": str(runs)}, stderr=subprocess.DEVNULL)
-    ended = sorted(read_sweep(runs / sweep), key=lambda record: record.updated)
+    ended = sorted(read_runs(runs / sweep), key=lambda record: record.updated)
     periods = [(later.updated - earlier.updated).total_seconds() for earlier, later in pairwise(ended)]
     training = [record.summary.time_train_seconds for record in ended[1:] if record.summary]
     return statistics.median(period - seconds for period, seconds in zip(periods, training, strict=True))

@@ -63,6 +63,7 @@ def cache(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def machine(monkeypatch, tmp_path, cache):
     """A machine with nothing configured: whatever the developer has set is not there."""
+    os.environ.pop("WANDB_SERVICE", None)  # of a client that an earlier test left: it must never come back
     for name in [name for name in os.environ if name.startswith(("WANDB_", "REGLAB_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))

@@ -7,7 +7,7 @@ import typer
 from dotenv import load_dotenv
 
 import reglab
-from reglab.cli import agent, dashboard, demo, ledger, report, sweep, sync, train
+from reglab.cli import agent, dashboard, demo, ledger, report, study, sweep, sync, train
 from reglab.cli.console import run_to_exit
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command("sync")(sync.sync)
 for command in (ledger.plan, ledger.status, ledger.makeup):
     sweep.app.command()(command)
 app.add_typer(sweep.app, name="sweep")
+app.add_typer(study.app, name="study")
 app.add_typer(report.app, name="report")
 app.add_typer(dashboard.app, name="dashboard")
 

@@ -23,7 +23,7 @@ def demo(
 
     os.environ |= {"WANDB_MODE": "offline", "REGLAB_DEVICE": "cpu"}  # whatever account and GPU there are
     say(f"six final models on handwritten digits, {workers} at a time; the records go to {settings().runs / SWEEP}/")
-    folder = run_locally(shipped("final"), [], workers, quick=True, name=SWEEP)
+    folder = run_locally(shipped("final"), ["train.epochs=20"], workers, quick=True, folder=settings().runs / SWEEP)
     from reglab.report import build
     from reglab.tracking.fetch import fetch
 

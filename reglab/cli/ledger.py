@@ -148,13 +148,12 @@ def _records(spec: SweepSpec, source: str | None) -> list[RunRecord]:
 def _everything(source: str | None) -> list[RunRecord]:
     """The runs in the source; by default all that ended on this machine."""
     from reglab.tracking.fetch import fetch
-    from reglab.tracking.store import RECORD, read_sweep
+    from reglab.tracking.store import run_folders
 
-    if source:
-        with counting("reading runs") as progress:
-            return fetch(source, history=False, progress=progress)
-    folders = sorted({path.parent.parent for path in settings().runs.glob(f"*/*/{RECORD}")})
-    return [record for folder in folders for record in read_sweep(folder, history=False)]
+    if source is None and not run_folders(settings().runs):
+        return []
+    with counting("reading runs") as progress:
+        return fetch(source or str(settings().runs), history=False, progress=progress)
 
 
 def _sample(spec: SweepSpec) -> list[RunConfig]:

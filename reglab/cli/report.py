@@ -25,12 +25,17 @@ def build(
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="The report's folder, such as reports/final.")],
 ) -> None:
     """Write the final-models table (Markdown, CSV, LaTeX), Figure 11 (PNG, SVG) and one self-contained page."""
-    from reglab.report.build import build as write
+    write(source, out)
+
+
+def write(source: str, out: Path) -> None:
+    """Build the report on the runs in `source` and print where its page is."""
+    from reglab.report import build
     from reglab.tracking.fetch import fetch
 
     with counting("reading runs") as progress:
-        records = fetch(source, progress=progress)
-    print(write(records, out))
+        records = fetch(source, history=False, progress=progress)
+    print(build.build(records, out))
 
 
 def show(records: Sequence[RunRecord]) -> None:

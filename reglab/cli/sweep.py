@@ -27,7 +27,7 @@ app = typer.Typer(help="Check sweep files, and run them.", no_args_is_help=True)
 
 Files = Annotated[list[Path], typer.Argument(metavar="FILE…", help="Sweep YAML files.")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="Laid over the file's parameters.")]
-Quick = Annotated[bool, typer.Option("--quick", help="Digits, width 16, 20 epochs, one seed: minutes on a CPU.")]
+Quick = Annotated[bool, typer.Option("--quick", help="Digits, width 16, a twentieth of the epochs, one seed: minutes on a CPU.")]
 
 STYLES = {
     State.pending: "dim",
@@ -91,11 +91,18 @@ def run(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells once more.")] = False,
 ) -> None:
     """Run a sweep here, without W&B's server: same file, same search engine. Run it again to finish what is missing."""
-    run_locally(file, overrides or [], workers, quick, name, retry_failed)
+    if name in ("", ".", ".."):
+        raise UserError(f"--name {name}: give the name of a folder")
+    run_locally(file, overrides or [], workers, quick, settings().runs / name if name else None, retry_failed)
 
 
-def run_locally(file: Path, overrides: list[str], workers: int, quick: bool, name: str | None = None, retry_failed: bool = False) -> Path:
-    """Run a sweep to its end and show it live; returns its folder. Raises typer.Exit where it was interrupted."""
+def run_locally(
+    file: Path, overrides: list[str], workers: int, quick: bool, folder: Path | None = None, retry_failed: bool = False
+) -> Path:
+    """Run a sweep to its end and show it live; returns its folder, `runs/<file>` where none is given.
+
+    Raises typer.Exit where it was interrupted (75), and where a run failed (1).
+    """
     from reglab.cli.worker import start
     from reglab.sweep.local import LocalSweep
     from reglab.sweep.spec import read
@@ -103,9 +110,7 @@ def run_locally(file: Path, overrides: list[str], workers: int, quick: bool, nam
     spec = read(file, overrides, quick)
     for warning in spec.warnings:
         say(f"note: {warning}")
-    folder = settings().runs / (name or spec.name)
-    if folder.name in ("", ".", ".."):
-        raise UserError(f"--name {name}: give the name of a folder")
+    folder = folder or settings().runs / spec.name
     sweep = LocalSweep(spec, folder, workers, start, retry_failed)
     interrupted = False
 

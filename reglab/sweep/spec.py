@@ -19,10 +19,12 @@ QUICK: dict[str, Any] = {
     "data.train_limit": None,
     "data.test_limit": None,
     "model.width": 16,
-    "train.epochs": 20,
     "train.batch_size": 64,
 }
 """What `--quick` sets where the file does not search over it: a sweep's every arm on a CPU, in minutes."""
+
+QUICK_SHARE = 20
+"""`--quick` trains one epoch for so many of the file's."""
 
 QUICK_VALIDATION = 200
 QUICK_RUN_CAP = 4
@@ -66,7 +68,7 @@ def shipped(name: str) -> Path:
 
 
 def read(path: Path, overrides: Iterable[str] = (), quick: bool = False) -> SweepSpec:
-    """The sweep in `path`, with `section.key=value` words laid over its parameters.
+    """The sweep in `path`, with `section.key=value` words laid over its parameters; `section.key=[a, b]` searches over a key.
 
     Raises UserError, in one line that names the file, for whatever would fail later: YAML, W&B's schema, a key that no
     configuration has, a candidate that it does not accept.
@@ -114,7 +116,7 @@ def _set(parameters: dict[str, Any], path: str, value: Any) -> None:
     section, _, key = path.rpartition(".")
     if section:
         parameters = parameters.setdefault(section, {"parameters": {}})["parameters"]
-    parameters[key] = {"value": value}
+    parameters[key] = {"values": value} if isinstance(value, list) else {"value": value}
 
 
 def _shrink(config: dict[str, Any]) -> None:
@@ -123,6 +125,8 @@ def _shrink(config: dict[str, Any]) -> None:
     for path, value in QUICK.items():
         if "value" in found.get(path, {"value": None}):
             _set(config["parameters"], path, value)
+    if epochs := found.get("train.epochs", {"value": RunConfig().train.epochs}).get("value"):
+        _set(config["parameters"], "train.epochs", max(1, round(epochs / QUICK_SHARE)))
     if found.get("data.validation", {}).get("value"):
         _set(config["parameters"], "data.validation", QUICK_VALIDATION)
     if "values" in (seeds := found.get("train.seed", {})):

@@ -1,9 +1,12 @@
-"""Run records on disk: `runs/<sweep>/<run id>/` with run.json (config, environment, state, summary) and history.jsonl.
+"""Run records on disk: `runs/<sweep>/<run id>/`, or `runs/<study>/<sweep>/<run id>/`.
 
-run.json is replaced whole, history.jsonl grows a line an epoch: both can be read at any moment of the run.
+A run's folder holds run.json (config, environment, state, summary) and history.jsonl. run.json is replaced whole, history.jsonl grows a line an epoch: both can be read at any moment of the run.
 """
 
+import gzip
 import json
+import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from reglab.atomic import write_whole
@@ -14,6 +17,9 @@ from reglab.tracking.record import SCHEMA_VERSION, Epoch, RunRecord, State
 RECORD = "run.json"
 HISTORY = "history.jsonl"
 LOG = "log.txt"
+ARCHIVE = "records.jsonl.gz"
+"""The records of a report, beside its page."""
+
 RUN_LOCK = ".lock"
 """Held by the process that trains the run."""
 
@@ -90,12 +96,31 @@ def _read_history(path: Path) -> list[dict]:
     return rows
 
 
-def read_sweep(folder: Path, history: bool = True) -> list[RunRecord]:
-    """Every run in a sweep's folder, oldest first. Raises UserError where there is none."""
-    records = [record for path in sorted(folder.glob(f"*/{RECORD}")) if (record := read_run(path.parent, history))]
+def run_folders(root: Path) -> list[Path]:
+    """The folders of runs in the folder of a run, a sweep, a study of several sweeps, or of all of them. Empty where there is none."""
+    return [path.parent for depth in ("", "*/", "*/*/", "*/*/*/") for path in sorted(root.glob(depth + RECORD))]
+
+
+def read_runs(root: Path, history: bool = True) -> list[RunRecord]:
+    """The runs in a folder, oldest first; what several sweeps share is there once. Raises UserError where there is none."""
+    records = {record.run_id: record for folder in run_folders(root) if (record := read_run(folder, history))}
     if not records:
-        raise UserError(f"{folder} holds no run: `reglab sweep run FILE` makes some")
-    return sorted(records, key=lambda record: record.created)
+        raise UserError(f"{root} holds no run: `reglab sweep run FILE` makes some")
+    return sorted(records.values(), key=lambda record: record.created)
+
+
+def write_archive(path: Path, records: Iterable[RunRecord]) -> None:
+    """All records in one compressed file, without their epochs: a line a run."""
+    lines = "".join(record.model_dump_json(by_alias=True, exclude={"history"}, exclude_none=True) + "\n" for record in records)
+    write_whole(path, lambda stream: stream.write(gzip.compress(lines.encode(), mtime=0)))
+
+
+def read_archive(path: Path) -> list[RunRecord]:
+    """The records in an archive. Raises UserError for a damaged one."""
+    try:
+        return [RunRecord.model_validate_json(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
+    except (OSError, EOFError, zlib.error, ValueError):
+        raise UserError(f"{path} is damaged: build the report again from its runs") from None
 
 
 def mark_crashed(folder: Path) -> None:

@@ -1,13 +1,12 @@
 """What ran offline, or lost its server on the way, goes up later: each run of the local store once, in the group of its sweep."""
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reglab.errors import UserError
 from reglab.tracking.record import RunRecord, State
-from reglab.tracking.store import RECORD, read_run
+from reglab.tracking.store import read_runs
 from reglab.tracking.wandb_project import Kept, Project, kept
 from reglab.tracking.wandb_run import WandbRun
 
@@ -20,15 +19,6 @@ class Outcome:
     there: int
     going_on: int
     failed: tuple[RunRecord, ...]
-
-
-def folders(roots: Iterable[Path]) -> Iterator[Path]:
-    """The runs in these folders: of one run, of a sweep, or of several sweeps. Raises UserError for a folder without any."""
-    for root in roots:
-        found = [path.parent for depth in ("", "*/", "*/*/") for path in sorted(root.glob(depth + RECORD))]
-        if not found:
-            raise UserError(f"{root} holds no run: give runs/, a sweep's folder in it, or a run's")
-        yield from found
 
 
 def sync(records: Sequence[RunRecord], project: Project, progress: Callable[[int, int], None]) -> Outcome:
@@ -68,5 +58,5 @@ def _replay(record: RunRecord) -> None:
 
 
 def read(roots: Iterable[Path]) -> list[RunRecord]:
-    """The records of the runs in these folders."""
-    return [record for folder in folders(roots) if (record := read_run(folder))]
+    """The records of the runs in these folders, each once. Raises UserError for a folder without any."""
+    return list({record.run_id: record for root in roots for record in read_runs(root)}.values())

@@ -106,7 +106,7 @@ class Machine:
 
 
 @pytest.fixture
-def machine(tmp_path, wandb_server):
+def new_machine(tmp_path, wandb_server):
     """Makes machines; whatever is left of them at the end is killed."""
     made = []
 
@@ -121,13 +121,13 @@ def machine(tmp_path, wandb_server):
 
 
 @pytest.fixture
-def create(tmp_path, machine):
+def create(tmp_path, new_machine):
     """Registers a sweep through the command; returns its path."""
 
     def register(sweep):
         file = tmp_path / "sweep.yaml"
         file.write_text(yaml.safe_dump(sweep))
-        desk = machine("desk").start("sweep", "create", str(file), "--project", "p")
+        desk = new_machine("desk").start("sweep", "create", str(file), "--project", "p")
         assert desk.wait() == 0, desk.said
         return desk.output.split()[-1]
 
@@ -143,11 +143,11 @@ def wait_for(condition, seconds=90):
 
 
 @pytest.mark.timeout(280)
-def test_two_agents_work_through_a_grid_of_eight_through_preemption_failure_and_faults(machine, create, wandb_server, tmp_path):
+def test_two_agents_work_through_a_grid_of_eight_through_preemption_failure_and_faults(new_machine, create, wandb_server, tmp_path):
     path = create(grid(data={"validation": [0, 8, 16, 5000, 24, 32, 40, 48]}))  # there are no 5,000 images to hold out
     for kind, fault in (("UpsertBucket", Fault.error_500), ("Heartbeat", Fault.error_429), ("file_stream", Fault.refuse)):
         wandb_server.faults.plan(kind, fault, times=2)
-    first, second = machine("first").start("agent", path), machine("second").start("agent", path)
+    first, second = new_machine("first").start("agent", path), new_machine("second").start("agent", path)
     wait_for(first.begun)
     wandb_server.faults.plan("file_stream", Fault.cut, times=2)
     wandb_server.faults.plan("UpsertBucket", Fault.cut)
@@ -169,7 +169,7 @@ def test_two_agents_work_through_a_grid_of_eight_through_preemption_failure_and_
         assert [row["epoch"] for row in run.history] == ([] if run is failed else list(range(1, 31)))
     assert "7 finished, 1 failed" in second.said
 
-    desk = machine("reader").start("report", "build", "--from", "wandb://loopback/p", "--out", str(tmp_path / "report"))
+    desk = new_machine("reader").start("report", "build", "--from", "wandb://loopback/p", "--out", str(tmp_path / "report"))
     assert desk.wait() == 0, desk.said
     table = (tmp_path / "report" / "models.md").read_text()
     print(table)
@@ -179,10 +179,10 @@ EPOCHS = 120
 
 
 @pytest.mark.timeout(280)
-def test_runs_that_lose_their_machine_go_on_elsewhere_at_the_very_step(machine, create, wandb_server, tmp_path, cache, make_record):
+def test_runs_that_lose_their_machine_go_on_elsewhere_at_the_very_step(new_machine, create, wandb_server, tmp_path, cache, make_record):
     """One machine is preempted, one loses its power; the third has nothing but the checkpoints and W&B."""
     path = create(grid(train={"seed": [0, 1], "epochs": [EPOCHS]}))
-    first, second = (machine(name).start("agent", path) for name in ("first", "second"))
+    first, second = (new_machine(name).start("agent", path) for name in ("first", "second"))
     (killed,), (preempted,) = wait_for(lambda: (begun := [each.begun() for each in (second, first)]) and all(begun) and begun)
     first.process.send_signal(signal.SIGTERM)
     second.lose_power()
@@ -197,7 +197,7 @@ def test_runs_that_lose_their_machine_go_on_elsewhere_at_the_very_step(machine, 
     reached = {run_id: len(runs[run_id].history) for run_id in runs}
     assert all(epochs < EPOCHS for epochs in reached.values())
 
-    third = machine("third").start("agent", path)
+    third = new_machine("third").start("agent", path)
     assert third.wait() == 0, third.said
     assert f"{killed.run_id} was left by a machine that died" in third.said
     assert {run.state for run in runs.values()} == {"finished"}
@@ -220,16 +220,16 @@ def without_times(row):
     return {key: value for key, value in row.items() if not key.startswith(("time/", "throughput/", "_"))}
 
 
-def test_a_key_is_in_nothing_that_anyone_reads(machine, create, wandb_server, tmp_path):
+def test_a_key_is_in_nothing_that_anyone_reads(new_machine, create, wandb_server, tmp_path):
     """Not in a log, a record, a checkpoint, an error or the list of processes."""
     path = create(grid(train={"seed": [0]}))
     key = os.environ["WANDB_API_KEY"]
-    agent = machine("first").start("--debug", "agent", path)
+    agent = new_machine("first").start("--debug", "agent", path)
     wait_for(agent.begun)
     shown = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in agent.processes()]
     agent.process.send_signal(signal.SIGTERM)
     assert agent.wait() == 75
-    broken = machine("second").start("--debug", "agent", path, WANDB_BASE_URL="http://127.0.0.1:1", WANDB_INIT_TIMEOUT="5")
+    broken = new_machine("second").start("--debug", "agent", path, WANDB_BASE_URL="http://127.0.0.1:1", WANDB_INIT_TIMEOUT="5")
     assert broken.wait() in (1, 2)
     written = [file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()]
     assert len(shown) >= 4

@@ -14,7 +14,7 @@ import yaml
 
 import reglab
 from reglab.tracking.record import State
-from reglab.tracking.store import read_sweep
+from reglab.tracking.store import read_runs
 
 SWEEP = {
     "method": "grid",
@@ -50,7 +50,7 @@ def test_a_sweep_is_run_recorded_and_not_repeated(sweep, tmp_path):
     code, said = sweep("--workers", "2", WANDB_MODE="offline")
     assert code == 0, said
     runs = tmp_path / "runs" / "small"
-    records = read_sweep(runs)
+    records = read_runs(runs)
     assert [record.state for record in records] == [State.finished] * 3
     assert sorted(record.label for record in records) == ["baseline", "dropout 1 at 0.2", "dropout 1 at 0.5"]
     for record in records:
@@ -133,6 +133,6 @@ def test_a_machine_that_shuts_down_loses_no_run(tmp_path):
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-    begun = read_sweep(folder)
+    begun = read_runs(folder)
     assert {record.state for record in begun} == {State.preempted}
     assert all((folder / record.run_id / "checkpoint.pt").exists() for record in begun)

@@ -1,6 +1,7 @@
 """`wandb_server`: a W&B server of the test's own, which the environment points at."""
 
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,10 +10,24 @@ import pytest
 from tests.loopback.server import Server
 
 
+PATIENCE_SECONDS = 30.0
+
+
 def _forget_client() -> None:
-    """W&B's client keeps the first settings it saw, and a process of its own: end both."""
-    if "wandb" in sys.modules:
-        sys.modules["wandb"].teardown()
+    """W&B's client keeps the first settings it saw, and a process of its own: end both.
+
+    That process was once seen not to end when it was told to, and the client waits for it without a limit.
+    """
+    if "wandb" not in sys.modules:
+        return
+    client = sys.modules["wandb"].sdk.wandb_setup._singleton
+    service = client and client._connection and client._connection._proc
+    late = threading.Timer(PATIENCE_SECONDS, service._process.kill) if service else None
+    if late:
+        late.start()
+    sys.modules["wandb"].teardown()
+    if late:
+        late.cancel()
 
 
 @pytest.fixture

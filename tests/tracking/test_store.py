@@ -6,7 +6,7 @@ import pytest
 from reglab.errors import UserError
 from reglab.tracking import store
 from reglab.tracking.record import SCHEMA_VERSION, Epoch, RunRecord, State, Summary
-from reglab.tracking.store import LocalRun, mark_crashed, read_run, read_sweep
+from reglab.tracking.store import LocalRun, mark_crashed, read_run, read_runs
 
 
 def row(number, **changes):
@@ -150,13 +150,13 @@ def test_a_sweep_s_runs_are_read_oldest_first(tmp_path, record):
         created = record.created.replace(year=2030 + number)
         LocalRun(tmp_path / "final" / name).started(record.model_copy(update={"run_id": name, "created": created}))
     (tmp_path / "final" / "not-a-run").mkdir()
-    assert [each.run_id for each in read_sweep(tmp_path / "final")] == ["c", "a", "b"]
+    assert [each.run_id for each in read_runs(tmp_path / "final")] == ["c", "a", "b"]
 
 
 @pytest.mark.parametrize("name", ["nowhere", "."])
 def test_a_folder_without_runs_is_told(tmp_path, name):
     with pytest.raises(UserError, match="holds no run"):
-        read_sweep(tmp_path / name)
+        read_runs(tmp_path / name)
 
 
 @pytest.mark.parametrize("state", State)

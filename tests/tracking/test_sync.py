@@ -5,7 +5,7 @@ import pytest
 from reglab.errors import UserError
 from reglab.tracking.fetch import fetch
 from reglab.tracking.record import State
-from reglab.tracking.store import LocalRun, read_sweep
+from reglab.tracking.store import LocalRun, read_runs
 from reglab.tracking.sync import folders, read, sync
 from reglab.tracking.wandb_project import Project
 from reglab.tracking.wandb_run import PROJECT, WandbRun
@@ -37,7 +37,7 @@ def test_what_ran_offline_goes_up_whole_in_its_sweep_s_group_and_once(wandb_serv
     assert (first.sent, first.there, first.failed) == (len(ENDS), 0, ())
     runs = wandb_server.world.project(PROJECT).runs
     assert {run.group for run in runs.values()} == {"final"}
-    assert fetch(f"{HERE}/final") == read_sweep(store)
+    assert fetch(f"{HERE}/final") == read_runs(store)
     before = wandb_server.count("UpsertBucket")
     again = sync(read([store]), HERE, quiet)
     assert (again.sent, again.there) == (0, len(ENDS))

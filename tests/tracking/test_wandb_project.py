@@ -12,7 +12,7 @@ from reglab.settings import settings
 from reglab.tracking import wandb_project
 from reglab.tracking.fetch import fetch
 from reglab.tracking.record import Environment, Epoch, RunRecord, State, Summary
-from reglab.tracking.store import LocalRun, read_sweep
+from reglab.tracking.store import LocalRun, read_runs
 from reglab.tracking.wandb_project import Project, records, runs_of_sweep
 from reglab.tracking.wandb_run import PROJECT, WandbRun
 from tests.loopback.faults import Fault
@@ -91,7 +91,7 @@ def test_the_same_runs_give_the_same_records_here_and_there(wandb_server, log, t
     unbuildable = begun.changed(state=State.failed, reason="no p1")
     for sink in (LocalRun(tmp_path / "runs" / "final" / "x"), WandbRun(tmp_path / "runs" / "final" / "x")):
         sink.ended(unbuildable)
-    here, there = read_sweep(tmp_path / "runs" / "final"), fetch(f"wandb://{ENTITY}/{PROJECT}/final")
+    here, there = read_runs(tmp_path / "runs" / "final"), fetch(f"wandb://{ENTITY}/{PROJECT}/final")
     assert len(here) == len(ENDS) + 1
     for mine, its in zip(here, there, strict=True):
         assert its == mine
