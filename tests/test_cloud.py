@@ -45,6 +45,30 @@ def test_skypilot_takes_the_task_once_its_blanks_are_filled_in():
         sky.Task.from_yaml(str(CLOUD / "skypilot.yaml"))
 
 
+@pytest.mark.parametrize(
+    ("new_enough", "made"), [(True, "-m venv --system-site-packages"), (False, "-m uv venv --quiet --seed --python 3.12")]
+)
+def test_the_setup_makes_an_environment_whatever_python_the_image_has(tmp_path, new_enough, made):
+    for command, script in {
+        "python3": f'[ "$1" = -c ] && exit {int(not new_enough)}; echo "$@"',
+        "reglab/bin/pip": 'echo pip "$@"',
+    }.items():
+        path = tmp_path / command
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+    environment = {"HOME": str(tmp_path), "PATH": f"{tmp_path}:/usr/bin:/bin"}
+    done = subprocess.run(["bash", "-c", TASK["setup"]], check=True, env=environment, capture_output=True, text=True, timeout=20)
+    assert f"{made} {tmp_path}/reglab" in done.stdout
+    assert done.stdout.splitlines()[-1] == "pip install --quiet -e .[gcs,s3]"
+
+
+def test_the_unit_says_how_what_it_starts_comes_to_be_there():
+    text = (CLOUD / "reglab-agent@.service").read_text()
+    assert UNIT["Service"]["ExecStart"].startswith("/opt/reglab/bin/reglab ")
+    assert text.index("-m venv --system-site-packages /opt/reglab\n") < text.index("[Unit]")
+
+
 def test_the_key_is_a_secret_and_in_no_file():
     assert TASK["secrets"] == {"WANDB_API_KEY": None}
     assert "WANDB_API_KEY" not in TASK["envs"]

@@ -69,7 +69,7 @@ def _close(crew: "SweepAgent") -> None:
     say(f"{crew.sweep.path}: " + (", ".join(f"{count} {state}" for state, count in states.items()) or "no run"))
     if crew.complaint:
         say(f"this machine took no more runs: {crew.complaint}")
-    if crew.complaint or states["failed"] or states["crashed"]:
+    if crew.complaint or any(states[state] or crew.ended[state] for state in ("failed", "crashed")):  # W&B may not have heard
         raise typer.Exit(1)
 
 

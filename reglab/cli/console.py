@@ -1,7 +1,10 @@
 """The two streams of the command line: results on standard output, everything said along the way on standard error."""
 
+import os
 import signal
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +18,9 @@ from reglab.errors import ReglabError
 
 _USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
 """What the parser raises for words that fit no command; typer does not name it."""
+
+EXIT_SECONDS = 30.0
+"""How long what the libraries do at the exit may take."""
 
 progress = Console(stderr=True, highlight=False)
 
@@ -59,24 +65,37 @@ def handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]
 
 def run_to_exit(command: Callable[[], object], debug: bool = False) -> None:
     """Run a command to the end of this process's work: an error becomes one line and its exit code."""
+    code = _exit_code(command, debug)
+    threading.Thread(target=_end_in_time, args=(code,), name="exit", daemon=True).start()
+    sys.exit(code)
+
+
+def _exit_code(command: Callable[[], object], debug: bool) -> int:
     try:
         code = command()
-        sys.exit(code if isinstance(code, int) else 0)  # a number is what typer.Exit carried
+        return code if isinstance(code, int) else 0  # a number is what typer.Exit carried
     except typer.Exit as ended:
-        sys.exit(ended.exit_code)
+        return ended.exit_code
     except _USAGE_ERROR as error:
         _explain_usage(error)
-        sys.exit(2)
+        return 2
     except ReglabError as error:
         if debug:
             traceback.print_exc()
         complain(str(error))
-        sys.exit(error.exit_code)
+        return error.exit_code
     except Exception as error:
         if debug:
             traceback.print_exc()
         complain(f"unexpected {type(error).__name__}: {' '.join(str(error).split())} (run it again with `reglab --debug …` to see where)")
-        sys.exit(1)
+        return 1
+
+
+def _end_in_time(code: int) -> None:
+    """W&B's client waits at the exit for a process of its own, without a limit, and that one was once seen not to end."""
+    threading.main_thread().join()
+    time.sleep(EXIT_SECONDS)
+    os._exit(code)
 
 
 def _explain_usage(error: Any) -> None:

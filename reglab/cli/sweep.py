@@ -27,7 +27,7 @@ app = typer.Typer(help="Check sweep files, and run them.", no_args_is_help=True)
 
 Files = Annotated[list[Path], typer.Argument(metavar="FILE…", help="Sweep YAML files.")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="Laid over the file's parameters.")]
-Quick = Annotated[bool, typer.Option("--quick", help="Digits, width 16, a twentieth of the epochs, one seed: minutes on a CPU.")]
+Quick = Annotated[bool, typer.Option("--quick", help="Digits, width 8, a twentieth of the epochs, one seed: minutes on a CPU.")]
 
 STYLES = {
     State.pending: "dim",
@@ -75,9 +75,15 @@ def create(
     from reglab.sweep import remote
     from reglab.sweep.spec import read
 
-    for spec in [read(path, quick=quick) for path in files]:  # all are valid before any is registered
+    specs = [read(path, quick=quick) for path in files]
+    for spec in specs:  # all are valid before any is registered
+        remote.check_command(spec.config, spec.path)
+    for spec in specs:
         sweep = remote.create(spec, entity, project, again)
-        say(f"{spec.path}: {'registered' if sweep.is_new else 'registered before'}; on each GPU machine, run this, or reglab agent instead")
+        before = f"registered before, and {sweep.state.lower()}"
+        if sweep.state not in ("PENDING", "RUNNING"):
+            before += " (--again registers a second one)"
+        say(f"{spec.path}: {'registered' if sweep.is_new else before}; on each GPU machine, run this, or reglab agent instead")
         print(f"wandb agent {sweep.path}")
 
 

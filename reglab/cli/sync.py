@@ -19,22 +19,22 @@ def sync(
     project: Annotated[str, typer.Option("--project", envvar="WANDB_PROJECT", help="W&B project.")] = PROJECT,
 ) -> None:
     """Send to W&B what ran offline, or lost its server on the way: each run once, in the group of its sweep."""
-    import wandb
-
     from reglab.tracking import sync as tracking
-    from reglab.tracking.wandb_project import Project
+    from reglab.tracking.wandb_project import Project, default_entity
 
-    records = tracking.read(folders or [settings().runs])
+    found = tracking.read(folders or [settings().runs])
     if (mode := wandb_run.mode()) != "online":
         raise UserError(f"W&B is {mode} here: `wandb login` sets the key, and WANDB_MODE must not say otherwise")
-    entity = entity or wandb.Api().default_entity
+    entity = entity or default_entity()
     if not entity:
         raise UserError("no W&B entity: give --entity, or set WANDB_ENTITY")
     os.environ |= {"WANDB_PROJECT": project, "WANDB_ENTITY": entity}
     with counting("runs") as progress:
-        outcome = tracking.sync(records, Project(entity, project), progress)
+        outcome = tracking.sync(found.records, Project(entity, project), progress)
     say(f"{outcome.sent} sent, {outcome.there} there before, {outcome.going_on} going on")
-    for record in outcome.failed:
-        say(f"{record.label} s{record.seed} ({record.run_id}) is not whole at W&B: the same command tries again")
-    if outcome.failed:
+    for record, reason in outcome.failed:
+        say(f"{record.label} s{record.seed} ({record.run_id}) is not whole at W&B: {reason or 'the same command tries again'}")
+    for line in found.damaged:
+        say(f"left out: {line}")
+    if outcome.failed or found.damaged:
         raise typer.Exit(1)

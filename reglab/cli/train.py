@@ -1,8 +1,10 @@
 """`reglab train`: one run, by hand or on behalf of a sweep's agent."""
 
+import multiprocessing
+import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,7 +41,8 @@ def train(
     again: Annotated[bool, typer.Option("--again", help="Train a finished run anew instead of showing it.")] = False,
 ) -> None:
     """Train one run: keys on the command line, or, under a sweep's agent, the configuration it hands over."""
-    with Signals(REQUESTS) as signals:
+    alone = multiprocessing.parent_process() is None  # a worker hears of a machine's shutdown from the process that started it
+    with Signals({*REQUESTS, signal.SIGTERM} if alone else REQUESTS) as signals:
         ended = _ordered(assignment.received(), overrides or [], print_config, again, signals)
     if ended:
         say(_outcome(ended))
@@ -90,6 +93,8 @@ def _run(config: RunConfig, record: RunRecord, folder: Path, in_sweep: bool, aga
             same_images = not before.environment or before.environment.data_fingerprint == images.fingerprint
             if before.state.ended and before.state != State.failed and same_images:
                 say(f"{folder} holds this run already; --again trains it anew")
+                if in_sweep:
+                    _tell_again(before, folder)
                 return before
             record = record.changed(created=before.created)
         with _failures_recorded(sinks, record, folder, True):
@@ -117,6 +122,13 @@ def _train(
     return loop.train(run, record, where, sinks, checkpoint, signals)
 
 
+def _tell_again(record: RunRecord, folder: Path) -> None:
+    """W&B hands a run out that has ended here: its process was killed before W&B had the end."""
+    wandb_run = WandbRun(folder)
+    wandb_run.started(record)
+    wandb_run.ended(record)
+
+
 @contextmanager
 def _failures_recorded(sinks: Sequence[Sink], record: RunRecord, folder: Path, users_too: bool) -> Iterator[None]:
     """Whatever goes wrong inside is the run's recorded reason; by hand, an input that cannot be used leaves no record behind."""
@@ -125,10 +137,13 @@ def _failures_recorded(sinks: Sequence[Sink], record: RunRecord, folder: Path, u
     except Exception as error:
         if users_too or not isinstance(error, UserError):
             kind = "" if isinstance(error, ReglabError) else f"{type(error).__name__}: "
-            latest = read_run(folder) or record
-            if latest.state != State.finished:
+            latest = record
+            with suppress(UserError):  # a damaged record
+                latest = read_run(folder) or record
+            if latest.state not in (State.finished, State.stopped, State.diverged):
                 for sink in sinks:
-                    sink.ended(latest.changed(state=State.failed, reason=" ".join(f"{kind}{error}".split())))
+                    with suppress(Exception):  # one that fails, on a full disk, say, keeps the reason from no other
+                        sink.ended(latest.changed(state=State.failed, reason=" ".join(f"{kind}{error}".split())))
         raise
 
 

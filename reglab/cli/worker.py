@@ -53,6 +53,7 @@ def _start(command: Callable[[], object], variables: Mapping[str, str], log: Pat
 
 def _work(command: Callable[[], object], variables: dict[str, str], log: Path, cores: Collection[int]) -> None:
     os.environ.update(variables)
+    os.environ.pop("WANDB_SERVICE", None)  # W&B's client of another process, which ends this run's with its own
     if cores:
         os.sched_setaffinity(0, cores)
     with log.open("a") as stream:

@@ -6,7 +6,7 @@ GPU and cores. So this process decides what becomes of each run:
 
 - on a sound machine it is trained; else it is handed back, and W&B gives it to another agent;
 - a worker that is killed goes on from its checkpoint, once for each checkpoint; so does a run that died with another machine;
-- a slot whose runs die in a row takes no more, nor does the machine: three runs are lost at most.
+- a slot whose runs die in a row takes no more, nor does the machine.
 """
 
 import math
@@ -14,14 +14,18 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent import futures
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
-from reglab.errors import ReglabError
+from reglab.errors import ReglabError, UserError
 from reglab.sweep import assignment, health
 from reglab.sweep.relay import Order, Relay
 from reglab.sweep.remote import RemoteSweep
@@ -30,6 +34,8 @@ from reglab.tracking import storage
 from reglab.tracking.record import RunRecord, State
 from reglab.tracking.store import LOG, mark_crashed, read_run
 from reglab.tracking.wandb_project import ListedRun, runs_of_sweep
+
+T = TypeVar("T")
 
 POLL_SECONDS = 0.2
 STAGGER_SECONDS = 1.0
@@ -52,6 +58,12 @@ LOOK_SECONDS = 30.0
 
 AHEAD_SECONDS = 10.0
 """How long before the end of a run its W&B agent may fetch the next one: it takes several seconds to see that a run has ended."""
+
+ANSWER_SECONDS = 15.0
+"""How long the server, the store of checkpoints or the GPU's driver may take to answer."""
+
+KILL_SECONDS = 10.0
+"""How long a worker that was killed may take to be gone: one that a driver holds may never be."""
 
 _DONE = "done"
 
@@ -77,8 +89,8 @@ class Job:
 
     def look(self) -> None:
         """Read how far it is."""
-        found = read_run(self.folder)
-        if found != self.record_before:
+        found = _read(self.folder)
+        if found and found != self.record_before:
             self.record = found
         if self.first_epochs is None and self.record and self.record.state == State.running:
             self.first_epochs = len(self.record.history)
@@ -101,10 +113,11 @@ class Job:
         return (epochs - row.epoch) * row.time_wall_seconds / row.epoch
 
     def tell(self, what: signal.Signals) -> None:
-        """Pass a request on, once."""
-        if what not in self.told and self.process.exitcode is None:
+        """Pass a request on, once. It does not ask for the exit code, which is for one thread to ask."""
+        if what not in self.told:
             self.told.add(what)
-            os.kill(pid(self.process), what)
+            with suppress(ProcessLookupError):
+                os.kill(pid(self.process), what)
 
 
 @dataclass(eq=False)
@@ -157,8 +170,8 @@ class SweepAgent:
         self._train, self._hand_back, self._say = train, hand_back, say
         self._relay = Relay()
         self._orders: list[Order] = []
-        self._deaths = 0  # since a run last proved that the machine works
-        self._sound = False  # whether one did
+        self._deaths = 0  # since a run last ended well
+        self._sound = False  # whether one has completed an epoch since the last death
         self._closing_since: float | None = None
         self._looked = -LOOK_SECONDS
         self._listed: list[ListedRun] = []
@@ -175,6 +188,9 @@ class SweepAgent:
     def preempt(self) -> None:
         """Have every run leave a checkpoint and go back to W&B, and take no other. Safe to call from a signal handler and a thread."""
         self._closing_since = self._closing_since or time.monotonic()
+        for slot in self.slots:
+            if (job := slot.job) and not job.handed_back:
+                job.tell(signal.SIGUSR1)  # at once: whoever looks after the slots may be waiting for an answer
 
     def run(self) -> Iterator[None]:
         """Works until nothing is left, yielding some times a second so that the caller can show how it stands."""
@@ -226,9 +242,32 @@ class SweepAgent:
 
     def _admits(self, slot: Slot) -> bool:
         """Whether a run may begin in this slot; looks after the machine's health first."""
-        if slot.out is None and (fault := health.fault(self.folder, slot.gpu)):
-            self._take_out(slot, fault)
-        return slot.out is None
+        if slot.out is None:
+            try:
+                fault = self._in_time(lambda: health.fault(self.folder, slot.gpu))
+            except ReglabError as error:
+                fault = f"its disk, its checkpoints or its GPU give {error}"
+            if fault and not self.preempted:
+                self._take_out(slot, fault)
+        return slot.out is None and not self.preempted
+
+    def _in_time(self, ask: Callable[[], T]) -> T:
+        """What `ask` returns. Raises ReglabError where it takes too long, or a preemption comes meanwhile; its thread is left behind."""
+        answer: futures.Future[T] = futures.Future()
+
+        def wait() -> None:
+            try:
+                answer.set_result(ask())
+            except Exception as error:
+                answer.set_exception(error)
+
+        threading.Thread(target=wait, daemon=True).start()
+        for _ in range(round(ANSWER_SECONDS / POLL_SECONDS)):
+            if futures.wait([answer], POLL_SECONDS).done:
+                return answer.result()
+            if self.preempted:
+                break
+        raise ReglabError(f"no answer within {ANSWER_SECONDS:g} s")
 
     def _may_risk_another(self) -> bool:
         """Until one run has shown that the machine works, no more are at risk than it may burn."""
@@ -243,7 +282,7 @@ class SweepAgent:
             variables["REGLAB_THREADS"] = str(len(slot.cores))
         run_id = variables[assignment.RUN]
         folder = self.folder / run_id
-        before = read_run(folder)
+        before = _read(folder)
         process = (self._hand_back if handed_back else self._train)(variables, folder / LOG, slot.cores)
         slot.job = Job(run_id, folder, variables, process, order, handed_back, before)
         slot.tries = 0
@@ -254,8 +293,7 @@ class SweepAgent:
     def _look_after_job(self, slot: Slot, job: Job) -> None:
         exitcode = job.process.exitcode  # before the record is read: a worker writes its record, then exits
         job.look()
-        if job.proven:
-            self._sound, self._deaths, slot.deaths = True, 0, 0
+        self._sound = self._sound or job.proven
         if exitcode is not None:
             slot.job = None
             self._account_for(slot, job, exitcode)
@@ -273,8 +311,10 @@ class SweepAgent:
             self._answer(job, exitcode)
             return
         if killed := exitcode < 0 or exitcode == LOST:
-            mark_crashed(job.folder)
+            _mark_crashed(job.folder)
             job.look()
+        if exitcode == 0:
+            job.record = job.record or job.record_before  # it had ended here before
         state = job.record.state if job.record else State.failed
         how = f"{_named(job)} {state}"
         if killed:
@@ -283,9 +323,11 @@ class SweepAgent:
             how += f": {(job.record and job.record.reason) or last_line(job.folder / LOG)}"
         self._say(f"slot {slot.number}: {how}")
         dropped = job.order is not None and job.order.gone
-        if not dropped and exitcode not in (0, _PREEMPTED, _BAD_CONFIGURATION):
+        if exitcode in (0, _PREEMPTED):
+            self._deaths = slot.deaths = 0
+        elif not dropped and exitcode != _BAD_CONFIGURATION:
             self._count_death(slot, how)
-        if killed and not dropped and storage.checkpoint(job.folder).claim():
+        if killed and not dropped and self._claimed([job.run_id]):
             # It goes on here, or, from a machine that takes no more, elsewhere.
             self._launch(slot, job.variables, job.order, handed_back=bool(slot.out))
             return
@@ -314,20 +356,19 @@ class SweepAgent:
     def _kill(self, job: Job) -> None:
         if job.process.exitcode is None:
             os.kill(pid(job.process), signal.SIGKILL)
-        job.process.join()
-        mark_crashed(job.folder)
+        job.process.join(KILL_SECONDS)
+        _mark_crashed(job.folder)
 
     def _close(self, seconds: float) -> bool:
         """Have the runs leave their checkpoints, and hand back what still arrives; false when all is done, or time is up."""
         for slot in self.slots:
             slot.close(_DONE)
-            if slot.job and not slot.job.handed_back:
-                slot.job.tell(signal.SIGUSR1)
+        self.preempt()
         self._take_orders()
         if seconds > GRACE_SECONDS:
             for slot in self.slots:
                 if slot.job:
-                    self._say(f"slot {slot.number}: {_named(slot.job)} left no checkpoint within {GRACE_SECONDS:.0f} s; it is killed")
+                    self._say(f"slot {slot.number}: {_named(slot.job)} did not end within {GRACE_SECONDS:.0f} s; it is killed")
                     self._kill(slot.job)
                     slot.job = None
             return False
@@ -351,6 +392,8 @@ class SweepAgent:
         elif self._may_risk_another() and self._admits(slot) and (run := self._take_up()):
             self._say(f"slot {slot.number}: {run.name} was left by a machine that died")
             self._launch(slot, self._assigned(run), None)
+        elif self.preempted:
+            return
         elif slot.out is None and not slot.over:
             slot.agent = self._start_agent(slot)
         elif slot.out is None and self._others("preempted"):  # W&B hands them out again
@@ -364,6 +407,7 @@ class SweepAgent:
     def _start_agent(self, slot: Slot) -> subprocess.Popen[bytes]:
         folder = self.folder / "agents" / str(slot.number)
         folder.mkdir(parents=True, exist_ok=True)
+        own = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}  # W&B's client of this process
         variables = {
             "WANDB_DIR": str(folder.resolve()),
             "WANDB_AGENT_DISABLE_FLAPPING": "true",  # this agent has rules of its own for runs that die
@@ -375,7 +419,7 @@ class SweepAgent:
         with (folder / LOG).open("ab") as log:
             return subprocess.Popen(
                 command,
-                env=os.environ | variables | self._relay.variables(slot.number),
+                env=own | variables | self._relay.variables(slot.number),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -385,6 +429,9 @@ class SweepAgent:
     def _try_again(self, slot: Slot, exitcode: int) -> None:
         slot.tries += 1
         if slot.tries >= TRIES:
+            if exitcode == 0:  # W&B keeps what was preempted to itself: the sweep was ended, or all its runs are there
+                slot.close(_DONE)
+                return
             said = last_line(self.folder / "agents" / str(slot.number) / LOG)
             self._take_out(slot, f"W&B's agent ended {TRIES} times without a run, the last with exit code {exitcode}: {said}")
         slot.not_before = time.monotonic() + min(2.0**slot.tries, 60.0)
@@ -395,7 +442,7 @@ class SweepAgent:
         """Runs of the sweep in these states that are not here."""
         if time.monotonic() - self._looked >= LOOK_SECONDS:
             try:
-                self._listed = runs_of_sweep(self.sweep.entity, self.sweep.project, self.sweep.sweep_id)
+                self._listed = self._in_time(lambda: runs_of_sweep(self.sweep.entity, self.sweep.project, self.sweep.sweep_id))
             except ReglabError as error:  # what was there the last time is good enough for a while
                 self._say(f"W&B does not list the sweep's runs: {error}")
             self._looked = time.monotonic()
@@ -404,7 +451,16 @@ class SweepAgent:
 
     def _take_up(self) -> ListedRun | None:
         """A run that crashed and left a checkpoint: the first machine that asks gets it."""
-        return next((run for run in self._others("crashed") if storage.checkpoint(self.folder / run.name).claim()), None)
+        crashed = {run.name: run for run in self._others("crashed")}
+        return crashed.get(self._claimed(crashed) or "")
+
+    def _claimed(self, run_ids: Iterable[str]) -> str | None:
+        """The first of these runs whose checkpoint is there, and this process the first to take it; none where the store is away."""
+        try:
+            return next((run_id for run_id in run_ids if storage.checkpoint(self.folder / run_id).claim()), None)
+        except ReglabError as error:
+            self._say(f"no run is taken up: {error}")
+            return None
 
     def _assigned(self, run: ListedRun) -> dict[str, str]:
         variables = assignment.hand_over(self.sweep.sweep_id, run.name, run.config, self.folder / run.name / _PARAMETERS)
@@ -412,8 +468,20 @@ class SweepAgent:
 
 
 def _age(run: ListedRun) -> float:
-    """Seconds since it was last heard of."""
-    return (datetime.now(UTC) - run.heartbeat).total_seconds()
+    """Seconds since it was last heard of; 0 where nobody knows."""
+    return (datetime.now(UTC) - run.heartbeat).total_seconds() if run.heartbeat else 0.0
+
+
+def _read(folder: Path) -> RunRecord | None:
+    """Its record; none, too, where it is damaged, which its worker says."""
+    with suppress(UserError):
+        return read_run(folder)
+    return None
+
+
+def _mark_crashed(folder: Path) -> None:
+    with suppress(UserError, OSError):  # a damaged record, a full disk: the other runs go on
+        mark_crashed(folder)
 
 
 def _named(job: Job) -> str:

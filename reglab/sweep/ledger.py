@@ -1,20 +1,22 @@
 """What a sweep asked for against what is there: finished, under way, lost, missing; and a sweep file for what is missing.
 
 A cell of a grid is one identity and seed, whichever sweep or machine trained it. A search has no cells before it draws them:
-of it, the runs that are there are counted against its cap.
+of it, the runs that it may have drawn are counted against its cap.
 """
 
+import math
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
 import yaml
 
-from reglab.config import RunConfig, flat, identity
+from reglab.config import RunConfig, flat, identity, nested, run_id
 from reglab.errors import UserError
+from reglab.sweep.search import ends
 from reglab.sweep.spec import SweepSpec, leaves
 from reglab.tracking.record import RunRecord, State
 
@@ -81,8 +83,44 @@ def reckon(spec: SweepSpec, records: Sequence[RunRecord]) -> Ledger:
     """The ledger of a sweep with these runs."""
     if spec.method == "grid":
         return _of_grid(spec, records)
-    cells = [_cell(group[0].config, group) for group in _by_run(records).values()]
-    return Ledger(spec, tuple(cells), max((spec.run_cap or 0) - len(cells), 0), ())
+    drawn, others = list[RunRecord](), list[RunRecord]()
+    for record in records:
+        (drawn if _may_have_drawn(spec, record) else others).append(record)
+    cells = [_cell(group[0].config, group) for group in _by_run(drawn).values()]
+    return Ledger(spec, tuple(cells), max((spec.run_cap or 0) - len(cells), 0), tuple(others))
+
+
+def _may_have_drawn(spec: SweepSpec, record: RunRecord) -> bool:
+    """Whether a search may have drawn this run: what it searches over lies where it searches, and with that it asks for this very run."""
+    there = flat(record.config)
+    asked = {}
+    for path, definition in leaves(spec.config["parameters"]):
+        if "value" not in definition and not _covers(definition, there.get(path)):
+            return False
+        asked[path] = definition.get("value", there.get(path))
+    try:
+        return run_id(RunConfig.parse(nested(asked))) == f"{record.identity}-s{record.seed}"
+    except UserError:  # a run that cannot be built has its keys as they were drawn
+        return all(path in there and _number(there[path]) == _number(value) for path, value in asked.items())
+
+
+def _covers(definition: Mapping[str, Any], value: Any) -> bool:
+    """Whether a searched key may take this value. What is drawn in steps of `q` may lie a step beyond the end."""
+    if "values" in definition:
+        return _number(value) in [_number(choice) for choice in definition["values"]]
+    if not isinstance(value, int | float) or "mu" in definition:
+        return isinstance(value, int | float)
+    step = float(definition.get("q", "q_" in definition.get("distribution", "")))
+    low, high = sorted(ends(definition))
+    return low - step <= value <= high + step or math.isclose(value, low) or math.isclose(value, high)
+
+
+def _number(value: Any) -> Any:
+    """`1e-05` is text in YAML and a number in a configuration."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return value
 
 
 def _of_grid(spec: SweepSpec, records: Sequence[RunRecord]) -> Ledger:

@@ -159,8 +159,11 @@ class LocalSweep:
         """
         if cell.values.get("data", {}).get("source") == "folder":
             return None
-        folders = sorted(path.parent for path in self.folder.parent.glob(f"*/{cell.run_id}/{RECORD}"))
-        return next((record for folder in folders if (record := read_run(folder)) and record.state == State.finished), None)
+        for path in sorted(self.folder.parent.glob(f"*/{cell.run_id}/{RECORD}")):
+            with suppress(UserError):  # a damaged record is the other sweep's affair
+                if (record := read_run(path.parent)) and record.state == State.finished:
+                    return record
+        return None
 
     def _add(self, values: dict[str, Any]) -> Cell:
         cell = Cell.of(values, len(self.draws))

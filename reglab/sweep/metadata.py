@@ -5,8 +5,8 @@ https://cloud.google.com/compute/docs/instances/create-use-spot#detect-preemptio
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html.
 """
 
+import http.client
 import threading
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -24,11 +24,11 @@ _open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
 
 def _ask(url: str, headers: Mapping[str, str], method: str = "GET") -> str | None:
-    """The answer; None where there is none (404), or nobody answers."""
+    """The answer; None where there is none (404), or nobody answers, or not to the end."""
     try:
         with _open(urllib.request.Request(url, headers=dict(headers), method=method), timeout=_TIMEOUT_SECONDS) as answer:
             return answer.read().decode()
-    except (urllib.error.URLError, OSError, ValueError):
+    except (OSError, ValueError, http.client.HTTPException):
         return None
 
 

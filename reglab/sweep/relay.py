@@ -121,7 +121,8 @@ def serves() -> bool:
 def train_there() -> int:
     """The client's end: have the run trained by the agent's worker. Returns the exit code.
 
-    Without its agent the work is over: it ends the W&B agent that started it, too, or that one would go on taking runs.
+    Without its agent the work is over: it ends the W&B agent that started it, too, or that one would go on taking runs. That one
+    leads the session; whatever adopts the children of a dead one does not.
     """
     connection = socket.socket(socket.AF_UNIX)
 
@@ -145,5 +146,7 @@ def train_there() -> int:
     if answer:
         return json.loads(answer)["exit"]
     print("reglab: the agent of this machine is gone; the run goes on another time", file=sys.stderr)
-    os.kill(os.getppid(), signal.SIGTERM)
+    if (parent := os.getppid()) == os.getsid(0):
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(parent, signal.SIGTERM)
     return LOST

@@ -1,23 +1,29 @@
 """Sweeps on W&B's server: registered once, found again by what they ask for."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import wandb
 
-from reglab.errors import UserError
+from reglab.errors import ReglabError, UserError
 from reglab.sweep.spec import SweepSpec
+from reglab.tracking.wandb_project import does_not_answer
+
+COMMAND = ["reglab", "train"]
 
 
 @dataclass(frozen=True)
 class RemoteSweep:
-    """A sweep's address at W&B; `is_new` where this call registered it."""
+    """A sweep's address at W&B; `is_new` where this call registered it. `state` is W&B's: PENDING, RUNNING, FINISHED, CANCELED, …"""
 
     entity: str
     project: str
     sweep_id: str
     method: str
     is_new: bool = False
+    state: str = "PENDING"
 
     @property
     def path(self) -> str:
@@ -30,28 +36,41 @@ def mark(spec: SweepSpec) -> str:
     return f"[reglab {hashlib.sha256(spec.fingerprint().encode()).hexdigest()[:12]}]"
 
 
+def check_command(config: Mapping[str, Any], where: object) -> None:
+    """Raises UserError where the runs of this sweep do not start `reglab train`: that, and nothing else, `reglab agent` trains."""
+    if (command := [str(word) for word in config.get("command") or []]) != COMMAND:
+        shown = f"`{' '.join(command)}`" if command else "python on its program"
+        raise UserError(f"{where}: its runs start {shown}, not `reglab train`; have `command: [reglab, train]` in its file")
+
+
 def create(spec: SweepSpec, entity: str | None, project: str, again: bool = False) -> RemoteSweep:
     """Register a sweep, or find the one that an earlier call registered, unless `again` forces a second.
 
-    Raises UserError without a key, or where the server refuses.
+    Raises UserError without a key, or where the server refuses; ReglabError where it does not answer.
     """
+    check_command(spec.config, spec.path)
     try:
         api = wandb.Api()
         entity = entity or api.default_entity
         if not entity:
             raise UserError("no W&B entity: give --entity, or set WANDB_ENTITY")
-        if not again and (sweep_id := _find(api, entity, project, mark(spec))):
-            return RemoteSweep(entity, project, sweep_id, spec.method)
+        if not again and (there := _find(api, entity, project, mark(spec))):
+            return RemoteSweep(entity, project, there.id, spec.method, state=there.state)
         described = f"{spec.config.get('description', '')} {mark(spec)}".strip()
         sweep_id = wandb.sweep(spec.config | {"description": described}, entity=entity, project=project)
     except (wandb.Error, ValueError) as error:  # the client raises ValueError for a project that it may not read
+        if does_not_answer(error):
+            raise ReglabError(f"{spec.path}: W&B does not answer ({error})") from None
         fault = f"{spec.path}: W&B did not take the sweep ({error})"
         raise UserError(f"{fault}: `wandb login` sets the key, `reglab --debug` says more") from None
     return RemoteSweep(entity, project, sweep_id, spec.method, is_new=True)
 
 
 def find(path: str) -> RemoteSweep:
-    """The sweep at `ENTITY/PROJECT/SWEEP`. Raises UserError where there is none, or where its runs are not reglab's."""
+    """The sweep at `ENTITY/PROJECT/SWEEP`.
+
+    Raises UserError where there is none, or where its runs are not reglab's; ReglabError where the server does not answer.
+    """
     try:
         entity, project, sweep_id = path.strip("/").split("/")
     except ValueError:
@@ -59,17 +78,17 @@ def find(path: str) -> RemoteSweep:
     try:
         config = wandb.Api().sweep(path).config
     except (wandb.Error, ValueError) as error:
+        if does_not_answer(error):
+            raise ReglabError(f"{path}: W&B does not answer ({error})") from None
         raise UserError(f"{path}: W&B does not give this sweep ({error}); `wandb login` sets the key") from None
-    if "reglab" not in (command := [str(word) for word in config.get("command", [])]):
-        shown = " ".join(command) or "python on its program"
-        raise UserError(f"{path}: its runs start {shown}, not reglab; add `command: [reglab, train]` to its file")
+    check_command(config, path)
     return RemoteSweep(entity, project, sweep_id, config["method"])
 
 
-def _find(api: wandb.Api, entity: str, project: str, wanted: str) -> str | None:
-    """The id of the registered sweep that carries the mark; none where the project is not there yet."""
+def _find(api: wandb.Api, entity: str, project: str, wanted: str) -> Any:
+    """The registered sweep that carries the mark; none where the project is not there yet."""
     try:
         sweeps = api.project(project, entity=entity).sweeps()
-        return next((sweep.id for sweep in sweeps if wanted in str(sweep.config.get("description"))), None)
-    except (ValueError, wandb.errors.CommError):
+        return next((sweep for sweep in sweeps if wanted in str(sweep.config.get("description"))), None)
+    except ValueError:
         return None

@@ -18,7 +18,7 @@ QUICK: dict[str, Any] = {
     "data.source": "digits",
     "data.train_limit": None,
     "data.test_limit": None,
-    "model.width": 16,
+    "model.width": 8,
     "train.batch_size": 64,
 }
 """What `--quick` sets where the file does not search over it: a sweep's every arm on a CPU, in minutes."""
@@ -80,6 +80,7 @@ def read(path: Path, overrides: Iterable[str] = (), quick: bool = False) -> Swee
             _shrink(config)
         for key, value in parse_overrides(overrides).items():
             _set(config["parameters"], key, value)
+        _validate_selection(config)
         for values in _candidates(config):
             RunConfig.parse(values)
     except UserError as error:
@@ -87,9 +88,22 @@ def read(path: Path, overrides: Iterable[str] = (), quick: bool = False) -> Swee
     return SweepSpec(path.stem + ("-quick" if quick else ""), path, config, tuple(_warnings(config)))
 
 
+class _Strict(yaml.SafeLoader):
+    """YAML's own reader keeps the last of two keys of one name, and loses the rest without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key, _ in node.value:
+            name = self.construct_object(key, deep=True)
+            if name in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{name}: is there twice", key.start_mark)
+            seen.add(name)
+        return super().construct_mapping(node, deep)
+
+
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        config = yaml.safe_load(path.read_text())
+        config = yaml.load(path.read_text(), _Strict)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; `reglab sweep run` takes a sweep YAML such as sweeps/final.yaml") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -163,6 +177,12 @@ def _validate_form(config: Mapping[str, Any]) -> None:
         raise UserError("it selects by a metric and names none: add `metric: {name: val/accuracy, goal: maximize}`")
     if metric and metric["name"] not in METRICS:
         raise UserError(f"metric.name = {metric['name']}: no run logs that{nearest(metric['name'], METRICS)}")
+
+
+def _validate_selection(config: Mapping[str, Any]) -> None:
+    held_out = ends(dict(leaves(config["parameters"])).get("data.validation", {"value": 0}))
+    if (name := (config.get("metric") or {}).get("name", "")).startswith("val/") and not all(held_out):
+        raise UserError(f"metric.name = {name}: no run logs that without held-out images; set data.validation, for example to 5000")
 
 
 def _candidates(config: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -139,6 +139,7 @@ class RunRecord(_Stored):
     config: dict[str, Any]
     state: State = State.running
     reason: str | None = Field(default=None, description="why it failed, diverged or was stopped: one line")
+    url: str | None = Field(default=None, description="its page at W&B, of a run that was read from there")
     created: datetime = Field(default_factory=_now)
     updated: datetime = Field(default_factory=_now)
     environment: Environment | None = None

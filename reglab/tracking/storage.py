@@ -3,7 +3,8 @@
 import io
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -47,19 +48,26 @@ class File:
         except ValueError as error:  # a scheme that nobody knows
             raise UserError(f"{self.address}: {error}; give a folder, gs://bucket/… or s3://bucket/…") from None
 
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Each store has kinds of errors of its own: all but those that say what is there become a ReglabError."""
+        try:
+            yield
+        except (ReglabError, FileNotFoundError, FileExistsError):
+            raise
+        except Exception as error:
+            raise ReglabError(f"{self.address} cannot be read ({error})") from None
+
     def read(self) -> bytes | None:
         """Its bytes, or None where it is not there. Raises ReglabError where its store cannot be asked."""
         try:
-            if self._path:
-                return self._path.read_bytes()
-            fs, path = self._remote()
-            return fs.cat_file(path)
-        except ReglabError:
-            raise
+            with self._asking():
+                if self._path:
+                    return self._path.read_bytes()
+                fs, path = self._remote()
+                return fs.cat_file(path)
         except FileNotFoundError:
             return None
-        except Exception as error:  # each store has kinds of its own
-            raise ReglabError(f"{self.address} cannot be read ({error})") from None
 
     def write(self, write: Callable[[BinaryIO], object]) -> None:
         """Replace it, whole or not at all, by what `write` puts into the stream."""
@@ -83,30 +91,32 @@ class File:
                 fs.rm_file(name)
 
     def modified(self) -> datetime | None:
-        """When it was last written; None where it is not there."""
+        """When it was last written; None where it is not there. Raises ReglabError where its store cannot be asked."""
         try:
-            if self._path:
-                return datetime.fromtimestamp(self._path.stat().st_mtime, UTC)
-            fs, path = self._remote()
-            fs.invalidate_cache()
-            return fs.modified(path)
+            with self._asking():
+                if self._path:
+                    return datetime.fromtimestamp(self._path.stat().st_mtime, UTC)
+                fs, path = self._remote()
+                fs.invalidate_cache()
+                return fs.modified(path)
         except FileNotFoundError:
             return None
 
     def claim(self) -> bool:
         """Take it, as it is now, for this process: true for the first that asks, on whatever machine; false for all others.
 
-        What is written anew can be taken anew. False, too, where it is not there.
+        What is written anew can be taken anew. False, too, where it is not there. Raises ReglabError where its store cannot be asked.
         """
         if (modified := self.modified()) is None:
             return False
         address = f"{self.address}.taken-{modified:%Y%m%dT%H%M%S.%f}"
         try:
-            if self._path:
-                os.close(os.open(address, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-            else:
-                fs, path = self._remote(address)
-                fs.pipe_file(path, b"", mode="create")
+            with self._asking():
+                if self._path:
+                    os.close(os.open(address, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+                else:
+                    fs, path = self._remote(address)
+                    fs.pipe_file(path, b"", mode="create")
         except FileExistsError:
             return False
         return True

@@ -1,6 +1,7 @@
 """Run records on disk: `runs/<sweep>/<run id>/`, or `runs/<study>/<sweep>/<run id>/`.
 
-A run's folder holds run.json (config, environment, state, summary) and history.jsonl. run.json is replaced whole, history.jsonl grows a line an epoch: both can be read at any moment of the run.
+A run's folder holds run.json (config, environment, state, summary) and history.jsonl. run.json is
+replaced whole, history.jsonl grows a line an epoch: both can be read at any moment of the run.
 """
 
 import gzip
@@ -46,8 +47,6 @@ class LocalRun:
 
     def ended(self, record: RunRecord) -> None:
         write_record(self.folder, record)
-        if record.state.ended and record.state != State.failed:  # what failed may be mended and go on
-            self.checkpoint.remove()
 
 
 def _line(row: Epoch) -> str:

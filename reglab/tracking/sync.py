@@ -2,23 +2,24 @@
 
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from reglab.errors import UserError
 from reglab.tracking.record import RunRecord, State
-from reglab.tracking.store import read_runs
+from reglab.tracking.store import read_run, run_folders
 from reglab.tracking.wandb_project import Kept, Project, kept
 from reglab.tracking.wandb_run import WandbRun
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a sync came to. `failed`: what the server still lacks."""
+    """What a sync came to. `failed`: what the server still lacks, with what its client said where it said something."""
 
     sent: int
     there: int
     going_on: int
-    failed: tuple[RunRecord, ...]
+    failed: tuple[tuple[RunRecord, str | None], ...]
 
 
 def sync(records: Sequence[RunRecord], project: Project, progress: Callable[[int, int], None]) -> Outcome:
@@ -27,11 +28,15 @@ def sync(records: Sequence[RunRecord], project: Project, progress: Callable[[int
     ended = [record for record in records if record.state not in (State.pending, State.running)]
     going_on = len(records) - len(ended) + sum(_goes_on(record, there) for record in ended)
     lacking = [record for record in ended if not _is_whole(record, there) and not _goes_on(record, there)]
+    said: dict[str, str] = {}
     for number, record in enumerate(lacking, start=1):
-        _replay(record)
+        try:
+            _replay(record)
+        except Exception as error:  # W&B does not take it: it was deleted there, say; the others go on
+            said[record.run_id] = " ".join(str(error).split())
         progress(number, len(lacking))
     after = kept(project) if lacking else there
-    failed = tuple(record for record in lacking if not _is_whole(record, after))
+    failed = tuple((record, said.get(record.run_id)) for record in lacking if not _is_whole(record, after))
     return Outcome(len(lacking) - len(failed), len(records) - going_on - len(lacking), going_on, failed)
 
 
@@ -57,6 +62,27 @@ def _replay(record: RunRecord) -> None:
         run.ended(record)
 
 
-def read(roots: Iterable[Path]) -> list[RunRecord]:
-    """The records of the runs in these folders, each once. Raises UserError for a folder without any."""
-    return list({record.run_id: record for root in roots for record in read_runs(root)}.values())
+@dataclass
+class Found:
+    """The runs of some folders, each once; `damaged` says what is wrong with those that cannot be read."""
+
+    records: list[RunRecord] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+
+
+def read(roots: Iterable[Path]) -> Found:
+    """The runs in these folders, oldest first. Raises UserError for a folder without any."""
+    records: dict[str, RunRecord] = {}
+    found = Found()
+    for root in roots:
+        folders = run_folders(root)
+        if not folders:
+            raise UserError(f"{root} holds no run: `reglab sweep run FILE` makes some")
+        for folder in folders:
+            try:
+                if record := read_run(folder):
+                    records[record.run_id] = record
+            except UserError as error:
+                found.damaged.append(str(error))
+    found.records = sorted(records.values(), key=lambda record: record.created)
+    return found

@@ -1,23 +1,25 @@
 """Runs on W&B's server, read back as the records that they were logged from. One request serves many runs."""
 
 import json
+import logging
 import math
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
 import wandb
-from pydantic import ValidationError
 
 from reglab.errors import ReglabError, UserError
 from reglab.settings import settings
 from reglab.tracking.record import Environment, Epoch, RunRecord, State, Summary
 from reglab.tracking.wandb_run import LOGGED_BESIDE
+
+_log = logging.getLogger(__name__)
 
 SCHEME = "wandb://"
 LISTED_AT_ONCE = 1000
@@ -93,14 +95,23 @@ class ListedRun:
 
     name: str
     state: str
-    heartbeat: datetime
+    heartbeat: datetime | None
     config: dict[str, Any]
 
 
 def runs_of_sweep(entity: str, project: str, sweep: str) -> list[ListedRun]:
     """The runs of a sweep, without their results. Raises ReglabError where the server does not answer."""
     nodes = _nodes(_api(), Project(entity, project), _CONFIGURATIONS, {"sweep": sweep}, LISTED_AT_ONCE)
-    return [ListedRun(node["name"], node["state"], datetime.fromisoformat(node["heartbeatAt"]), _config(node)) for node in nodes]
+    return [ListedRun(node["name"], node["state"], _moment(node["heartbeatAt"]), _config(node)) for node in nodes]
+
+
+def _moment(text: Any) -> datetime | None:
+    """A time as W&B has it, in UTC where it does not say; None for what is no time."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -122,8 +133,8 @@ def kept(project: Project) -> dict[str, Kept]:
     if _answer(api, project, _EXISTS) is None:
         return {}
     for node in _nodes(api, project, _EXTENTS, project.filters, LISTED_AT_ONCE):
-        updated = json.loads(node["summaryMetrics"] or "{}").get("updated")
-        found[node["name"]] = Kept(node["state"], node["historyLineCount"] or 0, datetime.fromisoformat(updated) if updated else None)
+        updated = _moment(json.loads(node["summaryMetrics"] or "{}").get("updated"))
+        found[node["name"]] = Kept(node["state"], node["historyLineCount"] or 0, updated)
     return found
 
 
@@ -131,7 +142,8 @@ def records(project: Project, history: bool = True, progress: Callable[[int, int
     """The runs of reglab in a project, oldest first, with their epochs or without; one after the other, whatever their number.
 
     What has ended is kept in the cache: another read, or one that goes on after an interruption, asks for the rest only.
-    `progress` is told how many runs are here, of how many. Raises ReglabError where the server does not answer.
+    A run that cannot be read is left out, with a warning that names it. `progress` is told how many runs are here, of how many.
+    Raises ReglabError where the server does not answer.
     """
     api = _api()
     with closing(_cache(project)) as cache:
@@ -144,23 +156,43 @@ def records(project: Project, history: bool = True, progress: Callable[[int, int
         for begin in range(0, len(wanted), READ_AT_ONCE):
             names = wanted[begin : begin + READ_AT_ONCE]
             for node in _nodes(api, project, _WHOLE, {"name": {"$in": names}}, READ_AT_ONCE):
-                _keep(cache, node, _record(node, _rows(api, project, node)))
+                rows = _rows(api, project, node)
+                try:
+                    _keep(cache, node, _record(node, rows))
+                except (ValueError, KeyError, TypeError, AttributeError) as error:  # a record of a later version, or changed by hand
+                    cache.execute("DELETE FROM runs WHERE name = ?", (node["name"],))
+                    reason = " ".join(str(error).split())
+                    _log.warning("run %s at W&B is left out: this reglab cannot read it (%s)", node["name"], reason)
             cache.commit()
             done += len(names)
             if progress:
                 progress(done, len(listed))
+        pages = f"{wandb.setup().settings.app_url}/{project.entity}/{project.name}/runs"
         for node in listed:
             row = cache.execute("SELECT record, history FROM runs WHERE name = ?", (node["name"],)).fetchone()
             if row and row[0]:  # else it is none of ours, or it was deleted meanwhile
                 epochs = json.loads(row[1]) if history else []
-                yield RunRecord.model_validate(json.loads(row[0]) | {"history": epochs})
+                yield RunRecord.model_validate(json.loads(row[0]) | {"history": epochs, "url": f"{pages}/{node['name']}"})
+
+
+def default_entity() -> str | None:
+    """Whose key this is. Raises UserError without a good key, and ReglabError where the server does not answer."""
+    return _api().default_entity
 
 
 def _api() -> wandb.Api:
     try:
         return wandb.Api()
     except (wandb.Error, ValueError) as error:
+        if does_not_answer(error):
+            raise ReglabError(f"W&B does not answer ({error})") from None
         raise UserError(f"W&B cannot be asked ({' '.join(str(error).split())}); `wandb login` sets the key") from None
+
+
+def does_not_answer(error: Exception) -> bool:
+    """Whether the client's error means that no server answered it. It calls that, too, a fault of the key."""
+    cause = error.__cause__
+    return isinstance(error, wandb.errors.AuthenticationError) and cause is not None and getattr(cause, "response", None) is None
 
 
 def _nodes(api: wandb.Api, project: Project, query: str, filters: dict[str, Any], at_once: int) -> Iterator[dict[str, Any]]:
@@ -230,7 +262,7 @@ _SILENT = {
 
 
 def _record(node: dict[str, Any], rows: Sequence[dict[str, Any]]) -> RunRecord | None:
-    """The record that a run was logged from; None for a run of other software."""
+    """The record that a run was logged from; None for a run of other software. Raises ValueError, KeyError, … for what it cannot read."""
     config = _config(node)
     if "schema_version" not in config:
         return None
@@ -239,26 +271,22 @@ def _record(node: dict[str, Any], rows: Sequence[dict[str, Any]]) -> RunRecord |
     state = State(said["state"]) if own_word else _SILENT.get(node["state"], State.running)
     train = config.get("train")
     seed = train.get("seed") if isinstance(train, dict) and config.get("identity") else 0
-    try:
-        return RunRecord(
-            schema_version=config["schema_version"],
-            run_id=node["name"],
-            sweep=node["sweepName"] or node["group"] or "",
-            label=config["label"],
-            identity=config["identity"],
-            seed=seed or 0,
-            config={key: value for key, value in config.items() if key not in LOGGED_BESIDE},
-            state=state,
-            reason=said.get("reason") if own_word else None,
-            created=config["created"],
-            updated=(own_word and said.get("updated")) or node["heartbeatAt"],
-            environment=Environment.model_validate(config["environment"]) if "environment" in config else None,
-            summary=Summary.model_validate(said) if own_word and "parameters" in said else None,
-            history=_epochs(rows),
-        )
-    except (ValidationError, KeyError) as error:
-        reason = " ".join(str(error).split())
-        raise ReglabError(f"run {node['name']} at W&B is not a record that this reglab can read: {reason}") from None
+    return RunRecord(
+        schema_version=config["schema_version"],
+        run_id=node["name"],
+        sweep=node["sweepName"] or node["group"] or "",
+        label=config["label"],
+        identity=config["identity"],
+        seed=seed or 0,
+        config={key: value for key, value in config.items() if key not in LOGGED_BESIDE},
+        state=state,
+        reason=said.get("reason") if own_word else None,
+        created=config["created"],
+        updated=(own_word and said.get("updated")) or node["heartbeatAt"] or config["created"],
+        environment=Environment.model_validate(config["environment"]) if "environment" in config else None,
+        summary=Summary.model_validate(said) if own_word and "parameters" in said else None,
+        history=_epochs(rows),
+    )
 
 
 def _epochs(rows: Sequence[dict[str, Any]]) -> list[Epoch]:

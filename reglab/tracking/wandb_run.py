@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from netrc import NetrcParseError, netrc
 from pathlib import Path
@@ -17,6 +18,9 @@ LOGGED_BESIDE = ("schema_version", "identity", "label", "created", "environment"
 
 FINISH_SECONDS = 300.0
 """How long the end of a run waits for a server that is away: GPU time costs more, and `reglab sync` sends the rest later."""
+
+PREEMPTED_SECONDS = 8.0
+"""How long the end of a preempted run waits: its machine has half a minute in all. W&B has heard before that it was preempted."""
 
 _EXIT_CODES = {State.failed: 1, State.crashed: 1, State.preempted: 75}
 """Whatever is not here ended well, as W&B sees it."""
@@ -93,7 +97,9 @@ class WandbRun:
         # What it lacks is said, too: W&B would keep what the last epoch logged under that name.
         summary = ended | (record.summary.model_dump(by_alias=True, mode="json") if record.summary else {})
         self._try(lambda run: run.summary.update(summary))
-        self._try(lambda run: run.finish(exit_code=_EXIT_CODES.get(record.state, 0)))
+        finish = threading.Thread(target=self._try, args=(lambda run: run.finish(exit_code=_EXIT_CODES.get(record.state, 0)),), daemon=True)
+        finish.start()
+        finish.join(PREEMPTED_SECONDS if record.state == State.preempted else None)
 
     def _try(self, log: Callable[[Any], object]) -> None:
         """Logging that breaks (the client's service was killed, say) does not end the training: the local record is whole."""

@@ -265,6 +265,8 @@ def train(run: Run, record: RunRecord, environment: Environment, sinks: Sequence
     record = record.changed(**_train_to_an_end(run, sinks, file, signals), history=run.history)
     for sink in sinks:
         sink.ended(record)
+    if record.state.ended:  # after all of them: a machine that is lost before W&B has the end loses no run
+        _remove(file)
     return record
 
 
@@ -301,6 +303,14 @@ def _save(run: Run, file: File) -> None:
         checkpoint.save(file, run.state_dict())
     except Exception as error:  # a full disk, a store that is away: each store has kinds of its own
         _log.warning("%s was not written (%s); an older one stays where there is one", file, " ".join(str(error).split()))
+
+
+def _remove(file: File) -> None:
+    """One that stays costs room, and no run."""
+    try:
+        file.remove()
+    except Exception as error:
+        _log.warning("%s was not removed (%s)", file, " ".join(str(error).split()))
 
 
 def _diverged(run: Run, epoch: int, step: int | None) -> dict[str, Any]:

@@ -29,12 +29,12 @@ REQUESTS = frozenset({signal.SIGUSR1, signal.SIGUSR2})
 class Signals:
     """Listens while it is open. `received` is what the run is asked to do; the training loop looks at it between steps.
 
-    A signal that was blocked until now (see `reglab.cli.worker`) is heard as it opens.
+    Of its `numbers`, one that was blocked until now (see `reglab.cli.worker`) is heard as it opens.
     """
 
     def __init__(self, numbers: Iterable[signal.Signals] = _MEANING) -> None:
         self.received = Request.none
-        self._numbers = numbers
+        self._numbers = frozenset(numbers)
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -47,7 +47,7 @@ class Signals:
         for number in numbers:
             before = signal.signal(number, self._hear)
             self._before.setdefault(number, before)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, REQUESTS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._numbers)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)

@@ -11,6 +11,9 @@ COMMANDS = {
     "dashboard push": ["--entity", "--project"],
     "demo": ["--out", "--workers"],
     "report build": ["--from", "--out"],
+    "report check": ["--from"],
+    "study report": ["--from", "--name", "--out", "--quick"],
+    "study run": ["--name", "--only", "--quick", "--retry-failed", "--workers"],
     "sweep check": ["--quick"],
     "sweep create": ["--again", "--entity", "--project", "--quick"],
     "sweep makeup": ["--from", "--out", "--quick"],
@@ -89,6 +92,13 @@ def test_an_error_of_ours_has_exit_code_1_and_one_line(monkeypatch, capsys):
     assert run(monkeypatch, "train") == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "unexpected ZeroDivisionError" in line
+
+
+def test_an_exit_that_hangs_is_cut_short_and_keeps_its_code():
+    """As that of W&B's client does when its own process does not end."""
+    code = "import atexit, time; from reglab.cli import console; console.EXIT_SECONDS = 0.2; atexit.register(time.sleep, 60)\n"
+    code += "console.run_to_exit(lambda: 3)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=40).returncode == 3
 
 
 def test_the_module_is_the_command_and_help_does_not_import_torch():

@@ -19,7 +19,7 @@ def reglab(monkeypatch):
     return run
 
 
-def test_a_run_that_was_trained_offline_goes_up_once(wandb_server, reglab, monkeypatch, capsys):
+def test_a_run_that_was_trained_offline_goes_up_once(wandb_server, reglab, monkeypatch, capsys, tmp_path):
     monkeypatch.setenv("WANDB_MODE", "offline")
     assert reglab("train", *WORDS) == 0
     assert reglab("sync") == 2
@@ -28,5 +28,10 @@ def test_a_run_that_was_trained_offline_goes_up_once(wandb_server, reglab, monke
     for said in ("1 sent, 0 there before, 0 going on", "0 sent, 1 there before, 0 going on"):
         assert reglab("sync", "--project", "p") == 0
         assert said in capsys.readouterr().err
+    damaged = tmp_path / "runs" / "train" / "damaged" / "run.json"
+    damaged.parent.mkdir()
+    damaged.write_text("{")
+    assert reglab("sync", "--project", "p") == 1
+    assert f"left out: {damaged} is damaged" in capsys.readouterr().err
     (run,) = wandb_server.world.project("p").runs.values()
     assert (run.state, run.group, len(run.history)) == ("finished", "train", 1)

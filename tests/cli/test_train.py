@@ -1,7 +1,9 @@
 import itertools
 import os
 import signal
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,13 +11,14 @@ import yaml
 from filelock import FileLock
 from PIL import Image
 
+import reglab as reglab_package
 from reglab.cli import app
 from reglab.cli import train as command
 from reglab.config import RunConfig, run_id
 from reglab.sweep import assignment
 from reglab.tracking.record import State
 from reglab.tracking.storage import File
-from reglab.tracking.store import read_run
+from reglab.tracking.store import LocalRun, read_run
 from reglab.training import checkpoint, loop
 
 TINY = {
@@ -213,27 +216,78 @@ def test_a_failed_run_is_trained_when_it_is_asked_for_again(reglab, folder, at_s
     assert read_run(folder).state == State.finished
 
 
-def test_w_and_b_hears_of_a_run_that_breaks(reglab, at_step, monkeypatch):
-    """Else it stays "running" there until the server gives up."""
-    heard = []
+@pytest.fixture
+def heard(monkeypatch, runs):
+    """The states that W&B hears of, and whether the run's checkpoint was there then."""
+    states = []
 
     class Spy:
-        def __init__(self, folder, stop):
-            pass
+        def __init__(self, folder, stop=None):
+            self.folder = folder
 
         def started(self, record):
-            heard.append(record.state)
+            states.append((record.state, (self.folder / "checkpoint.pt").exists()))
 
         def epoch(self, row):
             pass
 
-        def ended(self, record):
-            heard.append(record.state)
+        ended = started
 
     monkeypatch.setattr("reglab.cli.train.WandbRun", Spy)
+    return states
+
+
+def test_w_and_b_hears_of_a_run_that_breaks(reglab, at_step, heard):
+    """Else it stays "running" there until the server gives up."""
     at_step(6, breaks)
     assert reglab("train", *WORDS) == 1
-    assert heard == [State.running, State.failed]
+    assert [state for state, _ in heard] == [State.running, State.failed]
+
+
+def test_it_hears_of_it_when_the_disk_is_full(reglab, heard, monkeypatch):
+    def full(self, record):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(LocalRun, "ended", full)
+    assert reglab("train", *WORDS) == 1
+    assert [state for state, _ in heard] == [State.running, State.failed]
+
+
+def test_the_checkpoint_stays_until_w_and_b_has_the_end(reglab, folder, heard):
+    """A machine that is lost in between loses no run."""
+    assert reglab("train", *WORDS, "train.checkpoint_every=0") == 0
+    assert heard == [(State.running, False), (State.finished, True)]
+    assert not (folder / "checkpoint.pt").exists()
+
+
+def test_a_run_of_a_sweep_that_has_ended_here_is_told_again(reglab, assigned, heard):
+    """Its process was killed before W&B had the end: W&B hands it out once more."""
+    assigned(TINY)
+    assert reglab("train") == 0
+    heard.clear()
+    assert reglab("train") == 0
+    assert [state for state, _ in heard] == [State.finished, State.finished]
+
+
+@pytest.mark.parametrize(("number", "code", "state"), [(signal.SIGUSR1, 75, State.preempted), (signal.SIGTERM, 0, State.stopped)])
+def test_what_comes_before_the_run_listens_waits_for_it(folder, number, code, state):
+    """And before numpy is imported, whose threads would hear it."""
+    start = f"""
+import os, signal, sys
+from reglab import __main__
+block = signal.pthread_sigmask
+def block_and_be_told(*what):
+    signal.pthread_sigmask = block
+    block(*what)
+    os.kill(os.getpid(), {int(number)})
+signal.pthread_sigmask = block_and_be_told
+sys.argv = ["reglab", "train", *{WORDS}]
+__main__.main()
+"""
+    environment = os.environ | {"PYTHONPATH": str(Path(reglab_package.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", start], check=False, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == code, done.stderr
+    assert read_run(folder).state == state
 
 
 def test_a_run_that_another_process_trains_is_left_alone(reglab, folder, monkeypatch, capsys):

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ class Machine:
     """A folder with one core; `start` runs reglab there."""
 
     def __init__(self, folder, checkpoints):
-        self.folder, self.runs = folder, folder / "runs"
+        self.folder, self.runs, self.checkpoints = folder, folder / "runs", checkpoints
         folder.mkdir()
         self.environment = os.environ | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -95,6 +96,14 @@ class Machine:
         for parent in found:
             found += [pid for pid, its in parents.items() if its == parent]
         return found
+
+    def worker(self, run_id):
+        """The process that trains a run: it writes the run's log."""
+        for pid in self.processes():
+            with suppress(OSError):
+                if Path(f"/proc/{pid}/fd/1").readlink().parent.name == run_id:
+                    return pid
+        return None
 
     def lose_power(self):
         for pid in self.processes():
@@ -171,8 +180,8 @@ def test_two_agents_work_through_a_grid_of_eight_through_preemption_failure_and_
 
     desk = new_machine("reader").start("report", "build", "--from", "wandb://loopback/p", "--out", str(tmp_path / "report"))
     assert desk.wait() == 0, desk.said
-    table = (tmp_path / "report" / "models.md").read_text()
-    print(table)
+    table = (tmp_path / "report" / "others.md").read_text()
+    assert len([line for line in table.splitlines() if "BN 1 · dropout 2 at 0.1" in line]) == 7
 
 
 EPOCHS = 120
@@ -214,6 +223,37 @@ def test_runs_that_lose_their_machine_go_on_elsewhere_at_the_very_step(new_machi
         seconds = [row["time/train_seconds"] for row in there.history]
         assert seconds == sorted(seconds)  # the clocks went on
     assert not list((tmp_path / "checkpoints").rglob("*.pt*"))
+
+
+@pytest.mark.timeout(200)
+def test_a_worker_that_is_killed_goes_on_from_its_checkpoint_on_the_same_machine(new_machine, create, wandb_server):
+    path = create(grid(train={"seed": [0], "epochs": [EPOCHS]}))
+    machine = new_machine("first").start("agent", path)
+    (begun,) = wait_for(machine.begun)
+    wait_for(lambda: any(machine.checkpoints.rglob("*.pt")))
+    os.kill(machine.worker(begun.run_id), signal.SIGKILL)
+    assert machine.wait() == 0, machine.said
+    assert "killed by SIGKILL" in machine.said
+    (run,) = wandb_server.world.project("p").runs.values()
+    assert (run.state, run.exitcode, len(run.handed_out)) == ("finished", 0, 1)
+    assert [row["epoch"] for row in run.history] == list(range(1, EPOCHS + 1))
+
+
+@pytest.mark.timeout(200)
+def test_a_preemption_while_w_and_b_is_away_leaves_the_checkpoint_in_time(new_machine, create, wandb_server):
+    machine = new_machine("first").start("agent", create(grid(train={"seed": [0], "epochs": [EPOCHS * 10]})))
+    (begun,) = wait_for(machine.begun)
+    with wandb_server.down():
+        time.sleep(1)
+        machine.process.send_signal(signal.SIGTERM)
+        asked = time.monotonic()
+        assert machine.wait() == 75, machine.said
+        assert time.monotonic() - asked < 20
+    assert "preempted" in machine.said
+    assert "killed" not in machine.said
+    (folder,) = machine.runs.glob(f"*/{begun.run_id}")
+    assert read_run(folder).state == State.preempted
+    assert list(machine.checkpoints.rglob("*.pt"))
 
 
 def without_times(row):

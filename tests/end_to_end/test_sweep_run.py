@@ -72,6 +72,32 @@ def test_a_sweep_is_run_recorded_and_not_repeated(sweep, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in runs.glob("*/*.json*")} == before
 
 
+@pytest.mark.timeout(240)
+def test_a_run_that_does_not_learn_is_stopped_early(tmp_path, sweep):
+    """By hyperband, as it stands in W&B's file; its process is told, and keeps what it reached."""
+    given = {section: dict(body["parameters"]) for section, body in SWEEP["parameters"].items()}
+    given["data"] |= {"validation": {"value": 64}}
+    given["dropout"] = {"layers": {"value": 0}}
+    given["batchnorm"] = {"layers": {"value": 1}}
+    given["optimizer"] = {"lr": {"values": [0.001, 1e-30]}}
+    given["train"] |= {"epochs": {"value": 60}}
+    stopping = {
+        "method": "grid",
+        "metric": {"name": "val/accuracy", "goal": "maximize"},
+        "early_terminate": {"type": "hyperband", "min_iter": 2, "eta": 3},
+        "parameters": {section: {"parameters": keys} for section, keys in given.items()},
+    }
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(stopping))
+    code, said = sweep()
+    assert code == 0, said
+    learns, idles = sorted(read_runs(tmp_path / "runs" / "small"), key=lambda record: -record.config["optimizer"]["lr"])
+    assert (learns.state, len(learns.history)) == (State.finished, 60)
+    assert (idles.state, idles.reason) == (State.stopped, "stopped on request")
+    assert 2 <= len(idles.history) < 60
+    assert idles.summary.epochs == len(idles.history)
+    assert not list((tmp_path / "runs").rglob("checkpoint*"))
+
+
 def importing(process):
     """Whether the server that forks the workers is there: for its first seconds it imports torch."""
     for status in Path("/proc").glob("[0-9]*/stat"):

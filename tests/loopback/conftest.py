@@ -9,7 +9,6 @@ import pytest
 
 from tests.loopback.server import Server
 
-
 PATIENCE_SECONDS = 30.0
 
 

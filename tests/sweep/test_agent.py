@@ -3,12 +3,18 @@
 import json
 import signal
 import socket
-from collections import deque
+import subprocess
+import threading
+import time
+from collections import Counter, deque
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count, pairwise
 
 import pytest
+import typer
 
+from reglab.cli import agent as command
 from reglab.errors import ReglabError
 from reglab.sweep import agent as module
 from reglab.sweep import health
@@ -94,6 +100,15 @@ def dies(worker):
     worker.write(State.running)
     yield
     worker.write(State.failed, reason="CUDA out of memory")
+    return 1
+
+
+def dies_late(worker):
+    worker.write(State.running)
+    yield
+    worker.write(State.running, 1)
+    yield
+    worker.write(State.failed, 1, reason="CUDA out of memory")
     return 1
 
 
@@ -349,6 +364,15 @@ def test_three_deaths_in_a_row_and_the_machine_takes_no_more(world):
     assert len(world.queue) == 3  # nothing is taken and thrown away
 
 
+def test_so_do_three_that_first_complete_an_epoch(world):
+    world.script = dies_late
+    world.queue.extend("abcdef")
+    crew = world.agent()
+    world.work()
+    assert world.trained == list("abc")
+    assert "3 runs in a row died on this machine" in crew.complaint
+
+
 def test_eight_slots_burn_three_runs_too(world):
     world.script = dies
     world.queue.extend("abcdefghijklmnop")
@@ -536,6 +560,108 @@ def test_a_listing_that_fails_ends_nothing(world, monkeypatch):
     assert "W&B does not list the sweep's runs: 503" in world.said
 
 
+@pytest.mark.parametrize("broken", ["claim", "modified"])
+def test_a_store_that_is_away_ends_nothing(world, monkeypatch, broken):
+    def away(self):
+        raise ReglabError("503")
+
+    world.list("lost", "crashed")
+    storage.checkpoint(world.folder / "lost").write(lambda stream: stream.write(b"state"))
+    monkeypatch.setattr(storage.File, broken, away)
+    world.script = killed_after(1)
+    world.queue.extend("ab")
+    crew = world.agent()
+    world.work()
+    assert crew.ended == {"crashed": 1, "finished": 1}
+    assert "no run is taken up: 503" in world.said
+
+
+def test_a_damaged_record_is_one_run_s_affair(world):
+    def damaged(worker):
+        (worker.folder).mkdir(parents=True)
+        (worker.folder / "run.json").write_text("{")
+        yield
+        return 2
+
+    world.script = lambda worker: (damaged if worker.run_id == "a" else trains)(worker)
+    world.queue.extend("ab")
+    crew = world.agent(number=2)
+    world.work()
+    assert crew.ended == {"failed": 1, "finished": 1}
+
+
+def test_a_run_that_had_ended_here_before_is_as_it_was(world):
+    def told_again(worker):
+        yield
+        return 0
+
+    Worker("a", world.folder / "a", {}, (), 1, trains).write(State.finished, EPOCHS)
+    world.script = told_again
+    world.queue.extend("a")
+    crew = world.agent()
+    world.work()
+    assert crew.ended == {"finished": 1}
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_a_run_of_which_nobody_knows_when_it_was_heard_is_not_waited_for(world, is_known):
+    world.listed.append(ListedRun("a", "running", datetime.now(UTC) if is_known else None, {}))
+    world.agent()
+    world.work(rounds=20)
+    assert world.crew.complaint is None
+
+
+# Whatever does not answer
+
+
+@contextmanager
+def nothing_answers(monkeypatch, module_, name):
+    answer = threading.Event()
+    monkeypatch.setattr(module, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(module_, name, lambda *words: answer.wait(60))
+    yield
+    answer.set()
+
+
+def test_a_server_that_does_not_answer_is_not_waited_for(world, monkeypatch):
+    world.queue.extend("a")
+    crew = world.agent()
+    with nothing_answers(monkeypatch, module, "runs_of_sweep"):
+        world.work()
+    assert crew.ended == {"finished": 1}
+    assert "W&B does not list the sweep's runs: no answer within 0.3 s" in world.said
+
+
+def test_a_store_or_a_driver_that_does_not_answer_is_a_fault(world, monkeypatch):
+    world.queue.extend("a")
+    crew = world.agent()
+    with nothing_answers(monkeypatch, health, "fault"):
+        world.work()
+    assert world.trained == []
+    assert crew.complaint == "its disk, its checkpoints or its GPU give no answer within 0.3 s"
+
+
+def test_a_preemption_reaches_the_runs_while_the_agent_waits_for_an_answer(world, monkeypatch):
+    """And it waits no longer."""
+    world.queue.extend("ab")
+    crew = world.agent(number=2)
+    told = []
+
+    def hangs(folder, gpu):
+        if world.workers:
+            crew.preempt()
+            told.extend(world.workers[0].told)
+            threading.Event().wait(30)
+
+    monkeypatch.setattr(health, "fault", hangs)
+    began = time.perf_counter()
+    world.work()
+    assert told == [signal.SIGUSR1]
+    assert crew.ended == {"preempted": 1}
+    assert [worker.run_id for worker in world.handed_back] in ([], ["b"])
+    assert time.perf_counter() - began < 10
+
+
 # W&B's agents that end
 
 
@@ -559,6 +685,42 @@ def test_an_agent_that_breaks_is_started_again_later_and_later_and_then_given_up
     assert waits == sorted(waits)
     assert waits[-1] >= 16
     assert "W&B's agent ended 5 times without a run, the last with exit code 1: wandb: ERROR the server is away" in crew.complaint
+
+
+def test_a_preempted_run_that_w_and_b_keeps_is_nobody_s_fault(world):
+    """Its sweep was cancelled, say."""
+    world.list("back", "preempted")
+    crew = world.agent()
+    world.work()
+    assert len(world.wandb_agents) == module.TRIES
+    assert crew.complaint is None
+
+
+def test_w_and_b_s_agent_gets_a_client_of_its_own(world, monkeypatch):
+    seen = []
+    monkeypatch.setenv("WANDB_SERVICE", "the agent's own")
+    monkeypatch.setattr(subprocess, "Popen", lambda command, env, **options: seen.append(env))
+    with module.Relay() as relay:
+        crew = SweepAgent(SWEEP, world.folder, slots([], 1, [0]), world.train, world.hand_back, world.said.append)
+        crew._relay = relay
+        crew._start_agent(crew.slots[0])
+    assert "WANDB_SERVICE" not in seen[0]
+
+
+# The exit code
+
+
+@pytest.mark.parametrize(("here", "there", "code"), [("finished", "finished", 0), ("failed", "pending", 1), ("finished", "failed", 1)])
+def test_the_exit_code_counts_what_failed_here_though_w_and_b_does_not_know(world, here, there, code):
+    crew = world.agent()
+    crew.ended[here] = 1
+    crew.states_in_sweep = lambda: Counter({there: 1})
+    if code:
+        with pytest.raises(typer.Exit) as end:
+            command._close(crew)
+        assert end.value.exit_code == code
+    else:
+        command._close(crew)
 
 
 # Preemption
@@ -602,5 +764,6 @@ def test_a_worker_that_does_not_hear_is_killed_in_time(world):
     crew = world.agent()
     world.work(lambda: crew.preempt() if world.workers else None)
     assert world.workers[0].told == [signal.SIGUSR1, signal.SIGKILL]
+    assert "slot 0: baseline s0 (a) did not end within 25 s; it is killed" in world.said
     assert read_run(world.folder / "a").state == State.crashed
     assert world.seconds < 30

@@ -8,6 +8,7 @@ from hypothesis import strategies as some
 
 from reglab.config import RunConfig, identity, run_id
 from reglab.sweep import ledger, spec
+from reglab.sweep.search import Search
 from reglab.tracking.record import RunRecord, State
 
 ARMS = ["baseline", "asymmetric_augmentation"]
@@ -136,15 +137,63 @@ def test_words_that_yaml_would_misread_come_back_as_they_were(read, tmp_path):
 def test_a_configuration_that_cannot_be_built_is_not_made_up(read):
     """A file that is checked has none; a search that was registered elsewhere may."""
     search = read({**GRID, "method": "random", "run_cap": 4})
-    broken = RunRecord(
-        run_id="x", sweep="s", label="x", identity="", seed=0, config={"dropout": {"layers": 1}}, state=State.failed, reason="no p1"
-    )
-    reckoned = ledger.reckon(
-        search, [broken, record({"arm": "baseline"}), record({"arm": "baseline", "train": {"seed": 1}}, State.crashed)]
-    )
+    drawn = {"arm": "baseline", "train": {"epochs": 3, "seed": 2}, "optimizer": {"lr": 0.001}}
+    contradiction = drawn | {"dropout": {"layers": 1}}
+    search.config["parameters"]["dropout"] = {"parameters": {"layers": {"values": [0, 1]}}}
+    broken = RunRecord(run_id="x", sweep="s", label="x", identity="", seed=0, config=contradiction, state=State.failed, reason="no p1")
+    crashed = {"arm": "baseline", "train": {"epochs": 3, "seed": 1}, "optimizer": {"lr": 0.001}}
+    reckoned = ledger.reckon(search, [broken, record(drawn), record(crashed, State.crashed)])
     assert reckoned.undrawn == 1
     assert [cell.seed for cell in reckoned.lost] == [1]
     assert yaml.safe_load(ledger.makeup(reckoned))["run_cap"] == 2
+
+
+SEARCHED = {
+    "lr": {"min": 0.001, "max": 0.1},
+    "momentum": {"values": [0.8, 0.9]},
+    "weight_decay": {"distribution": "log_uniform", "min": -9.0, "max": -2.0},
+    "warmup_epochs": {"distribution": "q_uniform", "min": 0, "max": 3, "q": 2},
+}
+
+
+def search_for(**keys):
+    parameters = {**GRID["parameters"], "arm": {"value": "baseline"}, "optimizer": {"parameters": keys}}
+    return {**GRID, "method": "random", "run_cap": 40, "parameters": parameters}
+
+
+def test_whatever_a_search_draws_counts_against_its_cap(read):
+    spec_ = read(search_for(**SEARCHED))
+    search, drawn = Search(spec_.config), []
+    while len(drawn) < 40:
+        drawn.append(search.draw([(values, None) for values in drawn]))
+    reckoned = ledger.reckon(spec_, [record(values) for values in drawn])
+    assert reckoned.others == ()
+    assert reckoned.undrawn == 40 - len({run_id(RunConfig.parse(values)) for values in drawn})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"optimizer": {"lr": 0.2}},
+        {"optimizer": {"lr": 0.01, "momentum": 0.7}},
+        {"optimizer": {"lr": 0.01}, "train": {"epochs": 3, "seed": 7}},
+        {"optimizer": {"lr": 0.01}, "train": {"epochs": 4}},
+        {"optimizer": {"lr": 0.01}, "arm": "symmetric_cutout_2"},
+    ],
+    ids=["beyond the range", "no choice", "another seed", "a fixed key", "another arm"],
+)
+def test_a_run_that_a_search_cannot_have_drawn_is_another_s(read, values):
+    search = search_for(lr=SEARCHED["lr"], momentum=SEARCHED["momentum"], name={"value": "sgd"})
+    values = {"arm": "baseline", "train": {"epochs": 3}} | values | {"optimizer": {"name": "sgd"} | values["optimizer"]}
+    reckoned = ledger.reckon(read(search), [record(values)])
+    assert (len(reckoned.cells), len(reckoned.others), reckoned.undrawn) == (0, 1, 40)
+
+
+def test_a_run_that_a_search_could_have_drawn_counts_wherever_it_is_from(read):
+    """Its arm goes by no name, and its range begins at what YAML takes for text."""
+    search = search_for(lr={"values": ["1e-05", 0.1]})
+    reckoned = ledger.reckon(read(search), [record({"train": {"epochs": 3}, "optimizer": {"lr": 1e-05}})])
+    assert len(reckoned.cells) == 1
 
 
 def test_wandb_takes_a_makeup(read, folder, wandb_server):

@@ -477,6 +477,7 @@ def test_a_preempted_run_that_fails_before_it_begins_is_failed(make_sweep, worke
 
 STOPPING = {
     **THREE,
+    "parameters": THREE["parameters"] | {"data": {"parameters": {"validation": {"value": 8}}}},
     "metric": {"name": "val/accuracy", "goal": "maximize"},
     "early_terminate": {"type": "hyperband", "min_iter": 1, "eta": 2},
 }

@@ -64,6 +64,26 @@ def test_the_notice_is_heard_once_it_is_there(monkeypatch, cloud, name):
         assert heard.wait(20)
 
 
+def test_an_answer_that_is_cut_short_ends_no_watch(monkeypatch, cloud):
+    def cut(self, status, text):
+        self.send_response(status)
+        self.send_header("Content-Length", "100")
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    monkeypatch.setattr(metadata, "POLL_SECONDS", 0.05)
+    configure(monkeypatch, f"gcp@http://127.0.0.1:{cloud.server_address[1]}")
+    monkeypatch.setattr(Cloud, "answer", cut)
+    heard = threading.Event()
+    with metadata.Watch(heard.set):
+        while cloud.asked < 2:
+            assert not heard.wait(0.05)
+        monkeypatch.undo()
+        configure(monkeypatch, "off")
+        cloud.taken = True
+        assert heard.wait(20)
+
+
 def test_a_cloud_that_does_not_answer_is_no_notice(monkeypatch):
     monkeypatch.setattr(metadata, "POLL_SECONDS", 0.05)
     configure(monkeypatch, "gcp@http://127.0.0.1:1")

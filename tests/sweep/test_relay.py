@@ -23,12 +23,14 @@ def relay():
 
 @pytest.fixture
 def client(relay):
-    """Starts a client of a slot, as W&B's agent does; `through` is a program that starts it in turn."""
+    """Starts a client of a slot, as W&B's agent does; or, with other code, one that starts it in turn, and `leads` a session."""
     started = []
 
-    def start(slot=0, code=CLIENT, **variables):
+    def start(slot=0, code=CLIENT, leads=False, **variables):
         environment = os.environ | relay.variables(slot) | {"PYTHONPATH": str(Path(reglab.__file__).parents[1])} | variables
-        process = subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True, start_new_session=leads
+        )
         started.append(process)
         return process
 
@@ -100,10 +102,10 @@ def test_a_client_without_its_agent_ends_the_one_that_started_it(client, when):
     with Relay() as relay:
         variables = relay.variables(0)
         if when == "while":
-            parent = client(code=PARENT, **variables)
+            parent = client(code=PARENT, leads=True, **variables)
             poll(relay, len)
     if when == "before":
-        parent = client(code=PARENT, **variables)
+        parent = client(code=PARENT, leads=True, **variables)
     assert parent.wait(30) == -signal.SIGTERM
 
 
@@ -117,9 +119,27 @@ sys.exit(subprocess.call([sys.executable, "-c", {CLIENT!r}]))
 def test_its_exit_code_says_that_the_run_goes_on_another_time(client):
     with Relay() as relay:
         variables = relay.variables(0)
-    process = client(code=DEAF_PARENT, **variables)
+    process = client(code=DEAF_PARENT, leads=True, **variables)
     assert process.wait(30) == LOST == 75
     assert "the agent of this machine is gone" in process.stderr.read()
+
+
+ADOPTER = f"""
+import ctypes, os, signal, subprocess, sys
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # a subreaper, as systemd is
+orphan = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {CLIENT!r}])"
+subprocess.run([sys.executable, "-c", orphan], start_new_session=True, check=True)
+sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
+def test_a_client_that_was_adopted_ends_nobody(relay, client):
+    """W&B's agent is gone; its place has whoever takes care of orphans."""
+    process = client(code=ADOPTER, leads=True)
+    (order,) = poll(relay, len)
+    order.connection.close()
+    assert process.wait(30) == LOST
 
 
 def test_only_this_user_may_come_in(relay):

@@ -2,8 +2,11 @@ import subprocess
 import sys
 
 import pytest
+import wandb
+import yaml
+from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
-from reglab.errors import UserError
+from reglab.errors import ReglabError, UserError
 from reglab.sweep import remote, spec
 from tests.loopback.state import ENTITY
 
@@ -47,6 +50,58 @@ def test_a_server_that_refuses_is_told_in_one_line(wandb_server, final, monkeypa
     with pytest.raises(UserError, match="`wandb login` sets the key") as caught:
         remote.create(final, None, "p")
     assert "short" not in str(caught.value)
+
+
+@pytest.mark.parametrize("words", [None, ["reglab", "train", "train.epochs=3"], ["python", "-m", "reglab", "train"]])
+def test_runs_that_the_agent_would_not_train_are_refused_and_how_to_mend_it_is_said(wandb_server, tmp_path, words):
+    file = tmp_path / "odd.yaml"
+    content = yaml.safe_load(spec.shipped("final").read_text()) | {"command": words}
+    file.write_text(yaml.safe_dump({key: value for key, value in content.items() if value}))
+    with pytest.raises(UserError, match=r"odd.yaml: its runs start .*; have `command: \[reglab, train\]` in its file"):
+        remote.create(spec.read(file), None, "p")
+    assert "p" not in wandb_server.world.projects
+    there = wandb.sweep(spec.read(file).config, project="p")
+    with pytest.raises(UserError, match="its runs start"):
+        remote.find(f"{ENTITY}/p/{there}")
+
+
+def test_a_sweep_that_has_ended_is_found_with_its_state(wandb_server, final):
+    remote.create(final, None, "p")
+    registered(wandb_server)[0].state = "CANCELED"
+    assert remote.create(final, None, "p").state == "CANCELED"
+
+
+@pytest.fixture
+def away(monkeypatch):
+    """The client as it is when no server answers: it calls that a fault of the key. With a real one it takes 19 seconds to say so."""
+
+    def asks():
+        try:
+            raise WandbApiFailedError("the service process is busy and did not respond in time")
+        except WandbApiFailedError as error:
+            raise wandb.errors.AuthenticationError("Failed to verify credentials") from error
+
+    monkeypatch.setattr(wandb, "Api", asks)
+
+
+@pytest.mark.parametrize("asks", [lambda final: remote.create(final, None, "p"), lambda final: remote.find(f"{ENTITY}/p/s")])
+def test_a_server_that_is_away_is_no_fault_of_the_key(away, final, asks):
+    with pytest.raises(ReglabError, match="W&B does not answer") as caught:
+        asks(final)
+    assert caught.value.exit_code == 1
+    assert "login" not in str(caught.value)
+
+
+def test_a_search_that_breaks_registers_no_second_sweep(wandb_server, final, monkeypatch):
+    remote.create(final, None, "p")
+
+    def breaks(self):
+        raise wandb.errors.CommError("503")
+
+    monkeypatch.setattr("wandb.apis.public.Project.sweeps", breaks)
+    with pytest.raises(UserError, match="503"):
+        remote.create(final, None, "p")
+    assert len(registered(wandb_server)) == 1
 
 
 @pytest.mark.parametrize("path", sorted(spec.shipped("final").parent.glob("*.yaml")), ids=lambda path: path.stem)

@@ -213,7 +213,7 @@ def hyperband(search):
         run_cap=9,
         metric={"name": "val/accuracy", "goal": "maximize"},
         early_terminate={"type": "hyperband", "min_iter": 2, "eta": 2},
-        parameters=nested(optimizer={"lr": {"min": 0.1, "max": 0.2}}),
+        parameters=nested(optimizer={"lr": {"min": 0.1, "max": 0.2}}, data={"validation": {"value": 10}}),
     )
 
 
@@ -255,7 +255,7 @@ def test_hyperband_minimizes_a_loss(search):
         run_cap=9,
         metric={"name": "val/accuracy", "goal": "minimize"},
         early_terminate={"type": "hyperband", "min_iter": 2, "eta": 2},
-        parameters=nested(optimizer={"lr": {"min": 0.1, "max": 0.2}}),
+        parameters=nested(optimizer={"lr": {"min": 0.1, "max": 0.2}}, data={"validation": {"value": 10}}),
     )
     running = [record("low", State.running, BAD), record("lower", State.running, [0.05] * 4), record("high", State.running, GOOD)]
     assert stopped(made, *running) == {"high"}

@@ -29,7 +29,11 @@ def grid(**sections):
 
 
 def search(method="random", **sections):
-    return grid(**sections) | {"method": method, "run_cap": 5, "metric": {"name": "val/accuracy", "goal": "maximize"}}
+    return grid(**{"data": {"validation": {"value": 8}}} | sections) | {
+        "method": method,
+        "run_cap": 5,
+        "metric": {"name": "val/accuracy", "goal": "maximize"},
+    }
 
 
 LR = {"lr": {"min": 1e-4, "max": 1e-2}}
@@ -248,7 +252,7 @@ def test_quick_makes_every_cell_small_and_keeps_what_is_searched(read):
     for config in cells:
         assert config.data.source == "digits"
         assert config.model.width == spec.QUICK["model.width"]
-        assert config.train.epochs == spec.QUICK["train.epochs"]
+        assert config.train.epochs == 200 // spec.QUICK_SHARE
 
 
 @pytest.mark.parametrize(("run_cap", "kept"), [(30, spec.QUICK_RUN_CAP), (2, 2)])
@@ -260,7 +264,26 @@ def test_quick_holds_out_fewer_images_where_some_are_held_out(read):
     assert fixed(read(search(data={"validation": {"value": 5000}}, optimizer=LR), quick=True))["data.validation"] == {
         "value": spec.QUICK_VALIDATION
     }
-    assert "data.validation" not in fixed(read(search(optimizer=LR), quick=True))
+    assert "data.validation" not in fixed(read(grid(train={"seed": {"values": [0]}}), quick=True))
+
+
+def test_a_section_that_is_there_twice_is_refused_with_its_line(tmp_path):
+    path = tmp_path / "twice.yaml"
+    path.write_text("method: grid\nparameters:\n  train: {parameters: {seed: {value: 0}}}\n  train: {parameters: {epochs: {value: 1}}}\n")
+    with pytest.raises(UserError, match=r"twice.yaml, line 4: not YAML \(train: is there twice\)"):
+        spec.read(path)
+
+
+def test_a_metric_on_held_out_images_needs_some(read):
+    without = search(data={"source": {"value": "digits"}}, optimizer=LR)
+    with pytest.raises(UserError, match="no run logs that without held-out images"):
+        read(without)
+    assert read(without, "data.validation=8")
+
+
+def test_an_override_with_a_list_searches_over_it(read):
+    found = read(grid(train={"seed": {"value": 0}}), "train.seed=[3, 4]")
+    assert [cell["train"]["seed"] for cell in found.grid()] == [3, 4]
 
 
 def test_an_override_wins_over_quick(read):

@@ -2,7 +2,7 @@ import pytest
 
 from reglab.errors import UserError
 from reglab.tracking.fetch import fetch
-from reglab.tracking.store import write_run
+from reglab.tracking.store import ARCHIVE, write_archive, write_run
 
 
 def test_the_records_of_a_sweep_come_oldest_first(study, tmp_path):
@@ -22,7 +22,20 @@ def test_a_source_without_runs_is_refused(tmp_path, source, said):
         fetch(str(tmp_path / source))
 
 
-def test_a_folder_of_sweeps_is_refused_with_a_sweep_to_take(study, tmp_path):
-    write_run(tmp_path / "final" / study[0].run_id, study[0])
-    with pytest.raises(UserError, match=r"holds several sweeps: give one, such as .*final"):
+def test_a_study_s_sweeps_are_read_together_and_what_they_share_once(study, tmp_path):
+    for sweep, records in {"final": study[:3], "augmentation": study[2:5]}.items():
+        for record in records:
+            write_run(tmp_path / "study" / sweep / record.run_id, record)
+    for source in (tmp_path / "study", tmp_path):
+        assert fetch(str(source)) == sorted(study[:5], key=lambda record: record.created)
+
+
+def test_a_report_s_own_records_are_read_without_their_epochs(study, tmp_path):
+    write_archive(tmp_path / ARCHIVE, study)
+    assert fetch(str(tmp_path)) == [record.model_copy(update={"history": []}) for record in study]
+
+
+def test_a_damaged_archive_is_named(tmp_path):
+    (tmp_path / ARCHIVE).write_bytes(b"no archive")
+    with pytest.raises(UserError, match=r"records.jsonl.gz is damaged"):
         fetch(str(tmp_path))

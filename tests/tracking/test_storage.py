@@ -61,6 +61,17 @@ def test_one_can_claim_it_and_again_what_was_written_anew(file):
     assert [file.claim() for _ in range(2)] == [True, False]
 
 
+@pytest.mark.parametrize("ask", [File.read, File.modified, File.claim])
+def test_a_store_that_is_away_is_told_in_one_kind_of_error(ask, monkeypatch):
+    class Away:
+        def __getattr__(self, name):
+            raise ConnectionError("503")
+
+    monkeypatch.setattr(File, "_remote", lambda self, address=None: (Away(), "checkpoint.pt"))
+    with pytest.raises(ReglabError, match=r"memory://bucket/checkpoint.pt cannot be read \(503\)"):
+        ask(File("memory://bucket/checkpoint.pt"))
+
+
 def test_claims_go_with_it(file):
     put(file, b"one")
     file.claim()

@@ -66,15 +66,6 @@ def test_a_run_that_goes_on_keeps_the_epochs_it_resumes_behind_and_no_other(fold
     assert [each.train_loss for each in read_run(folder).history] == [1.0, 0.125]
 
 
-@pytest.mark.parametrize("state", State)
-def test_a_checkpoint_stays_as_long_as_the_run_can_go_on(folder, record, state):
-    run = LocalRun(folder)
-    run.started(record)
-    run.checkpoint.write(lambda stream: stream.write(b"state"))
-    run.ended(record.changed(state=state))
-    assert (run.checkpoint.read() == b"state") == (state.resumable or state == State.failed)
-
-
 def test_a_history_whose_last_line_is_cut_short_is_read_without_it(folder, ended):
     path = folder / store.HISTORY
     whole = path.read_bytes()

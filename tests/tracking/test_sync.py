@@ -1,12 +1,13 @@
 """Local runs go up through W&B's real client to a server on this machine."""
 
 import pytest
+from wandb.errors import CommError
 
 from reglab.errors import UserError
 from reglab.tracking.fetch import fetch
 from reglab.tracking.record import State
 from reglab.tracking.store import LocalRun, read_runs
-from reglab.tracking.sync import folders, read, sync
+from reglab.tracking.sync import read, sync
 from reglab.tracking.wandb_project import Project
 from reglab.tracking.wandb_run import PROJECT, WandbRun
 from tests.loopback.faults import Fault
@@ -33,13 +34,13 @@ def store(tmp_path):
 
 
 def test_what_ran_offline_goes_up_whole_in_its_sweep_s_group_and_once(wandb_server, store):
-    first = sync(read([store]), HERE, quiet)
+    first = sync(read([store]).records, HERE, quiet)
     assert (first.sent, first.there, first.failed) == (len(ENDS), 0, ())
     runs = wandb_server.world.project(PROJECT).runs
     assert {run.group for run in runs.values()} == {"final"}
-    assert fetch(f"{HERE}/final") == read_runs(store)
+    assert [record.model_copy(update={"url": None}) for record in fetch(f"{HERE}/final")] == read_runs(store)
     before = wandb_server.count("UpsertBucket")
-    again = sync(read([store]), HERE, quiet)
+    again = sync(read([store]).records, HERE, quiet)
     assert (again.sent, again.there) == (0, len(ENDS))
     assert wandb_server.count("UpsertBucket") == before
     assert len(runs) == len(ENDS)
@@ -47,7 +48,7 @@ def test_what_ran_offline_goes_up_whole_in_its_sweep_s_group_and_once(wandb_serv
 
 def test_a_run_whose_client_lost_its_server_is_completed(wandb_server, store, tmp_path):
     """Two of three epochs came through, and no end."""
-    whole = next(each for each in read([store]) if each.state == State.finished)
+    whole = next(each for each in read([store]).records if each.state == State.finished)
     lost = WandbRun(tmp_path / "lost")
     lost.started(whole.changed(history=[]))
     for each in whole.history[:2]:
@@ -57,7 +58,8 @@ def test_a_run_whose_client_lost_its_server_is_completed(wandb_server, store, tm
     (there,) = wandb_server.world.project(PROJECT).runs.values()
     assert [line["epoch"] for line in there.history] == [1, 2, 3]
     assert there.state == "finished"
-    assert fetch(str(HERE)) == [whole]
+    (read_back,) = fetch(str(HERE))
+    assert read_back.model_copy(update={"url": None}) == whole
 
 
 def test_runs_that_go_on_are_left_alone(wandb_server, store, tmp_path):
@@ -88,19 +90,43 @@ def test_a_later_end_at_w_and_b_is_not_undone_by_an_earlier_one_here(wandb_serve
 def test_faults_of_the_server_are_overcome(wandb_server, store):
     for kind, fault in (("UpsertBucket", Fault.error_500), ("file_stream", Fault.cut), ("file_stream", Fault.refuse)):
         wandb_server.faults.plan(kind, fault)
-    assert sync(read([store]), HERE, quiet).failed == ()
+    assert sync(read([store]).records, HERE, quiet).failed == ()
     assert wandb_server.faults.left() == 0
 
 
 def test_what_does_not_get_through_is_named(wandb_server, store, monkeypatch):
     monkeypatch.setattr("reglab.tracking.sync.WandbRun.ended", lambda self, record: self._run.finish(exit_code=0))
-    outcome = sync(read([store]), HERE, quiet)
-    assert len(outcome.failed) == len(ENDS)
+    outcome = sync(read([store]).records, HERE, quiet)
+    assert [said for _, said in outcome.failed] == [None] * len(ENDS)
 
 
-def test_folders_may_be_a_run_a_sweep_or_all(store):
-    run = next(iter(sorted(store.iterdir())))
-    assert list(folders([run])) == [run]
-    assert len(list(folders([store]))) == len(list(folders([store.parent]))) == len(ENDS)
+def test_one_run_that_w_and_b_refuses_keeps_no_other_back(wandb_server, store, monkeypatch):
+    refused = read([store]).records[0].run_id
+    started = WandbRun.started
+
+    def starts(self, record):
+        if record.run_id == refused:
+            raise CommError("run was deleted")
+        started(self, record)
+
+    monkeypatch.setattr(WandbRun, "started", starts)
+    outcome = sync(read([store]).records, HERE, quiet)
+    assert outcome.sent == len(ENDS) - 1
+    assert [(record.run_id, said) for record, said in outcome.failed] == [(refused, "run was deleted")]
+
+
+def test_one_damaged_record_keeps_no_other_back(store):
+    (damaged, *_) = sorted(store.glob("*/run.json"))
+    damaged.write_text("{")
+    found = read([store])
+    assert len(found.records) == len(ENDS) - 1
+    assert [f"{damaged} is damaged" in line for line in found.damaged] == [True]
+
+
+def test_folders_may_be_a_run_a_sweep_or_all_and_a_run_that_two_hold_counts_once(store):
+    (one, *_) = ids = {path.parent.name for path in store.glob("*/run.json")}
+    assert [record.run_id for record in read([store / one]).records] == [one]
+    assert {record.run_id for record in read([store]).records} == ids
+    assert len(read([store.parent, store]).records) == len(ENDS)
     with pytest.raises(UserError, match="holds no run"):
-        list(folders([store / "nowhere"]))
+        read([store / "nowhere"])

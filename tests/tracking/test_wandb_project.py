@@ -2,12 +2,16 @@
 
 import json
 import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import wandb
+from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
 from reglab.config import RunConfig, identity, run_id
 from reglab.errors import ReglabError, UserError
+from reglab.report import stats, tables
 from reglab.settings import settings
 from reglab.tracking import wandb_project
 from reglab.tracking.fetch import fetch
@@ -84,7 +88,7 @@ def log(tmp_path):
     return through
 
 
-def test_the_same_runs_give_the_same_records_here_and_there(wandb_server, log, tmp_path):
+def test_the_same_runs_give_the_same_records_and_tables_here_and_there(wandb_server, log, tmp_path):
     for seed, (state, (changes, rows)) in enumerate(ENDS.items()):
         log(record(seed), state, changes, rows)
     begun = RunRecord(run_id="x", sweep="final", label="x", identity="", seed=0, config={"dropout": {"layers": 1}})
@@ -94,7 +98,9 @@ def test_the_same_runs_give_the_same_records_here_and_there(wandb_server, log, t
     here, there = read_runs(tmp_path / "runs" / "final"), fetch(f"wandb://{ENTITY}/{PROJECT}/final")
     assert len(here) == len(ENDS) + 1
     for mine, its in zip(here, there, strict=True):
-        assert its == mine
+        assert its.url == f"{wandb_server.url}/{ENTITY}/{PROJECT}/runs/{mine.run_id}"
+        assert its.model_copy(update={"url": None}) == mine
+    assert tables.arms(stats.cells(there), 0.87).equals(tables.arms(stats.cells(here), 0.87))
     assert [each.history for each in fetch(f"wandb://{ENTITY}/{PROJECT}", history=False)] == [[]] * len(here)
 
 
@@ -213,10 +219,40 @@ def test_an_address_of_another_form_is_refused(address):
         fetch(address)
 
 
-def test_a_run_that_a_later_version_logged_otherwise_is_named(wandb_server):
-    at_wandb(wandb_server, "odd", "finished", config={"created": "long ago"})
-    with pytest.raises(ReglabError, match="run odd at W&B is not a record that this reglab can read"):
+@pytest.mark.parametrize("config", [{"created": "long ago"}, {"label": None}, {"train": {"seed": "x"}}, {"environment": 3}])
+def test_a_run_that_cannot_be_read_is_left_out_and_named_each_time(wandb_server, caplog, config):
+    at_wandb(wandb_server, "odd", "finished", config=config)
+    at_wandb(wandb_server, "ours", "finished")
+    for times in (1, 2):
+        assert [each.run_id for each in records(HERE)] == ["ours"]
+        assert sum("run odd at W&B is left out" in line for line in caplog.messages) == times
+
+
+@pytest.fixture
+def away(monkeypatch):
+    """The client as it is when no server answers: it calls that a fault of the key. With a real one it takes 19 seconds to say so."""
+
+    def asks():
+        try:
+            raise WandbApiFailedError("the service process is busy and did not respond in time")
+        except WandbApiFailedError as error:
+            raise wandb.errors.AuthenticationError("Failed to verify credentials") from error
+
+    monkeypatch.setattr(wandb, "Api", asks)
+
+
+def test_a_server_that_is_away_is_no_fault_of_the_key(away):
+    with pytest.raises(ReglabError, match="W&B does not answer") as caught:
         list(records(HERE))
+    assert caught.value.exit_code == 1
+
+
+@pytest.mark.parametrize(("said", "zone"), [(None, None), ("2026-01-02T03:04:05", UTC), ("2026-01-02T03:04:05Z", UTC), ("soon", None)])
+def test_a_heartbeat_may_be_missing_or_have_no_zone(wandb_server, monkeypatch, said, zone):
+    at_wandb(wandb_server, "a", "running", sweep="s")
+    monkeypatch.setattr("tests.loopback.graphql._when", lambda moment: said)
+    (found,) = runs_of_sweep(ENTITY, PROJECT, "s")
+    assert found.heartbeat == (zone and datetime(2026, 1, 2, 3, 4, 5, tzinfo=zone))
 
 
 def test_the_cache_is_one_of_this_server_s_project(wandb_server):

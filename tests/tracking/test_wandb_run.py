@@ -191,6 +191,18 @@ def test_a_run_ends_there_as_it_ended_here(client, record, tmp_path, state, exit
     assert client.summary["val/accuracy"] is None  # whatever the last epoch logged
 
 
+def test_the_end_of_a_preempted_run_is_not_waited_for(client, record, tmp_path, monkeypatch):
+    """The server may be away, and the machine has half a minute."""
+    monkeypatch.setattr(wandb_run, "PREEMPTED_SECONDS", 0.1)
+    run, ends = WandbRun(tmp_path / "run"), threading.Event()
+    run.started(record)
+    run._run.finish = lambda exit_code: ends.wait(60)
+    began = time.monotonic()
+    run.ended(record.changed(state=State.preempted))
+    assert time.monotonic() - began < 20
+    ends.set()
+
+
 def test_a_run_without_a_summary_ends_too(client, record, tmp_path):
     run = WandbRun(tmp_path / "run")
     run.started(record)
