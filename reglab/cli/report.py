@@ -11,38 +11,87 @@ from rich.table import Column, Table
 from reglab.cli.console import counting
 from reglab.tracking.record import RunRecord
 
-app = typer.Typer(help="Turn runs into tables, figures and a page.", no_args_is_help=True)
-
-
-@app.callback()
-def group() -> None:
-    """Keeps `build` a subcommand while it is the only one."""
+app = typer.Typer(help="Turn runs into tables, figures, verdicts and a page.", no_args_is_help=True)
 
 
 @app.command()
 def build(
-    source: Annotated[str, typer.Option("--from", metavar="SOURCE", help="runs/<sweep>, or wandb://entity/project[/sweep].")],
+    source: Annotated[
+        str, typer.Option("--from", metavar="SOURCE", help="runs/<sweep>, runs/<study>, wandb://entity/project[/sweep], or a report.")
+    ],
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="The report's folder, such as reports/final.")],
 ) -> None:
-    """Write the final-models table (Markdown, CSV, LaTeX), Figure 11 (PNG, SVG) and one self-contained page."""
+    """Write tables (Markdown, CSV, LaTeX), figures (PNG, SVG), a verdict on every claim, and one self-contained page."""
     write(source, out)
 
 
-def write(source: str, out: Path) -> None:
-    """Build the report on the runs in `source` and print where its page is."""
+@app.command()
+def check(
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER…", help="Reports.")],
+    source: Annotated[
+        str | None, typer.Option("--from", metavar="SOURCE", help="Where their runs are; where they were, if that can be read.")
+    ] = None,
+) -> None:
+    """Fail where a report is stale, altered, or mixes runs that are not comparable, and name what differs."""
+    from reglab.report.check import faults
+
+    unwell = 0
+    for folder in folders:
+        found = faults(folder, sweep_hashes(), _runs_of(folder, source))
+        unwell += bool(found)
+        for line in found:
+            print(f"{folder}: {line}")
+        if not found:
+            print(f"{folder}: up to date")
+    if unwell:
+        raise typer.Exit(1)
+
+
+def write(source: str, out: Path) -> Sequence[RunRecord]:
+    """Build the report on the runs in `source` and print where its page is; returns the runs."""
     from reglab.report import build
+    from reglab.report.manifest import Manifest
     from reglab.tracking.fetch import fetch
+    from reglab.tracking.store import ARCHIVE
 
     with counting("reading runs") as progress:
         records = fetch(source, history=False, progress=progress)
-    print(build.build(records, out))
+    hashes = sweep_hashes()
+    if (Path(source) / ARCHIVE).exists():  # a report that is built again tells of the same runs and sweeps
+        earlier = Manifest.read(Path(source))
+        source, hashes = earlier.source, earlier.sweeps
+    print(build.build(records, out, source, hashes))
+    return records
+
+
+def sweep_hashes() -> dict[str, str]:
+    """SHA-256 of the sweep files of the study, by their stems."""
+    from reglab.report.manifest import sha256
+    from reglab.sweep.spec import shipped
+    from reglab.sweep.study import SWEEPS
+
+    return {stem: sha256(shipped(stem)) for stem in SWEEPS}
+
+
+def _runs_of(folder: Path, source: str | None) -> Sequence[RunRecord] | None:
+    """The runs that a report was built from, as they are now; None where they are not within reach and nobody asked for them."""
+    from reglab.report.manifest import Manifest
+    from reglab.tracking.fetch import fetch
+
+    known = Manifest.read(folder).source
+    if source is None and not Path(known).is_dir():
+        return None
+    return fetch(source or known, history=False)
 
 
 def show(records: Sequence[RunRecord]) -> None:
-    """Print the report's table for a terminal."""
-    from reglab.report import build, stats, tables
+    """Print the table of the final models for a terminal."""
+    from reglab.report import tables
+    from reglab.report.questions import FINAL
+    from reglab.report.study import Study
 
-    frame = tables.arms(stats.cells(records), build.target(records))
+    study = Study.of(records)
+    frame = tables.arms(study.answers(FINAL), study.target)
     frame = frame.rename(columns={"overfitting": "overfit", "training, s": "time, s"})  # 80 characters in all
     columns = [Column(name, justify="left" if name == "model" else "right", no_wrap=True) for name in frame.columns]
     table = Table(*columns, box=None, pad_edge=False, collapse_padding=True)

@@ -60,6 +60,8 @@ def report(
 
 
 def _name(name: str | None, quick: bool) -> str:
+    if name in ("", ".", ".."):
+        raise UserError(f"--name {name}: give the name of a folder")
     return name or ("study-quick" if quick else "study")
 
 

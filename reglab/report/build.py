@@ -1,39 +1,42 @@
-"""A report's folder: tables, figures, raw rows and the page, all there or not at all."""
+"""A report's folder: page, tables, figures, raw rows and manifest, all there or not at all."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from reglab.config import RunConfig
+import pandas as pd
+
 from reglab.errors import UserError
-from reglab.report import figures, stats, tables
-from reglab.report.page import GENERATOR, Figure, Page
+from reglab.report import claims, figures, stats, tables
+from reglab.report.claims import Finding, Verdict
+from reglab.report.manifest import Manifest
+from reglab.report.page import GENERATOR, Figure, Page, Section
+from reglab.report.questions import FINAL, QUESTIONS, Drawing, Question
 from reglab.report.stats import Cell
+from reglab.report.study import Study
 from reglab.tracking.record import RunRecord, State
+from reglab.tracking.store import ARCHIVE, write_archive
 
-STEM = "final_models"
-FIGURE = "figure_11"
 PAGE = "index.html"
+RUNS = "runs.csv"
+TABLE_1 = "table_1"
+CLAIMS = "claims"
+OTHERS = "others"
+"""Stem of the tables and the figure of runs that answer no question of the study."""
 
-_RUN_COLUMNS = {
-    "model": "model",
-    "seed": "seed",
-    "state": "state",
-    "epochs": "epochs",
-    "test/accuracy": "test",
-    "test/best_accuracy": "best test",
-    "train_clean/accuracy": "train",
-    "time/train_seconds": "training s",
-    "time_to_target/seconds": "to target s",
-    "throughput/images_per_second": "images/s",
-    "run": "run",
-}
+MOST_DRAWN = 60
+"""Arms in the figure of those others: more of them are in the table only."""
+
+_OTHERS_DRAWN = Drawing(
+    OTHERS, "The other arms", "For each arm: test and training accuracy, training time, and time to the target.", figures.models
+)
 
 
-def build(records: Sequence[RunRecord], folder: Path) -> Path:
+def build(records: Sequence[RunRecord], folder: Path, source: str, sweeps: Mapping[str, str]) -> Path:
     """Write the report on `records` into `folder`, in place of an earlier one; returns its page.
 
-    Raises UserError where the records have no finished run, or the folder holds something else than a report.
+    `source` is where the records come from, `sweeps` the hashes of sweep files; the manifest keeps those that these runs are of.
+    Raises UserError where none of the runs has finished, or the folder holds something else than a report.
     """
     if not any(stats.counts(record) for record in records):
         raise UserError(f"none of the {len(records)} runs has finished: finish the sweep first (`reglab sweep run` goes on)")
@@ -43,7 +46,10 @@ def build(records: Sequence[RunRecord], folder: Path) -> Path:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
         made = Path(temporary) / folder.name
         made.mkdir()
-        _write(records, made)
+        report = Report(Study.of(records), records)
+        report.write(made)
+        own = {stem: digest for stem, digest in sweeps.items() if stem in report.sweeps}
+        Manifest.of(records, source, own, made).write(made)
         if folder.exists():
             folder.rename(Path(temporary) / "earlier")
         made.rename(folder)
@@ -57,91 +63,198 @@ def _is_report(folder: Path) -> bool:
     return not entries or (page.is_file() and all(entry.is_file() for entry in entries) and GENERATOR in page.read_text(errors="replace"))
 
 
-def _write(records: Sequence[RunRecord], folder: Path) -> None:
-    cells, config = stats.cells(records), _config(records)
-    epochs = config.train.epochs
-    what, data = _what(records, config), _data(records)
-    table, tidy, rows = tables.arms(cells, target(records)), tables.tidy(cells), tables.runs(records)
-    is_final = any(cell.label == "baseline" for cell in cells)
-    title = f"{'Final models' if is_final else records[0].sweep} on {data}"
-    subtitle = f"{epochs} epochs, width {config.model.width}; bars and points are means over seeds"
-    chart = figures.final_models(tidy, target(records), title, subtitle)
-    figures.save(chart, folder, FIGURE)
-    tidy.to_csv(folder / f"{STEM}.csv", index=False)
-    rows.to_csv(folder / "runs.csv", index=False)
-    (folder / f"{STEM}.md").write_text(tables.to_markdown(table))
-    (folder / f"{STEM}.tex").write_text(tables.to_latex(table, f"{title}: accuracies and overfitting in per cent, times in seconds"))
-    description = (
-        "Test and training accuracy with the overfitting between them, training time, and time to "
-        f"{target(records):.0%} training accuracy, for each model. Lines through the test points are 95 % intervals."
-    )
-    figure = Figure(FIGURE, "Figure 11: the final models compared", description, (folder / f"{FIGURE}.json").read_text())
-    shown = rows.reindex(columns=list(_RUN_COLUMNS)).rename(columns=_RUN_COLUMNS)
-    page = Page(title, what, headline(cells, target(records)), notes(records, cells), [figure], STEM, table, shown, machines(records))
-    (folder / PAGE).write_text(page.render())
+class Report:
+    """The files of one report but its manifest."""
+
+    def __init__(self, study: Study, records: Sequence[RunRecord]):
+        self.study, self.records = study, records
+        self.findings = claims.judge(study)
+        self.answers = _answers(study)
+        self.unasked = study.unasked(QUESTIONS)
+
+    def write(self, folder: Path) -> None:
+        self.write_tables(folder)
+        page = Page(
+            title=f"{'Four regularizers on a ResNet-50' if self._is_study else self.records[0].sweep}: {self.images}",
+            what=self.what(),
+            headline=headline(self.findings, self.answers[FINAL], self.study),
+            findings=self.findings,
+            sections=list(self._sections(folder)),
+            table_1=tables.table_1(self.study.records),
+            runs=self._rows(),
+            machines=machines(self.records),
+            notes=notes(self.study),
+            label=label(self.study),
+        )
+        (folder / PAGE).write_text(page.render())
+
+    def write_tables(self, folder: Path) -> None:
+        """Everything that is text: raw rows, tables, claims, and the records themselves."""
+        write_archive(folder / ARCHIVE, self.records)
+        (folder / RUNS).write_text(tables.to_csv(tables.runs(self.records)))
+        self._write_table(folder, TABLE_1, tables.table_1(self.study.records), "Parameters tested")
+        self._write_table(folder, CLAIMS, tables.claims(self.findings), "The study's claims")
+        for question, cells in self.answers.items():
+            if cells:
+                self._write_answer(folder, question.stem, cells, self._baseline(question, cells), question.title)
+        if self.unasked:
+            self._write_answer(folder, OTHERS, self.unasked, None, "Other runs")
+
+    def _write_answer(self, folder: Path, stem: str, cells: Sequence[Cell], baseline: Cell | None, title: str) -> None:
+        table = tables.arms(cells, self.study.target, baseline)
+        self._write_table(folder, stem, table, f"{title} {self.subtitle()}.", numbers=tables.tidy(cells))
+
+    def _write_table(self, folder: Path, stem: str, table: pd.DataFrame, caption: str, numbers: pd.DataFrame | None = None) -> None:
+        """As Markdown and LaTeX for people, and as CSV: of the numbers, where the table is text."""
+        (folder / f"{stem}.md").write_text(tables.to_markdown(table))
+        (folder / f"{stem}.tex").write_text(tables.to_latex(table, caption))
+        (folder / f"{stem}.csv").write_text(tables.to_csv(table if numbers is None else numbers))
+
+    def _rows(self) -> pd.DataFrame:
+        """The table of all runs on the page: fewer columns than in the file, in per cent and seconds, with the questions of each run."""
+        asked: dict[str, list[str]] = {}
+        for question, cells in self.answers.items():
+            for run_id in _runs(cells):
+                asked.setdefault(run_id, []).append(question.stem)
+        return tables.rows(self.records, asked)
+
+    def _sections(self, folder: Path) -> Iterator[Section]:
+        for question, cells in self.answers.items():
+            baseline = self._baseline(question, cells)
+            yield self._section(question.stem, question.title, question.asks, question.drawings, cells, baseline, folder)
+        if self.unasked:
+            drawings = (_OTHERS_DRAWN,) if len(self.unasked) <= MOST_DRAWN else ()
+            asks = "Arms that are part of no question of the study."
+            yield self._section(OTHERS, "Other runs", asks, drawings, self.unasked, None, folder)
+
+    def _section(
+        self, stem: str, title: str, asks: str, drawings: Sequence[Drawing], cells: Sequence[Cell], baseline: Cell | None, folder: Path
+    ) -> Section:
+        drawn = [self._figure(drawing, cells, folder) for drawing in drawings]
+        table = tables.arms(cells, self.study.target, baseline) if cells else None
+        return Section(stem, title, asks, drawn, table, _runs(cells), [])
+
+    def _figure(self, drawing: Drawing, cells: Sequence[Cell], folder: Path) -> Figure:
+        spec = None
+        if any(cell.counted for cell in cells):
+            chart = drawing.draw(tables.tidy(cells), self.study.base, self.study.target, drawing.title, self.subtitle())
+            spec = figures.save(chart, folder, drawing.stem)
+        return Figure(drawing.stem, drawing.title, drawing.description, spec)
+
+    def _baseline(self, question: Question, cells: Sequence[Cell]) -> Cell | None:
+        wanted = question.baseline(self.study.base)
+        return next((cell for cell in cells if cell.factors == wanted), None)
+
+    @property
+    def _is_study(self) -> bool:
+        return any(self.answers.values())
+
+    @property
+    def sweeps(self) -> set[str]:
+        """Names of the sweeps that made the runs, and of those that ask what they answer."""
+        return {record.sweep for record in self.records} | {question.stem for question, cells in self.answers.items() if cells}
+
+    @property
+    def images(self) -> str:
+        """What the runs were trained on."""
+        return " and ".join(dict.fromkeys(record.environment.data for record in self.study.records if record.environment))
+
+    def subtitle(self) -> str:
+        """Under every figure's title."""
+        seeds = f"{self.study.seeds} {'seed' if self.study.seeds == 1 else 'seeds'}"
+        spread = "means over seeds with 95 % intervals" if self.study.seeds > 1 else "no interval"
+        return f"{self.images}, width {self.study.fixed.get('model.width')}, {self.study.base.epochs} epochs, {seeds}: {spread}"
+
+    def what(self) -> str:
+        """What was studied, in a sentence."""
+        environment = next(record.environment for record in self.study.records if record.environment)
+        arms = len({record.identity for record in self.study.records if stats.counts(record)})
+        finished = sum(map(stats.counts, self.study.records))
+        return (
+            f"ResNet-50 of width {self.study.fixed.get('model.width')} on {self.images} ({environment.train_images:,} training and "
+            f"{environment.test_images:,} test images), {self.study.base.epochs} epochs: {arms} arms, "
+            + ("one seed each." if self.study.seeds == 1 else f"up to {self.study.seeds} seeds each, {finished} finished runs in all.")
+        )
 
 
-def _config(records: Sequence[RunRecord]) -> RunConfig:
-    """The configuration of the first run that counts, for what is the same in all."""
-    return RunConfig.parse(next(record for record in records if stats.counts(record)).config)
+def _answers(study: Study) -> dict[Question, list[Cell]]:
+    """The arms that answer each question. The final models alone answer others with too few arms to be worth a figure."""
+    final = study.answers(FINAL)
+    known = {cell.identity for cell in final}
+    found = {question: study.answers(question) for question in QUESTIONS[1:]}
+    return {FINAL: final} | {
+        question: cells if any(cell.identity not in known for cell in cells) else [] for question, cells in found.items()
+    }
 
 
-def target(records: Sequence[RunRecord]) -> float:
-    """The training accuracy whose time is taken."""
-    return _config(records).train.target_accuracy
+def _runs(cells: Sequence[Cell]) -> list[str]:
+    return [record.run_id for cell in cells for record in cell.records]
 
 
-def _data(records: Sequence[RunRecord]) -> str:
-    return " and ".join(dict.fromkeys(record.environment.data for record in records if record.environment))
+def label(study: Study) -> str | None:
+    """What a reader must not take these runs for; None for the published study's own set-up."""
+    if not (departures := study.unlike_the_published()):
+        return None
+    return f"Not the published study's set-up: {', '.join(departures)}."
 
 
-def _what(records: Sequence[RunRecord], config: RunConfig) -> str:
-    environment = next(record.environment for record in records if record.environment)
-    seeds = len({record.seed for record in records})
-    return (
-        f"ResNet-50 of width {config.model.width} on {_data(records)} ({environment.train_images:,} training and "
-        f"{environment.test_images:,} test images), {config.train.epochs} epochs, {len(records)} runs, "
-        f"{seeds} {'seed' if seeds == 1 else 'seeds'} an arm."
-    )
+def headline(findings: Sequence[Finding], final: Sequence[Cell], study: Study) -> list[str]:
+    """What came out, and how sure it is, in some sentences."""
+    said = []
+    if any(finding.runs for finding in findings):
+        counted = {verdict: sum(finding.verdict == verdict for finding in findings) for verdict in Verdict}
+        said.append(
+            f"Of the study's {len(findings)} claims these runs bear out {counted[Verdict.reproduced]}, contradict "
+            f"{counted[Verdict.not_reproduced]}, and leave {counted[Verdict.undecided]} undecided."
+        )
+    if best := max((cell for cell in final if cell.test_accuracy), key=_mean, default=None):
+        said.append(_best(best, final, study.target))
+    if study.seeds == 1:
+        said.append("With one seed an arm, a difference between two arms has no interval: take it as a first look.")
+    return said
 
 
-def headline(cells: Sequence[Cell], goal: float) -> str:
-    """What came out, in a sentence or two."""
-    tested = [cell for cell in cells if cell.test_accuracy]
-    best = max(tested, key=lambda cell: cell.test_accuracy.mean if cell.test_accuracy else 0)
+def _mean(cell: Cell) -> float:
+    return cell.test_accuracy.mean if cell.test_accuracy else 0.0
+
+
+def _best(best: Cell, final: Sequence[Cell], target: float) -> str:
     assert best.test_accuracy
-    line = f"{best.label} has the best test accuracy: {best.test_accuracy.mean:.1%}"
+    line = f"Of the final models, {best.label} has the best test accuracy: {best.test_accuracy.mean:.1%}"
     line += f" ± {100 * best.test_accuracy.half_width:.1f} points" if best.test_accuracy.half_width is not None else ""
-    if (baseline := next((cell for cell in tested if cell.label == "baseline"), None)) and baseline is not best and baseline.test_accuracy:
+    if (baseline := next((cell for cell in final if cell.label == "baseline"), None)) and baseline is not best and baseline.test_accuracy:
         line += f", {100 * (best.test_accuracy.mean - baseline.test_accuracy.mean):+.1f} points against the baseline"
-    reached = [cell.label for cell in tested if cell.time_to_target and cell.time_to_target.reached]
-    line += f". {len(reached)} of {len(tested)} models reach {goal:.0%} training accuracy."
-    if best.test_accuracy.n == 1:
-        line += " With one seed an arm, differences have no interval: take them as a first look."
-    return line
+    reached = sum(any(times.to_target and times.to_target.reached for times in cell.times) for cell in final)
+    return f"{line}; {reached} of {len(final)} reach {target:.0%} training accuracy."
 
 
-def notes(records: Sequence[RunRecord], cells: Sequence[Cell]) -> list[str]:
+def notes(study: Study) -> list[str]:
     """What a reader must know before trusting the numbers."""
     found = []
     for state in State:
         left_out = [
             f"{record.label} s{record.seed}" + (f" ({record.reason})" if record.reason else "")
-            for record in records
+            for record in study.records
             if record.state == state
         ]
         if left_out and state != State.finished:
             found.append(f"{len(left_out)} {state}, not counted: " + "; ".join(left_out))
-    for cell in cells:
-        if cell.times_are_mixed:
-            there = sorted({stats.machine(record.environment) for record in cell.records if record.environment and stats.counts(record)})
-            found.append(f"Times of {cell.label} come from unlike machines and are not pooled: " + " / ".join(there))
-    if len({record.environment.data_fingerprint for record in records if record.environment}) > 1:
+    if study.others:
+        keys = "; ".join(f"{key} {' / '.join(map(str, values))}" for key, values in study.differing.items())
+        runs = "1 run is" if len(study.others) == 1 else f"{len(study.others)} runs are"
+        found.append(f"{runs} of another set-up, and only among the rows: {keys}")
+    there = {stats.machine(record.environment) for record in study.records if record.environment and stats.counts(record)}
+    if len(there) > 1:
+        found.append(
+            f"Times come from {len(there)} unlike machines or versions of the code, and are not pooled: {' / '.join(sorted(there))}"
+        )
+    if any(len(seen) > 1 for seen in study.images()):
         found.append("Not all runs saw the same images: their accuracies are not comparable")
     return found
 
 
 def machines(records: Sequence[RunRecord]) -> list[str]:
+    """Where the runs ran, with their number."""
     counted: dict[str, int] = {}
     for record in records:
         if record.environment:

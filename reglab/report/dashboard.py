@@ -1,6 +1,6 @@
 """The shared dashboard at W&B, as code: a workspace for the runs as they go on, and a report with the study's questions.
 
-What is shown is plain data here (`SECTIONS`, `QUESTIONS`); `push` turns it into W&B's own objects and saves them in place.
+What is shown is plain data here (`SECTIONS`, `SHOWN`); `push` turns it into W&B's own objects and saves them in place.
 Panels group runs on keys of the configuration, and show a mean with its standard deviation over the seeds.
 """
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reglab.errors import UserError
+from reglab.report.questions import QUESTIONS
 
 if TYPE_CHECKING:
     from wandb import Api
@@ -93,40 +94,26 @@ SECTIONS: dict[str, tuple[Panel, ...]] = {
 
 
 @dataclass(frozen=True)
-class Question:
-    """A part of the report. `among`: only runs that logged this metric; of these, each technique has one of its own."""
+class Shown:
+    """What the report shows of a question. `among`: only runs that logged this metric; of these, each technique has one of its own."""
 
-    title: str
-    asks: str
     panels: tuple[Panel, ...]
     among: str | None = None
 
 
-QUESTIONS = (
-    Question(
-        "Which of the six final models is best, and which overfits least?",
-        "Accuracy, overfitting and training time of the final models (Figure 11, claim 10).",
-        (Bars("test/accuracy", "arm"), Bars("gap", "arm"), Bars("time/train_seconds", "arm"), Line("test/accuracy", "arm")),
-    ),
-    Question(
-        "Which dropout probability?",
-        "Test accuracy against the symmetric probability: is 0.2 better than 0.5 and 0.8 (Figure 2, claim 1)?",
-        (Bars("test/accuracy", "dropout.p"), Line("train/accuracy", "dropout.p")),
+SHOWN: dict[str, Shown] = {
+    "final": Shown((Bars("test/accuracy", "arm"), Bars("gap", "arm"), Bars("time/train_seconds", "arm"), Line("test/accuracy", "arm"))),
+    "dropout_symmetric": Shown(
+        (
+            Bars("test/accuracy", "dropout.p"),
+            Bars("test/accuracy", "dropout.layers"),
+            Bars("gap", "dropout.layers"),
+            Line("train/accuracy", "dropout.p"),
+            Line("test/accuracy", "dropout.layers"),
+        ),
         among="dropout/rate",
     ),
-    Question(
-        "How many dropout layers?",
-        "At 0.2 two layers are said to be best, at larger probabilities fewer (Figure 3, claim 2).",
-        (Bars("test/accuracy", "dropout.layers"), Bars("gap", "dropout.layers"), Line("test/accuracy", "dropout.layers")),
-    ),
-    Question(
-        "How many batch normalization layers?",
-        "Two layers are said to give the best accuracy (Figure 5, claim 3), and more of them to reach 87 % sooner (Figure 6, claim 4).",
-        tuple(Bars(metric, "batchnorm.layers") for metric in ("test/accuracy", "time_to_target/seconds", "time_to_target/reached")),
-    ),
-    Question(
-        "What does asymmetric dropout bring?",
-        "Each layer's probability is searched between 0.1 and 0.8, selected on held-out training images (Figure 4).",
+    "dropout_arrays": Shown(
         (
             Parallel(_PROBABILITIES, "val/accuracy"),
             Importance("val/accuracy"),
@@ -134,35 +121,35 @@ QUESTIONS = (
         ),
         among="val/accuracy",
     ),
-    Question(
-        "Which clip threshold and batch size for adaptive gradient clipping?",
-        "0.02 is said to be best (Figure 7, claim 6); a larger batch to train faster, whatever the threshold (claim 5).",
+    "batchnorm": Shown(
+        tuple(Bars(metric, "batchnorm.layers") for metric in ("test/accuracy", "time_to_target/seconds", "time_to_target/reached"))
+    ),
+    "agc": Shown(
         (Bars("test/accuracy", "agc.clip"), Bars("time/train_seconds", "train.batch_size"), Bars("time/train_seconds", "agc.clip")),
         among="agc/clipped_fraction",
     ),
-    Question(
-        "Can adaptive gradient clipping replace batch normalization?",
-        "Comparable accuracy without dropout, more training time, slightly longer to 87 % (Figure 8, claims 7, 8 and 11).",
-        tuple(Bars(metric, "agc.enabled") for metric in ("test/accuracy", "time/train_seconds", "time_to_target/seconds")),
+    "agc_batchnorm": Shown(
+        tuple(Bars(metric, "agc.enabled") for metric in ("test/accuracy", "time/train_seconds", "time_to_target/seconds"))
     ),
-    Question(
-        "How many cutout images?",
-        "Accuracy and training time with 2, 4, 8 and 16 copies a batch (Figure 9).",
-        (Bars("test/accuracy", "cutout.images"), Bars("time/train_seconds", "cutout.images")),
-        among="cutout/masked_fraction",
+    "cutout_screening": Shown(
+        (Bars("test/accuracy", "cutout.images"), Bars("time/train_seconds", "cutout.images")), among="cutout/masked_fraction"
     ),
-    Question(
-        "Transformations or cutout?",
-        "Simple transformations are said to reduce overfitting the most, in less time than 8 or 16 copies (Figure 10, claim 9).",
-        (Bars("gap", "label"), Bars("test/accuracy", "label"), Bars("time/train_seconds", "label"), Bars("gap", "augment.policy")),
+    "augmentation": Shown(
+        (Bars("gap", "label"), Bars("test/accuracy", "label"), Bars("time/train_seconds", "label"), Bars("gap", "augment.policy"))
     ),
-    Question(
-        "Do a stronger penalty, another optimizer or weight standardization help?",
-        "What the study leaves as future work (claim 11).",
+    "agc_rescue": Shown(
         tuple(Bars("test/accuracy", key) for key in ("optimizer.name", "optimizer.weight_decay", "model.standardize")),
+        among="agc/clipped_fraction",
     ),
-)
-"""The report, question by question."""
+    "placement": Shown(tuple(Bars(metric, "model.placement") for metric in ("test/accuracy", "gap", "time/train_seconds"))),
+    "cutout_per": Shown(
+        tuple(Bars(metric, "cutout.per") for metric in ("test/accuracy", "gap", "time/train_seconds")), among="cutout/masked_fraction"
+    ),
+    "cifar_stem": Shown(
+        (Bars("test/accuracy", "model.stem"), Bars("time/train_seconds", "model.stem"), Line("test/accuracy", "model.stem"))
+    ),
+}
+"""The report, by the stem of each question."""
 
 
 @dataclass(frozen=True)
@@ -235,10 +222,11 @@ def _blocks(entity: str, project: str) -> Iterator[Any]:
     for question in QUESTIONS:
         yield wr.H2(question.title)
         yield wr.P(question.asks)
+        shown = SHOWN[question.stem]
         ended = [expr.Metric("State") == "finished"]
-        among = [expr.Summary(question.among) >= 0] if question.among else []
+        among = [expr.Summary(shown.among) >= 0] if shown.among else []
         runs = wr.Runset(entity, project, "finished runs", filters=ended + among)
-        yield wr.PanelGrid(runsets=[runs], panels=_laid_out(question.panels))
+        yield wr.PanelGrid(runsets=[runs], panels=_laid_out(shown.panels))
 
 
 def _laid_out(panels: Sequence[Panel]) -> list[Any]:

@@ -1,56 +1,254 @@
-"""The page of a report: one HTML file with everything in it, which opens without a network."""
+"""The page of a study: one HTML file with everything in it. It opens without a network, and reads without a script.
 
+The template writes all text and tables; its script draws the figures and makes the table of runs one to filter and sort.
+"""
+
+import json
+import math
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, cached_property
+from numbers import Integral, Real
+from typing import Any
 
 import pandas as pd
 import vl_convert
-from jinja2 import Environment, PackageLoader
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+
+from reglab.report.claims import Finding, Part, Verdict
 
 GENERATOR = '<meta name="generator" content="reglab">'
 """Tells a page of ours from another."""
 
+NONE = "–"
+
+ROWS_AT_ONCE = 200
+"""Rows of the table of runs that the page shows at first, and adds when asked for more."""
+
+_UNITS = {"points": "points", "share": "of the cases", "ratio": "times"}
+_QUANTITY = re.compile(r"[-+−×]?\d[\d,.]*( ± \d[\d,.]*)?( ?%| s)?( \(\d+ of \d+\))?|not reached|mixed")
+_LONG = 40  # characters of a cell that may break into lines
+
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawn figure: `stem` names its files beside the page, `spec` is its Vega-Lite JSON."""
+    """A figure: `stem` names its files beside the page; `spec` is its Vega-Lite JSON, None where it has no run yet.
+
+    A title is `Figure 2: what it shows`; what stands before the colon is its name in links.
+    """
 
     stem: str
     title: str
     description: str
-    spec: str
+    spec: str | None
+
+    @property
+    def name(self) -> str:
+        return self.title.partition(":")[0]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A question of the study. `table` has its files `<stem>.md`, `.csv` and `.tex` beside the page; `runs` are their labels or ids."""
+
+    stem: str
+    title: str
+    asks: str
+    figures: Sequence[Figure]
+    table: pd.DataFrame | None
+    runs: Sequence[str]
+    notes: Sequence[str]
+
+    @property
+    def has_table(self) -> bool:
+        return self.table is not None and not self.table.empty
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table. Numbers stand to the right."""
+
+    name: str
+    is_number: bool
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table as text, row by row; the first column names the row."""
+
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[str]]
+
+    @classmethod
+    def of(cls, table: pd.DataFrame) -> "Grid":
+        values = [[_plain(value) for value in table.iloc[:, place]] for place in range(table.shape[1])]
+        columns = [Column(str(name), _are_numbers(column)) for name, column in zip(table.columns, values, strict=True)]
+        return cls(columns, [[_text(value) for value in row] for row in zip(*values, strict=True)])
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The table of all runs.
+
+    Of its columns, four mean something to the page: `run` (the id), `state`, `question` (the stem of a section, or a list of
+    them) and `url` (the run's page at W&B, shown as a link on its id; only http and https).
+    """
+
+    table: pd.DataFrame
+
+    @cached_property
+    def grid(self) -> Grid:
+        return Grid.of(self._shown.head(ROWS_AT_ONCE))
+
+    @property
+    def links(self) -> list[str | None]:
+        """An address a row, or None."""
+        return [_address(url) for url in self.table["url"]] if "url" in self.table else [None] * len(self.table)
+
+    def among(self, column: str) -> list[str]:
+        """The different values of a column, in order of appearance; none where there is no such column."""
+        values = (_plain(value) for value in self.table.get(column, ()))
+        each = (one for value in values if value is not None for one in (value if isinstance(value, list) else [value]))
+        return list(dict.fromkeys(map(str, each)))
+
+    def json(self) -> Markup:
+        """For the page's script: columns, rows in their order, and a link a row."""
+        columns = [list(map(_plain, self._shown.iloc[:, place])) for place in range(self._shown.shape[1])]
+        names = list(map(str, self._shown.columns))
+        found = {"columns": names, "rows": list(zip(*columns, strict=True)), "links": self.links, "atOnce": ROWS_AT_ONCE}
+        return _in_script(json.dumps(found, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
+
+    @property
+    def _shown(self) -> pd.DataFrame:
+        return self.table.drop(columns="url", errors="ignore")
 
 
 @dataclass(frozen=True)
 class Page:
-    """What a page says, in the order in which it is read."""
+    """What a page says, in the order in which it is read. `label` says what the study is not, where a reader might take it for more."""
 
     title: str
     what: str
-    headline: str
-    notes: Sequence[str]
-    figures: Sequence[Figure]
-    stem: str
-    table: pd.DataFrame
+    headline: Sequence[str]
+    findings: Sequence[Finding]
+    sections: Sequence[Section]
+    table_1: pd.DataFrame
     runs: pd.DataFrame
     machines: Sequence[str]
+    notes: Sequence[str]
+    label: str | None
 
     def render(self) -> str:
-        template = Environment(loader=PackageLoader("reglab.report", "."), autoescape=True).get_template("page.html.j2")
-        return template.render(
-            vars(self)
-            | {
-                "figures": [vars(figure) | {"spec": _script(figure.spec)} for figure in self.figures],
-                "table": Markup(self.table.to_html(index=False, border=0)),
-                "runs": Markup(self.runs.to_html(index=False, border=0, na_rep="–", float_format="{:.4g}".format)),
-                "generator": Markup(GENERATOR),
-                "bundle": _script(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")),
-            }
+        """The page as HTML."""
+        figures = {figure.stem: figure for section in self.sections for figure in section.figures}
+        return _template().render(
+            page=self,
+            rows=Rows(self.runs),
+            figures=figures,
+            titles={section.stem: section.title for section in self.sections},
+            shown_by=_by_figure(self.findings, figures),
+            verdicts=[(verdict, Counter(finding.verdict for finding in self.findings)[verdict]) for verdict in Verdict],
+            generator=Markup(GENERATOR),
+            bundle=_bundle(),
         )
 
 
-def _script(text: str) -> Markup:
-    """JavaScript or JSON that cannot end the <script> element it stands in."""
-    return Markup(re.sub("</(?=script)", r"<\\/", text, flags=re.IGNORECASE))
+def _by_figure(findings: Iterable[Finding], figures: Mapping[str, Figure]) -> dict[str, list[Finding]]:
+    """The claims that each figure shows."""
+    found: dict[str, list[Finding]] = {stem: [] for stem in figures}
+    for finding in findings:
+        found.get(finding.figure, []).append(finding)
+    return found
+
+
+@cache
+def _template() -> Any:
+    environment = Environment(
+        loader=PackageLoader("reglab.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"grid": Grid.of, "in_script": _in_script, "unbroken": _unbroken}
+    environment.filters |= {"estimate": estimate, "interval": interval, "unit": _UNITS.__getitem__}
+    environment.tests |= {"long": lambda text: len(text) > _LONG}
+    return environment.get_template("page.html.j2")
+
+
+@cache
+def _bundle() -> Markup:
+    """Vega, Vega-Lite and vega-embed as one script, with no `<` in its texts that could end its element."""
+    return Markup(re.sub("<(?=/script|!--)", r"\\x3c", vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"), flags=re.IGNORECASE))
+
+
+def _in_script(text: str) -> Markup:
+    """JSON that cannot end the <script> element it stands in."""
+    return Markup(text.replace("<", r"\u003c"))
+
+
+def _unbroken(text: str) -> str:
+    """A text whose per-cent signs stay on the line of their number."""
+    return text.replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+def estimate(part: Part) -> str:
+    """A part's estimate in its unit: `+1.2`, `75 %`, `×1.30`."""
+    return _amount(part.estimate, part.unit)
+
+
+def interval(part: Part) -> str:
+    """A part's 95 % interval in its unit: `+0.4 to +2.0`."""
+    if part.low is None and part.high is None:
+        return NONE
+    low, high = (_amount(bound, part.unit) if bound is not None else "open" for bound in (part.low, part.high))
+    return f"{low} to {high}"
+
+
+def _amount(value: float | None, unit: str) -> str:
+    if value is None or math.isnan(value):
+        return NONE
+    if math.isinf(value):
+        return "∞"
+    shown = {"points": f"{value:+.1f}", "share": f"{100 * value:.0f} %", "ratio": f"×{value:.2f}"}[unit]
+    return shown.replace("-", "−")
+
+
+def _plain(value: Any) -> str | int | float | list[str] | None:
+    """A value as JSON has it: numbers to six digits, None for what is missing."""
+    if isinstance(value, list | tuple):
+        return [str(each) for each in value]
+    if value is None or value is pd.NaT or value is pd.NA:
+        return None
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Integral):
+        return int(value)
+    return _rounded(float(value)) if isinstance(value, Real) else str(value)
+
+
+def _rounded(value: float) -> str | int | float | None:
+    if math.isnan(value):
+        return None
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    return int(value) if value.is_integer() else float(f"{value:.6g}")
+
+
+def _text(value: str | float | list[str] | None) -> str:
+    """A value as it is read; the page's script has the same rule."""
+    if value is None or value in ("", []):
+        return NONE
+    if isinstance(value, float):
+        return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return ", ".join(value) if isinstance(value, list) else str(value)
+
+
+def _are_numbers(values: Sequence[Any]) -> bool:
+    """Whether most of a column's values are numbers, with an interval or without."""
+    there = [value for value in values if value not in (None, "", NONE)]
+    numbers = sum(isinstance(value, int | float) or (isinstance(value, str) and bool(_QUANTITY.fullmatch(value))) for value in there)
+    return numbers > len(there) / 2
+
+
+def _address(url: Any) -> str | None:
+    return url if isinstance(url, str) and re.match("https?://", url) else None

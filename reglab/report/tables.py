@@ -1,99 +1,352 @@
 """Tables: the same rows as Markdown, CSV and LaTeX for people, and as tidy numbers for programs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from reglab.report.stats import Cell, Estimate, TimeToTarget
+from reglab.report import stats
+from reglab.report.claims import Finding
+from reglab.report.factors import Factors
+from reglab.report.stats import Cell, Difference, Estimate, Times, TimeToTarget
 from reglab.tracking.record import RunRecord
 
 NONE = "–"
 
+# Arms.
 
-def arms(cells: Sequence[Cell], target: float) -> pd.DataFrame:
-    """One row an arm, formatted: accuracies in per cent with 95 % intervals, times in seconds."""
+
+def arms(cells: Sequence[Cell], target: float, baseline: Cell | None = None) -> pd.DataFrame:
+    """One row an arm, formatted: accuracies in per cent with 95 % intervals, times in seconds.
+
+    An arm that was timed on several machines has a row for each, and where there are several machines, a column says which.
+    With a baseline: the difference in test accuracy to it, paired by seed, with Holm's p over the table's arms; and how many
+    more seeds would bring that difference's interval down to one point to each side.
+    """
+    short = short_machines(times.machine for cell in cells for times in cell.times)
+    against = _against(cells, baseline) if baseline else {}
     rows = [
-        {
-            "model": cell.label,
+        {"model": cell.label}
+        | ({"machine": short[times.machine] if times else NONE} if len(short) > 1 else {})
+        | {
             "runs": str(cell.counted) if cell.counted == len(cell.records) else f"{cell.counted} of {len(cell.records)}",
             "test, %": _percent(cell.test_accuracy),
             "train, %": _percent(cell.train_accuracy),
             "overfitting": _percent(cell.gap),
-            "training, s": _seconds(cell),
-            f"to {target:.0%}, s".replace("%", " %"): _to_target(cell.time_to_target),
+            "training, s": _seconds(times.train_seconds if times else None),
+            f"to {target * 100:g} %, s": _to_target(times.to_target if times else None),
         }
-        for cell in cells
+        | against.get(cell.identity, {})
+        for cell, times in _timed(cells)
     ]
     return pd.DataFrame(rows)
 
 
+def _timed(cells: Iterable[Cell]) -> list[tuple[Cell, Times | None]]:
+    """Each arm with its times on each machine, or with none."""
+    return [(cell, times) for cell in cells for times in (cell.times or (None,))]
+
+
+def short_machines(names: Iterable[str]) -> dict[str, str]:
+    """Machines by the shortest words that tell them apart: the device, and of precision, versions and threads what differs."""
+    parts = {name: name.split(", ") for name in dict.fromkeys(names)}
+    everywhere = set.intersection(*map(set, parts.values())) if parts else set()
+    short = {name: [device, *(word for word in rest if word not in everywhere)] for name, (device, *rest) in parts.items()}
+    return {name: ", ".join(words).replace("NVIDIA ", "").replace("(R)", "").replace("(TM)", "") for name, words in short.items()}
+
+
+def _against(cells: Sequence[Cell], baseline: Cell) -> dict[str, dict[str, str]]:
+    """The two columns of the comparison, by the arm's identity."""
+    differences = {cell.identity: _difference(cell, baseline) for cell in cells if cell.identity != baseline.identity}
+    p_values = stats.holm([difference.p if difference else None for difference in differences.values()])
+    columns = {
+        identity: {"difference, points": _points(difference, p), "seeds more": _further(difference)}
+        for (identity, difference), p in zip(differences.items(), p_values, strict=True)
+    }
+    return columns | {baseline.identity: {"difference, points": "baseline", "seeds more": NONE}}
+
+
+def _difference(cell: Cell, baseline: Cell) -> Difference | None:
+    mine, others = ({record.seed: record for record in each.records if stats.counts(record)} for each in (cell, baseline))
+    blocks: stats.Blocks = {(cell.identity, seed): {"arm": mine[seed], "baseline": others[seed]} for seed in mine.keys() & others.keys()}
+    return stats.difference(blocks, "arm", "baseline", stats.test_accuracy)
+
+
 def tidy(cells: Sequence[Cell]) -> pd.DataFrame:
-    """One row an arm, as numbers: what figures are drawn from. Accuracies in per cent, times in seconds."""
-    rows = []
-    for cell in cells:
-        row: dict[str, Any] = {"model": cell.label, "identity": cell.identity, "n": cell.counted}
-        for name in ("test_accuracy", "train_accuracy", "gap"):
-            row |= _numbers(name, getattr(cell, name), 100)
-        row |= _numbers("train_seconds", cell.train_seconds, 1)
-        reached = cell.time_to_target
-        row |= {
-            "time_to_target_seconds": reached.median_seconds if reached else None,
-            "reached": reached.reached if reached else None,
-        }
-        rows.append(row)
-    return pd.DataFrame(rows)
+    """One row an arm and machine, as numbers, with a column for each factor: what figures are drawn from.
+
+    Accuracies in per cent, times in seconds of training; each with `_low` and `_high` of its interval. `n` runs count for the
+    accuracies, `timed` for the times; of these `reached` came to the target.
+    """
+    return pd.DataFrame([_tidy(cell, times) for cell, times in _timed(cells)])
+
+
+def _tidy(cell: Cell, times: Times | None) -> dict[str, Any]:
+    row: dict[str, Any] = {"model": cell.label, "identity": cell.identity, "machine": times.machine if times else None, "n": cell.counted}
+    for name in ("test_accuracy", "train_accuracy", "gap"):
+        row |= _numbers(name, getattr(cell, name), 100)
+    row |= _numbers("train_seconds", times.train_seconds if times else None, 1)
+    reaching = times.to_target if times else None
+    has_interval = reaching is not None and reaching.n > 1
+    row |= {
+        "time_to_target_seconds": reaching.median_seconds if reaching else None,
+        "time_to_target_seconds_low": reaching.low if reaching and has_interval else None,
+        "time_to_target_seconds_high": reaching.high if reaching and has_interval else None,
+        "reached": reaching.reached if reaching else None,
+        "timed": reaching.n if reaching else 0,
+    }
+    return row | (cell.factors.columns() if cell.factors else dict.fromkeys(Factors().columns()))
+
+
+# Runs.
 
 
 def runs(records: Sequence[RunRecord]) -> pd.DataFrame:
-    """One row a run, with everything its summary holds."""
-    rows = []
+    """One row a run: its factors, everything that its summary holds, where it ran, and its page at W&B where it has one."""
+    factors = {arm: _factor_columns(treatment) for arm, treatment in _treatments(records).items()}
+    return pd.DataFrame([_run(record, factors[_arm(record)]) for record in records])
+
+
+def rows(records: Sequence[RunRecord], questions: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """One row a run, for a person: accuracies in per cent, times in seconds, and the questions that each run (by its id) answers."""
+    return pd.DataFrame([_row(record, list(questions.get(record.run_id, ()))) for record in records])
+
+
+def _row(record: RunRecord, questions: list[str]) -> dict[str, Any]:
+    results = record.summary.model_dump() if record.summary else {}
+    row: dict[str, Any] = {"run": record.run_id, "model": record.label, "seed": record.seed, "state": record.state.value}
+    row |= {
+        "test, %": _rounded(results.get("test_accuracy"), 100),
+        "train, %": _rounded(results.get("train_clean_accuracy"), 100),
+        "overfitting": _rounded(results.get("gap"), 100),
+        "training, s": _rounded(results.get("time_train_seconds"), 1),
+        "to target, s": _rounded(results.get("time_to_target_seconds"), 1),
+        "images/s": _rounded(results.get("throughput_images_per_second"), 1),
+        "epochs": results.get("epochs"),
+        "device": record.environment.device if record.environment else None,
+        "commit": record.environment.commit if record.environment else None,
+        "question": questions,
+        "reason": record.reason,
+    }
+    return row | ({"url": record.url} if record.url else {})
+
+
+def _rounded(value: float | None, scale: float) -> float | None:
+    """To a tenth."""
+    return None if value is None else round(scale * value, 1)
+
+
+def _factor_columns(treatment: Factors | None) -> dict[str, Any]:
+    """Of a run. `epochs` is a name of its summary's, for those that were trained."""
+    columns = (treatment or Factors()).columns()
+    columns["planned_epochs"] = columns.pop("epochs")
+    return columns if treatment else dict.fromkeys(columns)
+
+
+def _run(record: RunRecord, factors: dict[str, Any]) -> dict[str, Any]:
+    row: dict[str, Any] = {"run": record.run_id, "model": record.label, "seed": record.seed, "state": record.state.value}
+    row |= {"reason": record.reason, "sweep": record.sweep, "identity": record.identity}
+    row |= {"url": record.url} if record.url else {}
+    row |= factors | (record.summary.metrics() if record.summary else {})
+    return row | (record.environment.metrics() if record.environment else {})
+
+
+def _arm(record: RunRecord) -> str:
+    return record.identity or record.run_id
+
+
+def _treatments(records: Iterable[RunRecord]) -> dict[str, Factors | None]:
+    """Worked out once an arm: runs of one identity have the same factors."""
+    first = {_arm(record): record for record in records}
+    return {arm: stats.treatment(record) for arm, record in first.items()}
+
+
+# Table 1.
+
+
+@dataclass(frozen=True)
+class _Parameter:
+    """A row of the study's Table 1: which arms it is about, and what they have there."""
+
+    technique: str
+    name: str
+    candidates: str
+    concerns: Callable[[Factors], bool]
+    values: Callable[[Factors], Sequence[float]]
+    is_continuous: bool = False
+
+    def ran(self, arms: Sequence[Factors]) -> str:
+        values = sorted({value for arm in arms for value in self.values(arm)})
+        if self.is_continuous and len(values) > 1:
+            return f"{len({arm.dropout for arm in arms})} arrays from {values[0]:.2g} to {values[-1]:.2g}"
+        return ", ".join(f"{value:g}" for value in values) or NONE
+
+
+_PARAMETERS = (
+    _Parameter("batch normalization", "layers", "0, 1, 2, 3", lambda arm: True, lambda arm: [arm.batchnorm]),
+    _Parameter("dropout", "layers", "0, 1, 2, 3", lambda arm: True, lambda arm: [arm.layers]),
+    _Parameter(
+        "dropout", "symmetric probability", "0.2, 0.5, 0.8", lambda arm: arm.probability is not None, lambda arm: sorted(set(arm.dropout))
+    ),
+    _Parameter("dropout", "asymmetric probabilities", "each in [0.1, 0.8]", lambda arm: not arm.symmetric, lambda arm: arm.dropout, True),
+    _Parameter(
+        "adaptive gradient clipping", "clip threshold", "0.01, 0.02, 0.04", lambda arm: arm.clip is not None, lambda arm: [arm.clip or 0]
+    ),
+    _Parameter("adaptive gradient clipping", "batch size", "64, 128, 256", lambda arm: arm.clip is not None, lambda arm: [arm.batch_size]),
+    _Parameter("cutout", "images", "2, 8, 16", lambda arm: arm.cutout > 0, lambda arm: [arm.cutout]),
+)
+
+
+def table_1(records: Sequence[RunRecord]) -> pd.DataFrame:
+    """The study's Table 1 as it was run: each parameter's candidates, the values that have a finished run, and how many there are."""
+    treatments = _treatments(records)
+    finished: dict[str, int] = {}
     for record in records:
-        row = {"run": record.run_id, "model": record.label, "seed": record.seed, "state": record.state.value, "reason": record.reason}
-        row |= record.summary.metrics() if record.summary else {}
-        if record.environment:
-            row |= {"device": record.environment.device, "precision": record.environment.precision, "commit": record.environment.commit}
-        rows.append(row)
+        if stats.counts(record):
+            finished[_arm(record)] = finished.get(_arm(record), 0) + 1
+    rows = []
+    for parameter in _PARAMETERS:
+        arms = {arm: treated for arm in finished if (treated := treatments[arm]) and parameter.concerns(treated)}
+        rows.append(
+            {
+                "technique": parameter.technique,
+                "parameter": parameter.name,
+                "candidates": parameter.candidates,
+                "ran": parameter.ran(list(arms.values())),
+                "arms": len(arms),
+                "runs": sum(finished[arm] for arm in arms),
+            }
+        )
     return pd.DataFrame(rows)
 
 
+# Claims.
+
+
+def claims(findings: Sequence[Finding]) -> pd.DataFrame:
+    """One row a claim: what came out, and by which rule."""
+    rows = [
+        {
+            "no.": finding.number,
+            "claim": finding.claim,
+            "verdict": finding.verdict.value,
+            "effect": " ".join(filter(None, (finding.effect, finding.note))),
+            "rule": finding.rule,
+            "runs": len(finding.runs),
+        }
+        for finding in findings
+    ]
+    return pd.DataFrame(rows)
+
+
+# As text.
+
+
+def to_csv(table: pd.DataFrame) -> str:
+    """With the values as they are: of a tidy table, numbers in full."""
+    return table.to_csv(index=False)
+
+
 def to_markdown(table: pd.DataFrame) -> str:
-    return table.to_markdown(index=False, disable_numparse=True, colalign=["left"] + ["right"] * (len(table.columns) - 1)) + "\n"
+    """A table whose first column stands to the left, and all others to the right."""
+    if table.empty:
+        return "none\n"
+    texts = table.map(lambda value: _text(value).replace("|", "\\|"))
+    return texts.to_markdown(index=False, disable_numparse=True, colalign=["left"] + ["right"] * (len(table.columns) - 1)) + "\n"
+
+
+LATEX_PACKAGES = ("booktabs", "graphicx", "longtable")
+
+_LONG_CELL = 40
+"""Characters of a cell from which its column breaks lines."""
+
+_WIDE_ROW = 95
+"""Characters of a row that fit a page's text; wider tables are scaled down."""
+
+_TALL = 40
+"""Rows that fit a page; longer tables go over pages."""
 
 
 def to_latex(table: pd.DataFrame, caption: str) -> str:
-    """A booktabs table that compiles as it stands."""
-    escaped = table.map(_escape).rename(columns=_escape)
-    columns = "l" + "r" * (len(table.columns) - 1)
-    return escaped.style.hide(axis="index").to_latex(
-        hrules=True, column_format=columns, caption=_escape(caption), position_float="centering"
+    """A booktabs table that compiles as it stands, given `LATEX_PACKAGES`; one too wide for the page is scaled down to it."""
+    if table.empty:
+        return "none\n"
+    texts = table.map(_text)
+    widths = [max(len(str(name)), *map(len, texts[name])) for name in texts.columns]
+    long = [width > _LONG_CELL for width in widths]
+    columns = "l" + "r" * (len(widths) - 1)
+    if any(long):
+        share = f"p{{{0.62 / sum(long):.2f}\\textwidth}}"
+        columns = "".join(share if is_long else "l" for is_long in long)
+    wide = sum(min(width, _LONG_CELL) + 2 for width in widths) > _WIDE_ROW
+    tall = len(texts) > _TALL
+    latex = (
+        texts.map(_escape)
+        .rename(columns=_escape)
+        .style.hide(axis="index")
+        .to_latex(
+            hrules=True,
+            column_format=columns,
+            caption=_escape(caption),
+            environment="longtable" if tall else None,
+            position_float=None if tall else "centering",
+        )
     )
+    if tall:
+        return f"{{\\scriptsize\n{latex}}}\n" if wide else latex
+    if wide:
+        latex = latex.replace("\\begin{tabular}", "\\resizebox{\\textwidth}{!}{%\n\\begin{tabular}")
+        return latex.replace("\\end{tabular}", "\\end{tabular}}")
+    return latex
 
 
 _LATEX = str.maketrans(
     {character: f"\\{character}" for character in "%_&#${}"}
-    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "–": "--", "·": r"$\cdot$"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "[": "{[}"}
+    | {"±": r"$\pm$", "–": "--", "—": "---", "·": r"$\cdot$", "×": r"$\times$", "−": "$-$", "<": "$<$", ">": "$>$", "≤": r"$\leq$"}
+    | {"≥": r"$\geq$", "≈": r"$\approx$", "’": "'", "“": "``", "”": "''", "…": r"\ldots{}", "→": r"$\rightarrow$", "\n": " ", "\xa0": "~"}
 )
+_LATIN = 0x17F
+"""The last letter that LaTeX sets without further packages."""
 
 
 def _escape(text: str) -> str:
-    return text.translate(_LATEX)
+    return "".join(character if ord(character) <= _LATIN else "?" for character in str(text).translate(_LATEX))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # a column of whole numbers that has gaps
+    return NONE if pd.isna(value) else str(value)
 
 
 def _percent(estimate: Estimate | None) -> str:
     if estimate is None:
         return NONE
-    return f"{100 * estimate.mean:.1f}" + (f" ± {100 * estimate.half_width:.1f}" if estimate.half_width is not None else "")
+    return f"{100 * estimate.mean:z.1f}" + (f" ± {100 * estimate.half_width:.1f}" if estimate.half_width is not None else "")
 
 
-def _seconds(cell: Cell) -> str:
-    if cell.times_are_mixed:
-        return "mixed"
-    if cell.train_seconds is None:
+def _points(difference: Difference | None, p: float | None) -> str:
+    """`+3.2 ± 1.1 (p 0.004)`."""
+    if difference is None:
         return NONE
-    return f"{cell.train_seconds.mean:.1f}" + (
-        f" ± {cell.train_seconds.half_width:.1f}" if cell.train_seconds.half_width is not None else ""
-    )
+    shown = f"{round(100 * difference.mean, 1) + 0.0:+.1f}"  # no -0.0
+    shown += f" ± {100 * difference.half_width:.1f}" if difference.half_width is not None else ""
+    return shown if p is None else f"{shown} ({'p < 0.001' if p < 0.0005 else f'p {p:.3f}'})"
+
+
+def _further(difference: Difference | None) -> str:
+    if difference is None or difference.deviation is None:
+        return NONE
+    further = stats.further_seeds(difference)
+    return f"> {stats.MOST_SEEDS}" if further is None else str(further)
+
+
+def _seconds(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return NONE
+    return f"{estimate.mean:.1f}" + (f" ± {estimate.half_width:.1f}" if estimate.half_width is not None else "")
 
 
 def _to_target(time: TimeToTarget | None) -> str:

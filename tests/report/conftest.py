@@ -1,17 +1,27 @@
+import random
+from functools import cache
+from pathlib import Path
+
 import pytest
 
 from reglab.arms import FINAL_ARMS
 from reglab.config import RunConfig, identity, run_id
+from reglab.sweep import spec
 from reglab.tracking.record import Environment, Epoch, RunRecord, State, Summary
 from tests.loopback.conftest import wandb_server as wandb_server
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_record():
-    """Makes a finished run of an arm; what a test is about is given by name."""
+    """Makes a finished run of an arm, or of nested keys; what a test is about is given by name."""
 
-    def make(arm="baseline", seed=0, *, test=0.7, train=0.9, seconds=100.0, to_target=40.0, state=State.finished, **changes):
-        config = RunConfig.parse({"arm": arm, "data": {"source": "digits"}, "train": {"epochs": 1, "seed": seed}})
+    def make(arm="baseline", seed=0, *, test=0.7, train=0.9, seconds=100.0, to_target=40.0, state=State.finished, config=None, **changes):
+        values = {"data": {"source": "digits"}, "train": {"epochs": 1, "seed": seed}}
+        if config is None or arm != "baseline":
+            values["arm"] = arm
+        for section, keys in (config or {}).items():
+            values[section] = {**values.get(section, {}), **keys} if isinstance(keys, dict) else keys
+        config = RunConfig.parse(values)
         environment = Environment(
             device="a GPU",
             cuda="13.0",
@@ -52,7 +62,7 @@ def make_record():
             sweep="final",
             label=config.label,
             identity=identity(config),
-            seed=seed,
+            seed=config.train.seed,
             config=config.model_dump(),
             state=state,
             environment=environment,
@@ -64,7 +74,7 @@ def make_record():
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def study(make_record):
     """Six arms and three seeds; the arms get better in order, and the last never reaches the target with seed 2."""
     return [
@@ -72,3 +82,51 @@ def study(make_record):
         for place, arm in enumerate(FINAL_ARMS)
         for seed in (0, 1, 2)
     ]
+
+
+@pytest.fixture(scope="session")
+def whole_study(make_record):
+    """Every arm of every sweep of the study, made up: dropout costs accuracy and time, BN helps, all reach the target but some."""
+
+    def whole(seeds=(0, 1, 2)):
+        seeded = [(arm | {"train": arm["train"] | {"seed": seed}}, seed) for arm in _study_arms() for seed in seeds]
+        return [make_record(seed=seed, config=arm, **_outcome(arm, seed)) for arm, seed in seeded]
+
+    return whole
+
+
+@cache
+def _study_arms():
+    """The configuration of each arm, without its seed; of a search, some draws."""
+    arms = {}
+    for path in sorted((Path(__file__).parents[2] / "sweeps").glob("*.yaml")):
+        sweep = spec.read(path)
+        for values in sweep.grid() if sweep.method == "grid" else _draws(sweep.name):
+            config = RunConfig.parse(values)
+            arms.setdefault(identity(config), config.model_dump(exclude={"arm", "cell"}))
+    return tuple(arms.values())
+
+
+def _draws(name):
+    chance = random.Random(name)
+    for _ in range(12):
+        probabilities = {f"p{layer}": chance.uniform(0.1, 0.8) for layer in (1, 2, 3)}
+        yield {"batchnorm": {"layers": 2}, "dropout": {"layers": 3} | probabilities, "data": {"validation": 5000}}
+
+
+def _outcome(arm, seed):
+    config = RunConfig.parse(arm)
+    chance = random.Random(f"{identity(config)} {seed}")
+    dropped, bn = sum(config.dropout.probabilities), config.batchnorm.layers
+    test = 0.72 + 0.05 * min(bn, 2) - 0.10 * max(0, dropped - 0.5) + 0.04 * (dropped > 0) + 0.05 * (config.augment.policy == "basic")
+    test += 0.03 * config.agc.enabled + 0.002 * config.cutout.images + chance.gauss(0, 0.005)
+    seconds = (3000 + 300 * bn + 200 * len(config.dropout.probabilities)) * config.train.epochs / 200
+    seconds *= (1 + config.cutout.images / 200) * (256 / config.train.batch_size) ** 0.3 * (1.4 if config.agc.enabled else 1)
+    seconds *= chance.uniform(0.97, 1.03)
+    speed = 0.35 - 0.06 * bn + 0.15 * dropped + chance.uniform(-0.02, 0.02)
+    return {
+        "test": test,
+        "train": min(0.999, test + 0.25 - 0.1 * dropped),
+        "seconds": seconds,
+        "to_target": seconds * speed if speed < 0.5 else None,
+    }

@@ -1,68 +1,120 @@
+import json
+
+import pandas as pd
 import pytest
 
 from reglab.errors import UserError
-from reglab.report import build, stats
+from reglab.report import build, claims
+from reglab.report.questions import FINAL
+from reglab.report.study import Study
+from reglab.tracking.fetch import fetch
 from reglab.tracking.record import State
 
-FILES = {"index.html", "runs.csv", "final_models.md", "final_models.csv", "final_models.tex"} | {
-    f"figure_11.{kind}" for kind in ("png", "svg", "json")
+OWN = {f"final.{kind}" for kind in ("md", "csv", "tex")} | {f"figure_11.{kind}" for kind in ("png", "svg", "json")}
+ALWAYS = {"index.html", "manifest.json", "runs.csv", "records.jsonl.gz"} | {
+    f"{stem}.{kind}" for stem in ("claims", "table_1") for kind in ("md", "csv", "tex")
 }
 
 
-def test_a_report_has_all_its_files(study, tmp_path):
-    page = build.build(study, tmp_path / "report")
-    assert page == tmp_path / "report" / "index.html"
-    assert {path.name for path in page.parent.iterdir()} == FILES
+@pytest.fixture
+def make(tmp_path):
+    return lambda records, name="report": build.build(records, tmp_path / name, "runs/final", {}).parent
 
 
-def test_a_report_takes_the_place_of_an_earlier_one_whole(study, tmp_path):
-    folder = tmp_path / "report"
-    build.build(study, folder)
+def names(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_report_has_what_its_runs_answer(study, make):
+    folder = make(study)
+    assert names(folder) == ALWAYS | OWN
+
+
+def test_a_report_takes_the_place_of_an_earlier_one_whole(study, make, tmp_path):
+    folder = make(study)
     (folder / "figure_of_another_time.png").touch()
-    build.build(study[:6], folder)
-    assert {path.name for path in folder.iterdir()} == FILES
-    assert {path.name for path in tmp_path.iterdir()} == {"report"}
+    before = names(folder) - {"figure_of_another_time.png"}
+    assert names(make(study[:12])) == before
+    assert names(tmp_path) == {"report"}
 
 
-def test_a_folder_that_is_no_report_is_left_alone(study, tmp_path):
-    (tmp_path / "thesis.tex").write_text("years of work")
+def test_a_report_is_built_again_from_itself(study, make):
+    folder = make(study)
+    again = make(fetch(str(folder)), "again")
+    for name in names(folder) - {"manifest.json"}:
+        assert (again / name).read_bytes() == (folder / name).read_bytes(), name
+
+
+def test_a_folder_that_is_no_report_is_left_alone(study, make, tmp_path):
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "thesis.tex").write_text("years of work")
     with pytest.raises(UserError, match="exists and is not a report"):
-        build.build(study, tmp_path)
-    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+        make(study)
+    assert (tmp_path / "report" / "thesis.tex").read_text() == "years of work"
 
 
-def test_a_site_is_not_taken_for_a_report(study, tmp_path):
-    (tmp_path / "index.html").write_text("<title>photos</title>")
+def test_a_site_is_not_taken_for_a_report(study, make, tmp_path):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "index.html").write_text("<title>photos</title>")
     with pytest.raises(UserError, match="is not a report"):
-        build.build(study, tmp_path)
-    report = build.build(study, tmp_path / "report").parent
-    (report / "photos").mkdir()
+        make(study, "site")
+    folder = make(study)
+    (folder / "photos").mkdir()
     with pytest.raises(UserError, match="is not a report"):
-        build.build(study, report)
-    assert (report / "photos").is_dir()
+        make(study)
 
 
-def test_runs_of_which_none_finished_are_refused_and_nothing_is_written(make_record, tmp_path):
+def test_runs_of_which_none_finished_are_refused_and_nothing_is_written(make_record, make, tmp_path):
     with pytest.raises(UserError, match="none of the 1 runs has finished"):
-        build.build([make_record(state=State.running)], tmp_path / "report")
+        make([make_record(state=State.running)])
     assert not any(tmp_path.iterdir())
 
 
-def test_the_headline_names_the_best_arm_and_its_lead(study):
-    line = build.headline(stats.cells(study), 0.87)
-    assert line.startswith("asymmetric_cutout_2 has the best test accuracy: 81.0% ± 2.5 points, +20.0 points against the baseline.")
-    assert "6 of 6 models reach 87%" in line
-    assert "one seed" not in line
+def test_runs_that_answer_no_question_have_a_table_and_a_figure_of_their_own(make_record, make):
+    folder = make([make_record(config={"agc": {"enabled": True, "clip": 0.3}, "batchnorm": {"layers": layers}}) for layers in (1, 3)])
+    assert {"others.md", "others.png"} <= names(folder)
+    assert "BN 3 · AGC 0.3" in (folder / "others.md").read_text()
+
+
+def test_the_manifest_has_the_sweeps_of_its_runs(study, tmp_path):
+    folder = build.build(study, tmp_path / "r", "runs/final", {"final": "d1", "cifar_stem": "d2"}).parent
+    assert json.loads((folder / "manifest.json").read_text())["sweeps"] == {"final": "d1"}
+
+
+def test_every_run_is_among_the_rows_whatever_came_of_it(study, make_record, make):
+    odd = [make_record(seed=8, state=State.failed, reason="out of memory"), make_record(seed=9, config={"model": {"width": 8}})]
+    assert len(pd.read_csv(make([*study, *odd]) / "runs.csv")) == len(study) + 2
+
+
+def test_the_headline_counts_the_verdicts_and_names_the_best_arm_and_its_lead(study):
+    whole = Study.of(study)
+    verdicts, best = build.headline(claims.judge(whole), whole.answers(FINAL), whole)
+    assert verdicts.startswith("Of the study's 11 claims these runs bear out ")
+    assert best == (
+        "Of the final models, asymmetric_cutout_2 has the best test accuracy: 81.0% ± 2.5 points, +20.0 points against the baseline; "
+        "6 of 6 reach 87% training accuracy."
+    )
 
 
 def test_the_headline_says_when_one_seed_is_all_there_is(make_record):
-    assert "With one seed an arm" in build.headline(stats.cells([make_record()]), 0.87)
+    one = Study.of([make_record()])
+    assert "With one seed an arm" in build.headline([], one.answers(FINAL), one)[-1]
+
+
+def test_a_label_says_what_the_runs_are_not(study):
+    assert build.label(Study.of(study)) == "Not the published study's set-up: digits instead of CIFAR-10, 1 epochs instead of 200."
 
 
 def test_notes_name_what_was_left_out_and_what_was_not_pooled(make_record):
     unlike = make_record(seed=1).environment.model_copy(update={"device": "another GPU", "data_fingerprint": "g"})
-    records = [make_record(), make_record(seed=1, environment=unlike), make_record(seed=2, state=State.failed, reason="out of memory")]
-    notes = build.notes(records, stats.cells(records))
+    records = [
+        make_record(),
+        make_record(seed=1, environment=unlike),
+        make_record(seed=2, state=State.failed, reason="out of memory"),
+        make_record(seed=3, config={"model": {"width": 8}}),
+    ]
+    notes = build.notes(Study.of(records))
     assert "1 failed, not counted: baseline s2 (out of memory)" in notes
+    assert any("1 run is of another set-up" in note and "model.width 64 / 8" in note for note in notes)
     assert any("not pooled: a GPU" in note and "another GPU" in note for note in notes)
     assert any("Not all runs saw the same images" in note for note in notes)

@@ -7,12 +7,13 @@ import pytest
 from reglab.config import FIELDS
 from reglab.errors import UserError
 from reglab.report import dashboard
-from reglab.report.dashboard import QUESTIONS, SECTIONS, Bars, Importance, Line, Parallel, Scatter
+from reglab.report.dashboard import SECTIONS, SHOWN, Bars, Importance, Line, Parallel, Scatter
+from reglab.report.questions import QUESTIONS
 from reglab.tracking.record import METRICS
 from reglab.tracking.wandb_run import LOGGED_BESIDE
 from tests.loopback.state import ENTITY, View
 
-PANELS = [panel for panels in (*SECTIONS.values(), *(question.panels for question in QUESTIONS)) for panel in panels]
+PANELS = [panel for panels in (*SECTIONS.values(), *(shown.panels for shown in SHOWN.values())) for panel in panels]
 
 
 def names(panel):
@@ -35,7 +36,11 @@ def test_a_panel_shows_what_runs_log(panel):
 
 
 def test_a_question_is_among_runs_that_log_something():
-    assert {question.among for question in QUESTIONS if question.among} <= set(METRICS)
+    assert {shown.among for shown in SHOWN.values() if shown.among} <= set(METRICS)
+
+
+def test_every_question_is_shown():
+    assert list(SHOWN) == [question.stem for question in QUESTIONS]
 
 
 def views(server):
@@ -73,14 +78,14 @@ def test_the_report_asks_the_study_s_questions(wandb_server):
     titles = [block["children"][0]["text"] for block in blocks if block["type"] == "heading"]
     grids = [block["metadata"] for block in blocks if block["type"] == "panel-grid"]
     assert titles == [question.title for question in QUESTIONS]
-    for question, grid in zip(QUESTIONS, grids, strict=True):
+    for shown, grid in zip(SHOWN.values(), grids, strict=True):
         panels = grid["panelBankSectionConfig"]["panels"]
-        assert len(panels) == len(question.panels)
+        assert len(panels) == len(shown.panels)
         assert apart(layouts(panels))
         filters = [(each["key"]["name"], each["op"]) for each in grid["runSets"][0]["filters"]["filters"]]
-        assert filters == [("state", "=")] + ([(question.among, ">=")] if question.among else [])
+        assert filters == [("state", "=")] + ([(shown.among, ">=")] if shown.among else [])
     grouped = [panel["config"].get("groupBy") for panel in grids[1]["panelBankSectionConfig"]["panels"]]
-    assert grouped == ["dropout.value.p", "dropout.value.p"]
+    assert grouped == ["dropout.value.p", "dropout.value.layers", "dropout.value.layers", "dropout.value.p", "dropout.value.layers"]
 
 
 def test_pushed_again_both_are_updated_in_place_and_nothing_else_is_touched(wandb_server, monkeypatch):

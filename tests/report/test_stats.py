@@ -1,12 +1,29 @@
+import math
 import statistics
 
+import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from scipy import stats as scipy_stats
+from statsmodels.duration.survfunc import SurvfuncRight
+from statsmodels.stats.multitest import multipletests
 
 from reglab.arms import FINAL_ARMS
 from reglab.report import stats
-from reglab.report.stats import Estimate, TimeToTarget
+from reglab.report.stats import Difference, Estimate, Share, TimeToTarget
 from reglab.tracking.record import State
+
+# Weeks in remission of 21 children with leukaemia under 6-MP (Freireich et al. 1963), and whether they relapsed then.
+REMISSION = [
+    *((6, True), (6, True), (6, True), (6, False), (7, True), (9, False), (10, True), (10, False), (11, False), (13, True), (16, True)),
+    *((17, False), (19, False), (20, False), (22, True), (23, True), (25, False), (32, False), (32, False), (34, False), (35, False)),
+]
+
+run_times = st.lists(st.tuples(st.integers(1, 12).map(float), st.booleans()), min_size=1, max_size=25)
+
+
+# Estimates.
 
 
 def test_an_interval_is_scipys_own():
@@ -17,24 +34,251 @@ def test_an_interval_is_scipys_own():
     assert estimate.half_width == pytest.approx((high - low) / 2)
 
 
+def test_three_seeds_have_the_interval_of_the_table():
+    estimate = Estimate.of([0.6, 0.7, 0.8])
+    assert estimate.half_width == pytest.approx(4.303 * 0.1 / math.sqrt(3), abs=1e-4)  # t of 2 degrees of freedom: 4.303
+
+
 def test_one_value_has_no_interval_and_none_has_no_estimate():
     assert Estimate.of([0.7]) == Estimate(0.7, None, None, 1)
+    assert Estimate.of([0.7]).half_width is None
     assert Estimate.of([]) is None
+
+
+@given(st.lists(st.tuples(st.floats(0.1, 1), st.floats(0.1, 1)), min_size=2, max_size=12))
+def test_a_difference_is_scipys_paired_t_test(paired):
+    one, other = np.array(paired).T
+    assume(np.std(one - other) > 1e-6)
+    expected = scipy_stats.ttest_rel(one, other)
+    found = Difference.of(list(one - other))
+    assert found.p == pytest.approx(expected.pvalue, rel=1e-6, abs=1e-12)
+    assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval(0.95)), rel=1e-6, abs=1e-12)
+
+
+def test_the_sleep_of_students_ten_patients():
+    gained = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]  # hours, one drug against the other (Student 1908)
+    found = Difference.of(gained)
+    assert (found.mean, found.deviation) == pytest.approx((1.58, 1.23), abs=5e-3)
+    assert found.p == pytest.approx(0.00283, abs=5e-6)
+    assert (found.low, found.high) == pytest.approx((0.70, 2.46), abs=5e-3)
+
+
+def test_one_pair_has_no_interval_and_no_test():
+    assert Difference.of([0.1]) == Difference(0.1, None, None, 1, None, None)
+    assert Difference.of([]) is None
+
+
+@pytest.mark.parametrize(("value", "p"), [(0.25, 0.0), (0.0, 1.0)])
+def test_differences_that_do_not_spread_are_certain(value, p):
+    assert Difference.of([value] * 3) == Difference(value, value, value, 3, 0.0, p)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 12, 30])
+def test_the_interval_of_a_share_is_scipys_exact_one(n):
+    for count in range(n + 1):
+        expected = scipy_stats.binomtest(count, n).proportion_ci(0.95, method="exact")
+        share = Share.of([True] * count + [False] * (n - count))
+        assert (share.count, share.n, share.mean) == (count, n, count / n)
+        assert (share.low, share.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_no_case_has_no_share():
+    assert Share.of([]) is None
+
+
+# Time to the target.
+
+
+def test_the_curve_of_the_children_in_remission():
+    curve = stats.survival(REMISSION)
+    assert [at for at, _, _ in curve] == [6, 7, 10, 13, 16, 22, 23]
+    assert [share for _, share, _ in curve] == pytest.approx([0.857, 0.807, 0.753, 0.690, 0.627, 0.538, 0.448], abs=5e-4)
+    assert [error for _, _, error in curve] == pytest.approx([0.0764, 0.0869, 0.0963, 0.1068, 0.1141, 0.1282, 0.1346], abs=5e-5)
+
+
+def test_the_median_of_the_children_in_remission():
+    found = TimeToTarget.of(REMISSION)
+    assert (found.median_seconds, found.low, found.high, found.reached, found.n) == (23, 13, None, 9, 21)
+
+
+@given(run_times)
+def test_the_curve_is_statsmodels_own(times):
+    assume(any(event for _, event in times))
+    expected = SurvfuncRight([at for at, _ in times], [event for _, event in times])
+    curve = stats.survival(times)
+    assert [at for at, _, _ in curve] == list(expected.surv_times)
+    assert [share for _, share, _ in curve] == pytest.approx(list(expected.surv_prob), abs=1e-12)
+    there = expected.surv_prob > 1e-12  # where none is left, statsmodels has no standard error
+    assert np.array([error for _, _, error in curve])[there] == pytest.approx(expected.surv_prob_se[there], abs=1e-12)
+
+
+@given(run_times)
+def test_the_interval_of_the_median_is_statsmodels_own(times):
+    times = [*times, (13.0, False)]  # statsmodels has no standard error where all have reached it
+    assume(any(event for _, event in times))
+    expected = SurvfuncRight([at for at, _ in times], [event for _, event in times])
+    low, high = expected.quantile_ci(0.5, method="linear")
+    assume(not math.isnan(low))  # where no point of the curve is near one half it gives none
+    found = TimeToTarget.of(times)
+    assert (found.low, found.high or math.inf) == (low, high)
+
+
+@given(run_times)
+def test_the_median_is_inside_its_interval(times):
+    found = TimeToTarget.of(times)
+    if found.median_seconds is not None:
+        assert (found.low or 0) <= found.median_seconds <= (found.high or math.inf)
 
 
 @pytest.mark.parametrize(
     ("times", "median", "reached"),
     [
-        ([30.0, 10.0, 20.0], 20.0, 3),
-        ([10.0, 20.0, None], 20.0, 2),
-        ([10.0, None, None], None, 1),
-        ([None], None, 0),
-        ([10.0, None], None, 1),
+        ([(30.0, True), (10.0, True), (20.0, True)], 20.0, 3),
+        ([(10.0, True), (20.0, True), (100.0, False)], 20.0, 2),
+        ([(10.0, True), (100.0, False), (100.0, False)], None, 1),
+        ([(10.0, True), (20.0, True), (math.inf, False)], 20.0, 2),
+        ([(100.0, False)], None, 0),
     ],
 )
-def test_a_run_that_never_reaches_the_target_counts_as_later_than_all_others(make_record, times, median, reached):
-    summaries = [make_record(to_target=time).summary for time in times]
-    assert TimeToTarget.of(summaries) == TimeToTarget(median, reached, len(times))
+def test_a_run_that_never_reaches_the_target_counts_as_later_than_all_others(times, median, reached):
+    found = TimeToTarget.of(times)
+    assert (found.median_seconds, found.reached, found.n) == (median, reached, len(times))
+
+
+def test_the_median_of_one_run_has_no_interval():
+    assert TimeToTarget.of([(10.0, True)]) == TimeToTarget(10.0, None, None, 1, 1)
+    assert TimeToTarget.of([]) is None
+
+
+def test_the_median_of_three_runs_has_no_upper_bound():
+    assert TimeToTarget.of([(10.0, True), (20.0, True), (30.0, True)]) == TimeToTarget(20.0, 10.0, None, 3, 3)
+
+
+def test_the_interval_of_a_median_that_the_curve_jumps_over_begins_at_the_jump():
+    times = [(10.0, True)] * 30 + [(20.0, True)]
+    assert TimeToTarget.of(times) == TimeToTarget(10.0, 10.0, 10.0, 31, 31)
+
+
+# Families and plans.
+
+
+@pytest.mark.parametrize(
+    "p_values", [[0.03], [0.01, 0.04, 0.03], [0.9, 0.001, 0.5, 0.6, 0.02], [0.01, 0.01, 0.01], [0.0, 1.0, 0.3, 0.004, 0.05]]
+)
+def test_holms_adjustment_is_statsmodels_own(p_values):
+    assert stats.holm(p_values) == pytest.approx(list(multipletests(p_values, method="holm")[1]), abs=1e-12)
+
+
+def test_what_was_not_tested_is_no_member_of_the_family():
+    assert stats.holm([None, 0.01, None, 0.04, 0.03]) == [None, pytest.approx(0.03), None, pytest.approx(0.06), pytest.approx(0.06)]
+    assert stats.holm([]) == []
+
+
+@pytest.mark.parametrize("values", [[0.01, 0.05, -0.02], [0.01, 0.02], [0.001, 0.002, 0.003], [0.2, -0.1, 0.15, 0.02]])
+@pytest.mark.parametrize("half_width", [0.005, 0.01, 0.05])
+def test_so_many_seeds_more_bring_the_interval_down_and_one_fewer_does_not(values, half_width):
+    found = Difference.of(values)
+    further = stats.further_seeds(found, half_width)
+
+    def half(n):
+        return scipy_stats.t.ppf(0.975, n - 1) * found.deviation / math.sqrt(n)
+
+    if further is None:
+        assert half(stats.MOST_SEEDS) > half_width
+    else:
+        assert half(len(values) + further) <= half_width
+        assert further == 0 or half(len(values) + further - 1) > half_width
+
+
+def test_one_pair_says_nothing_of_further_seeds():
+    assert stats.further_seeds(Difference.of([0.1])) is None
+
+
+# Comparisons.
+
+
+def by_layers(records):
+    return stats.blocks(records, lambda f: f.batchnorm, lambda f: f.but(batchnorm=0))
+
+
+@pytest.fixture
+def batchnorm(make_record):
+    """Makes a run with so many BN layers."""
+
+    def make(layers, seed=0, config=None, **changes):
+        return make_record(seed=seed, config={"batchnorm": {"layers": layers}, **(config or {})}, **changes)
+
+    return make
+
+
+def test_runs_of_one_seed_that_differ_in_the_level_are_a_pair(batchnorm):
+    records = [batchnorm(2, seed, test=test) for seed, test in enumerate((0.80, 0.83, 0.79))]
+    records += [batchnorm(0, seed, test=test) for seed, test in enumerate((0.70, 0.72, 0.74))]
+    found = stats.difference(by_layers(records), 2, 0, stats.test_accuracy)
+    assert (found.n, found.mean) == (3, pytest.approx(0.0866667))
+    assert found.p == pytest.approx(scipy_stats.ttest_rel([0.80, 0.83, 0.79], [0.70, 0.72, 0.74]).pvalue)
+
+
+def test_runs_of_other_seeds_are_no_pair(batchnorm):
+    assert stats.difference(by_layers([batchnorm(2, 0), batchnorm(0, 1)]), 2, 0, stats.test_accuracy) is None
+
+
+@pytest.mark.parametrize(
+    "other", [{"model": {"stem": "cifar"}}, {"train": {"epochs": 2}}, {"dropout": {"layers": 1, "p": 0.2}}, {"optimizer": {"name": "sgd"}}]
+)
+def test_runs_that_differ_in_something_else_too_are_no_pair(batchnorm, other):
+    assert stats.difference(by_layers([batchnorm(2), batchnorm(0, config=other)]), 2, 0, stats.test_accuracy) is None
+
+
+def test_runs_that_did_not_finish_are_in_no_block(batchnorm):
+    ended = [batchnorm(0, seed).changed(state=state) for seed, state in enumerate(State) if state != State.finished]
+    finished = [batchnorm(2, seed) for seed in range(len(State))]
+    assert stats.difference(by_layers([*ended, *finished]), 2, 0, stats.test_accuracy) is None
+
+
+def test_of_two_runs_of_one_place_the_earlier_is_compared(batchnorm):
+    earlier, later, other = batchnorm(2, test=0.8), batchnorm(2, test=0.9), batchnorm(0, test=0.7)
+    for records in ([earlier, later, other], [other, later, earlier]):
+        found = stats.difference(by_layers(records), 2, 0, stats.test_accuracy)
+        assert (found.n, found.mean) == (1, pytest.approx(0.1))
+
+
+def test_a_ratio_of_times_is_a_mean_of_logarithms(batchnorm):
+    records = [batchnorm(2, seed, seconds=seconds) for seed, seconds in enumerate((200.0, 800.0))]
+    records += [batchnorm(0, seed, seconds=100.0) for seed in (0, 1)]
+    found = stats.log_ratio(by_layers(records), 2, 0, stats.train_seconds)
+    assert (found.n, math.exp(found.mean)) == (2, pytest.approx(4))
+
+
+UNLIKE = {"device": "another", "precision": "fp32", "torch": "2.0", "commit": "def", "compiled": True}
+
+
+@pytest.mark.parametrize("field", UNLIKE)
+def test_times_of_unlike_machines_have_no_ratio(batchnorm, field):
+    records = [batchnorm(2, test=0.8), batchnorm(0, test=0.7)]
+    unlike = [records[0], records[1].changed(environment=records[1].environment.model_copy(update={field: UNLIKE[field]}))]
+    assert stats.log_ratio(by_layers(records), 2, 0, stats.train_seconds).n == 1
+    assert stats.log_ratio(by_layers(unlike), 2, 0, stats.train_seconds) is None
+    assert stats.difference(by_layers(unlike), 2, 0, stats.test_accuracy).n == 1
+
+
+def test_a_run_of_an_unknown_machine_has_no_ratio(batchnorm):
+    records = [batchnorm(2, environment=None), batchnorm(0, environment=None)]
+    assert stats.log_ratio(by_layers(records), 2, 0, stats.train_seconds) is None
+
+
+@pytest.mark.parametrize("times", [(None, 40.0), (40.0, None), (None, None)])
+def test_a_run_that_never_reaches_the_target_has_no_ratio_to_it(batchnorm, times):
+    records = [batchnorm(layers, to_target=time) for layers, time in zip((2, 0), times, strict=True)]
+    assert stats.log_ratio(by_layers(records), 2, 0, stats.seconds_to_target) is None
+
+
+def test_a_run_that_cannot_be_built_has_no_factors(batchnorm):
+    assert stats.treatment(batchnorm(2)).batchnorm == 2
+    assert stats.treatment(batchnorm(2, config={}).changed(config={"batchnorm": {"layers": 9}})) is None
+
+
+# Cells.
 
 
 def test_cells_are_arms_over_seeds_in_the_order_of_the_figure(study):
@@ -42,7 +286,14 @@ def test_cells_are_arms_over_seeds_in_the_order_of_the_figure(study):
     assert [cell.label for cell in cells] == list(FINAL_ARMS)
     assert [record.seed for record in cells[0].records] == [0, 1, 2]
     assert cells[1].test_accuracy.mean == pytest.approx(0.65)
-    assert cells[5].time_to_target == TimeToTarget(45.0, 2, 3)
+    assert cells[1].factors.batchnorm == 2
+    (times,) = cells[5].times
+    assert (times.to_target.median_seconds, times.to_target.reached, times.to_target.n) == (45.0, 2, 3)
+
+
+def test_other_arms_follow_best_first(batchnorm):
+    cells = stats.cells([batchnorm(1, test=0.6), batchnorm(3, test=0.8), batchnorm(0, test=0.5)])
+    assert [cell.label for cell in cells] == ["baseline", "BN 3", "BN 1"]
 
 
 def test_a_run_that_did_not_finish_is_in_its_cell_but_not_counted(make_record):
@@ -50,18 +301,38 @@ def test_a_run_that_did_not_finish_is_in_its_cell_but_not_counted(make_record):
     assert (len(cell.records), cell.counted, cell.test_accuracy.n) == (2, 1, 1)
 
 
+def test_a_run_that_diverged_never_reaches_the_target(make_record):
+    diverged = make_record(seed=1, to_target=None, seconds=5.0).changed(state=State.diverged)
+    (cell,) = stats.cells([make_record(seed=0, to_target=40.0), diverged])
+    (times,) = cell.times
+    assert times.to_target == TimeToTarget(40.0, 40.0, None, 1, 2)  # censored at its 5 seconds the curve would end at 0
+    assert times.train_seconds.n == 1
+
+
 def test_arms_of_one_label_are_told_apart_by_what_differs(make_record):
-    one, other = make_record(), make_record(identity="another")
-    other = other.model_copy(update={"config": other.config | {"optimizer": other.config["optimizer"] | {"lr": 0.1}}})
-    assert {cell.label for cell in stats.cells([one, other])} == {"baseline (optimizer.lr 0.001)", "baseline (optimizer.lr 0.1)"}
+    records = [
+        make_record(config=config) for config in ({}, {"optimizer": {"lr": 0.1}}, {"model": {"stem": "cifar"}, "train": {"epochs": 2}})
+    ]
+    assert {cell.label for cell in stats.cells(records)} == {
+        "baseline · 1 epochs",
+        "baseline · adam lr 0.1 · 1 epochs",
+        "baseline · CIFAR stem · 2 epochs",
+    }
+    eps = [make_record(), make_record(config={"optimizer": {"eps": 0.1}})]
+    assert {cell.label for cell in stats.cells(eps)} == {"baseline · optimizer.eps 1e-07", "baseline · optimizer.eps 0.1"}
 
 
-@pytest.mark.parametrize("field", ["device", "precision", "torch", "commit", "compiled"])
+@pytest.mark.parametrize("field", UNLIKE)
 def test_times_of_unlike_machines_are_not_pooled(make_record, field):
-    other = make_record(seed=1)
-    unlike = other.environment.model_copy(update={field: True if field == "compiled" else "another"})
+    other = make_record(seed=1, seconds=300.0, to_target=90.0)
+    unlike = other.environment.model_copy(update={field: UNLIKE[field]})
     (cell,) = stats.cells([make_record(seed=0), other.model_copy(update={"environment": unlike})])
-    assert cell.times_are_mixed
-    assert cell.train_seconds is None
-    assert cell.time_to_target is None
+    assert [times.train_seconds for times in cell.times] == [Estimate(100.0, None, None, 1), Estimate(300.0, None, None, 1)]
+    assert [times.to_target.median_seconds for times in cell.times] == [40.0, 90.0]
+    assert cell.times[0].machine != cell.times[1].machine
     assert cell.test_accuracy.n == 2
+
+
+def test_times_of_like_machines_are_pooled(make_record):
+    (cell,) = stats.cells([make_record(seed=seed) for seed in (0, 1, 2)])
+    assert [times.train_seconds.n for times in cell.times] == [3]

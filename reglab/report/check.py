@@ -1,0 +1,42 @@
+"""Whether a report still says what its runs say: told by its manifest, its runs where they can be read, and its own records."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from reglab.report.build import Report
+from reglab.report.manifest import Manifest, sha256
+from reglab.report.study import Study
+from reglab.tracking.record import RunRecord
+from reglab.tracking.store import ARCHIVE, read_archive
+
+
+def faults(folder: Path, sweeps: Mapping[str, str], runs: Sequence[RunRecord] | None) -> list[str]:
+    """What is wrong with the report in `folder`, a line each; empty where all is well.
+
+    `sweeps` are the hashes of the sweep files as they are now; `runs` the records that it was built from as they are now, or
+    None where they cannot be read. Raises UserError for a folder that is no report.
+    """
+    manifest = Manifest.read(folder)
+    found = manifest.altered(folder)
+    if found:  # what was altered is not worth comparing
+        return [f"altered: {line}" for line in found]
+    found += [f"stale: {line}" for line in manifest.outdated(sweeps)]
+    found += [f"stale: {line}" for line in manifest.behind(runs)] if runs is not None else []
+    records = read_archive(folder / ARCHIVE)
+    return found + [f"stale: {line}" for line in _told_otherwise(manifest, records)] + [f"mixed: {line}" for line in _mixed(records)]
+
+
+def _told_otherwise(manifest: Manifest, records: Sequence[RunRecord]) -> list[str]:
+    """Tables that this version of reglab makes otherwise from the same records."""
+    with tempfile.TemporaryDirectory(prefix="reglab-") as scratch:
+        Report(Study.of(records), records).write_tables(Path(scratch))
+        differing = [path.name for path in sorted(Path(scratch).iterdir()) if manifest.files.get(path.name) != sha256(path)]
+    return [f"{name} comes out otherwise with this version of reglab: build the report again" for name in differing]
+
+
+def _mixed(records: Sequence[RunRecord]) -> list[str]:
+    """What runs that are reported together must not differ in."""
+    study = Study.of(records)
+    found = [f"{key} is {' in some runs, '.join(map(str, values))} in others" for key, values in study.differing.items()]
+    return found + [f"not all runs saw the same images: {' / '.join(sorted(seen))}" for seen in study.images() if len(seen) > 1]

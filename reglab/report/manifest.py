@@ -1,0 +1,109 @@
+"""What a report was made of, and whether it still holds: its runs, its sweep files, its own files."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+import reglab
+from reglab.atomic import write_whole
+from reglab.errors import UserError
+from reglab.tracking.record import RunRecord
+
+MANIFEST = "manifest.json"
+
+_SHOWN = 3
+"""Names in a complaint; the rest is counted."""
+
+
+class ReportedRun(BaseModel):
+    """A run as the report has it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    identity: str
+    seed: int
+    sweep: str
+    state: str
+    updated: datetime
+    commit: str | None
+
+
+class Manifest(BaseModel):
+    """Stands beside the page. `sweeps` and `files` map names to SHA-256."""
+
+    model_config = ConfigDict(frozen=True)
+
+    built: datetime
+    reglab: str
+    source: str
+    sweeps: dict[str, str]
+    runs: dict[str, ReportedRun]
+    files: dict[str, str]
+
+    @classmethod
+    def of(cls, records: Sequence[RunRecord], source: str, sweeps: Mapping[str, str], folder: Path) -> "Manifest":
+        """Of the report in `folder`, which is whole but for its manifest."""
+        return cls(
+            built=datetime.now(UTC).replace(microsecond=0),
+            reglab=reglab.__version__,
+            source=source,
+            sweeps=dict(sorted(sweeps.items())),
+            runs={record.run_id: _reported(record) for record in sorted(records, key=lambda record: record.run_id)},
+            files={path.name: sha256(path) for path in sorted(folder.iterdir())},
+        )
+
+    @classmethod
+    def read(cls, folder: Path) -> "Manifest":
+        """Raises UserError where there is none."""
+        path = folder / MANIFEST
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            raise UserError(f"{folder} is no report: it has no {MANIFEST}; `reglab report build` makes one") from None
+        except (OSError, ValidationError) as error:
+            raise UserError(f"{path} is damaged ({type(error).__name__}): build the report again") from None
+
+    def write(self, folder: Path) -> None:
+        text = self.model_dump_json(indent=1) + "\n"
+        write_whole(folder / MANIFEST, lambda stream: stream.write(text.encode()))
+
+    def altered(self, folder: Path) -> list[str]:
+        """What is no longer as it was written, a line each."""
+        there = {path.name: sha256(path) for path in folder.iterdir() if path.is_file() and path.name != MANIFEST}
+        found = [(name, "is gone") for name in self.files if name not in there]
+        found += [(name, "was changed after it was built") for name, digest in self.files.items() if there.get(name, digest) != digest]
+        found += [(name, "is not part of the report") for name in there if name not in self.files]
+        return [f"{name} {what}" for name, what in found]
+
+    def outdated(self, sweeps: Mapping[str, str]) -> list[str]:
+        """Which sweep files are other ones now; those that are not known here say nothing."""
+        changed = [name for name, digest in self.sweeps.items() if sweeps.get(name, digest) != digest]
+        return [f"the sweep file {name}.yaml has changed since its runs were reported" for name in changed]
+
+    def behind(self, records: Sequence[RunRecord]) -> list[str]:
+        """In what the runs are further than the report, a line for each kind of difference."""
+        now = {record.run_id: _reported(record) for record in records}
+        new = [run_id for run_id in now if run_id not in self.runs]
+        gone = [run_id for run_id in self.runs if run_id not in now]
+        other = [run_id for run_id in now.keys() & self.runs.keys() if now[run_id] != self.runs[run_id]]
+        kinds = (("new", new), ("gone", gone), ("changed", sorted(other)))
+        return [f"{len(names)} {'run is' if len(names) == 1 else 'runs are'} {kind}: {_some(names)}" for kind, names in kinds if names]
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _reported(record: RunRecord) -> ReportedRun:
+    commit = record.environment.commit if record.environment else None
+    return ReportedRun(
+        identity=record.identity, seed=record.seed, sweep=record.sweep, state=record.state, updated=record.updated, commit=commit
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    rest = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,0 +1,88 @@
+import pytest
+
+from reglab.report.factors import Factors
+from reglab.report.questions import QUESTIONS
+from reglab.report.study import Study
+from reglab.tracking.record import State
+
+BY_STEM = {question.stem: question for question in QUESTIONS}
+
+
+@pytest.fixture
+def grid(make_record):
+    """Two numbers of BN layers, with no dropout and with two probabilities in one layer; one seed."""
+    return [
+        make_record(
+            config={"batchnorm": {"layers": layers}, "dropout": {"layers": 1 if p else 0, "p": p}}, test=0.5 + layers / 10 - (p or 0) / 10
+        )
+        for layers in (1, 0)
+        for p in (0.5, None, 0.2)
+    ]
+
+
+def test_runs_of_another_set_up_are_set_apart_and_named(make_record, study):
+    odd = make_record(seed=7, config={"model": {"width": 8}})
+    found = Study.of([*study, odd])
+    assert found.records == tuple(study)
+    assert found.others == (odd,)
+    assert found.differing == {"model.width": (64, 8)}
+    assert found.fixed["model.width"] == 64
+
+
+def test_what_has_no_effect_is_no_other_set_up(make_record):
+    records = [
+        make_record(config={"agc": {"eps": 0.1}}),
+        make_record(seed=1, config={"cutout": {"size": 20}, "augment": {"shift": 2}, "train": {"checkpoint_every": 5}}),
+    ]
+    assert Study.of(records).others == ()
+    on = make_record(seed=2, config={"agc": {"enabled": True, "eps": 0.1}})
+    assert Study.of([*records, on, make_record(seed=3, config={"agc": {"enabled": True}})]).differing == {"agc.eps": (0.1, 0.001)}
+
+
+def test_a_run_that_could_not_be_built_belongs_to_the_study_and_answers_nothing(make_record, study):
+    unbuildable = make_record(seed=9, state=State.failed, run_id="x", identity="", summary=None).model_copy(
+        update={"config": {"nonsense": 1}}
+    )
+    found = Study.of([*study, unbuildable])
+    assert unbuildable in found.records
+    assert [cell.records for cell in found.unasked(QUESTIONS)] == [(unbuildable,)]
+
+
+def test_a_question_is_answered_by_what_runs_are(grid):
+    found = Study.of(grid)
+    assert found.base == Factors(epochs=1)
+    cells = found.answers(BY_STEM["dropout_symmetric"])
+    assert [(cell.factors.batchnorm, cell.factors.dropout) for cell in cells] == [
+        (layers, dropout) for layers in (0, 1) for dropout in ((), (0.2,), (0.5,))
+    ]
+    assert found.answers(BY_STEM["agc"]) == []
+
+
+def test_the_best_arm_is_first_where_the_question_asks_for_it(make_record):
+    arrays = [(0.1, 0.2, 0.3), (0.3, 0.2, 0.1), (0.5, 0.5, 0.5)]
+    records = [
+        make_record(
+            config={"batchnorm": {"layers": 2}, "dropout": {"layers": 3} | dict(zip(("p1", "p2", "p3"), array, strict=True))}, test=test
+        )
+        for array, test in zip(arrays, (0.6, 0.8, 0.7), strict=True)
+    ]
+    assert [cell.factors.array for cell in Study.of(records).answers(BY_STEM["dropout_arrays"])] == [
+        "0.3/0.2/0.1",
+        "0.5/0.5/0.5",
+        "0.1/0.2/0.3",
+    ]
+
+
+def test_it_says_how_it_departs_from_the_published_study(study):
+    assert Study.of(study).unlike_the_published() == ["digits instead of CIFAR-10", "1 epochs instead of 200"]
+    assert Study.of(study[:1]).unlike_the_published()[-1] == "1 seed instead of 3"
+
+
+def test_images_are_compared_among_runs_that_hold_out_as_many(make_record):
+    def seen(fingerprint, **more):
+        record = make_record(**more)
+        return record.model_copy(update={"environment": record.environment.model_copy(update={"data_fingerprint": fingerprint})})
+
+    held_out = {"config": {"data": {"validation": 8}}}
+    assert Study.of([seen("f"), seen("f", seed=1), seen("g", **held_out)]).images() == [{"f"}, {"g"}]
+    assert {"f", "g"} in Study.of([seen("f"), seen("g", seed=1)]).images()
