@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from reglab.config import RunConfig
 from reglab.errors import UserError
@@ -12,14 +12,20 @@ from reglab.report.factors import Factors, base, factors, setup
 from reglab.report.stats import Cell
 from reglab.tracking.record import RunRecord, State
 
-if TYPE_CHECKING:
-    from reglab.report.questions import Question
-
 _STUDY = RunConfig()
 """The set-up of the published study, as far as its text gives it."""
 
 SEEDS = 3
 """Of each arm, where a study is whole."""
+
+
+class Asked(Protocol):
+    """A question, as far as a study answers it."""
+
+    @property
+    def order(self) -> str: ...
+
+    def is_about(self, treated: Factors, base: Factors) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -73,16 +79,16 @@ class Study:
         """Of the arm that has most."""
         return max(Counter(record.identity for record in self.records if stats.counts(record)).values(), default=0)
 
-    def asks(self, question: "Question", record: RunRecord) -> bool:
+    def asks(self, question: Asked, record: RunRecord) -> bool:
         """Whether a run is one that the question is about."""
         treated = self.treated[record.run_id]
         return treated is not None and question.is_about(treated, self.base)
 
-    def answers(self, question: "Question") -> list[Cell]:
+    def answers(self, question: Asked) -> list[Cell]:
         """The arms that answer a question, in the order of its table."""
         return _ordered(stats.cells(record for record in self.records if self.asks(question, record)), question.order)
 
-    def unasked(self, questions: Collection["Question"]) -> list[Cell]:
+    def unasked(self, questions: Collection[Asked]) -> list[Cell]:
         """The arms that answer none of the questions, and runs that could not be built."""
         return stats.cells(record for record in self.records if not any(self.asks(question, record) for question in questions))
 
