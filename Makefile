@@ -30,7 +30,7 @@ demo: $(READY)  ## train six models on real images on a CPU, and report: about t
 	$(BIN)/reglab demo
 
 test: lint  ## all checks and tests
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)  ## style, types and the floors of the house
 	$(BIN)/ruff check .
