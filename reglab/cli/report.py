@@ -37,12 +37,13 @@ def check(
 
     unwell = 0
     for folder in folders:
-        found = faults(folder, sweep_hashes(), _runs_of(folder, source))
+        runs = _runs_of(folder, source)
+        found = faults(folder, sweep_hashes(), runs)
         unwell += bool(found)
         for line in found:
             print(f"{folder}: {line}")
         if not found:
-            print(f"{folder}: up to date")
+            print(f"{folder}: up to date" + ("" if runs is not None else "; its runs are out of reach, --from compares with them"))
     if unwell:
         raise typer.Exit(1)
 

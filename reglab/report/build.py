@@ -132,7 +132,7 @@ class Report:
     ) -> Section:
         drawn = [self._figure(drawing, cells, folder) for drawing in drawings]
         table = tables.arms(cells, self.study.target, baseline) if cells else None
-        return Section(stem, title, asks, drawn, table, _runs(cells), [])
+        return Section(stem, title, asks, drawn, table, _runs(cells), chosen(cells))
 
     def _figure(self, drawing: Drawing, cells: Sequence[Cell], folder: Path) -> Figure:
         spec = None
@@ -210,7 +210,25 @@ def headline(findings: Sequence[Finding], final: Sequence[Cell], study: Study) -
     if best := max((cell for cell in final if cell.test_accuracy), key=_mean, default=None):
         said.append(_best(best, final, study.target))
     if study.seeds == 1:
-        said.append("With one seed an arm, a difference between two arms has no interval: take it as a first look.")
+        said.append("With one seed an arm, intervals are over configurations, not over seeds: take them as a first look.")
+    return said
+
+
+def chosen(cells: Sequence[Cell]) -> list[str]:
+    """What each search chose on its held-out images, and what that comes to on the test images, seen once."""
+    drawn: dict[str, list[tuple[float, Cell]]] = {}
+    for cell in cells:
+        for record in cell.records:
+            if cell.factors and cell.factors.held_out and record.summary and record.summary.val_accuracy is not None:
+                drawn.setdefault(record.sweep, []).append((record.summary.val_accuracy, cell))
+    said = []
+    for sweep, found in drawn.items():
+        validation, best = max(found, key=lambda pair: pair[0])
+        if best.factors and best.test_accuracy:
+            said.append(
+                f"Of its {len(found)} draws, {sweep} chooses {best.factors.array} by {validation:.1%} on held-out training images: "
+                f"{best.test_accuracy.mean:.1%} on the test images."
+            )
     return said
 
 
@@ -243,6 +261,9 @@ def notes(study: Study) -> list[str]:
         keys = "; ".join(f"{key} {' / '.join(map(str, values))}" for key, values in study.differing.items())
         runs = "1 run is" if len(study.others) == 1 else f"{len(study.others)} runs are"
         found.append(f"{runs} of another set-up, and only among the rows: {keys}")
+    if study.again:
+        runs = "1 run is" if len(study.again) == 1 else f"{len(study.again)} runs are"
+        found.append(f"{runs} of an arm and seed that is there already, and only among the rows")
     there = {stats.machine(record.environment) for record in study.records if record.environment and stats.counts(record)}
     if len(there) > 1:
         found.append(

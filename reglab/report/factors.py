@@ -57,6 +57,11 @@ class Factors:
         """`0.1/0.2/0.3`; empty without dropout."""
         return "/".join(f"{p:.3g}" for p in self.dropout)
 
+    @property
+    def is_at_02(self) -> bool:
+        """Whether it is without dropout, or has it at 0.2 in whatever number of layers."""
+        return self.symmetric and self.probability in (None, 0.2)
+
     def departures(self, base: "Factors") -> frozenset[str]:
         """Names of the factors in which it differs from the base."""
         return frozenset(field.name for field in fields(self) if getattr(self, field.name) != getattr(base, field.name))
@@ -82,6 +87,12 @@ class Factors:
         """As columns of a table of numbers."""
         shown = asdict(self) | {"dropout": self.array, "layers": self.layers, "probability": self.probability}
         return shown | {"agc": self.clip is not None}
+
+
+SYMMETRIC = (0.2, 0.2, 0.2)
+ASYMMETRIC = (0.1, 0.2, 0.3)
+CONFIGURATIONS: tuple[tuple[float, ...], ...] = ((), SYMMETRIC[:2], SYMMETRIC, ASYMMETRIC)
+"""The dropout configurations that batch normalization is combined with (Figures 5 and 6)."""
 
 
 @cache

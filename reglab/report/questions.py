@@ -13,7 +13,7 @@ import pandas as pd
 from reglab.arms import FINAL_ARMS
 from reglab.config import RunConfig
 from reglab.report import figures
-from reglab.report.factors import Factors, factors
+from reglab.report.factors import CONFIGURATIONS, SYMMETRIC, Factors, factors
 
 Draw = Callable[[pd.DataFrame, Factors, float, str, str], figures.Drawn]
 """Of a tidy table, the study's base, the target accuracy, a title and a subtitle."""
@@ -50,8 +50,6 @@ class Question:
         return treated.departures(base) <= self.varies and self.among(treated, base)
 
 
-SYMMETRIC = (0.2, 0.2, 0.2)
-ASYMMETRIC = (0.1, 0.2, 0.3)
 _FINAL_MODELS = tuple(factors(RunConfig.parse({"arm": name})) for name in FINAL_ARMS)
 
 
@@ -70,11 +68,6 @@ def _final_network(base: Factors) -> Factors:
 
 def _on_final_network(treated: Factors) -> bool:
     return (treated.batchnorm, treated.dropout) == (2, SYMMETRIC)
-
-
-def _at_02(treated: Factors) -> bool:
-    """Without dropout, or with it at 0.2 in whatever number of layers."""
-    return treated.symmetric and treated.probability in (None, 0.2)
 
 
 QUESTIONS: tuple[Question, ...] = (
@@ -139,7 +132,7 @@ QUESTIONS: tuple[Question, ...] = (
         title="How many batch normalization layers?",
         asks="Do two layers give the best accuracy (claim 3), and do more of them reach the target sooner (claim 4)?",
         varies=frozenset({"batchnorm", "dropout"}),
-        among=lambda treated, base: treated.dropout in ((), SYMMETRIC[:2], SYMMETRIC, ASYMMETRIC),
+        among=lambda treated, base: treated.dropout in CONFIGURATIONS,
         baseline=_plain,
         drawings=(
             Drawing(
@@ -161,7 +154,7 @@ QUESTIONS: tuple[Question, ...] = (
         title="Which clip threshold and batch size for adaptive gradient clipping?",
         asks="Does a larger batch train faster, whatever the threshold (claim 5), and is 0.02 the best threshold (claim 6)?",
         varies=frozenset({"clip", "batch_size", "dropout"}),
-        among=lambda treated, base: treated.clip is not None and _at_02(treated),
+        among=lambda treated, base: treated.clip is not None and treated.is_at_02,
         baseline=lambda base: base.but(clip=0.02),
         drawings=(
             Drawing(
@@ -177,7 +170,7 @@ QUESTIONS: tuple[Question, ...] = (
         title="Can adaptive gradient clipping replace batch normalization?",
         asks="Does it take more time (claim 7), is it as accurate without dropout (claim 8), and does it replace BN entirely (claim 11)?",
         varies=frozenset({"clip", "batchnorm", "dropout"}),
-        among=lambda treated, base: _at_02(treated) and treated.clip in ((None, 0.02) if treated.batchnorm == 0 else (None,)),
+        among=lambda treated, base: treated.is_at_02 and treated.clip in ((None, 0.02) if treated.batchnorm == 0 else (None,)),
         baseline=_plain,
         drawings=(
             Drawing(

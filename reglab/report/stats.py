@@ -53,6 +53,13 @@ class Difference(Estimate):
     deviation: float | None
     p: float | None
 
+    def interval(self, confidence: float) -> tuple[float, float] | None:
+        """At another confidence than 95 %; None where there is none."""
+        if self.deviation is None:
+            return None
+        half = float(t.ppf((1 + confidence) / 2, self.n - 1)) * self.deviation / math.sqrt(self.n)
+        return self.mean - half, self.mean + half
+
     @classmethod
     def of(cls, values: Sequence[float]) -> "Difference | None":
         """None for no values."""
@@ -61,6 +68,8 @@ class Difference(Estimate):
         if estimate.n == 1:
             return cls(estimate.mean, None, None, 1, None, None)
         deviation = statistics.stdev(values)
+        if deviation == 0 and estimate.n == 2:  # two that happen to be alike say nothing of the spread
+            return cls(estimate.mean, None, None, 2, None, None)
         if deviation == 0:
             p = 0.0 if estimate.mean else 1.0
         else:
@@ -237,13 +246,11 @@ def treated(records: Iterable[RunRecord]) -> list[Treated]:
     return [(found, record) for record in records if (found := treatment(record))]
 
 
-def blocks(records: Iterable[RunRecord], level: Callable[[Factors], Hashable], rest: Callable[[Factors], Hashable]) -> Blocks:
-    """Finished runs in blocks: of one seed and one `rest`, a run for each `level`. What has the level None is in no block."""
-    return in_blocks(treated(record for record in records if counts(record)), level, rest)
-
-
 def in_blocks(runs: Iterable[Treated], level: Callable[[Factors], Hashable], rest: Callable[[Factors], Hashable]) -> Blocks:
-    """The same of runs in whatever state. Of two runs of one place the earlier is there."""
+    """Runs in blocks: of one seed and one `rest`, a run for each `level`. What has the level None is in no block.
+
+    Of two runs of one place the earlier is there.
+    """
     found: dict[tuple[Hashable, int], dict[Hashable, RunRecord]] = {}
     for treatment, record in runs:
         if (which := level(treatment)) is not None:
@@ -269,17 +276,33 @@ def pairs(blocks: Blocks, one: Hashable, other: Hashable, measure: Measure) -> l
 
 
 def difference(blocks: Blocks, one: Hashable, other: Hashable, measure: Measure) -> Difference | None:
-    """The mean over blocks of what level `one` has more than level `other`; None where no block has both."""
-    return Difference.of([pair.one - pair.other for pair in pairs(blocks, one, other, measure)])
+    """What level `one` has more than level `other`, on the average; None where no block has both."""
+    return Difference.of(_by_case(blocks, one, other, measure, lambda pair: pair.one - pair.other))
 
 
 def log_ratio(blocks: Blocks, one: Hashable, other: Hashable, measure: Measure) -> Difference | None:
-    """The mean over blocks of the logarithm of a ratio: of times, which differ by factors.
+    """The average of the logarithm of a ratio: of times, which differ by factors.
 
     Only runs of one machine are a pair, and only where both times are finite.
     """
-    timed = pairs(alike(blocks, one, other), one, other, measure)
-    return Difference.of([math.log(pair.one / pair.other) for pair in timed if max(pair.one, pair.other) < math.inf])
+
+    def logarithm(pair: Pair) -> float | None:
+        return math.log(pair.one / pair.other) if max(pair.one, pair.other) < math.inf else None
+
+    return Difference.of(_by_case(alike(blocks, one, other), one, other, measure, logarithm))
+
+
+def _by_case(blocks: Blocks, one: Hashable, other: Hashable, measure: Measure, compare: Callable[[Pair], float | None]) -> list[float]:
+    """What is averaged: of several cases (what the blocks of several seeds have in common) a mean each, of a single one its seeds.
+
+    The seeds of one case share what is special to it: counted one by one, they would make an interval too narrow.
+    """
+    cases: dict[Hashable, list[float]] = {}
+    for (rest, seed), levels in blocks.items():
+        for pair in pairs({(rest, seed): levels}, one, other, measure):
+            if (compared := compare(pair)) is not None:
+                cases.setdefault(rest, []).append(compared)
+    return [statistics.fmean(each) for each in cases.values()] if len(cases) > 1 else [value for each in cases.values() for value in each]
 
 
 def _same_machine(one: RunRecord, other: RunRecord) -> bool:
@@ -306,6 +329,7 @@ class Cell:
     identity: str
     factors: Factors | None  # None of runs that could not be built
     records: tuple[RunRecord, ...]
+    validation_accuracy: Estimate | None  # on held-out training images
     test_accuracy: Estimate | None
     train_accuracy: Estimate | None  # clean: evaluation mode, no augmentation
     gap: Estimate | None  # clean training accuracy minus test accuracy
@@ -361,6 +385,7 @@ def _cell(identity: str, group: Sequence[RunRecord]) -> Cell:
         identity=identity,
         factors=treatment(group[0]),
         records=tuple(sorted(group, key=lambda record: record.seed)),
+        validation_accuracy=Estimate.of([s.val_accuracy for s in summaries if s.val_accuracy is not None]),
         test_accuracy=Estimate.of([s.test_accuracy for s in summaries if s.test_accuracy is not None]),
         train_accuracy=Estimate.of([s.train_clean_accuracy for s in summaries if s.train_clean_accuracy is not None]),
         gap=Estimate.of([s.gap for s in summaries if s.gap is not None]),

@@ -32,12 +32,14 @@ class Asked(Protocol):
 class Study:
     """`records`: those of the study's set-up, whatever came of them. `others`: runs that differ in what a study holds fixed.
 
-    `treated` are the records' factors, by run id; `base` is what they depart from. `fixed` is the set-up, key by key;
+    `again` are runs of an arm and seed that the records have already: each counts once. `treated` are the records' factors, by
+    run id; `base` is what they depart from. `fixed` is the set-up, key by key;
     `differing` names the keys in which others differ from it, with all values there are.
     """
 
     records: tuple[RunRecord, ...]
     others: tuple[RunRecord, ...]
+    again: tuple[RunRecord, ...]
     treated: Mapping[str, Factors | None]
     base: Factors
     fixed: Mapping[str, Any]
@@ -49,25 +51,23 @@ class Study:
     def of(cls, records: Iterable[RunRecord]) -> "Study":
         """The study that most of the runs belong to."""
         parsed = [(record, _config(record)) for record in records]
-        setups = [setup(config) if config else {} for _, config in parsed]  # what cannot be built belongs to any
-        counted: dict[str, Counter[Any]] = {}
-        for held in setups:
-            for key, value in held.items():
-                counted.setdefault(key, Counter())[value] += 1
-        fixed = {key: counter.most_common(1)[0][0] for key, counter in counted.items()}
+        setups = [setup(config) if config else None for _, config in parsed]  # what cannot be built belongs to any
+        fixed = _commonest([held for (record, _), held in zip(parsed, setups, strict=True) if held and stats.counts(record)] or setups)
         mine: list[tuple[RunRecord, RunConfig | None]] = []
         others: list[RunRecord] = []
         for (record, config), held in zip(parsed, setups, strict=True):
-            if all(fixed[key] == value for key, value in held.items()):
+            if held is None or all(fixed.get(key, value) == value for key, value in held.items()):
                 mine.append((record, config))
             else:
                 others.append(record)
+        mine, again = _each_once(mine)
+        values = {key: dict.fromkeys(held[key] for held in setups if held and key in held) for key in fixed}
+        differing = {key: tuple(found) for key, found in values.items() if len(found) > 1}
         treated = {record.run_id: factors(config) if config else None for record, config in mine}
-        differing = {key: tuple(counter) for key, counter in counted.items() if len(counter) > 1}
         arms = {treatment for treatment in treated.values() if treatment}
         plain = base(arms)
         departures = {treatment: treatment.departures(plain) for treatment in arms}
-        return cls(tuple(record for record, _ in mine), tuple(others), treated, plain, fixed, differing, departures)
+        return cls(tuple(record for record, _ in mine), tuple(others), tuple(again), treated, plain, fixed, differing, departures)
 
     @property
     def target(self) -> float:
@@ -126,6 +126,31 @@ class Study:
         ]
 
 
+def _commonest(setups: Sequence[dict[str, Any] | None]) -> dict[str, Any]:
+    """The set-up of most runs: as a whole in what all runs have, then key by key in what only some techniques have."""
+    there = [held for held in setups if held]
+    everywhere = frozenset.intersection(*(frozenset(held) for held in there)) if there else frozenset()
+    core = Counter(frozenset((key, held[key]) for key in everywhere) for held in there)
+    fixed = dict(core.most_common(1)[0][0]) if core else {}
+    for held in (held for held in there if all(held[key] == fixed[key] for key in everywhere)):
+        for key in held.keys() - fixed.keys():
+            values = Counter(other[key] for other in there if key in other)
+            fixed[key] = values.most_common(1)[0][0]
+    return fixed
+
+
+_Parsed = tuple[RunRecord, RunConfig | None]
+
+
+def _each_once(parsed: Sequence[_Parsed]) -> tuple[list[_Parsed], list[RunRecord]]:
+    """One run of each arm and seed, a finished one where there is one, and the earliest of those; and the others."""
+    kept: dict[tuple[str, int], _Parsed] = {}
+    for record, config in sorted(parsed, key=lambda pair: (not stats.counts(pair[0]), pair[0].created)):
+        kept.setdefault((record.identity or record.run_id, record.seed), (record, config))
+    ids = {record.run_id for record, _ in kept.values()}
+    return [pair for pair in parsed if pair[0].run_id in ids], [record for record, _ in parsed if record.run_id not in ids]
+
+
 def _config(record: RunRecord) -> RunConfig | None:
     try:
         return RunConfig.parse(record.config)
@@ -135,8 +160,15 @@ def _config(record: RunRecord) -> RunConfig | None:
 
 def _ordered(cells: Sequence[Cell], order: str) -> list[Cell]:
     if order == "accuracy":
-        return sorted(cells, key=lambda cell: -(cell.test_accuracy.mean if cell.test_accuracy else 0))
+        return sorted(cells, key=_rank)
     return sorted(cells, key=_place) if order == "factors" else list(cells)
+
+
+def _rank(cell: Cell) -> tuple[bool, float]:
+    """The best first; what was searched for behind what was chosen, by the images that it was searched with."""
+    searched = bool(cell.factors and cell.factors.held_out)
+    by = cell.validation_accuracy if searched else cell.test_accuracy
+    return searched, -(by.mean if by else 0)
 
 
 def _place(cell: Cell) -> tuple[Any, ...]:

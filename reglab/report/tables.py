@@ -26,11 +26,15 @@ def arms(cells: Sequence[Cell], target: float, baseline: Cell | None = None) -> 
     """
     short = short_machines(times.machine for cell in cells for times in cell.times)
     against = _against(cells, baseline) if baseline else {}
+    is_searched = any(cell.factors and cell.factors.held_out for cell in cells)
     rows = [
         {"model": cell.label}
         | ({"machine": short[times.machine] if times else NONE} if len(short) > 1 else {})
         | {
-            "runs": str(cell.counted) if cell.counted == len(cell.records) else f"{cell.counted} of {len(cell.records)}",
+            "runs": _counted(cell, times if len(short) > 1 else None),
+        }
+        | ({"validation, %": _percent(cell.validation_accuracy)} if is_searched else {})
+        | {
             "test, %": _percent(cell.test_accuracy),
             "train, %": _percent(cell.train_accuracy),
             "overfitting": _percent(cell.gap),
@@ -41,6 +45,12 @@ def arms(cells: Sequence[Cell], target: float, baseline: Cell | None = None) -> 
         for cell, times in _timed(cells)
     ]
     return pd.DataFrame(rows)
+
+
+def _counted(cell: Cell, times: Times | None) -> str:
+    """The runs that count for the accuracies; of an arm on several machines, how many were timed on this one, too."""
+    counted = str(cell.counted) if cell.counted == len(cell.records) else f"{cell.counted} of {len(cell.records)}"
+    return f"{counted} ({times.to_target.n} here)" if times and times.to_target and len(cell.times) > 1 else counted
 
 
 def _timed(cells: Iterable[Cell]) -> list[tuple[Cell, Times | None]]:
@@ -58,13 +68,16 @@ def short_machines(names: Iterable[str]) -> dict[str, str]:
 
 def _against(cells: Sequence[Cell], baseline: Cell) -> dict[str, dict[str, str]]:
     """The two columns of the comparison, by the arm's identity."""
-    differences = {cell.identity: _difference(cell, baseline) for cell in cells if cell.identity != baseline.identity}
+    # What held images out saw fewer of them than the baseline: nothing to compare with.
+    alike = [cell for cell in cells if not (cell.factors and baseline.factors) or cell.factors.held_out == baseline.factors.held_out]
+    differences = {cell.identity: _difference(cell, baseline) for cell in alike if cell.identity != baseline.identity}
     p_values = stats.holm([difference.p if difference else None for difference in differences.values()])
     columns = {
         identity: {"difference, points": _points(difference, p), "seeds more": _further(difference)}
         for (identity, difference), p in zip(differences.items(), p_values, strict=True)
     }
-    return columns | {baseline.identity: {"difference, points": "baseline", "seeds more": NONE}}
+    nothing = {cell.identity: {"difference, points": NONE, "seeds more": NONE} for cell in cells}
+    return nothing | columns | {baseline.identity: {"difference, points": "baseline", "seeds more": NONE}}
 
 
 def _difference(cell: Cell, baseline: Cell) -> Difference | None:

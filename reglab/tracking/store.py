@@ -101,11 +101,24 @@ def run_folders(root: Path) -> list[Path]:
 
 
 def read_runs(root: Path, history: bool = True) -> list[RunRecord]:
-    """The runs in a folder, oldest first; what several sweeps share is there once. Raises UserError where there is none."""
-    records = {record.run_id: record for folder in run_folders(root) if (record := read_run(folder, history))}
+    """The runs in a folder, oldest first; what several sweeps share is there once, as far as it came in any of them.
+
+    Raises UserError where there is none.
+    """
+    records: dict[str, RunRecord] = {}
+    for folder in run_folders(root):
+        if (record := read_run(folder, history)) and not _tells_more(records.get(record.run_id), record):
+            records[record.run_id] = record
     if not records:
         raise UserError(f"{root} holds no run: `reglab sweep run FILE` makes some")
     return sorted(records.values(), key=lambda record: record.created)
+
+
+def _tells_more(one: RunRecord | None, other: RunRecord) -> bool:
+    """Of two records of one run: whether the first is finished and the second is not, or it is the later of two that are alike in that."""
+    if one is None:
+        return False
+    return (one.state == State.finished, one.updated) >= (other.state == State.finished, other.updated)
 
 
 def write_archive(path: Path, records: Iterable[RunRecord]) -> None:

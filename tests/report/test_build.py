@@ -5,7 +5,7 @@ import pytest
 
 from reglab.errors import UserError
 from reglab.report import build, claims
-from reglab.report.questions import FINAL
+from reglab.report.questions import FINAL, QUESTIONS
 from reglab.report.study import Study
 from reglab.tracking.fetch import fetch
 from reglab.tracking.record import State
@@ -118,3 +118,17 @@ def test_notes_name_what_was_left_out_and_what_was_not_pooled(make_record):
     assert any("1 run is of another set-up" in note and "model.width 64 / 8" in note for note in notes)
     assert any("not pooled: a GPU" in note and "another GPU" in note for note in notes)
     assert any("Not all runs saw the same images" in note for note in notes)
+
+
+def test_a_search_is_told_by_what_it_chose_on_held_out_images(make_record):
+    def drawn(p, validation, test):
+        config = {"data": {"validation": 8}, "batchnorm": {"layers": 2}, "dropout": {"layers": 3, "p1": p, "p2": 0.2, "p3": 0.3}}
+        record = make_record(config=config, test=test, sweep="dropout_bayes")
+        return record.model_copy(update={"summary": record.summary.model_copy(update={"val_accuracy": validation})})
+
+    study = Study.of([drawn(0.1, 0.8, 0.7), drawn(0.4, 0.6, 0.9), make_record()])
+    cells = study.answers(next(question for question in QUESTIONS if question.stem == "dropout_arrays"))
+    assert [cell.factors.array for cell in cells] == ["0.1/0.2/0.3", "0.4/0.2/0.3"]
+    assert build.chosen(cells) == [
+        "Of its 2 draws, dropout_bayes chooses 0.1/0.2/0.3 by 80.0% on held-out training images: 70.0% on the test images."
+    ]

@@ -86,3 +86,24 @@ def test_images_are_compared_among_runs_that_hold_out_as_many(make_record):
     held_out = {"config": {"data": {"validation": 8}}}
     assert Study.of([seen("f"), seen("f", seed=1), seen("g", **held_out)]).images() == [{"f"}, {"g"}]
     assert {"f", "g"} in Study.of([seen("f"), seen("g", seed=1)]).images()
+
+
+def test_an_arm_and_seed_that_is_there_twice_counts_once_by_a_finished_run(make_record):
+    crashed, finished = make_record(run_id="a", state=State.crashed), make_record(run_id="b")
+    later = make_record(run_id="c")
+    found = Study.of([crashed, finished, later])
+    assert [record.run_id for record in found.records] == ["b"]
+    assert [record.run_id for record in found.again] == ["a", "c"]
+    assert found.seeds == 1
+
+
+def test_the_set_up_of_most_runs_is_one_that_there_is(make_record):
+    digits = [make_record(seed=seed) for seed in range(4)]
+    folders = [
+        make_record(seed=seed, config={"data": {"source": "folder", "folder": "x", "train_limit": limit}})
+        for limit in (500, 1000)
+        for seed in range(3)
+    ]
+    found = Study.of([*digits, *folders])
+    assert found.records == tuple(digits)
+    assert found.others == tuple(folders)

@@ -37,7 +37,7 @@ def test_an_arm_timed_on_several_machines_has_a_row_for_each(make_record):
     assert table["model"].tolist() == ["baseline", "baseline", "symmetric_cutout_2"]
     assert table["machine"].tolist() == ["a GPU, torch 2.15", "B200, torch 2.16", "a GPU, torch 2.15"]
     assert table["training, s"].tolist() == ["100.0", "50.0", "100.0"]
-    assert table["runs"].tolist() == ["2", "2", "1"]  # accuracies are pooled over machines
+    assert table["runs"].tolist() == ["2 (1 here)", "2 (1 here)", "1"]  # accuracies are pooled over machines
 
 
 def test_a_study_on_one_machine_does_not_name_it(study):

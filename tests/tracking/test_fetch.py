@@ -2,6 +2,7 @@ import pytest
 
 from reglab.errors import UserError
 from reglab.tracking.fetch import fetch
+from reglab.tracking.record import State
 from reglab.tracking.store import ARCHIVE, write_archive, write_run
 
 
@@ -39,3 +40,9 @@ def test_a_damaged_archive_is_named(tmp_path):
     (tmp_path / ARCHIVE).write_bytes(b"no archive")
     with pytest.raises(UserError, match=r"records.jsonl.gz is damaged"):
         fetch(str(tmp_path))
+
+
+def test_of_a_run_that_two_sweeps_have_the_finished_one_counts(study, tmp_path):
+    write_run(tmp_path / "batchnorm" / study[0].run_id, study[0])
+    write_run(tmp_path / "final" / study[0].run_id, study[0].changed(state=State.crashed))
+    assert fetch(str(tmp_path)) == [study[0]]
