@@ -31,9 +31,8 @@ def _told_otherwise(manifest: Manifest, records: Sequence[RunRecord]) -> list[st
     """Tables that this version of reglab makes otherwise from the same records."""
     with tempfile.TemporaryDirectory(prefix="reglab-") as scratch:
         Report(Study.of(records), records).write_tables(Path(scratch))
-        made = [
-            path for path in sorted(Path(scratch).iterdir()) if path.name != ARCHIVE
-        ]  # whose compression differs from machine to machine
+        # Not the archive: the same records are compressed otherwise on another machine.
+        made = [path for path in sorted(Path(scratch).iterdir()) if path.name != ARCHIVE]
         differing = [path.name for path in made if manifest.files.get(path.name) != sha256(path)]
     return [f"{name} comes out otherwise with this version of reglab: build the report again" for name in differing]
 

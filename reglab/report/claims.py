@@ -174,10 +174,9 @@ def _sooner(what: str, blocks: Blocks, levels: Iterable[tuple[Hashable, Hashable
     """
     cases: dict[Hashable, list[stats.Pair]] = {}
     for one, other in levels:
-        for (rest, seed), there in stats.alike(blocks, one, other).items():
-            for pair in stats.pairs({(rest, seed): there}, one, other, stats.seconds_to_target):
-                if min(pair.one, pair.other) < math.inf:
-                    cases.setdefault((rest, one, other, seed if each_seed else None), []).append(pair)
+        for pair in stats.pairs(stats.alike(blocks, one, other), one, other, stats.seconds_to_target):
+            if min(pair.one, pair.other) < math.inf:
+                cases.setdefault((pair.rest, one, other, pair.first.seed if each_seed else None), []).append(pair)
     share = Share.of([2 * sum(pair.one < pair.other for pair in pairs) > len(pairs) for pairs in cases.values()])
     if share is None:
         return _none(what, "share")

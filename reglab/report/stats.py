@@ -188,12 +188,17 @@ def machine(environment: Environment) -> str:
     return ", ".join(parts)
 
 
-def treatment(record: RunRecord) -> Factors | None:
-    """The factors of a run; None of one that could not be built."""
+def built(record: RunRecord) -> RunConfig | None:
+    """The configuration of a run; None of one that could not be built."""
     try:
-        return factors(RunConfig.parse(record.config))
+        return RunConfig.parse(record.config)
     except UserError:
         return None
+
+
+def treatment(record: RunRecord) -> Factors | None:
+    """The factors of a run; None of one that could not be built."""
+    return factors(config) if (config := built(record)) else None
 
 
 Measure = Callable[[RunRecord], float | None]
@@ -233,17 +238,13 @@ Blocks = Mapping[tuple[Hashable, int], Mapping[Hashable, RunRecord]]
 
 @dataclass(frozen=True)
 class Pair:
-    """Two runs of one block, and what each came to."""
+    """Two runs of one block, and what each came to; `rest` is what they share with the pairs of other seeds."""
 
+    rest: Hashable
     first: RunRecord
     second: RunRecord
     one: float
     other: float
-
-
-def treated(records: Iterable[RunRecord]) -> list[Treated]:
-    """The runs that could be built, each with its factors: worked out once for any number of comparisons."""
-    return [(found, record) for record in records if (found := treatment(record))]
 
 
 def in_blocks(runs: Iterable[Treated], level: Callable[[Factors], Hashable], rest: Callable[[Factors], Hashable]) -> Blocks:
@@ -268,10 +269,10 @@ def alike(blocks: Blocks, one: Hashable, other: Hashable) -> Blocks:
 def pairs(blocks: Blocks, one: Hashable, other: Hashable, measure: Measure) -> list[Pair]:
     """The runs of two levels, block by block, where both have the measure."""
     found = []
-    for levels in blocks.values():
+    for (rest, _), levels in blocks.items():
         first, second = levels.get(one), levels.get(other)
         if first and second and (mine := measure(first)) is not None and (its := measure(second)) is not None:
-            found.append(Pair(first, second, mine, its))
+            found.append(Pair(rest, first, second, mine, its))
     return found
 
 
@@ -298,10 +299,9 @@ def _by_case(blocks: Blocks, one: Hashable, other: Hashable, measure: Measure, c
     The seeds of one case share what is special to it: counted one by one, they would make an interval too narrow.
     """
     cases: dict[Hashable, list[float]] = {}
-    for (rest, seed), levels in blocks.items():
-        for pair in pairs({(rest, seed): levels}, one, other, measure):
-            if (compared := compare(pair)) is not None:
-                cases.setdefault(rest, []).append(compared)
+    for pair in pairs(blocks, one, other, measure):
+        if (compared := compare(pair)) is not None:
+            cases.setdefault(pair.rest, []).append(compared)
     return [statistics.fmean(each) for each in cases.values()] if len(cases) > 1 else [value for each in cases.values() for value in each]
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from reglab.config import RunConfig
-from reglab.errors import UserError
 from reglab.report import stats
 from reglab.report.factors import Factors, base, factors, setup
 from reglab.report.stats import Cell
@@ -33,8 +32,8 @@ class Study:
     """`records`: those of the study's set-up, whatever came of them. `others`: runs that differ in what a study holds fixed.
 
     `again` are runs of an arm and seed that the records have already: each counts once. `treated` are the records' factors, by
-    run id; `base` is what they depart from. `fixed` is the set-up, key by key;
-    `differing` names the keys in which others differ from it, with all values there are.
+    run id; `base` is what they depart from. `fixed` is the set-up, key by key; `differing` names the keys in which others differ
+    from it, with all values there are.
     """
 
     records: tuple[RunRecord, ...]
@@ -50,7 +49,7 @@ class Study:
     @classmethod
     def of(cls, records: Iterable[RunRecord]) -> "Study":
         """The study that most of the runs belong to."""
-        parsed = [(record, _config(record)) for record in records]
+        parsed = [(record, stats.built(record)) for record in records]
         setups = [setup(config) if config else None for _, config in parsed]  # what cannot be built belongs to any
         fixed = _commonest([held for (record, _), held in zip(parsed, setups, strict=True) if held and stats.counts(record)] or setups)
         mine: list[tuple[RunRecord, RunConfig | None]] = []
@@ -149,13 +148,6 @@ def _each_once(parsed: Sequence[_Parsed]) -> tuple[list[_Parsed], list[RunRecord
         kept.setdefault((record.identity or record.run_id, record.seed), (record, config))
     ids = {record.run_id for record, _ in kept.values()}
     return [pair for pair in parsed if pair[0].run_id in ids], [record for record, _ in parsed if record.run_id not in ids]
-
-
-def _config(record: RunRecord) -> RunConfig | None:
-    try:
-        return RunConfig.parse(record.config)
-    except UserError:
-        return None
 
 
 def _ordered(cells: Sequence[Cell], order: str) -> list[Cell]:

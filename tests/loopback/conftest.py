@@ -38,3 +38,18 @@ def wandb_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Se
         _forget_client()
         yield server
         _forget_client()
+
+
+@pytest.fixture
+def away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client as it is when no server answers: it calls that a fault of the key. With a real one it takes 19 seconds to say so."""
+    import wandb
+    from wandb.sdk.lib.service.service_connection import WandbApiFailedError
+
+    def asks() -> None:
+        try:
+            raise WandbApiFailedError("the service process is busy and did not respond in time")
+        except WandbApiFailedError as error:
+            raise wandb.errors.AuthenticationError("Failed to verify credentials") from error
+
+    monkeypatch.setattr(wandb, "Api", asks)

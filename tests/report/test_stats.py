@@ -198,7 +198,9 @@ def test_one_pair_says_nothing_of_further_seeds():
 
 
 def by_layers(records):
-    return stats.in_blocks(stats.treated(filter(stats.counts, records)), lambda f: f.batchnorm, lambda f: f.but(batchnorm=0))
+    return stats.in_blocks(
+        [(stats.treatment(each), each) for each in filter(stats.counts, records)], lambda f: f.batchnorm, lambda f: f.but(batchnorm=0)
+    )
 
 
 @pytest.fixture

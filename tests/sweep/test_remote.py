@@ -4,7 +4,6 @@ import sys
 import pytest
 import wandb
 import yaml
-from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
 from reglab.errors import ReglabError, UserError
 from reglab.sweep import remote, spec
@@ -69,19 +68,6 @@ def test_a_sweep_that_has_ended_is_found_with_its_state(wandb_server, final):
     remote.create(final, None, "p")
     registered(wandb_server)[0].state = "CANCELED"
     assert remote.create(final, None, "p").state == "CANCELED"
-
-
-@pytest.fixture
-def away(monkeypatch):
-    """The client as it is when no server answers: it calls that a fault of the key. With a real one it takes 19 seconds to say so."""
-
-    def asks():
-        try:
-            raise WandbApiFailedError("the service process is busy and did not respond in time")
-        except WandbApiFailedError as error:
-            raise wandb.errors.AuthenticationError("Failed to verify credentials") from error
-
-    monkeypatch.setattr(wandb, "Api", asks)
 
 
 @pytest.mark.parametrize("asks", [lambda final: remote.create(final, None, "p"), lambda final: remote.find(f"{ENTITY}/p/s")])

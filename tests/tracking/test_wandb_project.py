@@ -6,8 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import wandb
-from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
 from reglab.config import RunConfig, identity, run_id
 from reglab.errors import ReglabError, UserError
@@ -226,19 +224,6 @@ def test_a_run_that_cannot_be_read_is_left_out_and_named_each_time(wandb_server,
     for times in (1, 2):
         assert [each.run_id for each in records(HERE)] == ["ours"]
         assert sum("run odd at W&B is left out" in line for line in caplog.messages) == times
-
-
-@pytest.fixture
-def away(monkeypatch):
-    """The client as it is when no server answers: it calls that a fault of the key. With a real one it takes 19 seconds to say so."""
-
-    def asks():
-        try:
-            raise WandbApiFailedError("the service process is busy and did not respond in time")
-        except WandbApiFailedError as error:
-            raise wandb.errors.AuthenticationError("Failed to verify credentials") from error
-
-    monkeypatch.setattr(wandb, "Api", asks)
 
 
 def test_a_server_that_is_away_is_no_fault_of_the_key(away):
