@@ -24,7 +24,7 @@ from reglab.data.batches import Batch
 from reglab.data.sources import load
 from reglab.settings import settings
 from reglab.tracking.store import LocalRun
-from reglab.training import loop, optimizer
+from reglab.training import loop
 from reglab.training.clock import synchronize
 from reglab.training.environment import cpu_name, pick_device
 from reglab.training.preemption import Signals
@@ -52,9 +52,9 @@ def measure(config: RunConfig, rounds: int, folder: Path) -> dict[str, object]:
     device = pick_device(settings().device)
     images = load(config.data, settings().cache)
     ours, theirs = loop.Run(config, images, device), loop.Run(config, images, device)
-    bare = optimizer.build(config.optimizer, theirs.network)
+    bare = torch.optim.Adam(theirs.network.parameters(), config.optimizer.lr, fused=True)
     order = theirs.batches.order(theirs.draws)
-    ready = [theirs.batches.batch(order, step, theirs.draws) for step in range(theirs.batches.steps_per_epoch)]
+    ready = [theirs.batches.batch(theirs.batches.positions(order, step), theirs.draws) for step in range(theirs.batches.steps_per_epoch)]
     signals, sink = Signals(), LocalRun(folder)
     seconds: dict[str, list[float]] = {"reglab": [], "bare": []}
     for round_number in range(rounds + 1):

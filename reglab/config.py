@@ -154,6 +154,9 @@ class TrainConfig(Section):
     compile: Literal["auto"] | bool = Field(
         default="auto", description="torch.compile the network; auto: no, until a benchmark shows it pays"
     )
+    graph: Literal["auto"] | bool = Field(
+        default="auto", description="capture the training step as a CUDA graph; auto: on a GPU, where it can be captured"
+    )
     target_accuracy: float = Field(default=0.87, gt=0, le=1, description="training accuracy whose time is taken")
     target_on: Literal["running", "clean"] = Field(
         default="running", description="running: over the epoch's own batches; clean: in evaluation mode, measured after each epoch"
@@ -255,8 +258,8 @@ def _describe(config: RunConfig, effective: Mapping[str, Any]) -> str:
 def identity(config: RunConfig) -> str:
     """Hash of what a run does, whatever its seed: 12 hexadecimal digits.
 
-    Two configurations with one identity are the same arm and run once a seed. The seed, the arm's name and the checkpoint
-    interval are left out, and so is every value without effect (probabilities of dropout layers that are not there, the
+    Two configurations with one identity are the same arm and run once a seed. The seed, the arm's name, the checkpoint
+    interval and CUDA graphs are left out, and so is every value without effect (probabilities of dropout layers that are not there, the
     clip of disabled AGC). Of a data folder only the name counts, so that an arm is the same on two machines.
     """
     canonical = json.dumps(_effective(config), sort_keys=True, separators=(",", ":"))
@@ -299,7 +302,7 @@ def _effective(config: RunConfig) -> dict[str, Any]:
     del optimizer["eps" if config.optimizer.name == "sgd" else "momentum"]
     if config.optimizer.name == "adamw" and config.optimizer.weight_decay == 0:
         optimizer["name"] = "adam"  # without decay they are one algorithm
-    train = config.train.model_dump(exclude={"seed", "checkpoint_every"}) | {"compile": config.train.compile is True}
+    train = config.train.model_dump(exclude={"seed", "checkpoint_every", "graph"}) | {"compile": config.train.compile is True}
     return {"data": data, "model": model, "optimizer": optimizer, "train": train, **regularizers}
 
 

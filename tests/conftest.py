@@ -124,9 +124,12 @@ class _Acting:
 
     def __init__(self, step, number, action):
         self._step, self._left, self._action = step, number, action
+        self.warming_up = False
 
     def __call__(self, batch):
         self._step(batch)
+        if self.warming_up:
+            return
         self._left -= 1
         if self._left == 0:
             self._action()
@@ -140,6 +143,13 @@ def after_step():
     """`after_step(run, 3, action)`: the run does `action()` when its third step from now is done."""
 
     def arrange(run, number, action):
-        run.step = _Acting(run.step, number, action)
+        run.step, warm_up = _Acting(run.step, number, action), run.warm_up
+
+        def quietly():
+            run.step.warming_up = True
+            warm_up()
+            run.step.warming_up = False
+
+        run.warm_up = quietly
 
     return arrange

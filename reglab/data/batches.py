@@ -37,7 +37,7 @@ class Normalization:
 
     def __call__(self, images: Tensor, dtype: torch.dtype) -> Tensor:
         """(M, H, W, 3) grey levels as a normalized (M, 3, H, W) batch in channels_last order."""
-        return ((images - self.mean) / self.std).to(dtype).permute(0, 3, 1, 2)
+        return (images - self.mean).div_(self.std).to(dtype).permute(0, 3, 1, 2)
 
 
 class DeviceImages:
@@ -76,6 +76,7 @@ class TrainingBatches:
         # The last batch of an epoch is smaller; a single image is left out, since batch normalization has no variance for it.
         full, rest = divmod(len(part), self.size)
         self.steps_per_epoch = full + (rest > 1)
+        self._render = torch.compile(self._draw, dynamic=False) if config.train.compile is True else self._draw
 
     def grown(self, originals: int) -> int:
         """Images in a batch of `originals`, cutout copies included."""
@@ -84,31 +85,38 @@ class TrainingBatches:
 
     @property
     def sizes(self) -> list[int]:
-        """Images in a full batch and, where there is one, in the smaller last, cutout copies included."""
+        """Images in a full batch and, where there is one, in the smaller last, without cutout's copies."""
         rest = len(self.set) % self.size
-        return [self.grown(self.size)] + ([self.grown(rest)] if rest > 1 else [])
+        return [self.size] + ([rest] if rest > 1 else [])
 
     def order(self, generator: torch.Generator) -> Tensor:
         """The images of an epoch in random order: (N,) positions."""
         return torch.randperm(len(self.set), generator=generator, device=self.device)
 
-    def batch(self, order: Tensor, step: int, generator: torch.Generator) -> Batch:
-        """Batch number `step` (from 0) of the epoch in `order`, with fresh draws from `generator`."""
-        index = order[step * self.size : (step + 1) * self.size]
+    def positions(self, order: Tensor, step: int) -> Tensor:
+        """The images of batch number `step` (from 0) of the epoch in `order`: (M,) positions, copies left out."""
+        return order[step * self.size : (step + 1) * self.size]
+
+    def batch(self, index: Tensor, generator: torch.Generator) -> Batch:
+        """The images at the positions `index` (M,), with fresh draws from `generator`, and their copies."""
         draws = augment.draw(self.config.augment, len(index), generator)
-        originals = len(index)
+        inside, masked = None, torch.zeros((), device=self.device)
         if self.config.cutout.images:
+            originals = len(index)
             picks = cutout.copies(self.config.cutout, originals, generator)
             index, draws = torch.cat([index, index[picks]]), draws.take(torch.cat([torch.arange(originals, device=self.device), picks]))
+            inside = cutout.squares(self.config.cutout, len(picks), SIDE, generator)
+            masked = inside.sum() / (len(index) * SIDE * SIDE)
+        return Batch(self._render(index, draws, inside), self.set.labels[index], masked)
+
+    def _draw(self, index: Tensor, draws: augment.Draws, inside: Tensor | None) -> Tensor:
+        """The images at `index` (M,) as they are drawn, the last of them black inside their squares (K, side, side)."""
         images = self.set.unpack(augment.crop_flip(self.set.pixels, index, draws, SIDE))
         if draws.angle is not None:
-            images = augment.rotate(images.permute(0, 3, 1, 2).float(), draws.angle).permute(0, 2, 3, 1)
-        masked = torch.zeros((), device=self.device)
-        if self.config.cutout.images:
-            inside = cutout.squares(self.config.cutout, len(index) - originals, SIDE, generator)
-            images = torch.cat([images[:originals], cutout.erase(images[originals:], inside)])
-            masked = inside.sum() / (len(index) * SIDE * SIDE)
-        return Batch(self.normalize(images, self.dtype), self.set.labels[index], masked)
+            images = augment.rotate(images.permute(0, 3, 1, 2).float(), draws.angle).permute(0, 2, 3, 1).contiguous()
+        if inside is not None:
+            cutout.erase(images[len(index) - len(inside) :], inside)
+        return self.normalize(images, self.dtype)
 
 
 class CleanBatches:

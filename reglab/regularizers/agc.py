@@ -3,40 +3,78 @@
 The gradient G of a unit with weights W is scaled to norm clip · max(‖W‖, eps) where it is longer than that. A unit is an
 output channel of a convolution or a row of a linear layer; a vector (bias, normalization weight) is one unit. The weight
 of the final linear layer is left alone, as in the authors' code.
+
+Parameter by parameter this takes ten operations for each of 160 tensors. Here weights and gradients lie in flat buffers
+in which units of one length are neighbours, hence rows of a matrix: a dozen matrices in a ResNet-50, and on a GPU one
+kernel for all of them.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-_SMALLEST_GRADIENT_NORM = 1e-6
+SMALLEST_GRADIENT_NORM = 1e-6
 """Keeps the quotient finite for a gradient of zeros; the authors' value."""
 
 
-def clipped_parameters(network: nn.Module, head: nn.Linear) -> list[nn.Parameter]:
-    """The parameters of `network` that AGC acts on: all but the weight of `head`, its final linear layer."""
-    return [parameter for parameter in network.parameters() if parameter is not head.weight]
+@dataclass(frozen=True)
+class Units:
+    """Units of one length that are neighbours in a flat buffer."""
+
+    start: int  # their first element
+    count: int
+    length: int  # elements of each
+
+    @property
+    def end(self) -> int:
+        return self.start + self.count * self.length
 
 
-def unit_norms(tensor: Tensor) -> Tensor:
-    """The norm of each unit: (units,) along the first dimension, or (1,) for a vector."""
-    return torch.linalg.vector_norm(tensor.reshape(1, -1) if tensor.ndim <= 1 else tensor.flatten(1), dim=1)
+def unit_length(parameter: Tensor) -> int:
+    """Elements of each unit of a parameter."""
+    return parameter.numel() if parameter.ndim <= 1 else parameter.numel() // parameter.shape[0]
 
 
-@torch.no_grad()
-def adaptive_clip(parameters: Sequence[nn.Parameter], clip: float, eps: float) -> Tensor:
-    """Scale gradients in place by equation 3; returns the fraction of units that were clipped, a scalar on the device.
+def factors(weight_norms: Tensor, gradient_norms: Tensor, clip: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """Equation 3 for units (U,): what each gradient is multiplied by, and whether it is short enough to stay as it is."""
+    limit = weight_norms.clamp(min=eps).mul_(clip)
+    within = gradient_norms < limit  # false for NaN, so that a broken gradient stays visible
+    return torch.where(within, 1.0, limit / gradient_norms.clamp(min=SMALLEST_GRADIENT_NORM)), within
 
-    Never waits for the device. Gradients must be unscaled. Parameters without a gradient are left out.
+
+class AdaptiveClip:
+    """Scales the gradients of `groups` by equation 3, in place. `clip` may be changed between calls.
+
+    flat: (2, n) in fp32: weights, then their gradients, which must be unscaled.
+    A call never waits for the device and can be captured in a CUDA graph. It returns the fraction of units that were
+    clipped, a scalar on the device.
     """
-    present = [parameter for parameter in parameters if parameter.grad is not None]
-    gradients = [parameter.grad for parameter in present if parameter.grad is not None]
-    weight_norms = [unit_norms(parameter) for parameter in present]
-    limit = torch.cat(weight_norms).clamp_(min=eps).mul_(clip)
-    norms = torch.cat([unit_norms(gradient) for gradient in gradients])
-    within = norms < limit  # false for NaN, so that a broken gradient stays visible
-    scale = torch.where(within, 1.0, limit / norms.clamp(min=_SMALLEST_GRADIENT_NORM))
-    for gradient, factor in zip(gradients, scale.split([len(norm) for norm in weight_norms]), strict=True):
-        gradient.mul_(factor.view(-1, *[1] * (gradient.ndim - 1)))
-    return 1 - within.float().mean()
+
+    def __init__(self, flat: Tensor, groups: Sequence[Units], clip: float, eps: float):
+        self.clip, self.eps = torch.tensor(clip, device=flat.device), eps
+        units = sum(group.count for group in groups)
+        self._norms, self._factors = torch.empty(2, units, device=flat.device), torch.empty(units, device=flat.device)
+        counts = [group.count for group in groups]
+        matrices = [flat[:, group.start : group.end].view(2, group.count, group.length) for group in groups]
+        self._by_length = list(zip(matrices, self._norms.split(counts, dim=1), strict=True))
+        self._gradients = [(matrix[1], factor[:, None]) for matrix, factor in zip(matrices, self._factors.split(counts), strict=True)]
+        self._kernel = None
+        if flat.is_cuda:
+            from reglab.regularizers.agc_kernel import ClipKernel
+
+            self._kernel = ClipKernel(flat, groups)
+
+    @torch.no_grad()
+    def __call__(self) -> Tensor:
+        if self._kernel:
+            return self._kernel(self.clip, self.eps)
+        for matrix, norms in self._by_length:
+            torch.linalg.vector_norm(matrix, dim=2, out=norms)
+        weight_norms, gradient_norms = self._norms
+        scale, within = factors(weight_norms, gradient_norms, self.clip, self.eps)
+        self._factors.copy_(scale)
+        for gradient, factor in self._gradients:
+            gradient.mul_(factor)
+        return 1 - within.float().mean()

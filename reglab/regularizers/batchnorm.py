@@ -12,4 +12,8 @@ def carries(config: BatchNormConfig, position: int) -> bool:
 
 def layer(config: BatchNormConfig, position: int, channels: int) -> nn.Module:
     """What follows the convolution at `position`: a normalization of `channels` feature maps, or nothing."""
-    return nn.BatchNorm2d(channels) if carries(config, position) else nn.Identity()
+    if not carries(config, position):
+        return nn.Identity()
+    made = nn.BatchNorm2d(channels)
+    made.num_batches_tracked = None  # nothing reads it, and counting is an operation on the device for each layer and step
+    return made

@@ -28,6 +28,6 @@ def squares(config: CutoutConfig, count: int, side: int, generator: torch.Genera
     return rows[:, :, None] & columns[:, None, :]
 
 
-def erase(images: Tensor, inside: Tensor) -> Tensor:
-    """Images (K, H, W, C) with the pixels `inside` (K, H, W) set to zero."""
-    return images.masked_fill(inside[..., None], 0)
+def erase(images: Tensor, inside: Tensor) -> None:
+    """Sets the pixels `inside` (K, H, W) of images (K, H, W, C) to zero."""
+    images.masked_fill_(inside[..., None], 0)

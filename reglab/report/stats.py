@@ -185,6 +185,8 @@ def machine(environment: Environment) -> str:
         parts.append(f"{environment.threads} thread{'s' if environment.threads > 1 else ''}")
     if environment.compiled:
         parts.append("compiled")
+    if environment.captured:
+        parts.append("CUDA graphs")
     return ", ".join(parts)
 
 

@@ -95,6 +95,7 @@ class Environment(_Stored):
     threads: int = Field(description="CPU threads of the run")
     precision: str = Field(description="as resolved: bf16, fp16 or fp32")
     compiled: bool
+    captured: bool | None = Field(default=None, description="whether training steps were CUDA graphs")
     reglab: str
     commit: str | None = Field(default=None, description="of the code; ends in + where it had local changes")
     data: str = Field(description="what reports call the images")

@@ -8,7 +8,7 @@ import torch
 from reglab.errors import UserError
 from reglab.tracking.storage import File
 
-FORMAT = 1
+FORMAT = 2
 
 
 def save(file: File, state: dict[str, Any]) -> None:

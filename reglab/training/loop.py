@@ -4,7 +4,8 @@ import logging
 import math
 import resource
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +14,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reglab.config import RunConfig, run_id
-from reglab.data.batches import Batch, CleanBatches, Normalization, TrainingBatches
-from reglab.data.sources import SIDE, ImageSet
+from reglab.data.batches import CleanBatches, Normalization, TrainingBatches
+from reglab.data.sources import ImageSet
 from reglab.models.resnet import ResNet50
 from reglab.tracking.record import Environment, Epoch, RunRecord, Sink, State, Summary
 from reglab.tracking.storage import File
 from reglab.training import checkpoint, optimizer
 from reglab.training.clock import Clock, synchronize
+from reglab.training.flat import FlatParameters
+from reglab.training.graph import CapturedStep, Step
 from reglab.training.preemption import Request, Signals
 from reglab.training.step import EpochSums, Precision, TrainingStep
 
@@ -48,11 +51,14 @@ class Run:
         torch.manual_seed(config.train.seed)  # initial weights and dropout
         self.draws = torch.Generator(device).manual_seed(config.train.seed)  # order, transformations and cutout
         self.network = ResNet50(config, len(images.classes)).to(device).to(memory_format=torch.channels_last)
-        self.optimizer = optimizer.build(config.optimizer, self.network)
+        self.flat = FlatParameters(self.network, self.network.fc, self.precision.dtype)
+        self.optimizer = optimizer.build(config.optimizer, self.flat.weights)
+        self.rate: float | None = None  # as the optimizer has it
         self.sums = EpochSums(device)
         if self.compiled:
             self.network.compile()
-        self.step = TrainingStep(self.network, self.network.fc, self.optimizer, config, self.precision, self.sums)
+        self.step = TrainingStep(self.network, self.flat, self.optimizer, config, self.precision, self.sums)
+        self._advance: Step = self._train_on
         normalization = Normalization.of(images.train.images, device)
         self.batches = TrainingBatches(images.train, config, normalization, device, self.precision.dtype)
         self.clean_train = CleanBatches(images.train, normalization, device, self.precision.dtype)
@@ -68,21 +74,58 @@ class Run:
     def epochs_done(self) -> int:
         return len(self.history)
 
+    @property
+    def captured(self) -> bool:
+        """Whether its steps are CUDA graphs. None is before `warm_up`."""
+        return isinstance(self._advance, CapturedStep)
+
     def warm_up(self) -> None:
-        """Forward and backward passes on made-up batches, outside the training clock: compiles, allocates, picks kernels."""
+        """Steps that leave no trace, outside the training clock: they compile, allocate, pick kernels, and are captured on a GPU."""
         start = time.perf_counter()
-        kept = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
         self.network.train()
-        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
-            for size in self.batches.sizes if self.compiled else self.batches.sizes[:1]:
-                images = torch.zeros(size, 3, SIDE, SIDE, dtype=self.precision.dtype, device=self.device)
-                labels = torch.zeros(size, dtype=torch.int64, device=self.device)
-                self.step.gradients(Batch(images.contiguous(memory_format=torch.channels_last), labels, labels.sum()))
-        self.optimizer.zero_grad(set_to_none=True)
-        for name, buffer in self.network.named_buffers():
-            buffer.copy_(kept[name])
+        with self._unchanged():
+            if self._captures:
+                self._capture()
+            if not self.captured:
+                for size in self.batches.sizes if self.compiled else self.batches.sizes[:1]:
+                    self._train_on(torch.arange(size, device=self.device), probed=False)
         synchronize(self.device)
         self.warmup_seconds += time.perf_counter() - start
+
+    @property
+    def _captures(self) -> bool:
+        return self.config.train.graph is not False and self.device.type == "cuda"
+
+    def _capture(self) -> None:
+        """A step that cannot be captured is trained as it is, and the log says why."""
+        cases = [(size, False) for size in self.batches.sizes]
+        if self.step.has_probes:
+            cases += [(self.batches.sizes[0], True)]  # the epoch's first step
+        try:
+            self._advance = CapturedStep(self._train_on, cases, self.device, [self.draws])
+        except Exception as error:  # an operation that waits for the device, say: PyTorch raises many kinds
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            _log.warning("the training step is not captured as a CUDA graph, and takes longer: %s", reason)
+
+    @contextmanager
+    def _unchanged(self) -> Iterator[None]:
+        """Whatever is trained while it is open is undone, in place."""
+        state = [value for values in self.optimizer.state.values() for value in values.values()]
+        changed = [self.flat.weights.data, *self.network.buffers(), *state, *self.sums.tensors]
+        kept = [value.clone() for value in changed]
+        scaler, draws = self.step.scaler.state_dict(), self.draws.get_state()
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            yield
+        for value, before in zip(changed, kept, strict=True):
+            value.copy_(before)
+        self.step.scaler.load_state_dict(scaler)
+        self.draws.set_state(draws)
+
+    def _train_on(self, index: Tensor, probed: bool) -> None:
+        """One step on the images at `index`: everything that a CUDA graph holds."""
+        batch = self.batches.batch(index, self.draws)
+        with self.step.probing() if probed else nullcontext():
+            self.step(batch)
 
     def train_until(self, deadline: float, signals: Signals) -> None:
         """Train on in the epoch under way until it ends, a request comes or `deadline` (of `time.perf_counter`) passes; at least a step."""
@@ -91,21 +134,22 @@ class Run:
             self.sums.reset()
             self.steps_done, self.seconds_before_epoch = 0, self.clock.train_seconds
         self.network.train()
-        steps = self.batches.steps_per_epoch
         with self.clock.training():
-            while self.steps_done < steps:
-                progress = self.epochs_done + self.steps_done / steps
-                rate = optimizer.learning_rate(self.config.optimizer, self.config.train.epochs, progress)
-                optimizer.set_learning_rate(self.optimizer, rate)
-                batch = self.batches.batch(self.order, self.steps_done, self.draws)
-                if self.steps_done == 0:
-                    with self.step.probing():
-                        self.step(batch)
-                else:
-                    self.step(batch)
+            while self.steps_done < self.batches.steps_per_epoch:
+                if (rate := self._rate(self.steps_done)) != self.rate:
+                    optimizer.set_learning_rate(self.optimizer, rate)
+                    self.rate = rate
+                index = self.batches.positions(self.order, self.steps_done)
+                self._advance(index, self.steps_done == 0 and self.step.has_probes)
+                self.sums.images += self.batches.grown(len(index))
                 self.steps_done += 1
                 if signals.received or time.perf_counter() >= deadline:
                     break
+
+    def _rate(self, step: int) -> float:
+        """The learning rate of a step (from 0) of the epoch under way."""
+        progress = self.epochs_done + step / self.batches.steps_per_epoch
+        return optimizer.learning_rate(self.config.optimizer, self.config.train.epochs, progress)
 
     @property
     def epoch_is_complete(self) -> bool:
@@ -130,7 +174,7 @@ class Run:
             epoch=number,
             train_loss=sums["loss"] / self.sums.images,
             train_accuracy=train_accuracy,
-            lr=float(self.optimizer.param_groups[0]["lr"]),
+            lr=self._rate(steps - 1),
             time_train_seconds=self.clock.train_seconds,
             time_wall_seconds=self.clock.wall_seconds,
             throughput_images_per_second=self.sums.images / seconds,
@@ -203,7 +247,7 @@ class Run:
             "run": run_id(self.config),
             "data": self.images.fingerprint,
             "device": self.device.type,
-            "network": self.network.state_dict(),
+            "network": {name: value.clone() for name, value in self.network.state_dict().items()},  # a view is saved with its whole buffer
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.step.scaler.state_dict(),
             "clock": self.clock.state_dict(),
@@ -230,8 +274,9 @@ class Run:
         return True
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for name, value in self.network.state_dict().items():
+            value.copy_(state["network"][name])
+        optimizer.load(self.optimizer, state["optimizer"])
         if state["scaler"] and self.step.scaler.is_enabled():  # the other machine may have trained in bf16
             self.step.scaler.load_state_dict(state["scaler"])
         self.clock.load_state_dict(state["clock"])
@@ -252,13 +297,14 @@ def _median(values: list[float]) -> float | None:
     return sorted(values)[len(values) // 2] if values else None
 
 
-def train(run: Run, record: RunRecord, environment: Environment, sinks: Sequence[Sink], file: File, signals: Signals) -> RunRecord:
+def train(run: Run, record: RunRecord, environment: Environment | None, sinks: Sequence[Sink], file: File, signals: Signals) -> RunRecord:
     """Train `run` to its end, or to a request, and report to `sinks`; goes on from the checkpoint in `file` where it fits.
 
     Returns the record as it ended: finished, stopped, diverged or preempted.
     """
     run.resume(file)
     run.warm_up()
+    environment = environment and environment.model_copy(update={"captured": run.captured})
     record = record.changed(state=State.running, reason=None, environment=environment, history=run.history)
     for sink in sinks:
         sink.started(record)

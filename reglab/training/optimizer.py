@@ -1,6 +1,7 @@
 """Optimizers and learning-rate schedules."""
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -9,14 +10,28 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from reglab.config import OptimizerConfig
 
 
-def build(config: OptimizerConfig, network: nn.Module) -> Optimizer:
-    """The configured optimizer over all parameters of `network`. Adam and SGD add an L2 penalty, AdamW decays decoupled."""
-    parameters = list(network.parameters())
+def build(config: OptimizerConfig, weights: nn.Parameter) -> Optimizer:
+    """The configured optimizer of `weights`, fused. Adam and SGD add an L2 penalty, AdamW decays decoupled.
+
+    Rate and state are tensors on the device from the start, so that a captured step finds them where they stay.
+    """
+    rate = torch.tensor(config.lr, device=weights.device)
+    capturable = weights.is_cuda
     if config.name == "sgd":
-        # Not fused: where fp16's scaler skips the first step, the fused kernel would leave the momentum buffer uninitialized.
-        return SGD(parameters, config.lr, config.momentum, weight_decay=config.weight_decay, nesterov=config.momentum > 0)
+        built: Optimizer = SGD([weights], rate, config.momentum, weight_decay=config.weight_decay, nesterov=config.momentum > 0, fused=True)
+        # Not left to the first step: where fp16's scaler skips that, the fused kernel would leave momentum uninitialized.
+        built.state[weights] = {"momentum_buffer": torch.zeros_like(weights)} if config.momentum else {}
+        return built
     kind = Adam if config.name == "adam" else AdamW
-    return kind(parameters, config.lr, eps=config.eps, weight_decay=config.weight_decay, fused=True)
+    built = kind([weights], rate, eps=config.eps, weight_decay=config.weight_decay, fused=True, capturable=capturable)
+    moments = {name: torch.zeros_like(weights) for name in ("exp_avg", "exp_avg_sq")}
+    built.state[weights] = {"step": torch.zeros((), device=weights.device), **moments}
+    return built
+
+
+def load(optimizer: Optimizer, state: dict[str, Any]) -> None:
+    """Take over the moments of a checkpoint. The rest is the configuration's, and of the device that is here."""
+    optimizer.load_state_dict({"state": state["state"], "param_groups": optimizer.state_dict()["param_groups"]})
 
 
 def learning_rate(config: OptimizerConfig, epochs: int, progress: float) -> float:
@@ -37,7 +52,4 @@ def learning_rate(config: OptimizerConfig, epochs: int, progress: float) -> floa
 
 def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
     for group in optimizer.param_groups:
-        if isinstance(group["lr"], torch.Tensor):
-            group["lr"].fill_(rate)
-        else:
-            group["lr"] = rate
+        group["lr"].fill_(rate)

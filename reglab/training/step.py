@@ -11,8 +11,9 @@ from torch.optim import Optimizer
 
 from reglab.config import RunConfig
 from reglab.data.batches import Batch
-from reglab.regularizers import agc
+from reglab.regularizers.agc import AdaptiveClip
 from reglab.regularizers.dropout import DropoutProbe
+from reglab.training.flat import FlatParameters
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
@@ -51,10 +52,14 @@ class EpochSums:
     NAMES = ("loss", "correct", "finite_steps", "clipped_fraction", "masked_fraction")
 
     def __init__(self, device: torch.device):
-        self.images = 0
+        self.images = 0  # counted by the host: a captured step cannot
         self.values = torch.zeros(len(self.NAMES), dtype=torch.float64, device=device)
         self.dropout_counts = torch.zeros(2, dtype=torch.int64, device=device)  # (dropped, live), of probed steps
         self.finite = torch.ones((), dtype=torch.float64, device=device)  # zero from the first loss that is not
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        return [self.values, self.dropout_counts, self.finite]
 
     def reset(self) -> None:
         self.images = 0
@@ -63,12 +68,10 @@ class EpochSums:
         self.finite.fill_(1)
 
     def add(self, loss: Tensor, logits: Tensor, batch: Batch, clipped_fraction: Tensor | None) -> None:
-        images = len(batch.labels)
-        self.images += images
         self.finite *= torch.isfinite(loss)
         clipped = torch.zeros_like(self.finite) if clipped_fraction is None else clipped_fraction
         correct = (logits.argmax(1) == batch.labels).sum()
-        self.values += torch.stack([loss.detach() * images, correct, self.finite, clipped, batch.masked_fraction])
+        self.values += torch.stack([loss.detach() * len(batch.labels), correct, self.finite, clipped, batch.masked_fraction])
 
     def read(self) -> dict[str, float]:
         """The sums as numbers, `dropped` and `live` elements among them: waits for the device."""
@@ -87,29 +90,35 @@ class EpochSums:
 class TrainingStep:
     """Forward, backward, unscale, clip, optimize: adds what it saw to `sums`, and never waits for the device."""
 
-    def __init__(self, network: nn.Module, head: nn.Linear, optimizer: Optimizer, config: RunConfig, precision: Precision, sums: EpochSums):
-        self.network, self.optimizer, self.config, self.precision, self.sums = network, optimizer, config, precision, sums
-        self.scaler = precision.scaler()
-        self.clipped_parameters = agc.clipped_parameters(network, head)
+    def __init__(
+        self, network: nn.Module, flat: FlatParameters, optimizer: Optimizer, config: RunConfig, precision: Precision, sums: EpochSums
+    ):
+        self.network, self.flat, self.optimizer, self.sums = network, flat, optimizer, sums
+        self.config, self.precision, self.scaler = config, precision, precision.scaler()
+        self.clip = AdaptiveClip(flat.buffer, flat.units, config.agc.clip, config.agc.eps) if config.agc.enabled else None
 
     def __call__(self, batch: Batch) -> None:
         loss, logits = self.gradients(batch)
         clipped_fraction = None
-        if self.config.agc.enabled:
+        if self.clip:
             self.scaler.unscale_(self.optimizer)
-            clipped_fraction = agc.adaptive_clip(self.clipped_parameters, self.config.agc.clip, self.config.agc.eps)
+            clipped_fraction = self.clip()
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.sums.add(loss, logits, batch, clipped_fraction)
 
     def gradients(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Fresh gradients of the (scaled) loss; returns the loss, a scalar, and the logits (M, classes)."""
-        self.optimizer.zero_grad(set_to_none=True)
         with self.precision.autocast():
-            logits = self.network(batch.images)
+            logits = self.flat.forward(self.network, batch.images)
             loss = F.cross_entropy(logits, batch.labels, label_smoothing=self.config.optimizer.label_smoothing)
-        self.scaler.scale(loss).backward()
+        self.flat.backward(self.scaler.scale(loss))
         return loss, logits
+
+    @property
+    def has_probes(self) -> bool:
+        """Whether a probing step counts anything: it takes longer."""
+        return any(self.config.dropout.probabilities)
 
     @contextmanager
     def probing(self) -> Iterator[None]:

@@ -33,7 +33,7 @@ def training(part, size=4, dtype=torch.float32, **sections):
 def epoch(made, seed=0):
     generator = torch.Generator().manual_seed(seed)
     order = made.order(generator)
-    return [made.batch(order, step, generator) for step in range(made.steps_per_epoch)]
+    return [made.batch(made.positions(order, step), generator) for step in range(made.steps_per_epoch)]
 
 
 def grey(made, images):
@@ -95,7 +95,7 @@ def test_batches_are_normalized_by_the_training_images():
     made = training(part)
     generator = torch.Generator().manual_seed(0)
     order = made.order(generator)
-    batch = made.batch(order, 1, generator)
+    batch = made.batch(made.positions(order, 1), generator)
     torch.testing.assert_close(batch.images, normalized(part.images[order[4:]], part.images), rtol=1e-5, atol=1e-5)
     assert np.array_equal(batch.labels, part.labels[order[4:]])
 
@@ -106,7 +106,7 @@ def test_without_augmentation_and_cutout_batches_are_exactly_the_clean_images():
     clean = torch.cat([images for images, _ in CleanBatches(part, made.normalize, CPU, torch.float32)])
     generator = torch.Generator().manual_seed(0)
     order = made.order(generator)
-    shown = torch.cat([made.batch(order, step, generator).images for step in range(3)])
+    shown = torch.cat([made.batch(made.positions(order, step), generator).images for step in range(3)])
     assert torch.equal(shown, clean[order])
 
 
@@ -135,9 +135,10 @@ def test_a_channel_of_one_level_is_not_divided_by_zero():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("augment", [{}, EVERYTHING, EVERYTHING | {"rotate": 15}])
-def test_batches_are_channels_last_of_the_wanted_type(dtype, augment):
+@pytest.mark.parametrize("copies", [0, 2])
+def test_batches_are_channels_last_of_the_wanted_type(dtype, augment, copies):
     part = noise(4)
-    made = training(part, dtype=dtype, augment=augment, cutout={"images": 2})
+    made = training(part, dtype=dtype, augment=augment, cutout={"images": copies})
     (batch,) = epoch(made)
     (clean, labels) = next(iter(CleanBatches(part, made.normalize, CPU, dtype)))
     for images in (batch.images, clean):

@@ -7,10 +7,12 @@ from hypothesis import strategies as st
 from timm.utils.agc import adaptive_clip_grad
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from reglab.config import RunConfig
 from reglab.models.resnet import ResNet50
-from reglab.regularizers import agc
+from reglab.regularizers.agc import AdaptiveClip, Units, unit_length
+from reglab.training.flat import FlatParameters
 
 torch.set_num_threads(1)
 EPS = 1e-3
@@ -22,12 +24,7 @@ SHAPES = {
     "one unit": (1, 9),
     "one number": (1,),
 }
-
-
-def parameter(weight, gradient):
-    made = nn.Parameter(weight.clone())
-    made.grad = None if gradient is None else gradient.clone()
-    return made
+FORMATS = pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels_last"])
 
 
 def drawn(shape, scale=1.0, seed=0):
@@ -36,12 +33,17 @@ def drawn(shape, scale=1.0, seed=0):
 
 
 def clipped(weight, gradient, clip=0.02, eps=EPS):
-    made = parameter(weight, gradient)
-    return made.grad, agc.adaptive_clip([made], clip, eps)
+    """The gradient as clipped, and the fraction of clipped units, of one tensor in buffers of its own."""
+    flat = torch.stack([weight.flatten(), gradient.flatten()])
+    length = unit_length(weight)
+    fraction = AdaptiveClip(flat, [Units(0, weight.numel() // length, length)], clip, eps)()
+    assert torch.equal(flat[0], weight.flatten())
+    return flat[1].view(weight.shape), fraction
 
 
 def timms(weight, gradient, clip=0.02, eps=EPS):
-    made = parameter(weight, gradient)
+    made = nn.Parameter(weight.clone())
+    made.grad = gradient.clone()
     adaptive_clip_grad([made], clip, eps)
     return made.grad
 
@@ -78,93 +80,94 @@ def test_the_threshold_itself_is_timms(length):
     assert fraction == {1 - 1e-5: 0, 1 + 1e-5: 1}.get(length, fraction)
 
 
-def mixed():
-    """Units of every kind side by side: zero, tiny, ordinary, huge, infinite, not a number; and weights of zero."""
-    pairs = []
-    for number, shape in enumerate(SHAPES.values()):
-        weight, gradient = drawn(shape, seed=number)
-        factors = torch.tensor([0.0, 1e-8, 1e-2, 1.0, 1e6, 1e38, float("inf"), float("nan")]).repeat(2)[: shape[0]]
-        weight[0] = 0
-        pairs.append((weight, gradient * factors.view(-1, *[1] * (len(shape) - 1))))
-    return pairs
+class Mixed(nn.Module):
+    """Parameters of every shape, two of some; in some units weights of zero, and gradients of every kind."""
+
+    def __init__(self):
+        super().__init__()
+        for name, shape in SHAPES.items():
+            for number in (1, 2):
+                self.register_parameter(f"{name} {number}", nn.Parameter(drawn(shape, seed=number)[0]))
+        self.head = nn.Linear(7, 3)
+        with torch.no_grad():
+            for parameter in self.parameters():
+                parameter[0] = 0
 
 
-def test_a_mixed_network_is_timms_bit_for_bit():
-    ours, theirs = ([parameter(*pair) for pair in mixed()] for _ in range(2))
-    agc.adaptive_clip(ours, 0.02, EPS)
-    adaptive_clip_grad(theirs, 0.02, EPS)
-    for mine, his in zip(ours, theirs, strict=True):
-        assert_bitwise_equal(mine.grad, his.grad)
-        assert torch.equal(mine, his)
+def broken_gradients(module):
+    """Side by side in each tensor: zero, tiny, ordinary, huge, infinite, not a number."""
+    kinds = torch.tensor([0.0, 1e-8, 1e-2, 1.0, 1e6, 1e38, float("inf"), float("nan")])
+    for number, parameter in enumerate(module.parameters()):
+        factors = kinds.roll(number).repeat(2)[: parameter.shape[0]].view(-1, *[1] * (parameter.ndim - 1))
+        parameter.grad.copy_(drawn(parameter.shape, seed=number)[1] * factors)
 
 
-def test_a_whole_network_is_timms_bit_for_bit():
+@pytest.fixture
+def network():
     torch.manual_seed(0)
-    network = ResNet50(RunConfig.parse({"model": {"width": 4, "standardize": True}, "batchnorm": {"layers": 2}}), 10)
-    network(torch.randn(4, 3, 32, 32)).square().sum().backward()
-    parameters = agc.clipped_parameters(network, network.fc)
-    theirs = [parameter(p.detach(), p.grad) for p in parameters]
-    head = network.fc.weight.grad.clone()
-    fraction = agc.adaptive_clip(parameters, 0.02, EPS)
-    adaptive_clip_grad(theirs, 0.02, EPS)
-    assert all(torch.equal(mine.grad, his.grad) for mine, his in zip(parameters, theirs, strict=True))
-    assert torch.equal(network.fc.weight.grad, head)
+    return ResNet50(RunConfig.parse({"model": {"width": 4, "standardize": True}, "batchnorm": {"layers": 2}}), 10)
+
+
+def both(module, head, fill):
+    """The gradients that ours and timm's leave of the same ones, by name; and the fraction that ours tells."""
+    flat = FlatParameters(module, head, torch.float32)
+    fill(module)
+    theirs = {name: nn.Parameter(parameter.detach().clone()) for name, parameter in module.named_parameters()}
+    for name, parameter in module.named_parameters():
+        theirs[name].grad = parameter.grad.clone()
+    adaptive_clip_grad([parameter for name, parameter in theirs.items() if module.get_parameter(name) is not head.weight], 0.02, EPS)
+    fraction = AdaptiveClip(flat.buffer, flat.units, 0.02, EPS)()
+    return {name: (parameter.grad, theirs[name].grad) for name, parameter in module.named_parameters()}, fraction
+
+
+@FORMATS
+def test_a_mixed_network_is_timms_bit_for_bit(memory_format):
+    module = Mixed().to(memory_format=memory_format)
+    weights = [parameter.detach().clone() for parameter in module.parameters()]
+    gradients, fraction = both(module, module.head, broken_gradients)
+    for ours, theirs in gradients.values():
+        assert_bitwise_equal(ours, theirs)
+    assert all(torch.equal(old, new) for old, new in zip(weights, module.parameters(), strict=True))
+    assert 0 < fraction < 1
+
+
+@FORMATS
+def test_a_whole_network_is_timms_bit_for_bit(network, memory_format):
+    def backward(module):
+        module(torch.randn(4, 3, 32, 32)).square().sum().backward()
+
+    gradients, fraction = both(network.to(memory_format=memory_format), network.fc, backward)
+    for ours, theirs in gradients.values():
+        assert_bitwise_equal(ours, theirs)
     assert 0 < fraction <= 1
 
 
-@pytest.mark.parametrize("shape", [(8, 5, 3, 3), (8, 5, 1, 1), (6, 1, 1, 1)])
-def test_channels_last_gradients_are_clipped_as_contiguous_ones(shape):
-    weight, gradient = drawn(shape, 0.1)
-    made = nn.Parameter(weight.to(memory_format=torch.channels_last))
-    made.grad = gradient.to(memory_format=torch.channels_last)
-    agc.adaptive_clip([made], 0.02, EPS)
-    assert made.grad.is_contiguous(memory_format=torch.channels_last)
-    assert torch.equal(made.grad, clipped(weight, gradient)[0])
-    # timm sums a norm in memory order, which rounds otherwise here
-    reference = timms(weight.to(memory_format=torch.channels_last), gradient.to(memory_format=torch.channels_last))
-    torch.testing.assert_close(made.grad, reference, rtol=1e-5, atol=0)
-
-
 def test_a_unit_is_an_output_channel_a_row_or_a_whole_vector():
-    units = {name: len(agc.unit_norms(drawn(shape)[0])) for name, shape in SHAPES.items()}
-    assert units == {"convolution": 8, "linear": 10, "vector": 1, "gain": 6, "one unit": 1, "one number": 1}
-    torch.testing.assert_close(agc.unit_norms(torch.tensor([[3.0, 4.0], [0.0, 2.0]])), torch.tensor([5.0, 2.0]))
-    torch.testing.assert_close(agc.unit_norms(torch.tensor([3.0, 4.0])), torch.tensor([5.0]))
+    lengths = {name: unit_length(drawn(shape)[0]) for name, shape in SHAPES.items()}
+    assert lengths == {"convolution": 45, "linear": 7, "vector": 16, "gain": 1, "one unit": 9, "one number": 1}
 
 
-def test_the_fraction_counts_units_over_all_parameters():
-    weight = torch.ones(4, 2)
-    gradient = torch.full((4, 2), 1e-4)
-    gradient[1] = 1.0
-    small = parameter(torch.ones(5), torch.full((5,), 1e-4))
-    large = parameter(torch.ones(5), torch.ones(5))
-    none = parameter(torch.ones(5), None)
-    assert clipped(weight, gradient)[1] == 0.25
-    assert agc.adaptive_clip([parameter(weight, gradient), small, none], 0.02, EPS) == pytest.approx(1 / 5)
-    assert agc.adaptive_clip([parameter(weight, gradient), large], 0.02, EPS) == pytest.approx(2 / 5)
-    assert clipped(weight, torch.zeros(4, 2))[1] == 0
-    assert clipped(weight, torch.full((4, 2), float("nan")))[1] == 1
+def test_the_fraction_counts_units_over_all_groups():
+    short, long = torch.full((5,), 1e-4), torch.ones(5)
+    flat = torch.stack([torch.ones(15), torch.cat([short, long, short])])
+    assert AdaptiveClip(flat, [Units(0, 2, 5), Units(10, 5, 1)], 0.02, EPS)() == pytest.approx(1 / 7)
+    assert clipped(torch.ones(4, 2), torch.zeros(4, 2))[1] == 0
+    assert clipped(torch.ones(4, 2), torch.full((4, 2), float("nan")))[1] == 1
 
 
-def test_a_parameter_without_a_gradient_is_left_out():
-    frozen, other = parameter(torch.ones(3), None), parameter(*drawn((4, 3)))
-    agc.adaptive_clip([frozen, other], 0.02, EPS)
-    assert frozen.grad is None
-    assert_bitwise_equal(other.grad, timms(*drawn((4, 3))))
+def test_what_is_in_no_group_is_left_alone():
+    flat = torch.stack([torch.ones(12), torch.full((12,), 1e3)])
+    AdaptiveClip(flat, [Units(4, 2, 2)], 0.02, EPS)()
+    assert (flat[1] == 1e3).tolist() == [True] * 4 + [False] * 4 + [True] * 4
 
 
-def test_only_the_weight_of_the_head_is_spared():
-    network = ResNet50(RunConfig.parse({"model": {"width": 4}, "batchnorm": {"layers": 3}}), 10)
-    acted_on = {id(parameter) for parameter in agc.clipped_parameters(network, network.fc)}
-    spared = [name for name, parameter in network.named_parameters() if id(parameter) not in acted_on]
-    assert spared == ["fc.weight"]
-
-
-def test_weights_are_left_as_they_are():
-    weight, gradient = drawn((8, 5, 3, 3))
-    made = parameter(weight, gradient)
-    agc.adaptive_clip([made], 0.02, EPS)
-    assert torch.equal(made, weight)
+def test_the_clip_threshold_may_change_between_calls():
+    weight, gradient = drawn((8, 5))
+    flat = torch.stack([weight.flatten(), gradient.flatten()])
+    clip = AdaptiveClip(flat, [Units(0, 8, 5)], 0.02, EPS)
+    clip.clip.fill_(0.5)
+    clip()
+    assert_bitwise_equal(flat[1].view(8, 5), timms(weight, gradient, 0.5))
 
 
 @settings(deadline=None, max_examples=80)
@@ -184,9 +187,31 @@ def test_a_clipped_gradient_keeps_its_direction_and_its_norm_is_bounded(seed, cl
     assert fraction == pytest.approx(1 - short.float().mean().item(), abs=1e-6)
 
 
+class Launches(TorchDispatchMode):
+    """Counts what is dispatched: on a GPU each is a launch or more."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.count += 1
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("layers", [0, 3])
+def test_a_call_for_resnet_50_takes_few_launches(layers):
+    """At full width, where there are most lengths."""
+    with torch.device("meta"):
+        made = ResNet50(RunConfig.parse({"batchnorm": {"layers": layers}}), 10)
+        flat = FlatParameters(made, made.fc, torch.float32)
+        clip = AdaptiveClip(flat.buffer, flat.units, 0.02, EPS)
+        with Launches() as launches:
+            clip()
+    assert launches.count <= 45
+
+
 def test_clipping_never_waits_for_the_device():
     with FakeTensorMode():  # reading a value raises here
-        made = [nn.Parameter(torch.randn(shape)) for shape in SHAPES.values()]
-        for one in made:
-            one.grad = torch.randn_like(one)
-        assert agc.adaptive_clip(made, 0.02, EPS).shape == ()
+        clip = AdaptiveClip(torch.randn(2, 30), [Units(0, 2, 5), Units(10, 5, 4)], 0.02, EPS)
+        assert clip().shape == ()

@@ -53,22 +53,21 @@ def test_positions_change_from_batch_to_batch_and_repeat_with_the_seed():
 def test_erase_is_torchvisions(dtype):
     images = torch.randint(1, 256, (10, 32, 32, 3), generator=seeded()).to(dtype)
     inside = cutout.squares(CutoutConfig(images=1, size=12), 10, 32, seeded(1))
-    made = cutout.erase(images, inside)
-    assert made.dtype == dtype
+    made = images.clone()
+    cutout.erase(made, inside)
     for row, (top, left) in enumerate(zip(*corners(inside), strict=True)):
         expected = reference.erase(images[row].permute(2, 0, 1), int(top), int(left), 12, 12, torch.zeros((), dtype=dtype))
         assert torch.equal(made[row].permute(2, 0, 1), expected)
 
 
-def test_erase_leaves_the_rest_bit_for_bit_and_its_input_whole():
+def test_erase_leaves_the_rest_bit_for_bit():
     images = torch.randn(6, 32, 32, 3, generator=seeded())
     images[:, ::7] = float("nan")
-    before = images.clone()
+    made = images.clone()
     inside = cutout.squares(CutoutConfig(images=1, size=12), 6, 32, seeded(1))
-    made = cutout.erase(images, inside)
+    cutout.erase(made, inside)
     assert torch.equal(made[~inside].view(torch.int32), images[~inside].view(torch.int32))
     assert (made[inside] == 0).all()
-    assert torch.equal(images.view(torch.int32), before.view(torch.int32))
 
 
 @pytest.mark.parametrize(("images", "batch"), [(2, 8), (8, 8), (5, 3), (9, 3), (16, 3), (1, 1), (4, 1)])

@@ -252,7 +252,7 @@ def test_a_ratio_of_times_is_a_mean_of_logarithms(batchnorm):
     assert (found.n, math.exp(found.mean)) == (2, pytest.approx(4))
 
 
-UNLIKE = {"device": "another", "precision": "fp32", "torch": "2.0", "commit": "def", "compiled": True}
+UNLIKE = {"device": "another", "precision": "fp32", "torch": "2.0", "commit": "def", "compiled": True, "captured": True}
 
 
 @pytest.mark.parametrize("field", UNLIKE)

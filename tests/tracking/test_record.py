@@ -52,7 +52,7 @@ def test_the_fields_of_a_stored_run_are_these():
         "config created environment history identity label reason run_id schema_version seed state summary sweep updated url"
     )
     assert " ".join(sorted(Environment.model_fields)) == (
-        "commit compiled cuda data data_fingerprint device driver precision python reglab test_images threads torch train_images"
+        "captured commit compiled cuda data data_fingerprint device driver precision python reglab test_images threads torch train_images"
     )
 
 

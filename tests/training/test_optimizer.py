@@ -1,3 +1,5 @@
+from copy import deepcopy
+
 import pytest
 import torch
 from torch import nn
@@ -6,6 +8,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, MultiStepLR, S
 
 from reglab.config import OptimizerConfig
 from reglab.training import optimizer
+from reglab.training.flat import FlatParameters
 
 EPOCHS, STEPS = 8, 5
 
@@ -16,13 +19,23 @@ def network():
     return nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3))
 
 
+@pytest.fixture
+def weights():
+    return nn.Parameter(torch.ones(3))
+
+
+def ours(config):
+    """Our optimizer of a network."""
+    return lambda network: optimizer.build(config, FlatParameters(network, network[2], torch.float32).weights)
+
+
 def trained(network, make):
     """The weights after three steps with the optimizer that `make` makes."""
     built = make(network)
     x, y = torch.randn(16, 6, generator=torch.Generator().manual_seed(1)), torch.arange(16) % 3
     for _ in range(3):
-        built.zero_grad()
-        nn.functional.cross_entropy(network(x), y).backward()
+        network.zero_grad(set_to_none=False)
+        nn.functional.cross_entropy(network(x), y).backward()  # adds to the gradients, which are views of one buffer
         built.step()
     return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
 
@@ -40,31 +53,32 @@ def trained(network, make):
 )
 def test_an_optimizer_steps_as_torchs_own(network, config, reference):
     start = {name: value.clone() for name, value in network.state_dict().items()}
-    ours = trained(network, lambda net: optimizer.build(OptimizerConfig(**config), net))
+    found = trained(deepcopy(network), ours(OptimizerConfig(**config)))
     network.load_state_dict(start)
-    torch.testing.assert_close(ours, trained(network, lambda net: reference(net.parameters())), rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(found, trained(network, lambda net: reference(net.parameters())), rtol=1e-5, atol=1e-7)
 
 
-def test_adam_uses_the_studys_epsilon(network):
+def test_adam_uses_the_studys_epsilon(weights):
     for name in ("adam", "adamw"):
-        assert optimizer.build(OptimizerConfig(name=name), network).defaults["eps"] == 1e-7
+        assert optimizer.build(OptimizerConfig(name=name), weights).defaults["eps"] == 1e-7
 
 
-def test_l2_and_decoupled_decay_are_told_apart(network):
-    assert isinstance(optimizer.build(OptimizerConfig(name="adamw", weight_decay=0.1), network), AdamW)
-    assert type(optimizer.build(OptimizerConfig(name="adam", weight_decay=0.1), network)) is Adam
+def test_l2_and_decoupled_decay_are_told_apart(weights):
+    assert isinstance(optimizer.build(OptimizerConfig(name="adamw", weight_decay=0.1), weights), AdamW)
+    assert type(optimizer.build(OptimizerConfig(name="adam", weight_decay=0.1), weights)) is Adam
 
 
-def test_sgd_has_nesterov_momentum(network):
-    defaults = optimizer.build(OptimizerConfig(name="sgd"), network).defaults
+def test_sgd_has_nesterov_momentum(weights):
+    defaults = optimizer.build(OptimizerConfig(name="sgd"), weights).defaults
     assert defaults["momentum"] == 0.9
     assert defaults["nesterov"]
 
 
 def test_every_parameter_is_optimized(make_run):
     run = make_run(batchnorm={"layers": 1}, model={"standardize": True})
-    optimized = {id(parameter) for group in run.optimizer.param_groups for parameter in group["params"]}
-    assert optimized == {id(parameter) for parameter in run.network.parameters()}
+    (optimized,) = [parameter for group in run.optimizer.param_groups for parameter in group["params"]]
+    first, last = optimized.data_ptr(), optimized.data_ptr() + 4 * optimized.numel()
+    assert all(first <= parameter.data_ptr() < last for parameter in run.network.parameters())
 
 
 def rates(**config):
@@ -122,9 +136,34 @@ def test_warm_up_longer_than_the_run_never_fails():
     assert found[-1] == pytest.approx(0.1 * (EPOCHS * STEPS - 1) / (EPOCHS * STEPS))
 
 
-@pytest.mark.parametrize("rate", [0.1, torch.tensor(0.1)], ids=["number", "tensor"])
-def test_a_rate_is_set_in_place(rate):
-    built = SGD([nn.Parameter(torch.zeros(1))], rate)
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+def test_a_rate_is_set_in_place(weights, name):
+    built = optimizer.build(OptimizerConfig(name=name), weights)
+    rate = built.param_groups[0]["lr"]
     optimizer.set_learning_rate(built, 0.25)
-    assert float(built.param_groups[0]["lr"]) == 0.25
-    assert isinstance(built.param_groups[0]["lr"], type(rate))
+    assert built.param_groups[0]["lr"] is rate
+    assert rate == 0.25
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+def test_the_state_is_there_before_the_first_step_and_stays_where_it_is(weights, name):
+    built = optimizer.build(OptimizerConfig(name=name), weights)
+    before = {key: value.data_ptr() for key, value in built.state[weights].items()}
+    weights.grad = torch.ones_like(weights)
+    built.step()
+    assert before
+    assert {key: value.data_ptr() for key, value in built.state[weights].items()} == before
+
+
+def test_a_checkpoint_brings_its_moments_and_nothing_else(weights):
+    one = optimizer.build(OptimizerConfig(lr=0.5), weights)
+    weights.grad = torch.ones_like(weights)
+    one.step()
+    state = deepcopy(one.state_dict())
+    state["param_groups"][0] |= {"capturable": True, "eps": 1.0}
+    other = optimizer.build(OptimizerConfig(lr=0.25), nn.Parameter(torch.ones(3)))
+    optimizer.load(other, state)
+    (moments,) = other.state.values()
+    assert torch.equal(moments["exp_avg"], one.state[weights]["exp_avg"])
+    assert (other.param_groups[0]["capturable"], other.param_groups[0]["eps"]) == (False, 1e-7)
+    assert other.param_groups[0]["lr"] == 0.25
