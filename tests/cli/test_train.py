@@ -56,10 +56,10 @@ def folder(runs):
 
 @pytest.fixture
 def at_step(monkeypatch):
-    """`at_step(3, action)`: the action happens after the third training step from now."""
+    """`at_step(3, action)`: the action happens after the third training step from now, the run's warm-up left out."""
 
     def arrange(number, action):
-        step, left = loop.TrainingStep.__call__, [number]
+        step, left = loop.TrainingStep.__call__, [1 + number]
 
         def wrapped(self, batch):
             step(self, batch)
