@@ -47,6 +47,13 @@ TECHNIQUES = {
 """Every technique: a row here is trained, interrupted and resumed by the tests that ask for `technique`."""
 
 
+def pytest_collection_modifyitems(items):
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="needs a GPU"))
+
+
 @pytest.fixture(params=TECHNIQUES.values(), ids=TECHNIQUES)
 def technique(request):
     """The sections that one technique adds to a tiny run."""

@@ -17,8 +17,6 @@ EPS = 1e-3
 GROUPS = [Units(0, 7, 10), Units(128, 5, 147), Units(896, 3, 1024), Units(3968, 2, 4608)]
 """Shorter than a block, as long, and longer; with gaps between them."""
 
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-
 
 in_the_interpreter = pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") != "1", reason="the first test runs it")
 
@@ -93,7 +91,7 @@ def test_it_compiles_for_a_gpu_that_is_not_here(capability):
     assert compiled.asm["cubin"]
 
 
-@needs_gpu
+@pytest.mark.gpu
 @pytest.mark.parametrize("broken", [False, True])
 def test_on_a_gpu_it_does_what_the_matrices_do(broken):
     ours, theirs, fraction = clipped(with_every_kind(flat()) if broken else flat(), "cuda")
@@ -102,7 +100,7 @@ def test_on_a_gpu_it_does_what_the_matrices_do(broken):
     torch.testing.assert_close(theirs.cpu(), ours, rtol=1e-5, atol=0, equal_nan=True)
 
 
-@needs_gpu
+@pytest.mark.gpu
 def test_on_a_gpu_a_call_is_one_launch_and_the_mean():
     clip = AdaptiveClip(flat().cuda(), GROUPS, 0.02, EPS)
     clip()

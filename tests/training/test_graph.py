@@ -17,8 +17,6 @@ from reglab.tracking.storage import File
 from reglab.training import graph, loop
 from reglab.training.preemption import Request, Signals
 
-on = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-
 
 class Recording(TorchDispatchMode):
     """Operations, to be done again on the same tensors."""
@@ -195,7 +193,7 @@ def test_without_a_gpu_nothing_is_captured(make_run):
     assert not run.captured
 
 
-@on
+@pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["bf16", "fp16", "fp32"])
 def test_on_a_gpu_a_captured_run_trains_as_the_eager_one(make_config, images, technique, precision):
     """Not bit for bit: cuDNN may choose other kernels."""
@@ -213,7 +211,7 @@ def test_on_a_gpu_a_captured_run_trains_as_the_eager_one(make_config, images, te
     assert losses[0] == pytest.approx(losses[1], rel=0.1)
 
 
-@on
+@pytest.mark.gpu
 def test_on_a_gpu_a_captured_run_resumes_with_the_draws_that_it_had(make_config, images):
     config = make_config(dropout={"layers": 3, "p": 0.3}, augment={"policy": "basic"})
     run = loop.Run(config, images, torch.device("cuda"))
