@@ -37,7 +37,12 @@ class Normalization:
 
     def __call__(self, images: Tensor, dtype: torch.dtype) -> Tensor:
         """(M, H, W, 3) grey levels as a normalized (M, 3, H, W) batch in channels_last order."""
-        return (images - self.mean).div_(self.std).to(dtype).permute(0, 3, 1, 2)
+        levels = torch.empty(images.shape, device=images.device)
+        for channel in range(3):  # one by one: a quarter of the time of one copy that skips each fourth byte
+            levels[..., channel].copy_(images[..., channel])
+        rows, pixels = levels.view(len(images), -1), images.shape[1] * images.shape[2]
+        rows.sub_(self.mean.repeat(pixels)).div_(self.std.repeat(pixels))
+        return levels.to(dtype).permute(0, 3, 1, 2)
 
 
 class DeviceImages:
@@ -113,7 +118,7 @@ class TrainingBatches:
         """The images at `index` (M,) as they are drawn, the last of them black inside their squares (K, side, side)."""
         images = self.set.unpack(augment.crop_flip(self.set.pixels, index, draws, SIDE))
         if draws.angle is not None:
-            images = augment.rotate(images.permute(0, 3, 1, 2).float(), draws.angle).permute(0, 2, 3, 1).contiguous()
+            images = augment.rotate(images.permute(0, 3, 1, 2).float(), draws.angle).permute(0, 2, 3, 1)
         if inside is not None:
             cutout.erase(images[len(index) - len(inside) :], inside)
         return self.normalize(images, self.dtype)

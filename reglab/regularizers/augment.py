@@ -1,6 +1,6 @@
 """The study's simple transformations: shift, horizontal flip and rotation, each drawn per image.
 
-Shift and flip only move pixels, so both are one gather from images padded with black. Rotation blends them, so it runs on
+A shift is a window of an image padded with black, so that a batch is one gather of windows. Rotation blends them, so it runs on
 floats afterwards.
 """
 
@@ -19,11 +19,12 @@ class Draws:
 
     top: Tensor  # (M,) int64, 0 … 2 · padding
     left: Tensor  # (M,) int64, 0 … 2 · padding
-    flip: Tensor  # (M,) bool
-    angle: Tensor | None  # (M,) float32, degrees counter-clockwise
+    flip: Tensor | None  # (M,) bool; None where no image is
+    angle: Tensor | None  # (M,) float32, degrees counter-clockwise; None where no image turns
 
     def take(self, index: Tensor) -> "Draws":
-        return Draws(self.top[index], self.left[index], self.flip[index], None if self.angle is None else self.angle[index])
+        flip, angle = (drawn if drawn is None else drawn[index] for drawn in (self.flip, self.angle))
+        return Draws(self.top[index], self.left[index], flip, angle)
 
 
 def padding(config: AugmentConfig) -> int:
@@ -36,11 +37,11 @@ def draw(config: AugmentConfig, count: int, generator: torch.Generator) -> Draws
     device = generator.device
     still = torch.zeros(count, dtype=torch.int64, device=device)
     if config.policy == "none":
-        return Draws(still, still, still.bool(), None)
+        return Draws(still, still, None, None)
     top = left = still
     if config.shift:
         top, left = torch.randint(0, 2 * config.shift + 1, (2, count), generator=generator, device=device)
-    flip = torch.rand(count, generator=generator, device=device) < 0.5 if config.flip else still.bool()
+    flip = torch.rand(count, generator=generator, device=device) < 0.5 if config.flip else None
     angle = None
     if config.rotate:
         angle = (torch.rand(count, generator=generator, device=device) * 2 - 1) * config.rotate
@@ -48,15 +49,15 @@ def draw(config: AugmentConfig, count: int, generator: torch.Generator) -> Draws
 
 
 def crop_flip(padded: Tensor, index: Tensor, draws: Draws, side: int) -> Tensor:
-    """The drawn crops of `padded[index]`, mirrored where drawn, in one gather.
+    """The drawn crops of `padded[index]`, mirrored where drawn: an index an image, not a pixel.
 
     padded: (N, side + 2p, side + 2p), any type, one element a pixel. index: (M,). Returns (M, side, side).
     """
     _, height, width = padded.shape
-    offsets = torch.arange(side, device=padded.device)
-    columns = torch.where(draws.flip[:, None], side - 1 - offsets, offsets) + draws.left[:, None]
-    rows = (index * height + draws.top)[:, None] + offsets
-    return padded.view(-1)[rows[:, :, None] * width + columns[:, None, :]]
+    corners = padded.numel() - (side - 1) * (width + 1)
+    windows = padded.view(-1).as_strided((corners, side, side), (1, width, 1))  # one for each pixel, with it in its corner
+    crops = windows[(index * height + draws.top) * width + draws.left]
+    return crops if draws.flip is None else torch.where(draws.flip[:, None, None], crops.flip(2), crops)
 
 
 def rotate(images: Tensor, angle: Tensor) -> Tensor:

@@ -241,3 +241,13 @@ def test_packed_images_unpack_to_themselves_with_a_black_border(padding):
     assert unpacked.dtype == torch.uint8 and unpacked.shape == (3, 32 + 2 * padding, 32 + 2 * padding, 3)
     assert np.array_equal(inner, part.images)
     assert unpacked.sum() == inner.sum()
+
+
+def test_compiled_batches_are_the_eager_ones():
+    sections = {"augment": EVERYTHING | {"rotate": 10}, "cutout": {"images": 2}}
+    part = noise(6)
+    eager, compiled = training(part, **sections), training(part, train={"batch_size": 4, "compile": True}, **sections)
+    for one, other in zip(epoch(compiled), epoch(eager), strict=True):
+        torch.testing.assert_close(one.images, other.images, rtol=1e-5, atol=1e-5)
+        assert torch.equal(one.labels, other.labels)
+        assert one.images.is_contiguous(memory_format=torch.channels_last)
