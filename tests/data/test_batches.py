@@ -245,7 +245,7 @@ def test_packed_images_unpack_to_themselves_with_a_black_border(padding):
 
 def test_compiled_batches_are_the_eager_ones():
     sections = {"augment": EVERYTHING | {"rotate": 10}, "cutout": {"images": 2}}
-    part = noise(6)
+    part = noise(8)
     eager, compiled = training(part, **sections), training(part, train={"batch_size": 4, "compile": True}, **sections)
     for one, other in zip(epoch(compiled), epoch(eager), strict=True):
         torch.testing.assert_close(one.images, other.images, rtol=1e-5, atol=1e-5)
