@@ -1,0 +1,112 @@
+"""Adaptive gradient clipping: a call of reglab's against timm's, on the same gradients of the full-width network.
+
+The peer is `timm.utils.agc.adaptive_clip_grad`. Both clip the same parameters, all but the weight of the final layer, with
+gradients from one backward pass; that their gradients agree afterwards is checked first. Beside the seconds stand the
+operations that a call sends through the dispatcher, views left out: on a GPU each is at least a kernel launch.
+
+    reglab bench agc [--rounds N] [KEY=VALUE …]
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from benchmarks import measure as shared
+from benchmarks.measure import Absent, Outcome, Result
+from reglab.config import RunConfig
+from reglab.data.sources import SIDE
+from reglab.errors import ReglabError
+from reglab.models.resnet import ResNet50
+from reglab.regularizers import agc
+from reglab.training.step import Precision
+
+ROUNDS = 15
+CALLS = 10
+"""In each round."""
+
+FACTORS = {"batchnorm.layers": (0, 3)}
+"""Without normalization there are fewer parameters."""
+
+
+def ours(network: ResNet50, config: RunConfig) -> Callable[[], object]:
+    parameters = agc.clipped_parameters(network, network.fc)
+    return lambda: agc.adaptive_clip(parameters, config.agc.clip, config.agc.eps)
+
+
+def timms(network: ResNet50, config: RunConfig) -> Callable[[], object]:
+    from timm.utils.agc import adaptive_clip_grad
+
+    parameters = agc.clipped_parameters(network, network.fc)
+    return lambda: adaptive_clip_grad(parameters, clip_factor=config.agc.clip, eps=config.agc.eps)
+
+
+def with_gradients(config: RunConfig, device: torch.device) -> ResNet50:
+    """The network after one backward pass on noise; the same weights and gradients each time."""
+    torch.manual_seed(0)
+    network = ResNet50(config, 10).to(device).to(memory_format=torch.channels_last)
+    images = torch.randn(64, 3, SIDE, SIDE, device=device).contiguous(memory_format=torch.channels_last)
+    with Precision.resolve(config.train.precision, device).autocast():
+        F.cross_entropy(network(images), torch.arange(64, device=device) % 10).backward()
+    return network
+
+
+def gradients(network: nn.Module) -> list[Tensor]:
+    return [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+
+
+class Launches(TorchDispatchMode):
+    """Counts the operations that are dispatched while it is open, but those that only make a view."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        self.count += not func.is_view
+        return func(*args, **(kwargs or {}))
+
+
+def launches(call: Callable[[], object]) -> int:
+    with Launches() as counter:
+        call()
+    return counter.count
+
+
+def agree(one: nn.Module, other: nn.Module) -> None:
+    """Raises ReglabError where two networks' gradients differ by more than rounding."""
+    for ours, theirs in zip(gradients(one), gradients(other), strict=True):
+        if not torch.allclose(ours, theirs, rtol=1e-4, atol=1e-9):
+            raise ReglabError(f"the two clip differently: gradients differ by up to {(ours - theirs).abs().max().item():.2g}")
+
+
+def repeated(call: Callable[[], object]) -> Callable[[], None]:
+    def calls() -> None:
+        for _ in range(CALLS):
+            call()
+
+    return calls
+
+
+def measure(overrides: Sequence[str], rounds: int | None = None) -> Iterator[Outcome]:
+    if find_spec("timm") is None:
+        yield Absent("agc", "a call against timm's", "timm: pip install timm, or reglab's extra dev")
+        return
+    device = shared.device()
+    for case in shared.cases(FACTORS, overrides):
+        config = shared.configured(case)
+        mine, theirs = with_gradients(config, device), with_gradients(config, device)
+        calls = {"timm": timms(theirs, config), "reglab": ours(mine, config)}
+        counted = {f"launches of {name}": launches(call) for name, call in calls.items()}
+        agree(mine, theirs)
+        spent = shared.alternate({name: repeated(call) for name, call in calls.items()}, rounds or ROUNDS, device)
+        seconds = {name: [each / CALLS for each in series] for name, series in spent.items()}
+        facts = counted | {"parameters": len(gradients(mine)), "width": config.model.width}
+        yield Result.of("agc", f"BN {config.batchnorm.layers}", seconds, ("timm", "reglab"), device, facts)
+
+
+if __name__ == "__main__":
+    shared.main(measure, __doc__)
