@@ -21,7 +21,8 @@ from reglab.config import RunConfig
 from reglab.data.sources import SIDE
 from reglab.errors import ReglabError
 from reglab.models.resnet import ResNet50
-from reglab.regularizers import agc
+from reglab.regularizers.agc import AdaptiveClip
+from reglab.training.flat import FlatParameters
 from reglab.training.step import Precision
 
 ROUNDS = 15
@@ -32,26 +33,32 @@ FACTORS = {"batchnorm.layers": (0, 3)}
 """Without normalization there are fewer parameters."""
 
 
-def ours(network: ResNet50, config: RunConfig) -> Callable[[], object]:
-    parameters = agc.clipped_parameters(network, network.fc)
-    return lambda: agc.adaptive_clip(parameters, config.agc.clip, config.agc.eps)
-
-
 def timms(network: ResNet50, config: RunConfig) -> Callable[[], object]:
     from timm.utils.agc import adaptive_clip_grad
 
-    parameters = agc.clipped_parameters(network, network.fc)
+    parameters = [parameter for parameter in network.parameters() if parameter is not network.fc.weight]
     return lambda: adaptive_clip_grad(parameters, clip_factor=config.agc.clip, eps=config.agc.eps)
 
 
-def with_gradients(config: RunConfig, device: torch.device) -> ResNet50:
-    """The network after one backward pass on noise; the same weights and gradients each time."""
+def network_of(config: RunConfig, device: torch.device) -> ResNet50:
+    """The same weights each time."""
     torch.manual_seed(0)
-    network = ResNet50(config, 10).to(device).to(memory_format=torch.channels_last)
+    return ResNet50(config, 10).to(device).to(memory_format=torch.channels_last)
+
+
+def ours(network: ResNet50, config: RunConfig) -> Callable[[], object]:
+    """Takes the network's parameters over, as a run does."""
+    flat = FlatParameters(network, network.fc, torch.float32)
+    return AdaptiveClip(flat.buffer, flat.units, config.agc.clip, config.agc.eps)
+
+
+def backward(network: ResNet50, config: RunConfig, device: torch.device) -> None:
+    """Leaves the gradients of one pass over noise; the same ones each time."""
+    torch.manual_seed(1)
     images = torch.randn(64, 3, SIDE, SIDE, device=device).contiguous(memory_format=torch.channels_last)
     with Precision.resolve(config.train.precision, device).autocast():
-        F.cross_entropy(network(images), torch.arange(64, device=device) % 10).backward()
-    return network
+        loss = F.cross_entropy(network(images), torch.arange(64, device=device) % 10)
+    loss.backward()
 
 
 def gradients(network: nn.Module) -> list[Tensor]:
@@ -76,11 +83,12 @@ def launches(call: Callable[[], object]) -> int:
     return counter.count
 
 
-def agree(one: nn.Module, other: nn.Module) -> None:
-    """Raises ReglabError where two networks' gradients differ by more than rounding."""
+def agree(one: nn.Module, other: nn.Module) -> bool:
+    """Whether two networks' gradients have the same bits. Raises ReglabError where they differ by more than rounding."""
     for ours, theirs in zip(gradients(one), gradients(other), strict=True):
         if not torch.allclose(ours, theirs, rtol=1e-4, atol=1e-9):
             raise ReglabError(f"the two clip differently: gradients differ by up to {(ours - theirs).abs().max().item():.2g}")
+    return all(map(torch.equal, gradients(one), gradients(other)))
 
 
 def repeated(call: Callable[[], object]) -> Callable[[], None]:
@@ -98,13 +106,15 @@ def measure(overrides: Sequence[str], rounds: int | None = None) -> Iterator[Out
     device = shared.device()
     for case in shared.cases(FACTORS, overrides):
         config = shared.configured(case)
-        mine, theirs = with_gradients(config, device), with_gradients(config, device)
+        mine, theirs = network_of(config, device), network_of(config, device)
         calls = {"timm": timms(theirs, config), "reglab": ours(mine, config)}
+        for network in (mine, theirs):
+            backward(network, config, device)
         counted = {f"launches of {name}": launches(call) for name, call in calls.items()}
-        agree(mine, theirs)
+        same = agree(mine, theirs)
         spent = shared.alternate({name: repeated(call) for name, call in calls.items()}, rounds or ROUNDS, device)
         seconds = {name: [each / CALLS for each in series] for name, series in spent.items()}
-        facts = counted | {"parameters": len(gradients(mine)), "width": config.model.width}
+        facts = counted | {"bitwise equal": same, "parameters": len(gradients(mine)), "width": config.model.width}
         yield Result.of("agc", f"BN {config.batchnorm.layers}", seconds, ("timm", "reglab"), device, facts)
 
 

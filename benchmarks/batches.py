@@ -86,7 +86,7 @@ def ours(run: Run) -> Epoch:
     def epoch(consume: Consume) -> None:
         order = run.batches.order(run.draws)
         for step in range(run.batches.steps_per_epoch):
-            consume(run.batches.batch(order, step, run.draws).images)
+            consume(run.batches.batch(run.batches.positions(order, step), run.draws).images)
 
     return epoch
 
@@ -127,13 +127,13 @@ def check_pixels(run: Run, part: Part) -> None:
     size = min(run.batches.size, len(part))
     same = torch.Generator(run.device)
     same.set_state(run.draws.get_state())
-    made = run.batches.batch(order, 0, run.draws).images[:size].float()
+    made = run.batches.batch(run.batches.positions(order, 0), run.draws).images[:size].float()
     draws = augment.draw(run.config.augment, size, same)
     mean, std = statistics_of(part)
     for place, index in enumerate(order[:size].tolist()):
         image = F.pad(F.to_image(part.images[index]), [PADDING])
         image = F.crop(image, int(draws.top[place]), int(draws.left[place]), SIDE, SIDE)
-        image = F.horizontal_flip(image) if draws.flip[place] else image
+        image = F.horizontal_flip(image) if draws.flip is not None and draws.flip[place] else image
         wanted = F.normalize(F.to_dtype(image, torch.float32, scale=True), mean, std)
         if not torch.allclose(made[place].cpu(), wanted, rtol=1e-2, atol=1e-2):  # bf16 has three digits
             raise ReglabError(f"image {index} is not what torchvision makes of the same draws")
