@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import reglab
-from reglab.cli import agent, dashboard, demo, ledger, report, study, sweep, sync, train
+from reglab.cli import agent, dashboard, demo, doctor, ledger, report, study, sweep, sync, train
 from reglab.cli.console import run_to_exit
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("demo")(demo.demo)
+app.command("doctor")(doctor.doctor)
 app.command("train")(train.train)
 app.command("agent")(agent.agent)
 app.command("sync")(sync.sync)

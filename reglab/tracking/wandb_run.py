@@ -33,7 +33,12 @@ def mode() -> Literal["online", "offline", "disabled", "shared"]:
     """`online`, `offline`, `disabled` or `shared`: WANDB_MODE, or online where a key is configured."""
     if (chosen := os.environ.get("WANDB_MODE", "")) in ("online", "offline", "disabled", "shared"):
         return chosen  # type: ignore[return-value]
-    return "online" if os.environ.get("WANDB_API_KEY") or _key_in_netrc() else "offline"
+    return "online" if has_key() else "offline"
+
+
+def has_key() -> bool:
+    """Whether a key for the server is configured; whether it is a good one, only the server knows."""
+    return bool(os.environ.get("WANDB_API_KEY")) or _key_in_netrc()
 
 
 def _key_in_netrc() -> bool:

@@ -11,6 +11,7 @@ COMMANDS = {
     "agent": ["--count", "--gpus", "--per-gpu"],
     "dashboard push": ["--entity", "--project"],
     "demo": ["--out", "--workers"],
+    "doctor": ["--measure"],
     "report build": ["--from", "--out"],
     "report check": ["--from"],
     "study report": ["--from", "--name", "--out", "--quick"],

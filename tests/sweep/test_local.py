@@ -389,10 +389,10 @@ def test_a_sweep_that_is_given_up_leaves_no_worker_and_no_lock(make_sweep, worke
 def test_a_worker_that_cannot_be_started_leaves_no_other_behind(make_sweep, workers, monkeypatch):
     sweep = make_sweep(THREE, 2)
 
-    def start(variables, log):
+    def start(variables, log, cores=()):
         if workers.jobs:
             raise OSError("no more processes")
-        return workers.start(variables, log)
+        return workers.start(variables, log, cores)
 
     monkeypatch.setattr(sweep, "start", start)
     with pytest.raises(OSError, match="no more processes"):
@@ -549,9 +549,9 @@ def test_a_sweep_that_is_preempted_while_it_starts_a_worker_passes_it_on(make_sw
     sweep = make_sweep(THREE, count)
     start = sweep.start
 
-    def interrupted(variables, log):
+    def interrupted(variables, log, cores=()):
         sweep.preempt()
-        return start(variables, log)
+        return start(variables, log, cores)
 
     monkeypatch.setattr(sweep, "start", interrupted)
 
