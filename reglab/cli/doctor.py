@@ -1,5 +1,6 @@
 """`reglab doctor`: what this machine has, what it lacks, and how many runs at a time pay on it."""
 
+import os
 import platform
 import re
 import shutil
@@ -28,6 +29,9 @@ TORCH = (2, 11)
 """The oldest that is supported."""
 
 MEASURE_SECONDS = 5.0
+BUSY = 0.5
+"""Processes waiting for each core, over the last minute, that disturb a measurement."""
+
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
@@ -173,12 +177,11 @@ def _disk() -> Finding:
         fault = health.fault(runs, None)
     except (ReglabError, OSError) as error:
         fault = str(error)
+    checkpoints = f"checkpoints to {shared or 'the same'}"
     if fault:
-        return Finding(
-            "disk", f"runs go to {runs}, checkpoints to {shared or 'the same'}", f"{fault}; REGLAB_RUNS, REGLAB_CHECKPOINTS", True
-        )
-    free = shutil.disk_usage(runs).free / 1e9
-    return Finding("disk", f"runs go to {runs}, {free:,.0f} GB free; checkpoints to {shared or 'the same'}")
+        advice = f"{fault}; make room, or set REGLAB_RUNS or REGLAB_CHECKPOINTS to another place"
+        return Finding("disk", f"runs go to {runs}, {checkpoints}", advice, fatal=True)
+    return Finding("disk", f"runs go to {runs}, {shutil.disk_usage(runs).free / 1e9:,.0f} GB free, {checkpoints}")
 
 
 # Runs at a time
@@ -206,9 +209,12 @@ def _config(overrides: list[str]) -> "RunConfig":
 def _measure(config: "RunConfig", counts: list[int]) -> None:
     from reglab.data.sources import load
     from reglab.settings import settings
+    from reglab.sweep.workers import cores
     from reglab.training import capacity
 
     load(config.data, settings().cache)  # decoded once, and a fault of theirs is said at once
+    if (load_now := os.getloadavg()[0]) > BUSY * len(cores()):
+        say(f"note: the machine is busy (load {load_now:.1f} on {len(cores())} cores): what is measured now will be too low")
     say(f"measuring {config.label}, width {config.model.width}, batches of {config.train.batch_size}")
     readings: list[Reading] = []
     try:

@@ -31,7 +31,7 @@ GOOD_ENOUGH = 0.95
 """Of the best throughput: fewer runs at a time that reach it are the better choice."""
 
 WARM_SECONDS = 1.0
-"""Of training before it is measured, after the run's own warm-up."""
+"""Of training before it is measured, after the run's own warm-up; twice."""
 
 START_SECONDS = 300.0
 """How long the processes may take to start and to warm up."""
@@ -100,7 +100,7 @@ def measure(config: RunConfig, places: Sequence[Place], seconds: float) -> Readi
 @contextmanager
 def _crew(config: RunConfig, places: Sequence[Place], seconds: float) -> Iterator[list[tuple[BaseProcess, Connection]]]:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    context.set_forkserver_preload([__name__, "torch._dynamo"])  # which torch's optimizers import at their first use
     crew: list[tuple[BaseProcess, Connection]] = []
     try:
         for place in places:
@@ -139,7 +139,8 @@ def _work(config: RunConfig, place: Place, seconds: float, pipe: Connection) -> 
     try:
         run = _run(config, place)
         run.warm_up()
-        _images_per_second(run, WARM_SECONDS)
+        for _ in range(2):  # the first may hold little more than a slow first step
+            _images_per_second(run, WARM_SECONDS)
         pipe.send(None)
         pipe.recv()
         pace = _images_per_second(run, seconds)
