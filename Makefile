@@ -46,6 +46,7 @@ bench: $(READY)  ## the measured ratios, see benchmarks/
 	$(BIN)/python -m benchmarks.overhead
 	$(BIN)/python -m benchmarks.between_runs
 	$(BIN)/python -m benchmarks.reading_back
+	$(BIN)/python -m benchmarks.startup
 
 lock: ## renew requirements.lock (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements.lock

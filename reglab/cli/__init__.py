@@ -1,1 +1,1 @@
-"""The commands, one file a group. Modules that import torch or W&B are imported inside the command that needs them."""
+"""The commands, one file a group. What takes long to import (torch, W&B, pydantic) is imported inside the command that needs them."""

@@ -13,7 +13,6 @@ from reglab.cli.console import handling, is_terminal, progress, say
 from reglab.cli.sweep import STYLES, duration
 from reglab.cli.train import PREEMPTED
 from reglab.errors import UserError
-from reglab.settings import settings
 from reglab.tracking import wandb_run
 
 if TYPE_CHECKING:
@@ -31,6 +30,7 @@ def agent(
     Exit code 0: every run of the sweep is well; 1: some failed, or this machine took no more; 75: preempted.
     """
     from reglab.cli.worker import hand_back, start
+    from reglab.settings import settings
     from reglab.sweep import metadata, remote, workers
     from reglab.sweep.agent import SweepAgent, slots
 

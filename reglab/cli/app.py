@@ -4,10 +4,9 @@ import sys
 from typing import Annotated
 
 import typer
-from dotenv import load_dotenv
 
 import reglab
-from reglab.cli import agent, dashboard, demo, ledger, report, study, sweep, sync, train
+from reglab.cli import agent, dashboard, demo, doctor, ledger, report, study, sweep, sync, train
 from reglab.cli.console import run_to_exit
 
 app = typer.Typer(
@@ -19,6 +18,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("demo")(demo.demo)
+app.command("doctor")(doctor.doctor)
 app.command("train")(train.train)
 app.command("agent")(agent.agent)
 app.command("sync")(sync.sync)
@@ -41,9 +41,11 @@ def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something goes wrong.")] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)] = False,
 ) -> None:
+    from dotenv import load_dotenv
+
     load_dotenv(".env")
 
 
 def main() -> None:
     """Run the command line. Exit code 0: done; 1: our fault or a failed run; 2: the input; 75: preempted, run it again to go on."""
-    run_to_exit(lambda: app(standalone_mode=False), debug="--debug" in sys.argv[1:])
+    run_to_exit(lambda: app(prog_name="reglab", standalone_mode=False), debug="--debug" in sys.argv[1:])

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from reglab.cli.console import say
-from reglab.settings import settings
 
 SWEEP = "demo"
 
@@ -19,6 +18,7 @@ def demo(
     """Train the six final models on scikit-learn's digits, offline on a CPU, and report: about two minutes."""
     from reglab.cli.report import show, write
     from reglab.cli.sweep import run_locally
+    from reglab.settings import settings
     from reglab.sweep.spec import shipped
 
     os.environ |= {"WANDB_MODE": "offline", "REGLAB_DEVICE": "cpu"}  # whatever account and GPU there are

@@ -13,14 +13,14 @@ from rich.text import Text
 
 from reglab.cli.console import counting, say
 from reglab.cli.sweep import STYLES, Files, Overrides, Quick
-from reglab.config import RunConfig, identity
 from reglab.errors import UserError
-from reglab.settings import settings
-from reglab.sweep.spec import SweepSpec
-from reglab.tracking.record import RunRecord, State
+from reglab.tracking.state import State
 
 if TYPE_CHECKING:
+    from reglab.config import RunConfig
     from reglab.sweep.ledger import Ledger
+    from reglab.sweep.spec import SweepSpec
+    from reglab.tracking.record import RunRecord
 
 PROBE_SECONDS = 3.0
 
@@ -95,6 +95,7 @@ def plan(
     quick: Quick = False,
 ) -> None:
     """Say what sweeps will take before anything starts: runs, hours of a GPU, cost. What has finished is not counted again."""
+    from reglab.config import RunConfig, identity
     from reglab.sweep import ledger
     from reglab.sweep import plan as planning
     from reglab.sweep.spec import read
@@ -134,8 +135,9 @@ def _hours(hours: float, low: float, high: float) -> tuple[str, str]:
     return f"{hours:.2f}", f"{low:.2f} to {high:.2f}" if high > low else ""
 
 
-def _records(spec: SweepSpec, source: str | None) -> list[RunRecord]:
+def _records(spec: "SweepSpec", source: str | None) -> "list[RunRecord]":
     """The runs in the source; where it is the sweep's own folder, there may be none yet."""
+    from reglab.settings import settings
     from reglab.tracking.fetch import fetch
 
     own = settings().runs / spec.name
@@ -145,8 +147,9 @@ def _records(spec: SweepSpec, source: str | None) -> list[RunRecord]:
         return fetch(source or str(own), history=False, progress=progress)
 
 
-def _everything(source: str | None) -> list[RunRecord]:
+def _everything(source: str | None) -> "list[RunRecord]":
     """The runs in the source; by default all that ended on this machine."""
+    from reglab.settings import settings
     from reglab.tracking.fetch import fetch
     from reglab.tracking.store import run_folders
 
@@ -156,8 +159,9 @@ def _everything(source: str | None) -> list[RunRecord]:
         return fetch(source or str(settings().runs), history=False, progress=progress)
 
 
-def _sample(spec: SweepSpec) -> list[RunConfig]:
+def _sample(spec: "SweepSpec") -> "list[RunConfig]":
     """As many configurations as a search will draw."""
+    from reglab.config import RunConfig
     from reglab.sweep.search import Search
 
     search, drawn = Search(spec.config), list[dict]()
@@ -200,10 +204,11 @@ def _plain(reckoned: "Ledger") -> dict[str, Any]:
     return {"complete": reckoned.complete, "counts": dict(reckoned.counts), "cells": cells, "undrawn": reckoned.undrawn, "others": others}
 
 
-def _probed(config: RunConfig) -> float:
+def _probed(config: "RunConfig") -> float:
     """Wall seconds for an image on this machine's device, from epochs of digits: all images have the same size."""
     from reglab.config import DataConfig
     from reglab.data.sources import load
+    from reglab.settings import settings
     from reglab.sweep.plan import images_per_epoch
     from reglab.training.environment import pick_device
     from reglab.training.loop import Run

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Column, Table
 
 from reglab.cli.console import counting
-from reglab.tracking.record import RunRecord
+
+if TYPE_CHECKING:
+    from reglab.tracking.record import RunRecord
 
 app = typer.Typer(help="Turn runs into tables, figures, verdicts and a page.", no_args_is_help=True)
 
@@ -48,7 +50,7 @@ def check(
         raise typer.Exit(1)
 
 
-def write(source: str, out: Path) -> Sequence[RunRecord]:
+def write(source: str, out: Path) -> "Sequence[RunRecord]":
     """Build the report on the runs in `source` and print where its page is; returns the runs."""
     from reglab.report import build
     from reglab.report.manifest import Manifest
@@ -74,7 +76,7 @@ def sweep_hashes() -> dict[str, str]:
     return {stem: sha256(shipped(stem)) for stem in SWEEPS}
 
 
-def _runs_of(folder: Path, source: str | None) -> Sequence[RunRecord] | None:
+def _runs_of(folder: Path, source: str | None) -> "Sequence[RunRecord] | None":
     """The runs that a report was built from, as they are now; None where they are not within reach and nobody asked for them."""
     from reglab.report.manifest import Manifest
     from reglab.tracking.fetch import fetch
@@ -85,7 +87,7 @@ def _runs_of(folder: Path, source: str | None) -> Sequence[RunRecord] | None:
     return fetch(source or known, history=False)
 
 
-def show(records: Sequence[RunRecord]) -> None:
+def show(records: "Sequence[RunRecord]") -> None:
     """Print the table of the final models for a terminal."""
     from reglab.report import tables
     from reglab.report.questions import FINAL

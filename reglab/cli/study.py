@@ -10,7 +10,6 @@ from reglab.cli.report import write
 from reglab.cli.sweep import Overrides, Quick, run_locally
 from reglab.cli.train import PREEMPTED
 from reglab.errors import UserError
-from reglab.settings import settings
 
 app = typer.Typer(help="Run the whole study, and report on it.", no_args_is_help=True)
 
@@ -27,6 +26,7 @@ def run(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells once more.")] = False,
 ) -> None:
     """Run every sweep of the study here, offline, in order of value. Run it again to finish what is missing."""
+    from reglab.settings import settings
     from reglab.sweep.spec import read, shipped
 
     folder = settings().runs / _name(name, quick)
@@ -55,6 +55,8 @@ def report(
     name: Name = None,
 ) -> None:
     """Write the study's tables, figures, claims and page."""
+    from reglab.settings import settings
+
     name = _name(name, quick)
     write(source or str(settings().runs / name), out or Path("reports") / name)
 

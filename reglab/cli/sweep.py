@@ -14,10 +14,8 @@ from rich.text import Text
 
 from reglab.cli.console import handling, is_terminal, progress, say
 from reglab.cli.train import PREEMPTED
-from reglab.config import RunConfig, identity, run_id
 from reglab.errors import UserError
-from reglab.settings import settings
-from reglab.tracking.record import State
+from reglab.tracking.state import State
 from reglab.tracking.wandb_run import PROJECT
 
 if TYPE_CHECKING:
@@ -44,6 +42,7 @@ STYLES = {
 @app.command()
 def check(files: Files, quick: Quick = False) -> None:
     """Validate sweep files against W&B's schema and the configuration; count cells, arms and duplicates."""
+    from reglab.config import RunConfig, identity, run_id
     from reglab.sweep.spec import read
 
     table = Table(Column("file", overflow="fold"), "method", "cells", "arms", "runs", "shared*", box=None, pad_edge=False)
@@ -97,6 +96,8 @@ def run(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells once more.")] = False,
 ) -> None:
     """Run a sweep here, without W&B's server: same file, same search engine. Run it again to finish what is missing."""
+    from reglab.settings import settings
+
     if name in ("", ".", ".."):
         raise UserError(f"--name {name}: give the name of a folder")
     run_locally(file, overrides or [], workers, quick, settings().runs / name if name else None, retry_failed)
@@ -110,6 +111,7 @@ def run_locally(
     Raises typer.Exit where it was interrupted (75), and where a run failed (1).
     """
     from reglab.cli.worker import start
+    from reglab.settings import settings
     from reglab.sweep.local import LocalSweep
     from reglab.sweep.spec import read
 

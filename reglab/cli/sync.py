@@ -8,7 +8,6 @@ import typer
 
 from reglab.cli.console import counting, say
 from reglab.errors import UserError
-from reglab.settings import settings
 from reglab.tracking import wandb_run
 from reglab.tracking.wandb_run import PROJECT
 
@@ -19,6 +18,7 @@ def sync(
     project: Annotated[str, typer.Option("--project", envvar="WANDB_PROJECT", help="W&B project.")] = PROJECT,
 ) -> None:
     """Send to W&B what ran offline, or lost its server on the way: each run once, in the group of its sweep."""
+    from reglab.settings import settings
     from reglab.tracking import sync as tracking
     from reglab.tracking.wandb_project import Project, default_entity
 

@@ -15,7 +15,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from reglab.cli.console import run_to_exit
-from reglab.cli.train import not_here, train
+from reglab.cli.one_run import not_here
+from reglab.cli.train import train
 from reglab.training.preemption import REQUESTS
 
 _PRELOADED = ["reglab.training.loop", "reglab.training.environment", "reglab.cli.worker", "torch._dynamo", "wandb"]

@@ -73,6 +73,11 @@ def load(config: DataConfig, cache: Path) -> ImageSet:
     return _split(full, config)
 
 
+def cifar10_is_here(cache: Path) -> bool:
+    """Whether CIFAR-10 is in the cache, decoded or as it was downloaded."""
+    return _stored("cifar10", cache).exists() or (cache / "downloads" / "cifar-10-python.tar.gz").exists()
+
+
 def _split(full: ImageSet, config: DataConfig) -> ImageSet:
     """Holds out the validation part, then applies the limits, each in one fixed random order."""
     order = np.random.default_rng(_SPLIT_SEED).permutation(len(full.train))
@@ -212,9 +217,13 @@ def _content_hash(classes: list[str], files: list[Path], folder: Path, cache: Pa
     return content.hexdigest()
 
 
+def _stored(key: str, cache: Path) -> Path:
+    return cache / "images" / f"{key}-v{_CACHE_FORMAT}.npz"
+
+
 def _cached(key: str, cache: Path, decode: Callable[[], ImageSet]) -> ImageSet:
     """The set stored under `key`, or what `decode` gives, then stored. One process decodes, the others wait for it."""
-    path = cache / "images" / f"{key}-v{_CACHE_FORMAT}.npz"
+    path = _stored(key, cache)
     if (found := _read(path)) is not None:
         return found
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -29,7 +29,7 @@ from reglab.errors import ReglabError, UserError
 from reglab.sweep import assignment, health
 from reglab.sweep.relay import Order, Relay
 from reglab.sweep.remote import RemoteSweep
-from reglab.sweep.workers import GRACE_SECONDS, LOST, Process, Start, last_line, pid
+from reglab.sweep.workers import GRACE_SECONDS, LOST, Process, Start, last_line, pid, shares
 from reglab.tracking import storage
 from reglab.tracking.record import RunRecord, State
 from reglab.tracking.store import LOG, mark_crashed, read_run
@@ -154,10 +154,8 @@ class Slot:
 def slots(gpus: Sequence[str], per_gpu: int, cores: Sequence[int], count: int | None = None) -> list[Slot]:
     """The slots of a machine: `per_gpu` on each GPU, or, without a GPU, on the processor; the cores and `count` divided among them."""
     names: list[str | None] = [name for _ in range(per_gpu) for name in gpus] or [None] * per_gpu
-    share = len(cores) // len(names)
-    shares = [cores[number * share : (number + 1) * share] for number in range(len(names))]
     counts = [None if count is None else count // len(names) + (number < count % len(names)) for number in range(len(names))]
-    return [Slot(number, *each) for number, each in enumerate(zip(names, shares, counts, strict=True))]
+    return [Slot(number, *each) for number, each in enumerate(zip(names, shares(cores, len(names)), counts, strict=True))]
 
 
 class SweepAgent:

@@ -20,6 +20,24 @@ def fault(folder: Path, gpu: str | None) -> str | None:
     return _disk_fault(folder) or _checkpoints_fault(folder) or (_gpu_fault(gpu) if gpu else None)
 
 
+def mps_is_up() -> bool | None:
+    """Whether the control daemon of CUDA MPS, by which the processes of a GPU share it at the same moment, runs; None without MPS."""
+    try:
+        asked = subprocess.run(
+            ["nvidia-cuda-mps-control"],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_SECONDS,
+            input="get_server_list\n",
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    except OSError:
+        return None
+    return asked.returncode == 0 and "cannot find" not in (asked.stdout + asked.stderr).lower()
+
+
 def _disk_fault(folder: Path) -> str | None:
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free

@@ -24,7 +24,7 @@ from reglab.errors import UserError
 from reglab.sweep import assignment
 from reglab.sweep.search import Search
 from reglab.sweep.spec import SweepSpec
-from reglab.sweep.workers import GRACE_SECONDS, LOST, Process, Start, cores, last_line, pid, visible_gpus
+from reglab.sweep.workers import GRACE_SECONDS, LOST, Process, Start, cores, last_line, pid, shares, visible_gpus
 from reglab.tracking.record import RunRecord, State
 from reglab.tracking.store import LOG, RECORD, RUN_LOCK, mark_crashed, read_run, write_record, write_run
 
@@ -78,7 +78,7 @@ class LocalSweep:
         self.spec, self.folder, self.workers, self.start, self.retry_failed = spec, folder, workers, start, retry_failed
         self.search = Search(spec.config)
         self.draws: list[Cell] = []  # in the order of the search; what it drew twice is there twice
-        self._gpus = visible_gpus()
+        self._gpus, self._shares = visible_gpus(), shares(cores(), workers)
         self._running: list[_Worker] = []
         self._launched: set[str] = set()
         self._preempting_since: float | None = None
@@ -230,10 +230,10 @@ class LocalSweep:
         variables["WANDB_MODE"] = os.environ.get("WANDB_MODE", "offline")  # no server knows this sweep
         if self._gpus:
             variables["CUDA_VISIBLE_DEVICES"] = self._gpus[slot % len(self._gpus)]
-        else:
-            variables["REGLAB_THREADS"] = str(max(1, len(cores()) // self.workers))
+        share = self._shares[slot]
+        variables["REGLAB_THREADS"] = str(len(share) or 1)
         self._launched.add(cell.run_id)
-        self._running.append(_Worker(cell, self.start(variables, folder / LOG), slot, cell.record))
+        self._running.append(_Worker(cell, self.start(variables, folder / LOG, share), slot, cell.record))
 
     def _account_for(self, worker: _Worker, exitcode: int) -> None:
         """Correct the record of a worker that did not live to write how it ended, or never began."""

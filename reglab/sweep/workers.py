@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -54,6 +54,12 @@ def last_line(path: Path) -> str:
 def cores() -> list[int]:
     """The CPU cores that this process may use."""
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+
+
+def shares(cores: Sequence[int], count: int) -> list[Sequence[int]]:
+    """The cores for each of `count` workers at a time, none twice; empty where there are too few to divide."""
+    size = len(cores) // count
+    return [cores[number * size : (number + 1) * size] for number in range(count)]
 
 
 def visible_gpus() -> list[str]:

@@ -5,10 +5,11 @@ and ignores fields it no longer knows, so that old records stay readable.
 """
 
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Any, Protocol
 
 from pydantic import AliasGenerator, BaseModel, ConfigDict, Field
+
+from reglab.tracking.state import State
 
 SCHEMA_VERSION = 1
 
@@ -102,26 +103,6 @@ class Environment(_Stored):
     data_fingerprint: str
     train_images: int
     test_images: int
-
-
-class State(StrEnum):
-    pending = "pending"
-    running = "running"
-    finished = "finished"
-    stopped = "stopped"  # early, on request: by hyperband or by hand; its search counts what it reached, reports do not
-    diverged = "diverged"
-    failed = "failed"
-    preempted = "preempted"  # left a checkpoint and goes on when it is started again
-    crashed = "crashed"  # ended without a word; goes on from its last checkpoint
-
-    @property
-    def ended(self) -> bool:
-        """Whether starting the same sweep again leaves this run as it is."""
-        return self in (State.finished, State.stopped, State.diverged, State.failed)
-
-    @property
-    def resumable(self) -> bool:
-        return self in (State.pending, State.running, State.preempted, State.crashed)
 
 
 def _now() -> datetime:

@@ -6,10 +6,13 @@ import threading
 from collections.abc import Callable, Sequence
 from netrc import NetrcParseError, netrc
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from reglab.tracking.record import Epoch, RunRecord, State
+from reglab.tracking.state import State
+
+if TYPE_CHECKING:
+    from reglab.tracking.record import Epoch, RunRecord
 
 PROJECT = "reglab"
 
@@ -30,7 +33,12 @@ def mode() -> Literal["online", "offline", "disabled", "shared"]:
     """`online`, `offline`, `disabled` or `shared`: WANDB_MODE, or online where a key is configured."""
     if (chosen := os.environ.get("WANDB_MODE", "")) in ("online", "offline", "disabled", "shared"):
         return chosen  # type: ignore[return-value]
-    return "online" if os.environ.get("WANDB_API_KEY") or _key_in_netrc() else "offline"
+    return "online" if has_key() else "offline"
+
+
+def has_key() -> bool:
+    """Whether a key for the server is configured; whether it is a good one, only the server knows."""
+    return bool(os.environ.get("WANDB_API_KEY")) or _key_in_netrc()
 
 
 def _key_in_netrc() -> bool:
@@ -52,7 +60,7 @@ class WandbRun:
         self._run: Any = None
         self._begun = False
 
-    def started(self, record: RunRecord) -> None:
+    def started(self, record: "RunRecord") -> None:
         import wandb  # half a second: not for commands that log nothing
 
         self._begun = True
@@ -74,7 +82,7 @@ class WandbRun:
             self._run.config.update({"environment": record.environment.metrics()}, allow_val_change=True)
         self._complete(record.history)
 
-    def _complete(self, history: Sequence[Epoch]) -> None:
+    def _complete(self, history: "Sequence[Epoch]") -> None:
         """Log the epochs of a resumed run that the server does not have: its client was killed before it could send them."""
         if self._run.offline or self._run.disabled:
             return
@@ -85,12 +93,12 @@ class WandbRun:
     def preempting(self) -> None:
         self._try(lambda run: run.mark_preempting())
 
-    def epoch(self, row: Epoch) -> None:
+    def epoch(self, row: "Epoch") -> None:
         # The epoch as W&B's own step too: rows that a resumed run repeats are dropped instead of rewinding the history.
         # Committed, else the client keeps each row until the next one comes.
         self._try(lambda run: run.log(row.metrics(), step=row.epoch, commit=True))
 
-    def ended(self, record: RunRecord) -> None:
+    def ended(self, record: "RunRecord") -> None:
         if not self._begun:  # it failed before it could begin
             self.started(record)
         ended = record.model_dump(mode="json", include={"state", "reason", "updated"})

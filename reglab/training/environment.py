@@ -30,7 +30,7 @@ def describe(device: torch.device, precision: str, compiled: bool, images: Image
     cuda = device.type == "cuda"
     return Environment(
         device=torch.cuda.get_device_name(device) if cuda else cpu_name(),
-        driver=_driver() if cuda else None,
+        driver=driver() if cuda else None,
         cuda=torch.version.cuda if cuda else None,
         torch=torch.__version__,
         python=platform.python_version(),
@@ -59,7 +59,8 @@ def cpu_name() -> str:
     return f"{name} ({cores} cores)"
 
 
-def _driver() -> str | None:
+def driver() -> str | None:
+    """The version of the GPU's; None where it does not say."""
     return _first_line("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
 
 

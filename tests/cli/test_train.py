@@ -12,8 +12,7 @@ from filelock import FileLock
 from PIL import Image
 
 import reglab as reglab_package
-from reglab.cli import app
-from reglab.cli import train as command
+from reglab.cli import app, one_run
 from reglab.config import RunConfig, run_id
 from reglab.sweep import assignment
 from reglab.tracking.record import State
@@ -233,7 +232,7 @@ def heard(monkeypatch, runs):
 
         ended = started
 
-    monkeypatch.setattr("reglab.cli.train.WandbRun", Spy)
+    monkeypatch.setattr("reglab.cli.one_run.WandbRun", Spy)
     return states
 
 
@@ -291,7 +290,7 @@ __main__.main()
 
 
 def test_a_run_that_another_process_trains_is_left_alone(reglab, folder, monkeypatch, capsys):
-    monkeypatch.setattr(command, "_PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(one_run, "_PATIENCE_SECONDS", 0.1)
     folder.mkdir(parents=True)
     with FileLock(folder / ".lock"):
         assert reglab("train", *WORDS) == 2
@@ -350,7 +349,7 @@ def test_threads_are_as_set(reglab, monkeypatch):
 
 
 def test_a_bar_on_a_terminal_is_closed_at_the_end(reglab, folder, monkeypatch):
-    monkeypatch.setattr(command, "is_terminal", lambda: True)
+    monkeypatch.setattr(one_run, "is_terminal", lambda: True)
     assert reglab("train", *WORDS) == 0
     assert read_run(folder).state == State.finished
 

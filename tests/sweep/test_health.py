@@ -12,11 +12,11 @@ from reglab.sweep import health
 def nvidia_smi(tmp_path, monkeypatch):
     """A driver's command that says this and exits so."""
 
-    def install(script):
+    def install(script, name="nvidia-smi"):
         folder = tmp_path / "bin"
         folder.mkdir()
-        (folder / "nvidia-smi").write_text(f"#!/bin/sh\n{script}\n")
-        (folder / "nvidia-smi").chmod(0o755)
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
         monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
 
     return install
@@ -72,3 +72,24 @@ def test_without_the_driver_s_command_there_is_no_gpu(tmp_path, monkeypatch):
 def test_a_part_of_a_gpu_cannot_be_asked_about(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert health.fault(tmp_path / "runs", "MIG-7c3e") is None
+
+
+@pytest.mark.parametrize(
+    ("script", "up"),
+    [
+        ('read asked; [ "$asked" = get_server_list ] && echo 4711', True),
+        ("cat > /dev/null", True),  # no process has used it yet
+        ("echo 'Cannot find MPS control daemon process'; exit 1", False),
+        ("echo 'Cannot find MPS control daemon process'", False),
+        ("exec sleep 20", False),
+    ],
+)
+def test_the_control_daemon_of_mps_is_up_where_it_answers(nvidia_smi, monkeypatch, script, up):
+    monkeypatch.setattr(health, "_TIMEOUT_SECONDS", 0.5)
+    nvidia_smi(script, "nvidia-cuda-mps-control")
+    assert health.mps_is_up() is up
+
+
+def test_without_its_command_there_is_no_mps(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert health.mps_is_up() is None

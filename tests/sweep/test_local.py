@@ -25,8 +25,8 @@ EPOCHS = 4
 class Job:
     """A worker that only pretends. `told` are the signals it got."""
 
-    def __init__(self, variables, log, pid, script):
-        self.variables, self.log, self.pid, self.exitcode, self.told = variables, log, pid, None, []
+    def __init__(self, variables, log, cores, pid, script):
+        self.variables, self.log, self.cores, self.pid, self.exitcode, self.told = variables, log, tuple(cores), pid, None, []
         self.run_id, self.folder = (
             variables["WANDB_RUN_ID"],
             Path(variables["REGLAB_RUNS"]) / variables["WANDB_SWEEP_ID"] / variables["WANDB_RUN_ID"],
@@ -83,8 +83,8 @@ class Workers:
     def __init__(self):
         self.jobs, self.script, self.most, self._pids = [], finishes, 0, count(2**30)
 
-    def start(self, variables, log):
-        job = Job(variables, log, next(self._pids), self.script)
+    def start(self, variables, log, cores=()):
+        job = Job(variables, log, cores, next(self._pids), self.script)
         self.jobs.append(job)
         return job
 
@@ -389,10 +389,10 @@ def test_a_sweep_that_is_given_up_leaves_no_worker_and_no_lock(make_sweep, worke
 def test_a_worker_that_cannot_be_started_leaves_no_other_behind(make_sweep, workers, monkeypatch):
     sweep = make_sweep(THREE, 2)
 
-    def start(variables, log):
+    def start(variables, log, cores=()):
         if workers.jobs:
             raise OSError("no more processes")
-        return workers.start(variables, log)
+        return workers.start(variables, log, cores)
 
     monkeypatch.setattr(sweep, "start", start)
     with pytest.raises(OSError, match="no more processes"):
@@ -549,9 +549,9 @@ def test_a_sweep_that_is_preempted_while_it_starts_a_worker_passes_it_on(make_sw
     sweep = make_sweep(THREE, count)
     start = sweep.start
 
-    def interrupted(variables, log):
+    def interrupted(variables, log, cores=()):
         sweep.preempt()
-        return start(variables, log)
+        return start(variables, log, cores)
 
     monkeypatch.setattr(sweep, "start", interrupted)
 
@@ -621,10 +621,18 @@ def test_a_worker_is_given_its_run(make_sweep, workers, tmp_path, monkeypatch):
     assert job.log == job.folder / LOG
 
 
-def test_every_worker_has_a_thread(make_sweep, workers, monkeypatch):
+def test_where_there_are_too_few_cores_each_worker_has_a_thread_on_any_of_them(make_sweep, workers, monkeypatch):
     monkeypatch.setattr(local, "cores", lambda: range(2))
     workers.work(make_sweep(THREE, 3))
-    assert {job.variables["REGLAB_THREADS"] for job in workers.jobs} == {"1"}
+    assert {(job.variables["REGLAB_THREADS"], job.cores) for job in workers.jobs} == {("1", ())}
+
+
+@pytest.mark.parametrize("names", ["", "0,1"])
+def test_each_worker_has_cores_of_its_own_beside_a_gpu_too(make_sweep, workers, gpus, monkeypatch, names):
+    monkeypatch.setattr(local, "cores", lambda: [1, 2, 4, 5, 7])
+    gpus(names)
+    workers.work(make_sweep(THREE, 2))
+    assert {(job.variables["REGLAB_THREADS"], job.cores) for job in workers.jobs} == {("2", (1, 2)), ("2", (4, 5))}
 
 
 @pytest.fixture

@@ -70,6 +70,6 @@ def test_a_machine_without_git_or_a_driver_is_described_all_the_same(monkeypatch
     environment._commit.cache_clear()
     try:
         assert environment.describe(CPU, "fp32", False, images).commit is None
-        assert environment._driver() is None
+        assert environment.driver() is None
     finally:
         environment._commit.cache_clear()

@@ -1,0 +1,265 @@
+"""`reglab doctor`: what this machine has, what it lacks, and how many runs at a time pay on it."""
+
+import os
+import platform
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from reglab.cli.console import handling, say
+from reglab.errors import ReglabError, UserError
+from reglab.tracking import wandb_run
+
+if TYPE_CHECKING:
+    from reglab.config import RunConfig
+    from reglab.training.capacity import Place, Reading
+
+PYTHONS = ((3, 11), (3, 12))
+"""The oldest and the newest that are supported."""
+
+TORCH = (2, 11)
+"""The oldest that is supported."""
+
+MEASURE_SECONDS = 5.0
+BUSY = 0.5
+"""Processes waiting for each core, over the last minute, that disturb a measurement."""
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+_MPS = "`nvidia-cuda-mps-control -d`"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing about the machine. `advice`: what to do about it; `fatal`: until then no run trains here."""
+
+    what: str
+    found: str
+    advice: str | None = None
+    fatal: bool = False
+
+    def __str__(self) -> str:
+        mark = "FAULT" if self.fatal else "note" if self.advice else "ok"
+        return f"{mark:6}{self.what:13}{self.found}" + (f": {self.advice}" if self.advice else "")
+
+
+def doctor(
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="The run to measure with.")] = None,
+    runs: Annotated[
+        str | None, typer.Option("--measure", metavar="1,2,4", help="Train so many runs at once, for seconds each, and say what pays.")
+    ] = None,
+) -> None:
+    """Look at this machine and say what to do: versions, GPU, images, W&B, disk. Exit code 1 where no run could train."""
+    counts = _counts(runs)
+    config = _config(overrides or [])
+    if overrides and not counts:
+        raise UserError(f"{overrides[0]}: it is for the run to measure with; add --measure 1,2,4")
+    unwell = False
+    for finding in findings():
+        print(finding)
+        unwell |= finding.fatal
+    if unwell:
+        raise typer.Exit(1)
+    if counts:
+        _measure(config, counts)
+
+
+def findings() -> Iterator[Finding]:
+    """Everything that there is to say, in turn; nothing after it if torch cannot be imported."""
+    yield _python()
+    try:
+        import torch
+    except (ImportError, OSError) as error:  # a library of CUDA that is not there is the latter
+        yield Finding("PyTorch", f"cannot be imported ({error})", f"install torch {_version(TORCH)} or newer", fatal=True)
+        return
+    yield _torch(torch.__version__)
+    yield from _devices()
+    yield _images()
+    yield _wandb()
+    yield _disk()
+
+
+def _python() -> Finding:
+    oldest, newest = PYTHONS
+    if oldest <= sys.version_info[:2] <= newest:
+        return Finding("Python", platform.python_version())
+    return Finding("Python", platform.python_version(), f"use {_version(oldest)} to {_version(newest)}", fatal=True)
+
+
+def _torch(version: str) -> Finding:
+    numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
+    advice = None if numbers >= TORCH else f"install torch {_version(TORCH)} or newer"
+    return Finding("PyTorch", version, advice, fatal=advice is not None)
+
+
+def _version(numbers: tuple[int, ...]) -> str:
+    return ".".join(map(str, numbers))
+
+
+def _devices() -> Iterator[Finding]:
+    """The GPUs, or the processor, and the precision there."""
+    import torch
+
+    from reglab.settings import settings
+    from reglab.sweep.workers import cores, visible_gpus
+    from reglab.training.environment import driver, pick_device
+    from reglab.training.step import Precision
+
+    try:
+        device = pick_device(settings().device)
+    except UserError as error:
+        yield Finding("GPU", "none that REGLAB_DEVICE names", str(error), fatal=True)
+        return
+    if device.type == "cuda":
+        for number in range(torch.cuda.device_count()):
+            about = torch.cuda.get_device_properties(number)
+            yield Finding(f"GPU {number}", f"{about.name}, {about.total_memory / 1e9:.0f} GB, driver {driver() or 'unknown'}")
+        yield _mps()
+    else:
+        unused = visible_gpus() and f"the driver shows a GPU that torch {torch.__version__} cannot use; install a torch for CUDA"
+        yield Finding("GPU", f"none, training runs on the CPU, {len(cores())} cores", unused or None)
+    yield Finding("precision", f"auto is {Precision.resolve('auto', device).name}")
+
+
+def _mps() -> Finding:
+    from reglab.sweep.health import mps_is_up
+
+    up = mps_is_up()
+    if up is None:
+        return Finding("MPS", "not installed, runs of one GPU take turns on it")
+    advice = f"{_MPS} starts it, for several runs at a time on one GPU"
+    return Finding("MPS", "up" if up else "not up", None if up else advice)
+
+
+def _images() -> Finding:
+    from reglab.data.sources import cifar10_is_here
+    from reglab.settings import settings
+
+    cache = settings().cache
+    if cifar10_is_here(cache):
+        return Finding("images", f"CIFAR-10 is in {cache}")
+    downloads = cache / "downloads"
+    advice = f"the first run downloads it; without a network, put cifar-10-python.tar.gz into {downloads}, or use data.source=digits"
+    return Finding("images", f"CIFAR-10 is not in {cache}", advice)
+
+
+def _wandb() -> Finding:
+    """The network is asked only where runs would be online, too."""
+    mode, key = wandb_run.mode(), wandb_run.has_key()
+    found = f"{mode}, {'a key' if key else 'no key'} is configured"
+    if mode == "online":
+        from reglab.tracking.wandb_project import default_entity
+
+        try:
+            return Finding("W&B", f"{found}, account {default_entity()}")
+        except ReglabError as error:
+            return Finding("W&B", found, f"{error}; WANDB_MODE=offline trains without it", fatal=True)
+    if mode == "offline" and not key:
+        return Finding("W&B", found, "`wandb login` sets one; until then runs stay here, and `reglab sync` sends them later")
+    return Finding("W&B", found)
+
+
+def _disk() -> Finding:
+    from reglab.settings import settings
+    from reglab.sweep import health
+
+    runs, shared = settings().runs, settings().checkpoints
+    try:
+        fault = health.fault(runs, None)
+    except (ReglabError, OSError) as error:
+        fault = str(error)
+    checkpoints = f"checkpoints to {shared or 'the same'}"
+    if fault:
+        advice = f"{fault}; make room, or set REGLAB_RUNS or REGLAB_CHECKPOINTS to another place"
+        return Finding("disk", f"runs go to {runs}, {checkpoints}", advice, fatal=True)
+    return Finding("disk", f"runs go to {runs}, {shutil.disk_usage(runs).free / 1e9:,.0f} GB free, {checkpoints}")
+
+
+# Runs at a time
+
+
+def _counts(words: str | None) -> list[int]:
+    if words is None:
+        return []
+    try:
+        counts = sorted({int(word) for word in words.split(",")})
+    except ValueError:
+        counts = [0]
+    if counts[0] < 1:
+        raise UserError(f"--measure {words}: give numbers of runs at a time, such as 1,2,4")
+    return counts
+
+
+def _config(overrides: list[str]) -> "RunConfig":
+    """The network as configured, on digits: all images have the same size."""
+    from reglab.config import RunConfig, with_overrides
+
+    return RunConfig.parse(with_overrides({"data": {"source": "digits"}}, overrides))
+
+
+def _measure(config: "RunConfig", counts: list[int]) -> None:
+    from reglab.data.sources import load
+    from reglab.settings import settings
+    from reglab.sweep.workers import cores
+    from reglab.training import capacity
+
+    load(config.data, settings().cache)  # decoded once, and a fault of theirs is said at once
+    if (load_now := os.getloadavg()[0]) > BUSY * len(cores()):
+        say(f"note: the machine is busy (load {load_now:.1f} on {len(cores())} cores): what is measured now will be too low")
+    say(f"measuring {config.label}, width {config.model.width}, batches of {config.train.batch_size}")
+    readings: list[Reading] = []
+    try:
+        with handling(_interrupt):
+            for count in counts:
+                say(f"{count} at a time")
+                readings.append(capacity.measure(config, _places(count), MEASURE_SECONDS))
+                if readings[-1].fault:  # nor do more
+                    break
+    except KeyboardInterrupt:
+        say("interrupted")
+        raise typer.Exit(INTERRUPTED) from None
+    Console().print(table(readings))
+    if not (chosen := capacity.choice(readings)):
+        raise ReglabError(f"not even {counts[0]} at a time trains here: {readings[0].fault}")
+    print(verdict(chosen.runs, _mps().advice if _places(1)[0].gpu else None))
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _places(count: int) -> list["Place"]:
+    """Those of the first GPU, or of the processor, with the cores that an agent would give to each."""
+    from reglab.sweep.agent import slots
+    from reglab.sweep.workers import cores, visible_gpus
+    from reglab.training.capacity import Place
+
+    gpus = visible_gpus()
+    return [Place(slot.gpu, slot.cores) for slot in slots(gpus, count, cores()) if not gpus or slot.gpu == gpus[0]]
+
+
+def table(readings: list["Reading"]) -> Table:
+    """A row for each number of runs at a time; the ratio is to the first."""
+    view = Table("runs at a time", "images/s together", "ratio", "GB each", box=None, pad_edge=False)
+    for reading in readings:
+        if reading.fault:
+            view.add_row(str(reading.runs), f"does not fit: {reading.fault}")
+        else:
+            ratio = reading.images_per_second / readings[0].images_per_second
+            view.add_row(str(reading.runs), f"{reading.images_per_second:,.0f}", f"{ratio:.2f}", f"{reading.memory_gb:.1f}")
+    return view
+
+
+def verdict(runs: int, mps: str | None) -> str:
+    """What pays, and how to have it. `mps`: what to do for MPS, if anything."""
+    line = f"{runs} at a time pay{'s' if runs == 1 else ''} here: `reglab agent ENTITY/PROJECT/SWEEP --per-gpu {runs}`"
+    return line + (f" ({mps}; measure again with it)" if mps and runs > 1 else "")

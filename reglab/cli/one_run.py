@@ -1,0 +1,215 @@
+"""One run, from the configuration that was asked for to its record. Imported by the commands that train."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+from filelock import FileLock, Timeout
+
+from reglab.cli.console import is_terminal, progress, say
+from reglab.cli.train import PREEMPTED
+from reglab.config import RunConfig, identity, run_id, with_overrides
+from reglab.errors import ReglabError, UserError
+from reglab.settings import settings
+from reglab.sweep import assignment
+from reglab.tracking.record import Epoch, RunRecord, Sink, State
+from reglab.tracking.storage import File
+from reglab.tracking.store import RUN_LOCK, LocalRun, read_run
+from reglab.tracking.wandb_run import WandbRun
+from reglab.training.preemption import Signals
+
+if TYPE_CHECKING:
+    import torch
+    from rich.progress import Progress, TaskID
+
+    from reglab.data.sources import ImageSet
+
+_PATIENCE_SECONDS = 30.0
+
+
+def ordered(
+    job: assignment.Assignment | None, overrides: Sequence[str], print_config: bool, again: bool, signals: Signals
+) -> RunRecord | None:
+    """Do what the command line or the agent asks for; returns the record of the run, if there was one."""
+    try:
+        config = RunConfig.parse(with_overrides(job.values if job else {}, overrides))
+    except UserError as error:
+        if job:
+            _record_unbuildable(job, str(error))
+        raise
+    if print_config:
+        sys.stdout.write(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+        return None
+    sweep = job.sweep if job else "train"
+    name = job.run_id if job and job.run_id else run_id(config)
+    record = RunRecord(
+        run_id=name,
+        sweep=sweep,
+        label=config.label,
+        identity=identity(config),
+        seed=config.train.seed,
+        config=config.model_dump(mode="json"),
+    )
+    return _run(config, record, settings().runs / sweep / name, in_sweep=job is not None, again=again, signals=signals)
+
+
+def _run(config: RunConfig, record: RunRecord, folder: Path, in_sweep: bool, again: bool, signals: Signals) -> RunRecord:
+    """Train, or go on, or leave a run that has ended as it is; returns its record."""
+    from reglab.data.sources import load
+    from reglab.training.environment import pick_device
+
+    local = LocalRun(folder)
+    sinks: list[Sink] = [local, WandbRun(folder, signals.stop), Announcer(config)]
+    with _failures_recorded(sinks, record, folder, in_sweep):
+        device = pick_device(settings().device)
+        images = load(config.data, settings().cache)
+    with _alone(folder):
+        if again:
+            local.checkpoint.remove()
+        elif before := read_run(folder):
+            same_images = not before.environment or before.environment.data_fingerprint == images.fingerprint
+            if before.state.ended and before.state != State.failed and same_images:
+                say(f"{folder} holds this run already; --again trains it anew")
+                if in_sweep:
+                    _tell_again(before, folder)
+                return before
+            record = record.changed(created=before.created)
+        with _failures_recorded(sinks, record, folder, True):
+            return _train(config, images, device, record, sinks, local.checkpoint, signals)
+
+
+def _train(
+    config: RunConfig,
+    images: "ImageSet",
+    device: "torch.device",
+    record: RunRecord,
+    sinks: Sequence[Sink],
+    checkpoint: File,
+    signals: Signals,
+) -> RunRecord:
+    import torch
+
+    from reglab.training import environment, loop
+
+    signals.listen()
+    if threads := settings().threads:
+        torch.set_num_threads(threads)
+    run = loop.Run(config, images, device)
+    where = environment.describe(device, run.precision.name, run.compiled, images)
+    return loop.train(run, record, where, sinks, checkpoint, signals)
+
+
+def _tell_again(record: RunRecord, folder: Path) -> None:
+    """W&B hands a run out that has ended here: its process was killed before W&B had the end."""
+    wandb_run = WandbRun(folder)
+    wandb_run.started(record)
+    wandb_run.ended(record)
+
+
+@contextmanager
+def _failures_recorded(sinks: Sequence[Sink], record: RunRecord, folder: Path, users_too: bool) -> Iterator[None]:
+    """Whatever goes wrong inside is the run's recorded reason; by hand, an input that cannot be used leaves no record behind."""
+    try:
+        yield
+    except Exception as error:
+        if users_too or not isinstance(error, UserError):
+            kind = "" if isinstance(error, ReglabError) else f"{type(error).__name__}: "
+            latest = record
+            with suppress(UserError):  # a damaged record
+                latest = read_run(folder) or record
+            if latest.state not in (State.finished, State.stopped, State.diverged):
+                for sink in sinks:
+                    with suppress(Exception):  # one that fails, on a full disk, say, keeps the reason from no other
+                        sink.ended(latest.changed(state=State.failed, reason=" ".join(f"{kind}{error}".split())))
+        raise
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the run in `folder`: two processes must not train it at once. Waits for one that is leaving its checkpoint."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / RUN_LOCK)
+    try:
+        lock.acquire(timeout=_PATIENCE_SECONDS)
+    except Timeout:
+        raise UserError(f"{folder}: another process is training this run; wait for it to end") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def not_here() -> int:
+    """The run that an agent was handed does not begin on this machine: W&B gives it to another. Returns the exit code.
+
+    If it has begun before, its record says how far it is.
+    """
+    job = assignment.received()
+    assert job and job.run_id, "an agent started it"
+    folder = settings().runs / job.sweep / job.run_id
+    fresh = RunRecord(run_id=job.run_id, sweep=job.sweep, label=job.run_id, identity="", seed=0, config=job.values)
+    wandb_run = WandbRun(folder)
+    wandb_run.started(read_run(folder) or fresh)
+    wandb_run.preempting()
+    wandb_run.ended(fresh.changed(state=State.preempted))
+    return PREEMPTED
+
+
+def _record_unbuildable(job: assignment.Assignment, reason: str) -> None:
+    name = job.run_id or "unbuildable"
+    folder = settings().runs / job.sweep / name
+    record = RunRecord(run_id=name, sweep=job.sweep, label=name, identity="", seed=0, config=job.values)
+    for sink in (LocalRun(folder), WandbRun(folder)):
+        sink.ended(record.changed(state=State.failed, reason=reason))
+
+
+def outcome(record: RunRecord) -> str:
+    if record.state == State.preempted:
+        return f"{record.label} s{record.seed}: checkpoint left after epoch {len(record.history)}; the same command goes on from there"
+    line = f"{record.label} s{record.seed}: {record.state}"
+    if record.reason:
+        line += f" ({record.reason})"
+    if (summary := record.summary) and summary.test_accuracy is not None:
+        line += f", test accuracy {summary.test_accuracy:.2%} after {summary.epochs} epochs, {summary.time_train_seconds:.1f} s of training"
+        if summary.time_to_target_reached:
+            line += f", target reached after {summary.time_to_target_seconds:.1f} s"
+    return line
+
+
+class Announcer:
+    """Shows a run on the terminal as it goes on: a bar there, a line an epoch elsewhere; a `Sink`."""
+
+    def __init__(self, config: RunConfig):
+        self.epochs = config.train.epochs
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+
+    def started(self, record: RunRecord) -> None:
+        where = record.environment
+        resumed = f", resumed after epoch {len(record.history)}" if record.history else ""
+        if where:
+            say(f"{record.label} s{record.seed} on {where.device}, {where.precision}, {where.data}: {where.train_images:,} images{resumed}")
+        if is_terminal():
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = (TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+            self._bar = Progress(*columns, console=progress, transient=True)
+            self._task = self._bar.add_task("", total=self.epochs, completed=len(record.history))
+            self._bar.start()
+
+    def epoch(self, row: Epoch) -> None:
+        line = f"train {row.train_accuracy:.1%}" + (f"  test {row.test_accuracy:.1%}" if row.test_accuracy is not None else "")
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, advance=1, description=line)
+        else:
+            say(f"epoch {row.epoch}/{self.epochs}  {line}  loss {row.train_loss:.3f}  {row.throughput_images_per_second:,.0f} images/s")
+
+    def preempting(self) -> None:
+        say("leaving a checkpoint")
+
+    def ended(self, record: RunRecord) -> None:
+        if self._bar is not None:
+            self._bar.stop()

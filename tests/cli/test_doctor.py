@@ -1,0 +1,193 @@
+"""The machine's findings, on machines that lack this and that; and real processes, measured side by side."""
+
+import os
+import signal
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import torch
+
+from reglab.cli import app, doctor
+from reglab.settings import settings
+from reglab.sweep import health
+from reglab.tracking import wandb_project
+from reglab.training import capacity
+
+SMALL = ["model.width=4", "data.train_limit=64", "train.batch_size=32"]
+
+
+@pytest.fixture
+def run(monkeypatch, capfd):
+    """Runs the command in this process; returns its exit code and its lines on standard output."""
+
+    def command(*words):
+        monkeypatch.setattr(sys, "argv", ["reglab", "doctor", *words])
+        with pytest.raises(SystemExit) as end:
+            app.main()
+        return end.value.code, capfd.readouterr().out.splitlines()
+
+    return command
+
+
+def finding(what):
+    (found,) = [each for each in doctor.findings() if each.what == what]
+    return found
+
+
+# Findings
+
+
+def test_a_machine_that_can_train_is_told_what_it_has(run):
+    code, lines = run()
+    assert code == 0
+    assert [line.split()[1] for line in lines] == ["Python", "PyTorch", "GPU", "precision", "images", "W&B", "disk"]
+    assert lines[2].startswith("ok    GPU          none, training runs on the CPU, ")
+    assert lines[3].endswith("auto is fp32")
+
+
+def test_what_keeps_runs_from_training_has_exit_code_1_and_nothing_is_measured(run, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("REGLAB_RUNS", str(tmp_path / "file" / "runs"))
+    settings.cache_clear()
+    code, lines = run("--measure", "1")
+    assert code == 1
+    assert lines[-1].startswith("FAULT disk")
+    assert "set REGLAB_RUNS" in lines[-1]
+
+
+def test_the_versions_are_those_of_the_package():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    (_, oldest), (_, newest) = doctor.PYTHONS
+    assert project["requires-python"] == f">=3.{oldest},<3.{newest + 1}"
+    assert f"torch>={doctor.TORCH[0]}.{doctor.TORCH[1]}" in project["dependencies"]
+
+
+@pytest.mark.parametrize(("version", "fatal"), [("2.11.0+cu130", False), ("3.0", False), ("2.9.1", True), ("2.11a0+git", False)])
+def test_a_torch_that_is_too_old_is_a_fault(monkeypatch, version, fatal):
+    monkeypatch.setattr(torch, "__version__", version)
+    assert finding("PyTorch").fatal == fatal
+
+
+@pytest.mark.parametrize(("version", "fatal"), [((3, 10), True), ((3, 11), False), ((3, 12), False), ((3, 13), True)])
+def test_so_is_a_python_that_is_not_supported(monkeypatch, version, fatal):
+    monkeypatch.setattr(sys, "version_info", (*version, 1))
+    assert doctor._python().fatal == fatal
+
+
+def test_without_torch_nothing_else_is_asked(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    last = list(doctor.findings())[-1]
+    assert (last.what, last.fatal, last.advice) == ("PyTorch", True, "install torch 2.11 or newer")
+
+
+def test_a_gpu_that_is_not_there_is_a_fault(monkeypatch):
+    monkeypatch.setenv("REGLAB_DEVICE", "cuda:7")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    settings.cache_clear()
+    assert "set it to cpu or auto" in finding("GPU").advice
+
+
+def test_a_gpu_that_torch_cannot_use_is_noted(monkeypatch):
+    monkeypatch.setenv("REGLAB_DEVICE", "auto")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    settings.cache_clear()
+    assert "install a torch for CUDA" in finding("GPU").advice
+
+
+@pytest.mark.parametrize(("up", "line"), [(True, "ok    MPS          up"), (False, "nvidia-cuda-mps-control -d"), (None, "not installed")])
+def test_whether_mps_is_up_is_said_with_how_to_start_it(monkeypatch, up, line):
+    monkeypatch.setattr(health, "mps_is_up", lambda: up)
+    assert line in str(doctor._mps())
+
+
+@pytest.mark.parametrize("there", ["images/cifar10-v1.npz", "downloads/cifar-10-python.tar.gz", None])
+def test_images_that_are_not_in_the_cache_are_noted(monkeypatch, tmp_path, there):
+    monkeypatch.setenv("REGLAB_CACHE", str(tmp_path))
+    settings.cache_clear()
+    if there:
+        (tmp_path / there).parent.mkdir()
+        (tmp_path / there).touch()
+    assert (finding("images").advice is None) == bool(there)
+
+
+def test_without_a_key_the_way_to_one_is_told(monkeypatch):
+    monkeypatch.delenv("WANDB_MODE")
+    assert str(finding("W&B")).startswith("note  W&B          offline, no key is configured: `wandb login`")
+
+
+def test_a_server_that_does_not_answer_is_a_fault_where_runs_are_online(monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "online")
+
+    def away():
+        raise wandb_project.ReglabError("W&B does not answer")
+
+    monkeypatch.setattr(wandb_project, "default_entity", away)
+    assert finding("W&B").fatal
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
+    assert finding("W&B").advice is None  # and nobody is asked
+
+
+# Runs at a time
+
+
+def test_what_pays_is_measured_and_told_with_its_command(run, monkeypatch):
+    monkeypatch.setattr(doctor, "MEASURE_SECONDS", 0.2)
+    code, lines = run("--measure", "2,1", *SMALL)
+    assert code == 0
+    head, one, two, last = lines[-4:]
+    assert head.split() == "runs at a time images/s together ratio GB each".split()
+    assert (one.split()[0], one.split()[2], two.split()[0]) == ("1", "1.00", "2")
+    assert "`reglab agent ENTITY/PROJECT/SWEEP --per-gpu " in last
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [(["--measure", "0,1"], "--measure 0,1"), (["--measure", "two"], "--measure two"), (SMALL, "add --measure")]
+)
+def test_a_measurement_that_makes_no_sense_is_refused(monkeypatch, capfd, words, said):
+    monkeypatch.setattr(sys, "argv", ["reglab", "doctor", *words])
+    with pytest.raises(SystemExit) as end:
+        app.main()
+    assert end.value.code == 2
+    assert said in capfd.readouterr().err
+
+
+def test_what_does_not_fit_ends_the_measurement_and_what_fits_is_still_told(run, monkeypatch):
+    asked = []
+
+    def measure(config, places, seconds):
+        asked.append(len(places))
+        fits = len(places) < 2
+        return capacity.Reading(len(places), (capacity.Pace(100.0, 1.0),)) if fits else capacity.Reading(2, fault="out of memory")
+
+    monkeypatch.setattr(capacity, "measure", measure)
+    code, lines = run("--measure", "1,2,4")
+    assert (code, asked) == (0, [1, 2])
+    assert "does not fit: out of memory" in lines[-2]
+    assert lines[-1].startswith("1 at a time pays here")
+
+
+def test_where_not_even_one_trains_it_is_a_fault(run, monkeypatch):
+    monkeypatch.setattr(capacity, "measure", lambda config, places, seconds: capacity.Reading(1, fault="out of memory"))
+    assert run("--measure", "1")[0] == 1
+
+
+def test_ctrl_c_ends_it_with_its_code(run, monkeypatch):
+    monkeypatch.setattr(capacity, "measure", lambda config, places, seconds: os.kill(os.getpid(), signal.SIGINT))
+    assert run("--measure", "1")[0] == doctor.INTERRUPTED
+
+
+def test_the_places_are_those_of_an_agent_on_the_first_gpu(monkeypatch):
+    monkeypatch.setenv("REGLAB_DEVICE", "auto")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    settings.cache_clear()
+    monkeypatch.setattr("reglab.sweep.workers.cores", lambda: range(8))
+    assert [(place.gpu, list(place.cores)) for place in doctor._places(2)] == [("3", [0, 1]), ("3", [4, 5])]
+
+
+def test_mps_is_advised_where_several_pay():
+    assert "measure again" in doctor.verdict(2, "start it")
+    assert "measure again" not in doctor.verdict(1, "start it") + doctor.verdict(2, None)
