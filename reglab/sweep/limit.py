@@ -5,8 +5,6 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import reduce
-from operator import or_
 from pathlib import Path
 from statistics import mean
 
@@ -48,19 +46,11 @@ class Rest:
 
     runs: dict[str, float | None]
 
-    def __or__(self, other: "Rest") -> "Rest":
-        """Both; a run that two sweeps ask for is there once."""
-        return Rest(self.runs | other.runs)
-
     @property
     def seconds(self) -> float | None:
         """Of one worker for all of them; what is not known is taken to be like the others. None where nothing is known."""
         known = [seconds for seconds in self.runs.values() if seconds is not None]
         return mean(known) * len(self.runs) if known else None
-
-    @classmethod
-    def of_all(cls, rests: Iterable["Rest"]) -> "Rest":
-        return reduce(or_, rests, cls({}))
 
 
 class Limit:
@@ -73,6 +63,7 @@ class Limit:
         self._ends = self._began + seconds
         self._paces = Paces()
         self._latest: RunRecord | None = None
+        self._read: set[Path] = set()
 
     @property
     def left(self) -> float:
@@ -82,6 +73,10 @@ class Limit:
     @property
     def can_start(self) -> bool:
         return self.left > self.startup_seconds
+
+    def is_short_for(self, seconds: float | None) -> bool:
+        """Whether a run takes a worker longer than a whole call has."""
+        return seconds is not None and seconds > self.whole
 
     @property
     def is_over(self) -> bool:
@@ -97,17 +92,19 @@ class Limit:
                 self._latest = record
 
     def learn_from(self, root: Path) -> None:
-        """What the runs in this folder took, of whichever sweep. Of finished runs the epochs are not read."""
+        """What the runs in this folder took, of whichever sweep, when it was first asked for; later ones are told to `learn`."""
+        if root in self._read:
+            return
+        self._read.add(root)
         for folder in run_folders(root):
             with suppress(UserError):  # a damaged record is its own sweep's affair
-                record = read_run(folder, history=False)
+                record = read_run(folder, history=False)  # of a finished run the summary is enough
                 record = record if record and record.state == State.finished else read_run(folder)
                 self.learn([record] if record else [])
 
-    def time(self, seconds: float, record: RunRecord, before: RunRecord | None) -> None:
-        """A worker took so many seconds from its start to its end: what of it its run's clock does not show is its startup."""
+    def time(self, seconds: float, record: RunRecord, clock_before: float) -> None:
+        """A worker took so many seconds to finish a run: what the run's wall clock, which stood at `clock_before`, does not show is startup."""
         assert record.summary
-        clock_before = before.history[-1].time_wall_seconds if before and before.history else 0.0
         self.startup_seconds = max(0.0, seconds - max(0.0, record.summary.time_wall_seconds - clock_before))
 
     def expected(self, config: RunConfig | None, epochs: int) -> float | None:
