@@ -24,6 +24,9 @@ EXIT_SECONDS = 1.0
 _SHARE = 4
 """Of a short limit, the notice that workers get is this part."""
 
+_NEARLY = 0.9
+"""Of what a call has for its first sweep: a later one finds less, even if the sweeps before it are done."""
+
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _DURATION = re.compile(rf"(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s?)?")
 
@@ -58,9 +61,10 @@ class Limit:
 
     def __init__(self, seconds: float):
         self.startup_seconds = STARTUP_SECONDS
-        self.whole = seconds - min(GRACE_SECONDS, seconds / _SHARE)  # what workers have of a call: then they are told to end
-        self._began = time.monotonic()
-        self._ends = self._began + seconds
+        self._ends = time.monotonic() + seconds
+        self._told = self._ends - min(GRACE_SECONDS, seconds / _SHARE)
+        self._offered = self.left
+        self._has_begun = False
         self._paces = Paces()
         self._latest: RunRecord | None = None
         self._read: set[Path] = set()
@@ -68,15 +72,20 @@ class Limit:
     @property
     def left(self) -> float:
         """Seconds until workers are told to leave their checkpoints."""
-        return self._began + self.whole - time.monotonic()
+        return self._told - time.monotonic()
 
     @property
     def can_start(self) -> bool:
         return self.left > self.startup_seconds
 
+    def begin(self) -> None:
+        """The first sweep begins, after whatever had to be read."""
+        if not self._has_begun:
+            self._has_begun, self._offered = True, self.left
+
     def is_short_for(self, seconds: float | None) -> bool:
-        """Whether a run takes a worker longer than a whole call has."""
-        return seconds is not None and seconds > self.whole
+        """Whether a run takes a worker longer than a call like this one has for it, even at its beginning."""
+        return seconds is not None and seconds > _NEARLY * self._offered
 
     @property
     def is_over(self) -> bool:
@@ -103,7 +112,7 @@ class Limit:
                 self.learn([record] if record else [])
 
     def time(self, seconds: float, record: RunRecord, clock_before: float) -> None:
-        """A worker took so many seconds to finish a run: what the run's wall clock, which stood at `clock_before`, does not show is startup."""
+        """A worker took so many seconds to finish a run, whose wall clock stood at `clock_before`: what that does not show is startup."""
         assert record.summary
         self.startup_seconds = max(0.0, seconds - max(0.0, record.summary.time_wall_seconds - clock_before))
 

@@ -80,7 +80,7 @@ class _Worker:
     slot: int
     record_before: RunRecord | None
     clock_before: float
-    started: float = field(default_factory=time.monotonic)
+    started: float
     told: set[signal.Signals] = field(default_factory=set)
 
 
@@ -140,6 +140,8 @@ class LocalSweep:
                 self.limit.learn_from(self.folder.parent)
                 self.limit.learn(self._given.values())
             self._take_up()
+            if self.limit:
+                self.limit.begin()
             while self._advance():
                 yield
                 time.sleep(POLL_SECONDS)
@@ -344,7 +346,7 @@ class LocalSweep:
             variables["REGLAB_THREADS"] = str(max(1, len(cores()) // self.workers))
         self._launched.add(cell.run_id)
         clock_before = cell.record.history[-1].time_wall_seconds if cell.record and cell.epochs_done else 0.0
-        self._running.append(_Worker(cell, self.start(variables, folder / LOG), slot, cell.record, clock_before))
+        self._running.append(_Worker(cell, self.start(variables, folder / LOG), slot, cell.record, clock_before, time.monotonic()))
 
     def _account_for(self, worker: _Worker, exitcode: int) -> None:
         """Correct the record of a worker that did not live to write how it ended, or never began."""
