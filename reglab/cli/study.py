@@ -42,7 +42,11 @@ def run(
         read(file, overrides or [], quick)
     terms = Terms(overrides or [], workers, quick, retry_failed, limit, beyond=limit is None, given=fetched(source))
     outcomes = _each(files, terms, folder)
-    if limit and (long := [file for file in outcomes if any(map(limit.is_short_for, outcomes[file].rest.runs.values()))]):
+    if (
+        limit
+        and limit.can_start
+        and (long := [file for file in outcomes if any(map(limit.is_short_for, outcomes[file].rest.runs.values()))])
+    ):
         outcomes |= _each(long, replace(terms, beyond=True, retry_failed=False), folder)  # after all that fits in this call
     _close(folder, outcomes, len(files), terms)
 

@@ -658,7 +658,7 @@ def test_a_run_is_started_only_if_it_is_expected_to_end_in_time(make_sweep, work
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_shorter_run_is_started_where_the_next_does_not_fit(make_sweep, workers, clock, count):
     workers.script = trains
-    sweep = workers.work(make_sweep(lengths(4, 10, 1, 2), count, limit=Limit(145)), clock.tick)
+    sweep = workers.work(make_sweep(lengths(4, 10, 1, 2), count, limit=Limit(125), beyond=False), clock.tick)
     assert launched(workers) == [4, 1, 2]
     assert states(sweep) == [State.finished, State.pending, State.finished, State.finished]
 
@@ -727,7 +727,7 @@ def test_a_run_that_has_begun_goes_first_and_needs_only_its_rest(make_sweep, wor
         (begun.folder / "checkpoint.pt").touch()
     workers.jobs.clear()
     workers.script = trains
-    workers.work(make_sweep(THREE, limit=Limit(70)), clock.tick)
+    workers.work(make_sweep(THREE, limit=Limit(70), beyond=False), clock.tick)
     assert [job.values["train"]["seed"] for job in workers.jobs] == first
 
 
