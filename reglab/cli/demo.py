@@ -17,11 +17,12 @@ def demo(
 ) -> None:
     """Train the six final models on scikit-learn's digits, offline on a CPU, and report: about two minutes."""
     from reglab.cli.report import show, write
-    from reglab.cli.sweep import run_locally
+    from reglab.cli.sweep import Terms, run_locally
     from reglab.settings import settings
     from reglab.sweep.spec import shipped
 
     os.environ |= {"WANDB_MODE": "offline", "REGLAB_DEVICE": "cpu"}  # whatever account and GPU there are
     say(f"six final models on handwritten digits, {workers} at a time; the records go to {settings().runs / SWEEP}/")
-    folder = run_locally(shipped("final"), ["model.width=16", "train.epochs=20"], workers, quick=True, folder=settings().runs / SWEEP)
+    terms = Terms(["model.width=16", "train.epochs=20"], workers, quick=True)
+    folder = run_locally(shipped("final"), terms, settings().runs / SWEEP)
     show(write(str(folder), out))

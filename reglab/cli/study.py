@@ -1,15 +1,19 @@
 """`reglab study`: every sweep of the study, and the report on all of them."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from reglab.cli.console import say
 from reglab.cli.report import write
-from reglab.cli.sweep import Overrides, Quick, run_locally
+from reglab.cli.sweep import Given, Outcome, Overrides, Quick, StopAfter, Terms, carry_out, fetched, left_undone, limit_of
 from reglab.cli.train import PREEMPTED
 from reglab.errors import UserError
+
+if TYPE_CHECKING:
+    from reglab.sweep.limit import Rest
 
 app = typer.Typer(help="Run the whole study, and report on it.", no_args_is_help=True)
 
@@ -24,27 +28,62 @@ def run(
     quick: Quick = False,
     name: Name = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells once more.")] = False,
+    stop_after: StopAfter = None,
+    source: Given = None,
 ) -> None:
     """Run every sweep of the study here, offline, in order of value. Run it again to finish what is missing."""
     from reglab.settings import settings
     from reglab.sweep.spec import read, shipped
 
+    limit = limit_of(stop_after)
     folder = settings().runs / _name(name, quick)
     files = [shipped(stem) for stem in _chosen(only)]
     for file in files:  # all are valid before any begins
         read(file, overrides or [], quick)
-    unwell = []
+    terms = Terms(overrides or [], workers, quick, retry_failed, limit, beyond=limit is None, given=fetched(source))
+    outcomes = _each(files, terms, folder)
+    if (
+        limit
+        and limit.can_start
+        and (long := [file for file in outcomes if any(map(limit.is_short_for, outcomes[file].rest.runs.values()))])
+    ):
+        outcomes |= _each(long, replace(terms, beyond=True, retry_failed=False), folder)  # after all that fits in this call
+    _close(folder, outcomes, len(files), terms)
+
+
+def _each(files: list[Path], terms: Terms, folder: Path) -> dict[Path, Outcome]:
+    """Run these sweeps, one after the other, all that the limit lets it look at. Raises typer.Exit where it is interrupted."""
+    outcomes: dict[Path, Outcome] = {}
     for number, file in enumerate(files, start=1):
+        if terms.limit and terms.limit.is_over:
+            break
         say(f"sweep {number} of {len(files)}: {file.stem}")
-        try:
-            run_locally(file, overrides or [], workers, quick, folder / file.stem, retry_failed)
-        except typer.Exit as ended:
-            if ended.exit_code == PREEMPTED:
-                raise
-            unwell.append(file.stem)
-    say(f"{folder}: the study is done; `reglab study report` shows it" + (f"; runs failed in {', '.join(unwell)}" if unwell else ""))
+        outcomes[file] = outcome = carry_out(file, terms, folder / file.stem)
+        if outcome.interrupted:
+            raise typer.Exit(PREEMPTED)
+    return outcomes
+
+
+def _close(folder: Path, outcomes: dict[Path, Outcome], sweeps: int, terms: Terms) -> None:
+    unwell = [file.stem for file, outcome in outcomes.items() if outcome.has_failures]
+    failures = f"; runs failed in {', '.join(unwell)}" if unwell else ""
+    runs, rest = _together(list(outcomes.values()))
+    if terms.limit and (rest.runs or len(outcomes) < sweeps):
+        unseen = f"; {sweeps - len(outcomes)} sweeps were not looked at" if len(outcomes) < sweeps else ""
+        say(f"{folder}: {left_undone(rest, len(runs), terms.workers)}{unseen}{failures}")
+        raise typer.Exit(PREEMPTED)
+    say(f"{folder}: the study is done; `reglab study report` shows it{failures}")
     if unwell:
         raise typer.Exit(1)
+
+
+def _together(outcomes: list[Outcome]) -> "tuple[frozenset[str], Rest]":
+    """All runs, and those left: one that several sweeps ask for counts once, and is done if any of them has done it."""
+    from reglab.sweep.limit import Rest
+
+    done = frozenset[str]().union(*(outcome.runs - outcome.rest.runs.keys() for outcome in outcomes))
+    left = {name: seconds for outcome in outcomes for name, seconds in outcome.rest.runs.items() if name not in done}
+    return done | left.keys(), Rest(left)
 
 
 @app.command()

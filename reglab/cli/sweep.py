@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -12,20 +13,39 @@ from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
-from reglab.cli.console import handling, is_terminal, progress, say
+from reglab.cli.console import counting, handling, is_terminal, progress, say
 from reglab.cli.train import PREEMPTED
 from reglab.errors import UserError
 from reglab.tracking.state import State
 from reglab.tracking.wandb_run import PROJECT
 
 if TYPE_CHECKING:
+    from reglab.sweep.limit import Limit, Rest
     from reglab.sweep.local import Cell, LocalSweep
+    from reglab.tracking.record import RunRecord
 
 app = typer.Typer(help="Check sweep files, and run them.", no_args_is_help=True)
 
 Files = Annotated[list[Path], typer.Argument(metavar="FILE…", help="Sweep YAML files.")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="Laid over the file's parameters.")]
 Quick = Annotated[bool, typer.Option("--quick", help="Digits, width 8, a twentieth of the epochs, one seed: minutes on a CPU.")]
+
+StopAfter = Annotated[
+    str | None,
+    typer.Option(
+        "--stop-after",
+        metavar="DURATION",
+        help="End within 90s, 9m or 1h30m: starts the runs that fit, in what is left checkpoints. Exit code 75 where runs are left.",
+    ),
+]
+Given = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="SOURCE",
+        help="Finished runs there are done: a folder, reports/<name>, wandb://entity/project. Image folders count by their name.",
+    ),
+]
 
 STYLES = {
     State.pending: "dim",
@@ -94,32 +114,93 @@ def run(
     quick: Quick = False,
     name: Annotated[str | None, typer.Option("--name", help="Folder under runs/; the file's name by default.")] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells once more.")] = False,
+    stop_after: StopAfter = None,
+    source: Given = None,
 ) -> None:
     """Run a sweep here, without W&B's server: same file, same search engine. Run it again to finish what is missing."""
     from reglab.settings import settings
+    from reglab.sweep.spec import read
 
     if name in ("", ".", ".."):
         raise UserError(f"--name {name}: give the name of a folder")
-    run_locally(file, overrides or [], workers, quick, settings().runs / name if name else None, retry_failed)
+    limit = limit_of(stop_after)
+    read(file, overrides or [], quick)  # before runs are fetched
+    terms = Terms(overrides or [], workers, quick, retry_failed, limit, given=fetched(source))
+    run_locally(file, terms, settings().runs / name if name else None)
 
 
-def run_locally(
-    file: Path, overrides: list[str], workers: int, quick: bool, folder: Path | None = None, retry_failed: bool = False
-) -> Path:
-    """Run a sweep to its end and show it live; returns its folder, `runs/<file>` where none is given.
+@dataclass(frozen=True)
+class Terms:
+    """How sweeps are run: all that the sweeps of a study share. `beyond` as in `LocalSweep`."""
 
-    Raises typer.Exit where it was interrupted (75), and where a run failed (1).
+    overrides: list[str]
+    workers: int = 1
+    quick: bool = False
+    retry_failed: bool = False
+    limit: "Limit | None" = None
+    beyond: bool = True
+    given: "tuple[RunRecord, ...]" = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a sweep came to in this call: its `runs`, of which `rest` would begin or go on another time."""
+
+    folder: Path
+    runs: frozenset[str]
+    rest: "Rest"
+    has_failures: bool
+    interrupted: bool
+
+
+def limit_of(stop_after: str | None) -> "Limit | None":
+    """Raises UserError for what is not a duration."""
+    from reglab.sweep.limit import Limit, seconds_of
+
+    return Limit(seconds_of(stop_after)) if stop_after is not None else None
+
+
+def fetched(source: str | None) -> "tuple[RunRecord, ...]":
+    """The finished runs in a source, with their epochs where it has them. Raises UserError where it holds no run."""
+    from reglab.tracking.fetch import fetch
+
+    if source is None:
+        return ()
+    with counting("reading runs") as progress:
+        records = fetch(source, progress=progress)
+    finished = tuple(record for record in records if record.state == State.finished)
+    say(f"{source}: {len(finished)} finished runs")
+    return finished
+
+
+def run_locally(file: Path, terms: Terms, folder: Path | None = None) -> Path:
+    """Run a sweep to its end, or to the limit, and show it live; returns its folder, `runs/<file>` where none is given.
+
+    Raises typer.Exit where it was interrupted or the limit left runs undone (75), and where a run failed (1).
     """
+    outcome = carry_out(file, terms, folder)
+    if terms.limit and outcome.rest.runs and not outcome.interrupted:
+        say(f"{outcome.folder}: {left_undone(outcome.rest, len(outcome.runs), terms.workers)}")
+        raise typer.Exit(PREEMPTED)
+    if outcome.interrupted:
+        raise typer.Exit(PREEMPTED)
+    if outcome.has_failures:
+        raise typer.Exit(1)
+    return outcome.folder
+
+
+def carry_out(file: Path, terms: Terms, folder: Path | None = None) -> Outcome:
+    """Run a sweep as far as the terms let it, show it live, and say what it came to."""
     from reglab.cli.worker import start
     from reglab.settings import settings
     from reglab.sweep.local import LocalSweep
     from reglab.sweep.spec import read
 
-    spec = read(file, overrides, quick)
+    spec = read(file, terms.overrides, terms.quick)
     for warning in spec.warnings:
         say(f"note: {warning}")
     folder = folder or settings().runs / spec.name
-    sweep = LocalSweep(spec, folder, workers, start, retry_failed)
+    sweep = LocalSweep(spec, folder, terms.workers, start, terms.retry_failed, terms.limit, terms.beyond, terms.given)
     interrupted = False
 
     def interrupt(number: int, frame: FrameType | None) -> None:
@@ -130,11 +211,10 @@ def run_locally(
     with handling(interrupt), _display(sweep) as show:
         for _ in sweep.run():
             show()
-    _close(sweep, interrupted)
-    return folder
+    return _close(sweep, interrupted)
 
 
-def _close(sweep: "LocalSweep", interrupted: bool) -> None:
+def _close(sweep: "LocalSweep", interrupted: bool) -> Outcome:
     counts = {state: sum(cell.state == state for cell in sweep.cells) for state in State}
     total = len(sweep.cells) + sweep.undrawn
     parts = [f"{count} {state}" for state, count in counts.items() if count]
@@ -144,9 +224,13 @@ def _close(sweep: "LocalSweep", interrupted: bool) -> None:
             say(f"  {cell.label} s{cell.seed} {cell.state}: {cell.record.reason}")
     if interrupted:
         say("interrupted; the same command finishes what is missing")
-        raise typer.Exit(PREEMPTED)
-    if counts[State.failed] or counts[State.crashed]:
-        raise typer.Exit(1)
+    return Outcome(sweep.folder, sweep.names, sweep.rest(), bool(counts[State.failed] or counts[State.crashed]), interrupted)
+
+
+def left_undone(rest: "Rest", total: int, workers: int) -> str:
+    """What a limit left, in words."""
+    takes = "nothing tells yet how long they take" if rest.seconds is None else f"about {duration(rest.seconds / workers)}"
+    return f"the time is up: {total - len(rest.runs)} of {total} runs are done, {len(rest.runs)} left, {takes}; the same command goes on"
 
 
 @contextmanager
@@ -192,7 +276,11 @@ def _accuracies(cell: "Cell") -> str:
 
 def _left(sweep: "LocalSweep") -> str:
     seconds = sweep.seconds_left()
-    return f"  (about {duration(seconds)} left)" if seconds else ""
+    return f"  (about {duration(seconds)} left{_until(sweep)})" if seconds else ""
+
+
+def _until(sweep: "LocalSweep") -> str:
+    return f", the limit is in {duration(max(0.0, sweep.limit.left))}" if sweep.limit else ""
 
 
 def duration(seconds: float) -> str:
@@ -211,6 +299,7 @@ def table(sweep: "LocalSweep") -> Table:
     done = sum(cell.state.ended for cell in sweep.cells)
     left = sweep.seconds_left()
     title = f"{sweep.folder.name}: {done} of {len(sweep.cells) + sweep.undrawn} runs" + (f", about {duration(left)} left" if left else "")
+    title += _until(sweep)
     view = Table("cell", "seed", "state", "epoch", "train", "test", "time", title=title, title_justify="left", box=None, pad_edge=False)
     order = sorted(sweep.cells, key=lambda cell: (cell.state != State.running, cell.state == State.pending))
     for cell in order[:ROWS]:

@@ -1,7 +1,8 @@
 """A sweep on this machine, without W&B's server: the same file, W&B's search engine, worker processes.
 
 The folder `runs/<sweep>/` is the whole state: sweep.json holds the cells drawn so far, each run's folder what it came to.
-Running a sweep again therefore finishes what is missing and repeats nothing.
+Running a sweep again therefore finishes what is missing and repeats nothing. The records alone do as well: without sweep.json the
+cells are drawn anew and find their runs; a run that was cut off, and whose checkpoint is not there, starts anew.
 """
 
 import json
@@ -9,7 +10,7 @@ import os
 import signal
 import statistics
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -19,12 +20,14 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from reglab.atomic import write_whole
-from reglab.config import RunConfig, run_id
-from reglab.errors import UserError
+from reglab.config import RunConfig, identity, run_id
+from reglab.errors import ReglabError, UserError
 from reglab.sweep import assignment
+from reglab.sweep.limit import Limit, Rest
 from reglab.sweep.search import Search
 from reglab.sweep.spec import SweepSpec
 from reglab.sweep.workers import GRACE_SECONDS, LOST, Process, Start, cores, last_line, pid, shares, visible_gpus
+from reglab.tracking import storage
 from reglab.tracking.record import RunRecord, State
 from reglab.tracking.store import LOG, RECORD, RUN_LOCK, mark_crashed, read_run, write_record, write_run
 
@@ -42,7 +45,10 @@ class Cell:
     label: str
     epochs: int
     seed: int
+    config: RunConfig | None = None
     record: RunRecord | None = None
+    lost: bool = False
+    """Whether it was cut off and its checkpoint is not there: it starts anew."""
 
     @classmethod
     def of(cls, values: dict[str, Any], number: int) -> "Cell":
@@ -51,7 +57,7 @@ class Cell:
             config = RunConfig.parse(values)
         except UserError:
             return cls(f"unbuildable-{number}", values, "cannot be built", 0, 0)
-        return cls(run_id(config), values, config.label, config.train.epochs, config.train.seed)
+        return cls(run_id(config), values, config.label, config.train.epochs, config.train.seed, config)
 
     @property
     def state(self) -> State:
@@ -59,7 +65,12 @@ class Cell:
 
     @property
     def epochs_done(self) -> int:
-        return len(self.record.history) if self.record else 0
+        return len(self.record.history) if self.record and not self.lost else 0
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it goes on from where it was cut off."""
+        return self.record is not None and not self.state.ended and not self.lost
 
 
 @dataclass
@@ -68,19 +79,39 @@ class _Worker:
     process: Process
     slot: int
     record_before: RunRecord | None
+    clock_before: float
+    started: float
     told: set[signal.Signals] = field(default_factory=set)
 
 
 class LocalSweep:
-    """Runs a sweep with `workers` processes at a time. Only one process may run a folder's sweep."""
+    """Runs a sweep with `workers` processes at a time. Only one process may run a folder's sweep.
 
-    def __init__(self, spec: SweepSpec, folder: Path, workers: int, start: Start, retry_failed: bool = False):
+    With a `limit` a run is started only if it is expected to end in what is left of it; where nothing tells yet, one is, to see.
+    `beyond`: and so is a run that is too long for any call, where nothing else fits: it goes on over several.
+    `given` are runs from elsewhere: those that have finished are taken as done here, those of a folder of images by its name.
+    """
+
+    def __init__(
+        self,
+        spec: SweepSpec,
+        folder: Path,
+        workers: int,
+        start: Start,
+        retry_failed: bool = False,
+        limit: Limit | None = None,
+        beyond: bool = True,
+        given: Iterable[RunRecord] = (),
+    ):
         self.spec, self.folder, self.workers, self.start, self.retry_failed = spec, folder, workers, start, retry_failed
+        self.limit, self.beyond = limit, beyond
+        self._given = {(record.identity, record.seed): record for record in given if record.state == State.finished}
         self.search = Search(spec.config)
         self.draws: list[Cell] = []  # in the order of the search; what it drew twice is there twice
         self._gpus, self._shares = visible_gpus(), shares(cores(), workers)
         self._running: list[_Worker] = []
         self._launched: set[str] = set()
+        self._cut: set[str] = set()
         self._preempting_since: float | None = None
 
     @property
@@ -105,7 +136,12 @@ class LocalSweep:
         except Timeout:
             raise UserError(f"{self.folder}: another process is running this sweep; wait for it, or give this one another --name") from None
         try:
+            if self.limit:
+                self.limit.learn_from(self.folder.parent)
+                self.limit.learn(self._given.values())
             self._take_up()
+            if self.limit:
+                self.limit.begin()
             while self._advance():
                 yield
                 time.sleep(POLL_SECONDS)
@@ -128,6 +164,21 @@ class LocalSweep:
         epochs += self.undrawn * max(cell.epochs for cell in cells)
         return statistics.mean(paces) * epochs / self.workers
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Of all runs: their ids, and names for those that the search has yet to draw."""
+        return frozenset([cell.run_id for cell in self.cells] + self._undrawn_names)
+
+    @property
+    def _undrawn_names(self) -> list[str]:
+        return [f"{self.folder.name}: undrawn {number}" for number in range(self.undrawn)]
+
+    def rest(self) -> Rest:
+        """The runs that another call would begin or go on with, now that this one is over; not those that died by themselves."""
+        died = self._launched - self._cut
+        left = [cell for cell in self.cells if not cell.state.ended and not (cell.state == State.crashed and cell.run_id in died)]
+        return Rest({cell.run_id: self._expected(cell) for cell in left} | dict.fromkeys(self._undrawn_names))
+
     def _take_up(self) -> None:
         """The cells that an earlier process drew, with their records; of a grid, all cells."""
         drawn = self._read_ledger()
@@ -137,13 +188,28 @@ class LocalSweep:
             self._add(values)
         self._write_ledger()
         for cell in self.cells:
-            self._mark_dead(cell)
-            cell.record = read_run(self.folder / cell.run_id)
-            if not cell.record and (elsewhere := self._finished_elsewhere(cell)):
-                write_run(self.folder / cell.run_id, elsewhere)
-                cell.record = elsewhere
+            self._look_up(cell)
             if self.retry_failed and cell.record and cell.state == State.failed:
                 self._write(cell, cell.record.changed(state=State.pending, reason=None))
+
+    def _look_up(self, cell: Cell) -> None:
+        """What the cell's run came to, here or elsewhere."""
+        folder = self.folder / cell.run_id
+        self._mark_dead(cell)
+        cell.record = read_run(folder)
+        if elsewhere := self._given_as_finished(cell) or (None if cell.record else self._finished_elsewhere(cell)):
+            write_run(folder, elsewhere)
+            cell.record = elsewhere
+        if cell.record and not cell.state.ended:
+            with suppress(ReglabError):  # a store that cannot be asked now: the run's own process will say so
+                cell.lost = storage.checkpoint(folder).modified() is None
+
+    def _given_as_finished(self, cell: Cell) -> RunRecord | None:
+        """The same arm and seed among the runs that were given, under this cell's name: W&B gives its runs names of its own."""
+        if cell.config is None or cell.state == State.running or (cell.state.ended and cell.state != State.failed):
+            return None
+        record = self._given.get((identity(cell.config), cell.seed))
+        return record and record.model_copy(update={"run_id": cell.run_id})
 
     def _mark_dead(self, cell: Cell) -> None:
         """A run that says it is running, and that nobody holds, has crashed. A worker of a sweep that was killed may still hold its own."""
@@ -196,13 +262,16 @@ class LocalSweep:
         """Look after the workers once; false when all is done."""
         for worker in list(self._running):
             exitcode = worker.process.exitcode  # before the record is read: a worker writes its record, then exits
-            worker.cell.record = read_run(self.folder / worker.cell.run_id)
+            self._look_at(worker)
             if exitcode is not None:
                 self._running.remove(worker)
                 self._account_for(worker, exitcode)
+        if self.limit and self.limit.left <= 0:
+            self.preempt()
         if self._preempting_since is not None:
             self._tell((worker.cell.run_id for worker in self._running), signal.SIGUSR1)
-            if time.monotonic() - self._preempting_since > GRACE_SECONDS:
+            if time.monotonic() - self._preempting_since > GRACE_SECONDS or (self.limit and self.limit.is_over):
+                self._cut |= {worker.cell.run_id for worker in self._running}
                 self._kill()
             return bool(self._running)
         self._tell(self.search.to_stop([(cell.values, cell.record) for cell in self.cells]), signal.SIGUSR2)
@@ -210,17 +279,60 @@ class LocalSweep:
             self._launch(cell)
         return bool(self._running)
 
+    def _look_at(self, worker: _Worker) -> None:
+        """How far it is, for the limit to learn from."""
+        cell = worker.cell
+        cell.record = read_run(self.folder / cell.run_id)
+        if cell.record and cell.record != worker.record_before:
+            cell.lost = False  # what there was of it has been replaced
+            if self.limit:
+                self.limit.learn([cell.record])
+
     def _next(self) -> Cell | None:
         """What to run now: a known cell that has not ended, or a newly drawn one. Each is launched at most once."""
-        for cell in self.cells:
-            if not cell.state.ended and cell.run_id not in self._launched:
-                return cell
-        while self.undrawn:
+        if cell := self._first_that_fits(self._waiting()):
+            return cell
+        while self.undrawn and self._may_draw():
             cell = self._add(self.search.draw([(cell.values, cell.record) for cell in self.draws]))
             self._write_ledger()
-            if not cell.state.ended and cell.run_id not in self._launched:
+            if not cell.record and cell.run_id not in self._launched:
+                self._look_up(cell)
+            if cell in self._waiting() and self._first_that_fits([cell]):
                 return cell
-        return None
+        return self._first_beyond(self._waiting()) if self.beyond else None
+
+    def _waiting(self) -> list[Cell]:
+        """What was not launched yet, the runs first that have begun."""
+        waiting = [cell for cell in self.cells if not cell.state.ended and cell.run_id not in self._launched]
+        return sorted(waiting, key=lambda cell: not cell.has_begun)
+
+    def _may_draw(self) -> bool:
+        """A search that learns draws nothing ahead of its runs, so that a limit does not change what it finds."""
+        if not self.limit:
+            return True
+        return self.limit.can_start and not (self.spec.method == "bayes" and self._waiting())
+
+    def _first_that_fits(self, cells: Iterable[Cell]) -> Cell | None:
+        return next((cell for cell in cells if not self.limit or self._fits(cell, self.limit)), None)
+
+    def _fits(self, cell: Cell, limit: Limit) -> bool:
+        """Whether it is expected to end in time; of those of which no run tells, one at a time is started to see."""
+        expected = self._expected(cell)
+        if expected is not None:
+            return expected <= limit.left
+        seen_to = {_kind(worker.cell) for worker in self._running}
+        return limit.can_start and _kind(cell) not in seen_to
+
+    def _first_beyond(self, cells: Iterable[Cell]) -> Cell | None:
+        """A run that a whole call is too short for: it would never begin otherwise."""
+        limit = self.limit
+        if limit is None or not limit.can_start:
+            return None
+        return next((cell for cell in cells if limit.is_short_for(self._expected(cell))), None)
+
+    def _expected(self, cell: Cell) -> float | None:
+        """Seconds of a worker for what is left of it; None where no run tells, or there is no limit to ask."""
+        return self.limit.expected(cell.config, cell.epochs - cell.epochs_done) if self.limit else None
 
     def _launch(self, cell: Cell) -> None:
         slot = min(set(range(self.workers)) - {worker.slot for worker in self._running})
@@ -233,12 +345,16 @@ class LocalSweep:
         share = self._shares[slot]
         variables["REGLAB_THREADS"] = str(len(share) or 1)
         self._launched.add(cell.run_id)
-        self._running.append(_Worker(cell, self.start(variables, folder / LOG, share), slot, cell.record))
+        clock_before = cell.record.history[-1].time_wall_seconds if cell.record and cell.epochs_done else 0.0
+        process = self.start(variables, folder / LOG, share)
+        self._running.append(_Worker(cell, process, slot, cell.record, clock_before, time.monotonic()))
 
     def _account_for(self, worker: _Worker, exitcode: int) -> None:
         """Correct the record of a worker that did not live to write how it ended, or never began."""
         cell = worker.cell
         if cell.record and cell.state != State.running and cell.record != worker.record_before:
+            if self.limit and cell.state == State.finished:
+                self.limit.time(time.monotonic() - worker.started, cell.record, worker.clock_before)
             return
         if exitcode == LOST:
             state, reason = State.crashed, "the server of the workers died; it goes on when the sweep is started again"
@@ -268,6 +384,11 @@ class LocalSweep:
             mark_crashed(self.folder / worker.cell.run_id)
             worker.cell.record = read_run(self.folder / worker.cell.run_id)
         self._running.clear()
+
+
+def _kind(cell: Cell) -> Hashable:
+    """Runs of one kind tell of each other what they take."""
+    return (cell.config.model, cell.config.data) if cell.config else None
 
 
 def _seconds_per_epoch(record: RunRecord) -> float | None:

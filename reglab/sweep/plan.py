@@ -2,15 +2,15 @@
 
 A run's wall clock is taken to be epochs times images: what one epoch of a finished run took, for each image that it trained on
 (copies included), holds for every run of the same network on the same machine. Where several such runs differ, so does the
-forecast: it says its range.
+forecast: it says its range. Where none is finished, one under way tells by its epochs so far, if the forecast is of this call.
 """
 
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from reglab.config import RunConfig, identity
+from reglab.config import DataConfig, RunConfig, identity
 from reglab.errors import UserError
 from reglab.tracking.record import RunRecord, State
 
@@ -39,28 +39,82 @@ def device(records: Iterable[RunRecord], named: str | None) -> str | None:
     return wanted[0] if wanted else None
 
 
+@dataclass(frozen=True)
+class Pace:
+    """`seconds` of wall clock for each image that a run trained on, its evaluations included."""
+
+    run_id: str
+    device: str
+    finished: bool
+    seconds: float
+
+
+class Paces:
+    """What runs took, to be asked about others that are like them."""
+
+    def __init__(self) -> None:
+        self._by_likeness: dict[Hashable, dict[Hashable, Pace]] = {}
+        self._folders: dict[DataConfig, tuple[RunRecord, RunConfig]] = {}
+
+    def add(self, record: RunRecord, name: Hashable = None) -> None:
+        """Take in a run, or what is new of it: one of the same `name` (its id by default) is replaced.
+
+        One that is not finished counts by its epochs so far. Raises UserError for a configuration that cannot be built.
+        """
+        epoch_seconds = _epoch_seconds(record)
+        if epoch_seconds is None or not record.environment:
+            return
+        config = RunConfig.parse(record.config)
+        self._folders.setdefault(_nameable(config.data), (record, config))
+        seconds = epoch_seconds / self.images_per_epoch(config)
+        pace = Pace(record.run_id, record.environment.device, record.state == State.finished, seconds)
+        for likeness in _likenesses(config):
+            self._by_likeness.setdefault(likeness, {})[record.run_id if name is None else name] = pace
+
+    def alike(self, config: RunConfig, on: str | None) -> list[Pace]:
+        """Of the runs on this device, those that tell most about this one; runs under way where none of them is finished."""
+        for likeness in _likenesses(config):
+            found = [pace for pace in self._by_likeness.get(likeness, {}).values() if pace.device == on]
+            if found:
+                return [pace for pace in found if pace.finished] or found
+        return []
+
+    def images_per_epoch(self, config: RunConfig) -> int:
+        """Raises UserError for a folder that no run has read yet."""
+        return images_per_epoch(config, self._folders.values())
+
+    def epoch_seconds(self, config: RunConfig, on: str | None) -> float | None:
+        """Expected wall seconds of an epoch on this device; None where no run tells."""
+        alike = self.alike(config, on)
+        try:
+            return statistics.median(pace.seconds for pace in alike) * self.images_per_epoch(config) if alike else None
+        except UserError:
+            return None
+
+
 def forecast(configs: Sequence[RunConfig], records: Sequence[RunRecord], on: str | None, probe: Probe | None = None) -> Forecast:
-    """What these runs will take on the device `on`, from the records there, or from `probe` for what they do not cover.
+    """What these runs will take on the device `on`, from the finished runs there, or from `probe` for what they do not cover.
 
     Raises UserError where neither says anything.
     """
-    there = [record for record in _usable(records) if record.environment and record.environment.device == on]
-    parsed = [(record, RunConfig.parse(record.config)) for record in there]
+    known = Paces()
+    for number, record in enumerate(_usable(records)):
+        known.add(record, number)  # a run may be there twice
     probed: dict[tuple[object, ...], float] = {}
     used: set[str] = set()
     hours, low, high = 0.0, 0.0, 0.0
     for config in configs:
-        alike = _alike(config, parsed)
+        alike = known.alike(config, on)
         if alike:
-            paces = [_pace(record, known, parsed) for record, known in alike]
-            used |= {record.run_id for record, _ in alike}
+            paces = [pace.seconds for pace in alike]
+            used |= {pace.run_id for pace in alike}
         elif probe:
             if (network := _network(config)) not in probed:
                 probed[network] = probe(config)
             paces = [probed[network]]
         else:
             raise UserError(f"no finished run on {on or 'any GPU'} is like {config.label}: run one first, or let --probe measure here")
-        images = config.train.epochs * images_per_epoch(config, parsed) / 3600
+        images = config.train.epochs * known.images_per_epoch(config) / 3600
         hours, low, high = hours + statistics.median(paces) * images, low + min(paces) * images, high + max(paces) * images
     parts = [f"{len(used)} finished {'run' if len(used) == 1 else 'runs'} on {on}"] if used else []
     parts += [f"a probe of {len(probed)} {'network' if len(probed) == 1 else 'networks'} here"] if probed else []
@@ -72,7 +126,7 @@ def images_per_epoch(config: RunConfig, known: Iterable[tuple[RunRecord, RunConf
     data = config.data
     images = TRAINING_IMAGES.get(data.source)
     if images is None:
-        same = (record for record, other in known if other.data == data)
+        same = (record for record, other in known if _nameable(other.data) == _nameable(data))
         record = next(same, None)
         if record is None or record.environment is None:
             raise UserError(f"data.folder = {data.folder}: no run has read it yet, so the number of its images is not known")
@@ -88,10 +142,17 @@ def _usable(records: Iterable[RunRecord]) -> list[RunRecord]:
     return [record for record in records if record.state == State.finished and record.summary and record.environment]
 
 
-def _pace(record: RunRecord, config: RunConfig, known: Iterable[tuple[RunRecord, RunConfig]]) -> float:
-    """Wall seconds of a finished run for each image that it trained on."""
-    assert record.summary
-    return record.summary.time_wall_seconds / record.summary.epochs / images_per_epoch(config, known)
+def _epoch_seconds(record: RunRecord) -> float | None:
+    """Wall seconds of an epoch: of a finished run with all that is around them, of another as its epochs so far follow each other."""
+    if record.state == State.finished and record.summary:
+        return record.summary.time_wall_seconds / max(1, record.summary.epochs)
+    walls = [row.time_wall_seconds for row in record.history]
+    return (walls[-1] - walls[0]) / (len(walls) - 1) if len(walls) > 1 else walls[0] if walls else None
+
+
+def _nameable(data: DataConfig) -> DataConfig:
+    """As it is on any machine: of a folder of images, the name counts and not the path."""
+    return data.model_copy(update={"folder": None, "name": data.folder_name}) if data.source == "folder" else data
 
 
 def _network(config: RunConfig) -> tuple[object, ...]:
@@ -100,10 +161,8 @@ def _network(config: RunConfig) -> tuple[object, ...]:
     return config.model, layers, config.train.batch_size, config.train.precision, config.train.compile
 
 
-def _alike(config: RunConfig, known: Sequence[tuple[RunRecord, RunConfig]]) -> list[tuple[RunRecord, RunConfig]]:
-    """The runs that tell most about this one: the same arm, else the same network, else the same model in other dress."""
-    grades = (identity, _network, lambda each: each.model)
-    for grade in grades:
-        if found := [pair for pair in known if grade(pair[1]) == grade(config)]:
-            return found
-    return []
+def _likenesses(config: RunConfig) -> Iterator[Hashable]:
+    """What runs can have in common, the most telling first: the same arm, else the same network, else the same model in other dress."""
+    yield "arm", identity(config)
+    yield "network", _network(config)
+    yield "model", config.model

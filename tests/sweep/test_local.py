@@ -1,10 +1,12 @@
 """Sweeps with workers that only pretend: generators that write records, one turn each time the sweep looks after them."""
 
 import json
+import shutil
 import signal
 import time
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -13,13 +15,29 @@ from filelock import FileLock
 from reglab.config import RunConfig, identity, run_id
 from reglab.errors import UserError
 from reglab.settings import settings
+from reglab.sweep import limit as limits
 from reglab.sweep import local, spec
+from reglab.sweep.limit import Limit
 from reglab.sweep.local import LEDGER, LocalSweep
 from reglab.sweep.search import Search
-from reglab.tracking.record import Epoch, RunRecord, State, Summary
-from reglab.tracking.store import LOG, read_run, write_run
+from reglab.tracking.record import Environment, Epoch, RunRecord, State, Summary
+from reglab.tracking.store import HISTORY, LOG, RECORD, read_run, write_run
 
 EPOCHS = 4
+
+MACHINE = Environment(
+    device="a CPU",
+    torch="2",
+    python="3",
+    threads=1,
+    precision="fp32",
+    compiled=False,
+    reglab="0",
+    data="digits",
+    data_fingerprint="f",
+    train_images=1,
+    test_images=1,
+)
 
 
 class Job:
@@ -48,7 +66,7 @@ class Job:
     def write(self, state, epochs=0, reason=None, accuracy=0.5, pace=10.0):
         config = RunConfig.parse(self.values)
         rows = [row(number, accuracy, pace) for number in range(1, epochs + 1)]
-        summary = Summary(val_accuracy=accuracy, time_train_seconds=1, time_wall_seconds=1, parameters=1, epochs=epochs)
+        summary = Summary(val_accuracy=accuracy, time_train_seconds=1, time_wall_seconds=pace * epochs, parameters=1, epochs=epochs)
         record = RunRecord(
             run_id=self.run_id,
             sweep=self.variables["WANDB_SWEEP_ID"],
@@ -58,6 +76,7 @@ class Job:
             config=self.values,
             state=state,
             reason=reason,
+            environment=MACHINE,
             history=rows,
             summary=summary if state in (State.finished, State.stopped) else None,
         )
@@ -136,10 +155,10 @@ def workers(monkeypatch):
 def make_sweep(tmp_path, workers):
     """A sweep over these keys, in the folder runs/mine."""
 
-    def make(keys, count=1, retry_failed=False, folder="mine"):
+    def make(keys, count=1, retry_failed=False, folder="mine", **more):
         path = tmp_path / f"{folder}.yaml"
         path.write_text(yaml.safe_dump(keys))
-        return LocalSweep(spec.read(path), tmp_path / "runs" / folder, count, workers.start, retry_failed)
+        return LocalSweep(spec.read(path), tmp_path / "runs" / folder, count, workers.start, retry_failed, **more)
 
     return make
 
@@ -584,6 +603,226 @@ def test_a_worker_that_does_not_react_in_time_is_killed(make_sweep, workers, mon
     assert set(job.told[:-1]) == {signal.SIGUSR1}
     assert job.told[-1] == signal.SIGKILL
     assert states(sweep) == [State.crashed, State.pending, State.pending]
+
+
+# A limit on the time
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that `clock.tick` moves on by ten seconds, an epoch: with its start, a run takes an epoch more than it has."""
+    made = SimpleNamespace(now=0.0)
+    made.tick = lambda: setattr(made, "now", made.now + 10)
+    pretended = SimpleNamespace(monotonic=lambda: made.now, sleep=lambda seconds: None)
+    monkeypatch.setattr(limits, "time", pretended)
+    monkeypatch.setattr(local, "time", pretended)
+    return made
+
+
+def trains(job):
+    """As many epochs as its configuration asks for, from where the record says that it is."""
+    before = read_run(job.folder)
+    has_checkpoint = (job.folder / "checkpoint.pt").exists()
+    for epochs in range(len(before.history) if before and has_checkpoint else 0, job.values["train"]["epochs"]):
+        job.write(State.running, epochs)
+        yield
+        if signal.SIGUSR1 in job.told:
+            job.write(State.preempted, epochs)
+            (job.folder / "checkpoint.pt").touch()
+            return 75
+    job.write(State.finished, job.values["train"]["epochs"])
+    return 0
+
+
+def lengths(*epochs):
+    return grid(train={"epochs": {"values": list(epochs)}})
+
+
+def launched(workers):
+    return [job.values["train"]["epochs"] for job in workers.jobs]
+
+
+def test_a_run_is_started_only_if_it_is_expected_to_end_in_time(make_sweep, workers, clock):
+    sweep = make_sweep(THREE, limit=Limit(130))  # of which 25 are kept for the end
+    workers.work(sweep, clock.tick)
+    assert states(sweep) == [State.finished, State.finished, State.pending]
+    assert list(sweep.rest().runs) == [sweep.cells[2].run_id]
+    assert sweep.rest().seconds == pytest.approx(50)
+    assert clock.now < 130
+    again = workers.work(make_sweep(THREE, limit=Limit(130)), clock.tick)
+    assert states(again) == [State.finished] * 3
+    assert not again.rest().runs
+    assert len(workers.jobs) == 3
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_shorter_run_is_started_where_the_next_does_not_fit(make_sweep, workers, clock, count):
+    workers.script = trains
+    sweep = workers.work(make_sweep(lengths(4, 10, 1, 2), count, limit=Limit(125), beyond=False), clock.tick)
+    assert launched(workers) == [4, 1, 2]
+    assert states(sweep) == [State.finished, State.pending, State.finished, State.finished]
+
+
+def test_a_run_that_is_too_long_for_any_call_goes_on_over_several_when_nothing_else_fits(make_sweep, workers, clock):
+    workers.script = trains
+    keys = lengths(4, 20, 2)
+    sweep = workers.work(make_sweep(keys, limit=Limit(145)), clock.tick)
+    assert launched(workers) == [4, 2, 20]
+    assert states(sweep) == [State.finished, State.preempted, State.finished]
+    done = sweep.cells[1].epochs_done
+    assert done > 0
+    again = workers.work(make_sweep(keys, limit=Limit(345)), clock.tick)
+    assert states(again) == [State.finished] * 3
+
+
+def test_a_run_that_is_too_long_for_any_call_waits_where_other_sweeps_come_first(make_sweep, workers, clock):
+    workers.script = trains
+    sweep = workers.work(make_sweep(lengths(4, 20, 2), limit=Limit(145), beyond=False), clock.tick)
+    assert launched(workers) == [4, 2]
+    assert sweep.limit.is_short_for(sweep.rest().seconds)
+
+
+def test_when_the_time_is_up_a_run_leaves_its_checkpoint_and_another_call_does_only_the_rest(make_sweep, workers, clock):
+    workers.script = trains
+    sweep = workers.work(make_sweep(lengths(10), limit=Limit(105)), clock.tick)
+    assert workers.jobs[0].told == [signal.SIGUSR1]
+    assert states(sweep) == [State.preempted]
+    assert clock.now < 105
+    rest = (10 - sweep.cells[0].epochs_done) * 10
+    assert sweep.rest().seconds == pytest.approx(rest + limits.STARTUP_SECONDS)
+    again = workers.work(make_sweep(lengths(10), limit=Limit(105)), clock.tick)
+    assert states(again) == [State.finished]
+
+
+def test_a_worker_that_does_not_hear_that_the_time_is_up_is_killed_before_it_is(make_sweep, workers, clock):
+    def deaf(job):
+        while True:
+            job.write(State.running, 1)
+            yield
+
+    workers.script = deaf
+    sweep = workers.work(make_sweep(THREE, limit=Limit(20)), lambda: setattr(clock, "now", clock.now + 1))
+    (job,) = workers.jobs
+    assert (job.told[0], job.told[-1]) == (signal.SIGUSR1, signal.SIGKILL)
+    assert clock.now <= 21
+    assert len(sweep.rest().runs) == 3
+
+
+def test_what_died_by_itself_is_not_left_to_another_call(make_sweep, workers, clock):
+    workers.script = dies(-signal.SIGKILL)
+    sweep = workers.work(make_sweep(THREE, limit=Limit(1000)), clock.tick)
+    assert states(sweep) == [State.crashed] * 3
+    assert not sweep.rest().runs
+
+
+@pytest.mark.parametrize(("has_checkpoint", "first"), [(True, [2]), (False, [0])])
+def test_a_run_that_has_begun_goes_first_and_needs_only_its_rest(make_sweep, workers, clock, has_checkpoint, first):
+    workers.work(make_sweep(THREE))
+    for job in workers.jobs:
+        shutil.rmtree(job.folder)
+    begun = workers.jobs[2]
+    begun.folder.mkdir()
+    begun.write(State.preempted, EPOCHS - 1)
+    if has_checkpoint:
+        (begun.folder / "checkpoint.pt").touch()
+    workers.jobs.clear()
+    workers.script = trains
+    workers.work(make_sweep(THREE, limit=Limit(70), beyond=False), clock.tick)
+    assert [job.values["train"]["seed"] for job in workers.jobs] == first
+
+
+def test_where_no_run_tells_one_is_started_to_see_and_the_others_wait_for_it(make_sweep, workers, clock):
+    seen = []
+    workers.work(make_sweep(THREE, 3, limit=Limit(1000)), lambda: (seen.append(len(workers.running)), clock.tick()))
+    assert seen[:4] == [1, 1, 3, 3]
+
+
+def test_runs_of_other_sweeps_tell_too(make_sweep, workers, clock):
+    workers.work(make_sweep(grid(train=SEEDS | {"seed": {"values": [7]}}), folder="earlier"))
+    workers.work(make_sweep(THREE, limit=Limit(50), beyond=False), clock.tick)
+    assert len(workers.jobs) == 1
+
+
+@pytest.mark.parametrize(("method", "draws"), [("bayes", 2), ("random", 5)])
+def test_a_search_that_learns_draws_nothing_ahead_of_its_runs(make_sweep, workers, clock, method, draws):
+    data = {"data": {"parameters": {"source": {"value": "digits"}, "validation": {"value": 8}}}}
+    keys = RANDOM | {"method": method, "metric": {"name": "val/accuracy", "goal": "maximize"}, "parameters": RANDOM["parameters"] | data}
+    sweep = workers.work(make_sweep(keys, limit=Limit(100)), clock.tick)
+    assert len(workers.jobs) == 1
+    assert len(sweep.draws) == draws
+    assert len(sweep.rest().runs) == 4
+
+
+# Going on from the records alone
+
+
+def only_records(tmp_path):
+    """What another machine is given: neither sweep.json nor checkpoints."""
+    for path in (tmp_path / "runs").rglob("*"):
+        if path.is_file() and path.name not in (RECORD, HISTORY):
+            path.unlink()
+
+
+@pytest.mark.parametrize("keys", [THREE, RANDOM], ids=["grid", "random"])
+def test_the_records_alone_tell_what_is_done(make_sweep, workers, tmp_path, keys):
+    before = workers.work(make_sweep(keys))
+    only_records(tmp_path)
+    workers.jobs.clear()
+    again = workers.work(make_sweep(keys))
+    assert not workers.jobs
+    assert states(again) == states(before)
+
+
+def test_a_run_that_was_cut_off_and_has_no_checkpoint_starts_anew(make_sweep, workers, tmp_path):
+    workers.work(make_sweep(THREE))
+    workers.jobs[1].write(State.preempted, 3)
+    only_records(tmp_path)
+    seen, sweep = [], make_sweep(THREE)
+    workers.work(sweep, lambda: seen.append(sweep.cells[1].epochs_done))
+    assert len(workers.jobs) == 4
+    assert seen == sorted(seen)
+    assert states(sweep) == [State.finished] * 3
+
+
+def given(of, **changes):
+    config = RunConfig.parse(of)
+    record = RunRecord(
+        run_id="w4ndb1d", sweep="s", label="", identity=identity(config), seed=config.train.seed, config=of, state=State.finished
+    )
+    return record.model_copy(update=changes)
+
+
+def test_finished_runs_that_are_given_are_done_and_others_are_not(make_sweep, workers):
+    one, two = ({"train": {"epochs": EPOCHS, "seed": seed}} for seed in (0, 1))
+    sweep = workers.work(make_sweep(THREE, given=[given(one), given(two, state=State.preempted)]))
+    assert [job.values["train"]["seed"] for job in workers.jobs] == [1, 2]
+    assert read_run(sweep.folder / sweep.cells[0].run_id).run_id == sweep.cells[0].run_id
+    workers.work(make_sweep(THREE))
+    assert len(workers.jobs) == 2
+
+
+def test_a_given_run_takes_the_place_of_one_that_was_cut_off_and_of_none_that_has_ended(make_sweep, workers):
+    workers.work(make_sweep(THREE))
+    workers.jobs[0].write(State.preempted, 2)
+    workers.jobs[1].write(State.diverged, 2)
+    records = [given({"train": {"epochs": EPOCHS, "seed": seed}}) for seed in (0, 1)]
+    assert states(workers.work(make_sweep(THREE, given=records))) == [State.finished, State.diverged, State.finished]
+    assert len(workers.jobs) == 3
+
+
+@pytest.mark.parametrize(("name", "runs"), [("pets", 0), ("cars", 1)])
+def test_of_a_folder_of_images_a_given_run_counts_by_its_name(make_sweep, workers, name, runs):
+    there = {"train": {"epochs": EPOCHS}, "data": {"source": "folder", "folder": "/elsewhere", "name": "pets"}}
+    here = grid(data={"source": {"value": "folder"}, "folder": {"value": "/here"}, "name": {"value": name}})
+    workers.work(make_sweep(here, given=[given(there)]))
+    assert len(workers.jobs) == runs
+
+
+def test_of_a_folder_of_images_no_other_sweep_s_run_is_taken_over(make_sweep, workers):
+    here = grid(data={"source": {"value": "folder"}, "folder": {"value": "/here/pets"}})
+    workers.work(make_sweep(here, folder="earlier"))
+    workers.work(make_sweep(here))
+    assert len(workers.jobs) == 2
 
 
 # How long it takes
