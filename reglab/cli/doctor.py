@@ -29,6 +29,7 @@ TORCH = (2, 11)
 """The oldest that is supported."""
 
 MEASURE_SECONDS = 5.0
+CPU_WIDTH = 16
 BUSY = 0.5
 """Processes waiting for each core, over the last minute, that disturb a measurement."""
 
@@ -200,10 +201,12 @@ def _counts(words: str | None) -> list[int]:
 
 
 def _config(overrides: list[str]) -> "RunConfig":
-    """The network as configured, on digits: all images have the same size."""
+    """The network as configured, on digits: all images have the same size. A processor would take minutes for it: there, a narrow one."""
     from reglab.config import RunConfig, with_overrides
+    from reglab.sweep.workers import visible_gpus
 
-    return RunConfig.parse(with_overrides({"data": {"source": "digits"}}, overrides))
+    usual = {"data": {"source": "digits"}} | ({} if visible_gpus() else {"model": {"width": CPU_WIDTH}})
+    return RunConfig.parse(with_overrides(usual, overrides))
 
 
 def _measure(config: "RunConfig", counts: list[int]) -> None:

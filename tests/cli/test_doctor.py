@@ -188,6 +188,15 @@ def test_the_places_are_those_of_an_agent_on_the_first_gpu(monkeypatch):
     assert [(place.gpu, list(place.cores)) for place in doctor._places(2)] == [("3", [0, 1]), ("3", [4, 5])]
 
 
+@pytest.mark.parametrize(("gpus", "words", "width"), [("0", [], 64), ("", [], 16), ("", ["model.width=8"], 8)])
+def test_the_network_is_the_configured_one_and_a_narrow_one_on_a_processor(monkeypatch, gpus, words, width):
+    monkeypatch.setenv("REGLAB_DEVICE", "auto")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", gpus)
+    settings.cache_clear()
+    config = doctor._config(words)
+    assert (config.data.source, config.model.width) == ("digits", width)
+
+
 def test_mps_is_advised_where_several_pay():
     assert "measure again" in doctor.verdict(2, "start it")
     assert "measure again" not in doctor.verdict(1, "start it") + doctor.verdict(2, None)
