@@ -177,7 +177,7 @@ def test_where_not_even_one_trains_it_is_a_fault(run, monkeypatch):
 
 def test_ctrl_c_ends_it_with_its_code(run, monkeypatch):
     monkeypatch.setattr(capacity, "measure", lambda config, places, seconds: os.kill(os.getpid(), signal.SIGINT))
-    assert run("--measure", "1")[0] == doctor.INTERRUPTED
+    assert run("--measure", "1")[0] == 130
 
 
 def test_the_places_are_those_of_an_agent_on_the_first_gpu(monkeypatch):
