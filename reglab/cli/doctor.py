@@ -29,11 +29,13 @@ TORCH = (2, 11)
 """The oldest that is supported."""
 
 MEASURE_SECONDS = 5.0
+"""Of training, for each number of runs at a time."""
+
+CPU_WIDTH = 16
+
 BUSY = 0.5
 """Processes waiting for each core, over the last minute, that disturb a measurement."""
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
 
 _MPS = "`nvidia-cuda-mps-control -d`"
 
@@ -200,10 +202,12 @@ def _counts(words: str | None) -> list[int]:
 
 
 def _config(overrides: list[str]) -> "RunConfig":
-    """The network as configured, on digits: all images have the same size."""
+    """The network as configured, on digits: all images have the same size. A processor would take minutes for it: there, a narrow one."""
     from reglab.config import RunConfig, with_overrides
+    from reglab.sweep.workers import visible_gpus
 
-    return RunConfig.parse(with_overrides({"data": {"source": "digits"}}, overrides))
+    usual = {"data": {"source": "digits"}} | ({} if visible_gpus() else {"model": {"width": CPU_WIDTH}})
+    return RunConfig.parse(with_overrides(usual, overrides))
 
 
 def _measure(config: "RunConfig", counts: list[int]) -> None:
@@ -217,16 +221,12 @@ def _measure(config: "RunConfig", counts: list[int]) -> None:
         say(f"note: the machine is busy (load {load_now:.1f} on {len(cores())} cores): what is measured now will be too low")
     say(f"measuring {config.label}, width {config.model.width}, batches of {config.train.batch_size}")
     readings: list[Reading] = []
-    try:
-        with handling(_interrupt):
-            for count in counts:
-                say(f"{count} at a time")
-                readings.append(capacity.measure(config, _places(count), MEASURE_SECONDS))
-                if readings[-1].fault:  # nor do more
-                    break
-    except KeyboardInterrupt:
-        say("interrupted")
-        raise typer.Exit(INTERRUPTED) from None
+    with handling(_interrupt):
+        for count in counts:
+            say(f"{count} at a time")
+            readings.append(capacity.measure(config, _places(count), MEASURE_SECONDS))
+            if readings[-1].fault:  # nor do more
+                break
     Console().print(table(readings))
     if not (chosen := capacity.choice(readings)):
         raise ReglabError(f"not even {counts[0]} at a time trains here: {readings[0].fault}")

@@ -12,6 +12,7 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -103,18 +104,30 @@ def _crew(config: RunConfig, places: Sequence[Place], seconds: float) -> Iterato
     context.set_forkserver_preload([__name__, "torch._dynamo"])  # which torch's optimizers import at their first use
     crew: list[tuple[BaseProcess, Connection]] = []
     try:
-        for place in places:
-            here, there = context.Pipe()
-            process: BaseProcess = context.Process(target=_work, args=(config, place, seconds, there), daemon=True)
-            process.start()
-            there.close()  # else its end would not be seen here
-            crew.append((process, here))
+        with _undisturbed():
+            for place in places:
+                here, there = context.Pipe()
+                process: BaseProcess = context.Process(target=_work, args=(config, place, seconds, there), daemon=True)
+                process.start()
+                there.close()  # else its end would not be seen here
+                crew.append((process, here))
         yield crew
     finally:
         for process, pipe in crew:
             process.kill()
             process.join()
             pipe.close()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ctrl-C and a shutdown wait, and are never for the processes that are started meanwhile: they inherit what is blocked."""
+    resource_tracker.ensure_running()  # it would unblock them
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _answers(crew: Sequence[tuple[BaseProcess, Connection]], seconds: float) -> list[Any]:
@@ -135,7 +148,6 @@ def _answers(crew: Sequence[tuple[BaseProcess, Connection]], seconds: float) -> 
 
 
 def _work(config: RunConfig, place: Place, seconds: float, pipe: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the process that measures
     try:
         run = _run(config, place)
         run.warm_up()

@@ -177,7 +177,7 @@ def test_where_not_even_one_trains_it_is_a_fault(run, monkeypatch):
 
 def test_ctrl_c_ends_it_with_its_code(run, monkeypatch):
     monkeypatch.setattr(capacity, "measure", lambda config, places, seconds: os.kill(os.getpid(), signal.SIGINT))
-    assert run("--measure", "1")[0] == doctor.INTERRUPTED
+    assert run("--measure", "1")[0] == 130
 
 
 def test_the_places_are_those_of_an_agent_on_the_first_gpu(monkeypatch):
@@ -186,6 +186,15 @@ def test_the_places_are_those_of_an_agent_on_the_first_gpu(monkeypatch):
     settings.cache_clear()
     monkeypatch.setattr("reglab.sweep.workers.cores", lambda: range(8))
     assert [(place.gpu, list(place.cores)) for place in doctor._places(2)] == [("3", [0, 1]), ("3", [4, 5])]
+
+
+@pytest.mark.parametrize(("gpus", "words", "width"), [("0", [], 64), ("", [], 16), ("", ["model.width=8"], 8)])
+def test_the_network_is_the_configured_one_and_a_narrow_one_on_a_processor(monkeypatch, gpus, words, width):
+    monkeypatch.setenv("REGLAB_DEVICE", "auto")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", gpus)
+    settings.cache_clear()
+    config = doctor._config(words)
+    assert (config.data.source, config.model.width) == ("digits", width)
 
 
 def test_mps_is_advised_where_several_pay():

@@ -81,6 +81,7 @@ def test_a_part_of_a_gpu_cannot_be_asked_about(tmp_path, monkeypatch):
         ("cat > /dev/null", True),  # no process has used it yet
         ("echo 'Cannot find MPS control daemon process'; exit 1", False),
         ("echo 'Cannot find MPS control daemon process'", False),
+        ("exit 1", False),
         ("exec sleep 20", False),
     ],
 )
