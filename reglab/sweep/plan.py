@@ -2,7 +2,7 @@
 
 A run's wall clock is taken to be epochs times images: what one epoch of a finished run took, for each image that it trained on
 (copies included), holds for every run of the same network on the same machine. Where several such runs differ, so does the
-forecast: it says its range. Where none is finished, one under way tells by its epochs so far, if the forecast is of this call.
+forecast: it says its range. To a call with a limit, runs under way tell as well, by their epochs so far.
 """
 
 import statistics

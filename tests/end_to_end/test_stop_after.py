@@ -44,9 +44,9 @@ def trained(machine):
 def test_a_study_with_a_limit_ends_in_time_and_goes_on_at_the_very_step(reglab_on, tmp_path):
     code, said, startup = reglab_on("measured", *STUDY, "train.epochs=10")
     assert code == 0, said
-    (first, _) = read_runs(tmp_path / "measured")
+    (first, _) = read_runs(tmp_path / "measured" / "runs")
     limit = max(10.0, 3 * (startup - first.summary.time_wall_seconds))  # a busy machine imports torch for many seconds
-    epochs = round(10 * limit / first.summary.time_wall_seconds)  # so that no run ends in it
+    epochs = round(7 * limit / first.summary.time_wall_seconds)  # so many take seven tenths of it, and workers have less
 
     words = (*STUDY, f"train.epochs={epochs}")
     code, said, seconds = reglab_on("here", *words, "--stop-after", f"{limit}s")

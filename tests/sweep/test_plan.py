@@ -4,7 +4,7 @@ from reglab.config import RunConfig, identity, run_id
 from reglab.data import sources
 from reglab.errors import UserError
 from reglab.sweep import plan
-from reglab.tracking.record import Environment, RunRecord, State, Summary
+from reglab.tracking.record import Environment, Epoch, RunRecord, State, Summary
 
 H100, A100 = "NVIDIA H100 80GB HBM3", "NVIDIA A100-SXM4-40GB"
 
@@ -120,3 +120,34 @@ def test_the_gpu_is_the_one_that_is_named_or_that_most_runs_finished_on():
 def test_nothing_left_costs_nothing():
     forecast = plan.forecast([], [], None)
     assert (forecast.runs, forecast.hours, forecast.basis) == (0, 0.0, "nothing is left to run")
+
+
+def under_way(of, *walls):
+    """A run that has completed epochs at these seconds of its wall clock."""
+    same = {"train_loss": 1, "train_accuracy": 0.5, "lr": 0.1, "time_train_seconds": 1, "throughput_images_per_second": 1}
+    rows = [Epoch(epoch=number, time_wall_seconds=wall, **same) for number, wall in enumerate(walls, start=1)]
+    return record(of, 1, state=State.preempted).model_copy(update={"history": rows, "summary": None})
+
+
+@pytest.mark.parametrize(("walls", "seconds"), [((), None), ((30,), 30), ((30, 40, 50), 10)])
+def test_a_run_under_way_tells_by_its_epochs_without_what_was_before_them_where_it_can(walls, seconds):
+    paces = plan.Paces()
+    paces.add(under_way(config(), *walls))
+    assert paces.epoch_seconds(config(train={"seed": 3}), H100) == (seconds and pytest.approx(seconds))
+    assert paces.epoch_seconds(config(), A100) is None
+
+
+def test_a_finished_run_tells_more_than_one_under_way_and_the_latest_of_a_run_counts():
+    paces = plan.Paces()
+    paces.add(under_way(config(), 30))
+    paces.add(under_way(config(), 30, 50))
+    assert paces.epoch_seconds(config(), H100) == 20
+    paces.add(record(config(train={"seed": 1}), 100))
+    assert paces.epoch_seconds(config(), H100) == 10
+
+
+def test_a_folder_of_images_is_known_by_its_name_on_whatever_machine():
+    paces = plan.Paces()
+    paces.add(record(config(data={"source": "folder", "folder": "/there", "name": "pets"}), 100))
+    assert paces.epoch_seconds(config(data={"source": "folder", "folder": "/here/pets"}), H100) == 10
+    assert paces.epoch_seconds(config(data={"source": "folder", "folder": "/here/cars"}), H100) is None
