@@ -25,6 +25,7 @@ from reglab.regularizers import agc
 from reglab.training.step import Precision
 
 ROUNDS = 15
+TIMM = "timm: pip install timm, or the extra dev of reglab"
 CALLS = 10
 """In each round."""
 
@@ -93,7 +94,7 @@ def repeated(call: Callable[[], object]) -> Callable[[], None]:
 
 def measure(overrides: Sequence[str], rounds: int | None = None) -> Iterator[Outcome]:
     if find_spec("timm") is None:
-        yield Absent("agc", "a call against timm's", "timm: pip install timm, or reglab's extra dev")
+        yield Absent("agc", "a call against timm's", TIMM)
         return
     device = shared.device()
     for case in shared.cases(FACTORS, overrides):

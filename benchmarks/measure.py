@@ -59,7 +59,7 @@ class Result:
         facts: Mapping[str, Any],
     ) -> "Result":
         """From the seconds of each round; `over` names the numerator and the denominator."""
-        ratios = [above / below for above, below in zip(*(seconds[name] for name in over), strict=True)]
+        ratios = [above / below for above, below in zip(seconds[over[0]], seconds[over[1]], strict=True)]
         quarters = statistics.quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else None
         return cls(
             benchmark,

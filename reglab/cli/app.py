@@ -7,7 +7,7 @@ import typer
 from dotenv import load_dotenv
 
 import reglab
-from reglab.cli import agent, dashboard, demo, ledger, report, study, sweep, sync, train
+from reglab.cli import agent, bench, dashboard, demo, ledger, report, study, sweep, sync, train
 from reglab.cli.console import run_to_exit
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command("demo")(demo.demo)
 app.command("train")(train.train)
 app.command("agent")(agent.agent)
 app.command("sync")(sync.sync)
+app.command("bench")(bench.bench)
 for command in (ledger.plan, ledger.status, ledger.makeup):
     sweep.app.command()(command)
 app.add_typer(sweep.app, name="sweep")

@@ -8,6 +8,7 @@ from reglab.cli import app as cli
 
 COMMANDS = {
     "agent": ["--count", "--gpus", "--per-gpu"],
+    "bench": ["--json", "--list", "--rounds"],
     "dashboard push": ["--entity", "--project"],
     "demo": ["--out", "--workers"],
     "report build": ["--from", "--out"],
