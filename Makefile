@@ -43,10 +43,7 @@ format: $(READY)  ## rewrite the code in the house style
 	$(BIN)/ruff format .
 
 bench: $(READY)  ## the measured ratios, see benchmarks/
-	$(BIN)/python -m benchmarks.overhead
-	$(BIN)/python -m benchmarks.between_runs
-	$(BIN)/python -m benchmarks.reading_back
-	$(BIN)/python -m benchmarks.startup
+	$(BIN)/reglab bench
 
 lock: ## renew requirements.lock (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements.lock

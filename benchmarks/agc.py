@@ -26,6 +26,7 @@ from reglab.training.flat import FlatParameters
 from reglab.training.step import Precision
 
 ROUNDS = 15
+TIMM = "timm: pip install timm, or the extra dev of reglab"
 CALLS = 10
 """In each round."""
 
@@ -72,7 +73,7 @@ class Launches(TorchDispatchMode):
         super().__init__()
         self.count = 0
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         self.count += not func.is_view
         return func(*args, **(kwargs or {}))
 
@@ -101,7 +102,7 @@ def repeated(call: Callable[[], object]) -> Callable[[], None]:
 
 def measure(overrides: Sequence[str], rounds: int | None = None) -> Iterator[Outcome]:
     if find_spec("timm") is None:
-        yield Absent("agc", "a call against timm's", "timm: pip install timm, or reglab's extra dev")
+        yield Absent("agc", "a call against timm's", TIMM)
         return
     device = shared.device()
     for case in shared.cases(FACTORS, overrides):

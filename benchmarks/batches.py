@@ -14,6 +14,7 @@ In the second case reglab appends two cutout copies to each batch; the peers, wh
 from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from itertools import product
+from statistics import median
 
 import numpy as np
 import torch
@@ -144,7 +145,7 @@ def check_statistics(epochs: dict[str, Epoch]) -> None:
     found = {}
     for name, epoch in epochs.items():
         batches: list[Tensor] = []
-        epoch(lambda images, batches=batches: batches.append(torch.stack(torch.std_mean(images.float()))))
+        epoch(lambda images, batches=batches: batches.append(torch.stack(torch.std_mean(images.float()))))  # type: ignore[misc]
         found[name] = torch.stack(batches[:-1] or batches).mean(0)
     first = next(iter(found.values()))
     for name, values in found.items():
@@ -188,7 +189,7 @@ def measure(overrides: Sequence[str], rounds: int | None = None) -> Iterator[Out
         if not config.cutout.images:  # black squares change both
             check_statistics(epochs)
         seconds = shared.alternate({side: drained(epoch) for side, epoch in epochs.items()}, rounds or ROUNDS, device)
-        speeds = {speed(side): len(images.train) / float(np.median(spent)) for side, spent in seconds.items()}
+        speeds = {speed(side): len(images.train) / median(spent) for side, spent in seconds.items()}
         for mine, peer in product([side for side in epochs if side in OURS], [side for side in epochs if side not in OURS]):
             yield Result.of("batches", name, seconds, (peer, mine), device, {fact: speeds[fact] for fact in (speed(mine), speed(peer))})
 

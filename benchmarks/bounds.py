@@ -12,6 +12,7 @@ moments of Adam read and written).
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 import torch
 from torch import Tensor, nn
@@ -108,12 +109,12 @@ def measure(overrides: Sequence[str], rounds: int | None = None) -> Iterator[Out
         "floor": [max(pair) for pair in zip(moving, counting, strict=True)],
     }
     facts = {
-        "copy GB/s": copy.bytes / sorted(spent["copy"])[len(spent["copy"]) // 2] / 1e9,
-        f"{side.run.precision.name} product Tflop/s": product.operations / sorted(spent["product"])[len(spent["product"]) // 2] / 1e12,
+        "copy GB/s": copy.bytes / median(spent["copy"]) / 1e9,
+        f"{side.run.precision.name} product Tflop/s": product.operations / median(spent["product"]) / 1e12,
         "Gflop a step": work.operations / 1e9,
         "GB a step": work.bytes / 1e9,
-        "s of operations": min(counting),
-        "s of bytes": min(moving),
+        "s of operations": median(counting),
+        "s of bytes": median(moving),
         "images": count,
     }
     yield Result.of("bounds", f"{config.model.stem}, batch {config.train.batch_size}", seconds, ("reglab", "floor"), device, facts)

@@ -14,6 +14,7 @@ and an epoch of about eight seconds. `model.stem=cifar`, `train.batch_size=64` o
 import os
 from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
+from statistics import median
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmarks import measure as shared
+from benchmarks.agc import TIMM
 from benchmarks.batches import loader, statistics_of
 from benchmarks.measure import Absent, Outcome, Result
 from reglab.config import RunConfig
@@ -39,7 +41,7 @@ SECONDS = 8.0
 """An epoch of either side takes about as long, where that is less than all images."""
 
 DEFAULTS = ("batchnorm.layers=3", "augment.policy=basic")
-FACTORS = {
+FACTORS: dict[str, dict[str, tuple[object, ...]]] = {
     "cpu": {"model.stem": ("imagenet",), "train.batch_size": (256,), "agc.enabled": ("false", "true")},
     "cuda": {"model.stem": ("imagenet", "cifar"), "train.batch_size": (64, 128, 256), "agc.enabled": ("false", "true")},
 }
@@ -133,7 +135,7 @@ def compared(config: RunConfig, rounds: int, device: torch.device) -> Result:
     spent = shared.alternate({"recipe": plain.epoch, "reglab": mine.epoch}, rounds, device)
     seconds = {name: [each * EPOCH / count for each in series] for name, series in spent.items()}
     facts: dict[str, Any] = {"images": count, "workers": workers(), "precision": plain.precision.name}
-    facts |= {f"images/s of {name}": EPOCH / sorted(series)[len(series) // 2] for name, series in seconds.items()}
+    facts |= {f"images/s of {name}": EPOCH / median(series) for name, series in seconds.items()}
     if device.type == "cuda":
         del mine, plain
         torch.cuda.empty_cache()
@@ -147,7 +149,7 @@ def measure(overrides: Sequence[str], rounds: int | None = None) -> Iterator[Out
     for case in shared.cases(FACTORS[device.type], [*DEFAULTS, *overrides]):
         config = shared.configured(case)
         if config.agc.enabled and find_spec("timm") is None:
-            yield Absent("epoch", "with AGC", "timm: pip install timm, or reglab's extra dev")
+            yield Absent("epoch", "with AGC", TIMM)
         else:
             yield compared(config, rounds or ROUNDS[device.type], device)
 

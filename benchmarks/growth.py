@@ -53,12 +53,13 @@ class Growth:
     exponent: float  # of seconds
     memory_exponent: float
     device: str
-    torch: str
+    torch_version: str
 
     @classmethod
     def of(cls, case: str, points: Sequence[Point], device: torch.device) -> "Growth":
-        slopes = [slope([point.size for point in points], [getattr(point, of) for point in points]) for of in ("seconds", "peak_gb")]
-        return cls("growth", case, tuple(points), *slopes, shared.device_name(device), torch.__version__)
+        sizes = [point.size for point in points]
+        seconds, memory = slope(sizes, [point.seconds for point in points]), slope(sizes, [point.peak_gb for point in points])
+        return cls("growth", case, tuple(points), seconds, memory, shared.device_name(device), torch.__version__)
 
     @property
     def is_worse_than_linear(self) -> bool:
@@ -223,10 +224,10 @@ def figure(growths: Sequence[Growth]) -> alt.VConcatChart:
         alt.hconcat(*(panel(growth, of, title) for growth in growths))
         for of, title in (("seconds", "seconds"), ("peak_gb", "peak memory, GB"))
     ]
-    return alt.vconcat(*rows).properties(title=f"{growths[0].device}, torch {growths[0].torch}")
+    return alt.vconcat(*rows).properties(title=f"{growths[0].device}, torch {growths[0].torch_version}")
 
 
-def panel(growth: Growth, of: str, title: str) -> alt.LayerChart:
+def panel(growth: Growth, of: str, title: str) -> alt.LayerChart | alt.FacetChart:
     table = pd.DataFrame([{"size": point.size, "cost": getattr(point, of)} for point in growth.points])
     last = table.iloc[-1]
     table["proportion"] = last["cost"] * table["size"] / last["size"]

@@ -44,7 +44,7 @@ class Result:
     quartiles: tuple[float, float] | None  # of the ratios; none for fewer than two rounds
     rounds: int
     device: str
-    torch: str
+    torch_version: str
     threads: int
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -59,7 +59,7 @@ class Result:
         facts: Mapping[str, Any],
     ) -> "Result":
         """From the seconds of each round; `over` names the numerator and the denominator."""
-        ratios = [above / below for above, below in zip(*(seconds[name] for name in over), strict=True)]
+        ratios = [above / below for above, below in zip(seconds[over[0]], seconds[over[1]], strict=True)]
         quarters = statistics.quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else None
         return cls(
             benchmark,
@@ -70,7 +70,7 @@ class Result:
             quartiles=(quarters[0], quarters[2]) if quarters else None,
             rounds=len(ratios),
             device=device_name(device),
-            torch=torch.__version__,
+            torch_version=torch.__version__,
             threads=torch.get_num_threads(),
             facts=dict(facts),
         )

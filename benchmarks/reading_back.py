@@ -2,27 +2,28 @@
 
 The peer is what the documentation shows: `Api().runs(…)`, and `scan_history()` for each run. Ours asks for fifty runs at a
 time, histories included, and keeps what has ended. The far end of both is the tests' W&B server on this machine, in a process
-of its own; over a network the number of requests weighs more than here. The peer reads a part of the runs only.
+of its own; over a network the number of requests weighs more than here. The peer reads a part of the runs only;
+seconds are those of a run. Both read once.
 
-    python -m benchmarks.reading_back [--runs N] [--epochs N] [--peer-runs N]
+    reglab bench reading_back
 """
 
-import argparse
 import json
 import multiprocessing
 import os
-import resource
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from benchmarks import measure as shared
+from benchmarks.measure import Outcome, Result
 from reglab.config import RunConfig, identity
 from reglab.tracking.record import Epoch
-from reglab.training.environment import cpu_name
 
+RUNS, EPOCHS, PEER_RUNS = 10_000, 20, 100
+API = "W&B's Api"
 PROJECT = "large"
 
 
@@ -88,44 +89,36 @@ def peer(runs: int) -> int:
     return sum(bool(list(found[number].scan_history())) for number in range(runs))
 
 
-def in_a_process(read: Callable[..., int], *arguments: int) -> tuple[float, float, int]:
-    """Seconds, peak memory in GB, and runs read, of a fresh process."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_measured, (read, *arguments))
+CASES: dict[str, tuple[Callable[..., int], tuple[int, ...]]] = {
+    "first read": (ours, ()),
+    "second read": (ours, ()),
+    API: (peer, (PEER_RUNS,)),
+}
 
 
-def _measured(read: Callable[..., int], *arguments: int) -> tuple[float, float, int]:
-    start = time.perf_counter()
-    count = read(*arguments)
-    return time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9, count
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=10_000)
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--peer-runs", type=int, default=100)
-    options = parser.parse_args()
+def measure(overrides: Sequence[str] = (), rounds: int | None = None) -> Iterator[Outcome]:
+    """Takes no overrides and has one round."""
+    before = dict(os.environ)
     with tempfile.TemporaryDirectory() as scratch:
         here, there = multiprocessing.Pipe()
-        server = multiprocessing.get_context("spawn").Process(
-            target=serve, args=(Path(scratch), options.runs, options.epochs, there), daemon=True
-        )
+        server = multiprocessing.get_context("spawn").Process(target=serve, args=(Path(scratch), RUNS, EPOCHS, there), daemon=True)
         server.start()
         os.environ.update(here.recv() | {"REGLAB_CACHE": str(Path(scratch) / "cache")})
-        found = {}
-        cases: dict[str, tuple[Any, ...]] = {"first read": (ours,), "second read": (ours,), "W&B's Api": (peer, options.peer_runs)}
-        for name, (read, *arguments) in cases.items():
-            seconds, memory, count = in_a_process(read, *arguments)
-            here.send(True)
-            found[name] = {"runs": count, "seconds": seconds, "requests": here.recv(), "peak_gb": memory}
-            print(f"{name:12}{count:7,} runs{seconds:8.1f} s{found[name]['requests']:7,} requests{memory:6.2f} GB")
-        here.send(False)
-        server.join()
-    ratio = found["W&B's Api"]["seconds"] / options.peer_runs / (found["first read"]["seconds"] / options.runs)
-    print(f"W&B's Api takes {ratio:.0f} times as long for a run")
-    print(json.dumps({"ratio": ratio, "machine": cpu_name()} | found))
+        seconds, facts = {}, dict[str, Any]()
+        try:
+            for name, (read, arguments) in CASES.items():
+                spent, memory, count = shared.in_a_process(read, *arguments)
+                here.send(True)
+                seconds[name] = [spent / count]
+                facts |= {f"runs of {name}": count, f"requests of {name}": here.recv(), f"peak GB of {name}": memory}
+        finally:
+            here.send(False)
+            server.join()
+            os.environ.clear()
+            os.environ.update(before)
+    for name in ("first read", "second read"):
+        yield Result.of("reading_back", name, seconds, (API, name), shared.device(), facts)
 
 
 if __name__ == "__main__":
-    main()
+    shared.main(measure, __doc__)

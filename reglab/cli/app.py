@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import reglab
-from reglab.cli import agent, dashboard, demo, doctor, ledger, report, study, sweep, sync, train
+from reglab.cli import agent, bench, dashboard, demo, doctor, ledger, report, study, sweep, sync, train
 from reglab.cli.console import run_to_exit
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command("doctor")(doctor.doctor)
 app.command("train")(train.train)
 app.command("agent")(agent.agent)
 app.command("sync")(sync.sync)
+app.command("bench")(bench.bench)
 for command in (ledger.plan, ledger.status, ledger.makeup):
     sweep.app.command()(command)
 app.add_typer(sweep.app, name="sweep")

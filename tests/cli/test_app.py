@@ -9,6 +9,7 @@ from reglab.cli import one_run
 
 COMMANDS = {
     "agent": ["--count", "--gpus", "--per-gpu"],
+    "bench": ["--json", "--list", "--rounds"],
     "dashboard push": ["--entity", "--project"],
     "demo": ["--out", "--workers"],
     "doctor": ["--measure"],

@@ -1,0 +1,69 @@
+"""`reglab bench`: the measured ratios against named peers, from the folder benchmarks/ of a checkout."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any
+
+import typer
+
+import reglab
+from reglab.cli.console import say
+from reglab.errors import UserError
+
+ROOT = Path(reglab.__file__).parents[1]
+
+
+def bench(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME…] [KEY=VALUE…]", help="Benchmarks, the quick ones if none; and what to change in their runs."),
+    ] = None,
+    rounds: Annotated[int | None, typer.Option("--rounds", min=1, help="Of both sides; else each benchmark's own number.")] = None,
+    out: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all results there.")] = None,
+    listing: Annotated[bool, typer.Option("--list", help="Say what each benchmark measures, and end.")] = False,
+) -> None:
+    """Measure reglab against its peers on this machine: clipping, batches, an epoch, the device's own bounds."""
+    folder = _folder()
+    overrides = [word for word in words or [] if "=" in word]
+    names = [word for word in words or [] if "=" not in word]
+    for name in names:
+        if name not in folder.NAMES:
+            raise UserError(f"there is no benchmark {name}: choose among {', '.join(folder.NAMES)}")
+    if listing:
+        for name in folder.NAMES:
+            print(f"{name:14}{_about(name)}")
+        return
+    results: list[dict[str, Any]] = []
+    for name in names or folder.QUICK:
+        results += _run(name, overrides, rounds)
+        if out:  # after each, so that what took long is not lost to a later one's failure
+            out.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def _folder() -> ModuleType:
+    """The package benchmarks. Raises UserError outside a checkout."""
+    if not (ROOT / "benchmarks" / "__init__.py").is_file():
+        raise UserError("the benchmarks are not in the installed package: clone the repository and run `reglab bench` from its own .venv")
+    sys.path[:0] = [] if str(ROOT) in sys.path else [str(ROOT)]
+    return importlib.import_module("benchmarks")
+
+
+def _about(name: str) -> str:
+    """The first line of a benchmark's docstring, without importing it."""
+    return (ROOT / "benchmarks" / f"{name}.py").read_text().partition("\n")[0].strip('"')
+
+
+def _run(name: str, overrides: list[str], rounds: int | None) -> list[dict[str, Any]]:
+    """Measure one, and print its table."""
+    from benchmarks import measure
+
+    say(f"{name}: {_about(name)}")
+    try:
+        outcomes = list(importlib.import_module(f"benchmarks.{name}").measure(overrides, rounds))
+    except ModuleNotFoundError as error:
+        raise UserError(f"the benchmark {name} needs {error.name}: pip install -e '.[dev]'") from None
+    measure.show(outcomes)
+    return measure.as_json(outcomes)
