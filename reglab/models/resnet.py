@@ -5,13 +5,11 @@ the shortcut before its rectifier. With batch normalization in all three and the
 `resnet50`, parameter names included.
 """
 
-import math
-
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reglab.config import RunConfig
+from reglab.models.convolution import Conv2d, StandardizedConv2d
 from reglab.regularizers import batchnorm, dropout
 
 EXPANSION = 4
@@ -20,41 +18,18 @@ EXPANSION = 4
 BLOCKS_PER_STAGE = (3, 4, 6, 3)
 
 
-class StandardizedConv2d(nn.Conv2d):
-    """Convolution with scaled weight standardization (Brock et al. 2021, https://arxiv.org/abs/2101.08692, equation 1).
-
-    Each output channel's weights have zero mean and variance γ² / fan-in, times a learned gain; γ undoes the rectifier's
-    loss of variance.
-    """
-
-    RELU_GAMMA = math.sqrt(2 / (1 - 1 / math.pi))
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.gain = nn.Parameter(torch.ones(self.out_channels))  # a vector, hence one unit to AGC
-
-    def standardized(self) -> Tensor:
-        weight = self.weight.float()
-        variance, mean = torch.var_mean(weight, dim=(1, 2, 3), keepdim=True, correction=0)
-        fan_in = weight[0].numel()
-        return (weight - mean) * torch.rsqrt((variance * fan_in).clamp(min=1e-4)) * (self.gain * self.RELU_GAMMA).view(-1, 1, 1, 1)
-
-    def forward(self, input: Tensor) -> Tensor:
-        return self._conv_forward(input, self.standardized(), self.bias)
-
-
 class Layers:
     """Makes the layers of one place in the network from a configuration."""
 
     def __init__(self, config: RunConfig):
         self.config = config
-        self.convolution = StandardizedConv2d if config.model.standardize else nn.Conv2d
+        self.convolution = StandardizedConv2d if config.model.standardize else Conv2d
 
     def position(self, stage: int, unit: int) -> int:
         """What the number of layers counts: units of a block, or stages of the network (both from 1)."""
         return unit if self.config.model.placement == "unit" else stage
 
-    def conv(self, inputs: int, outputs: int, kernel: int, stride: int, position: int) -> nn.Conv2d:
+    def conv(self, inputs: int, outputs: int, kernel: int, stride: int, position: int) -> Conv2d:
         """A convolution that keeps the extent at stride 1, with a bias exactly where no normalization follows."""
         bias = not batchnorm.carries(self.config.batchnorm, position)
         return self.convolution(inputs, outputs, kernel, stride, padding=kernel // 2, bias=bias)

@@ -6,7 +6,6 @@ One run seldom fills a GPU on images of 32x32 pixels. Two share it, and the sum 
 import math
 import multiprocessing
 import os
-import resource
 import signal
 import time
 from collections.abc import Collection, Iterator, Sequence
@@ -24,6 +23,7 @@ from reglab.config import RunConfig
 from reglab.data.sources import ImageSet, load
 from reglab.errors import ReglabError
 from reglab.settings import settings
+from reglab.training import memory
 from reglab.training.environment import pick_device
 from reglab.training.loop import Run
 from reglab.training.preemption import Signals
@@ -191,4 +191,4 @@ def _images_per_second(run: Run, seconds: float) -> float:
 def _memory_gb(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_reserved(device) / 1e9
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    return memory.peak_gb()

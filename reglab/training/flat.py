@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from reglab.models.convolution import Conv2d
 from reglab.regularizers.agc import Units, unit_length
 
 ALIGNMENT = 64
 """Elements: units of each length begin at a multiple, as vector loads and convolution kernels want it (128 bytes in half precision)."""
 
-_CAST = (nn.Conv2d, nn.Linear)
+_CAST = (Conv2d, nn.Linear)
 """What computes in half precision with weights as they are; subclasses may need theirs in fp32 first."""
 
 

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import resource
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -19,7 +18,7 @@ from reglab.data.sources import ImageSet
 from reglab.models.resnet import ResNet50
 from reglab.tracking.record import Environment, Epoch, RunRecord, Sink, State, Summary
 from reglab.tracking.storage import File
-from reglab.training import checkpoint, optimizer
+from reglab.training import checkpoint, memory, optimizer
 from reglab.training.clock import Clock, synchronize
 from reglab.training.flat import FlatParameters
 from reglab.training.graph import CapturedStep, Step
@@ -45,6 +44,8 @@ class Run:
 
     def __init__(self, config: RunConfig, images: ImageSet, device: torch.device):
         self.config, self.images, self.device = config, images, device
+        if device.type == "cpu":
+            memory.keep_freed()
         self.clock = Clock(device)
         self.precision = Precision.resolve(config.train.precision, device)
         self.compiled = config.train.compile is True
@@ -239,7 +240,7 @@ class Run:
     def _peak_memory_gb(self) -> float:
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device) / 1e9
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+        return memory.peak_gb()
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that a new `Run` of the same configuration needs to go on from here."""

@@ -5,12 +5,12 @@ import math
 import pytest
 import torch
 import torchvision
-from timm.layers import ScaledStdConv2d
 from torch import nn
 from torch.nn import functional as F
 
 from reglab.config import RunConfig
-from reglab.models.resnet import ResNet50, StandardizedConv2d
+from reglab.models.convolution import StandardizedConv2d
+from reglab.models.resnet import ResNet50
 
 torch.set_num_threads(1)
 STUDY = {"layers": 3, "p1": 0.1, "p2": 0.2, "p3": 0.3}
@@ -47,14 +47,14 @@ def reference():
             nn.init.uniform_(module.bias, -0.2, 0.2)
             module.running_mean.uniform_(-0.1, 0.1)
             module.running_var.uniform_(0.5, 1.5)
-    return made
+    return made.double()  # normalization of a few values magnifies rounding
 
 
 @pytest.fixture(scope="module")
 def standard():
     with torch.device("meta"):
         made = network(width=64, batchnorm={"layers": 3})
-    return made.to_empty(device="cpu")
+    return made.to_empty(device="cpu").double()
 
 
 def without_counters(tensors):
@@ -69,7 +69,8 @@ def without_counters(tensors):
 def test_three_normalized_units_are_torchvisions_resnet50(reference, standard, training, extent):
     standard.load_state_dict(without_counters(reference.state_dict()), strict=True)
     before = {name: value.clone() for name, value in reference.state_dict().items()}
-    images, labels = torch.randn(2, 3, extent, extent, generator=torch.Generator().manual_seed(1)), torch.tensor([3, 7])
+    images = torch.randn(4, 3, extent, extent, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    labels = torch.tensor([3, 7, 0, 9])
     results = []
     for made in (standard, reference):
         made.train(training).zero_grad()
@@ -77,7 +78,7 @@ def test_three_normalized_units_are_torchvisions_resnet50(reference, standard, t
         F.cross_entropy(logits, labels).backward()
         gradients = {name: parameter.grad for name, parameter in made.named_parameters()}
         results.append((logits.detach(), gradients, without_counters(dict(made.named_buffers()))))
-    torch.testing.assert_close(*results, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(*results, rtol=1e-7, atol=1e-7)
     assert (not torch.equal(before["bn1.running_mean"], reference.bn1.running_mean)) == training
     reference.load_state_dict(before)
 
@@ -269,53 +270,6 @@ def test_biases_start_at_zero_and_normalization_as_the_identity(init, layers):
             assert (module.weight == 1).all() and (module.bias == 0).all()
         if isinstance(module, StandardizedConv2d):
             assert (module.gain == 1).all()
-
-
-# --- scaled weight standardization ------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def standardized():
-    torch.manual_seed(0)
-    made = StandardizedConv2d(6, 8, 3, stride=2, padding=1)
-    nn.init.uniform_(made.gain, 0.5, 2)
-    return made
-
-
-def test_standardized_weights_have_no_mean_and_the_variance_of_equation_1(standardized):
-    weight = standardized.standardized().detach()
-    gamma = math.sqrt(2 / (1 - 1 / math.pi))
-    torch.testing.assert_close(weight.mean((1, 2, 3)), torch.zeros(8), rtol=0, atol=1e-6)
-    torch.testing.assert_close(weight.std((1, 2, 3), correction=0), standardized.gain.view(-1) * gamma / math.sqrt(54))
-
-
-def test_standardized_convolution_is_timms(standardized):
-    # timm adds eps to the variance, the paper's code takes the larger of the two: alike where eps is far below the
-    # variance, so timm's is made tiny here, and what is left is rounding.
-    peer = ScaledStdConv2d(6, 8, 3, stride=2, padding=1, gamma=StandardizedConv2d.RELU_GAMMA, eps=1e-12)
-    state = standardized.state_dict()
-    peer.load_state_dict(state | {"gain": state["gain"].view(-1, 1, 1, 1)}, strict=True)
-    images = torch.randn(3, 6, 9, 9)
-    outputs, gradients = [], []
-    for made in (standardized, peer):
-        outputs.append(made(images))
-        outputs[-1].square().sum().backward()
-        gradients.append({name: parameter.grad.squeeze() for name, parameter in made.named_parameters()})
-    torch.testing.assert_close(*outputs, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-4)
-
-
-def test_standardization_ignores_shift_and_scale_of_the_weights(standardized):
-    before = standardized.standardized()
-    with torch.no_grad():
-        standardized.weight.mul_(7).add_(3)
-    torch.testing.assert_close(standardized.standardized(), before, rtol=1e-4, atol=1e-5)
-
-
-def test_weights_without_variance_are_not_divided_by_zero(standardized):
-    with torch.no_grad():
-        standardized.weight.fill_(0.5)
-    assert (standardized.standardized() == 0).all()
 
 
 def test_a_standardized_network_trains_its_gains():

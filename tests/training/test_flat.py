@@ -5,7 +5,8 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from reglab.config import RunConfig
-from reglab.models.resnet import ResNet50, StandardizedConv2d
+from reglab.models.convolution import Conv2d, StandardizedConv2d
+from reglab.models.resnet import ResNet50
 from reglab.training.flat import ALIGNMENT, FlatParameters
 
 FORMATS = pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels_last"])
@@ -173,7 +174,7 @@ def test_standardized_weights_are_standardized_in_fp32():
 
 
 def test_a_compiled_network_trains_with_cast_weights():
-    made = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 30 * 30, 10))
+    made = nn.Sequential(Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 30 * 30, 10))
     flat = FlatParameters(made, made[3], torch.bfloat16)
     with torch.autocast("cpu", torch.bfloat16):
         eager = flat.forward(made, images(torch.bfloat16))

@@ -1,0 +1,72 @@
+"""Memory of the process: its peak as the kernel counts it, and blocks that stay with it."""
+
+import json
+import platform
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from reglab.training import memory
+
+glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
+
+
+def in_a_process(code):
+    """What `code` prints, as JSON."""
+    return json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+
+
+def test_the_peak_is_this_processs_own_and_holds_what_was_freed():
+    held = bytearray(800_000_000)
+    del held
+    before, after = in_a_process("""
+from reglab.training import memory
+before = memory.peak_gb()
+held = bytearray(300_000_000)
+del held
+print([before, memory.peak_gb()])
+""")
+    assert before < memory.peak_gb() - 0.3
+    assert 0.29 < after - before < 0.32
+
+
+def test_where_the_kernel_does_not_tell_the_peak_getrusage_does(monkeypatch):
+    monkeypatch.setattr(memory.Path, "read_text", lambda self: "VmPeak: 1 kB")
+    assert memory.peak_gb() == pytest.approx(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9, rel=0.2)
+
+
+FAULTS = """
+import ctypes, json, resource
+from reglab.training.memory import keep_freed
+libc, size = ctypes.CDLL(None), 4_000_000
+libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+libc.free.argtypes, libc.memset.argtypes = [ctypes.c_void_p], [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+told = {told}
+def step():
+    held = [libc.malloc(size) for _ in range(100)]
+    for block in held:
+        libc.memset(block, 1, size)
+    for block in reversed(held):
+        libc.free(block)
+step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+step()
+print(json.dumps([told, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before]))
+"""
+"""Blocks as a training step has them: allocated forward, freed backward."""
+
+
+@glibc
+def test_freed_blocks_are_used_again():
+    told, few = in_a_process(FAULTS.format(told="keep_freed()"))
+    _, many = in_a_process(FAULTS.format(told="None"))
+    assert told is True
+    assert few < many / 10
+
+
+def test_elsewhere_nothing_is_told(monkeypatch):
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("musl", "1.2"))
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: pytest.fail("the C library was called"))
+    assert memory.keep_freed() is False
