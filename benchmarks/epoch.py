@@ -2,7 +2,8 @@
 
 The peer is torchvision's ResNet-50 and transforms, a DataLoader with worker processes, autocast, PyTorch's Adam as it comes,
 loss and accuracy read with `.item()` in each step, and, with AGC, timm's `adaptive_clip_grad`. Ours runs the same network
-(normalization in all layers) without an evaluation. Both train on as many images of noise; seconds are those of 50,000.
+(normalization in all layers) without an evaluation. Both train on as many images of noise, epoch by epoch in turns, each in a
+process of its own; seconds are those of 50,000.
 
 Without other wishes: on a GPU both stems, three batch sizes, with and without AGC; on a CPU the ImageNet stem at batch 256,
 and an epoch of about eight seconds. `model.stem=cifar`, `train.batch_size=64` or `agc.enabled=true` choose rows,
@@ -13,6 +14,8 @@ and an epoch of about eight seconds. `model.stem=cifar`, `train.batch_size=64` o
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
 from importlib.util import find_spec
 from statistics import median
 from typing import Any
@@ -25,10 +28,11 @@ from torch.nn import functional as F
 from benchmarks import measure as shared
 from benchmarks.agc import TIMM
 from benchmarks.batches import loader, statistics_of
-from benchmarks.measure import Absent, Outcome, Result
+from benchmarks.measure import Absent, Apart, Outcome, Result
 from reglab.config import RunConfig
 from reglab.data.sources import ImageSet
 from reglab.errors import UserError
+from reglab.training.clock import synchronize
 from reglab.training.loop import Run
 from reglab.training.preemption import Signals
 from reglab.training.step import Precision
@@ -51,7 +55,7 @@ class Ours:
     """Run's own epochs, one after the other, without evaluation."""
 
     def __init__(self, config: RunConfig, images: ImageSet, device: torch.device):
-        self.run, self.signals = Run(config, images, device), Signals()
+        self.run, self.signals, self.device = Run(config, images, device), Signals(), device
 
     def epoch(self) -> None:
         self.run.train_until(float("inf"), self.signals)
@@ -109,37 +113,45 @@ def workers() -> int:
     return min(8, os.cpu_count() or 1)
 
 
-def image_count(config: RunConfig, device: torch.device) -> int:
+def image_count(config: RunConfig) -> int:
     """Whole batches that take reglab about `SECONDS`, two at least and an epoch at most."""
     if config.data.train_limit:
         return config.data.train_limit
+    device = shared.device()
     side = Ours(config, shared.random_images(2 * config.train.batch_size), device)
     side.epoch()
     batches = round(SECONDS / (shared.timed(side.epoch, device) / 2))
     return min(EPOCH, max(2, batches) * config.train.batch_size)
 
 
-def peak_gb(side: Callable[..., Any], config: RunConfig) -> float:
-    """The most GPU memory of a fresh process that trains on four batches, in GB."""
-    device = shared.device()
-    side(config, shared.random_images(4 * config.train.batch_size), device).epoch()
-    return torch.cuda.max_memory_allocated(device) / 1e9
+def made(side: Callable[..., Any], config: RunConfig, images: int) -> Any:
+    return side(config, shared.random_images(images), shared.device())
+
+
+def epoch(side: Any) -> None:
+    side.epoch()
+    synchronize(side.device)
+
+
+def network_size(side: Any) -> int:
+    return shared.parameter_count(side.run.network if isinstance(side, Ours) else side.network)
+
+
+def peak_gb(side: Any) -> float:
+    return shared.peak_gb(side.device)
 
 
 def compared(config: RunConfig, rounds: int, device: torch.device) -> Result:
-    count = image_count(config, device)
-    images = shared.random_images(count)
-    mine, plain = Ours(config, images, device), Recipe(config, images, device)
-    if shared.parameter_count(mine.run.network) != shared.parameter_count(plain.network):
-        raise UserError("the recipe's network is torchvision's: leave model and batchnorm as they are, but for model.stem")
-    spent = shared.alternate({"recipe": plain.epoch, "reglab": mine.epoch}, rounds, device)
+    count = shared.in_a_process(image_count, config)[2]
+    with ExitStack() as stack:
+        sides = {name: stack.enter_context(Apart(made, side, config, count)) for name, side in SIDES.items()}
+        if len({side(network_size) for side in sides.values()}) > 1:
+            raise UserError("the recipe's network is torchvision's: leave model and batchnorm as they are, but for model.stem")
+        spent = shared.alternate({name: partial(side, epoch) for name, side in sides.items()}, rounds, torch.device("cpu"))
+        peaks = {f"peak GB of {name}": side(peak_gb) for name, side in sides.items()}
     seconds = {name: [each * EPOCH / count for each in series] for name, series in spent.items()}
-    facts: dict[str, Any] = {"images": count, "workers": workers(), "precision": plain.precision.name}
-    facts |= {f"images/s of {name}": EPOCH / median(series) for name, series in seconds.items()}
-    if device.type == "cuda":
-        del mine, plain
-        torch.cuda.empty_cache()
-        facts |= {f"peak GB of {name}": shared.in_a_process(peak_gb, side, config)[2] for name, side in SIDES.items()}
+    facts: dict[str, Any] = {"images": count, "workers": workers(), "precision": Precision.resolve(config.train.precision, device).name}
+    facts |= {f"images/s of {name}": EPOCH / median(series) for name, series in seconds.items()} | peaks
     agc = f"AGC {config.agc.clip:g}" if config.agc.enabled else "no AGC"
     return Result.of("epoch", f"{config.model.stem}, batch {config.train.batch_size}, {agc}", seconds, ("recipe", "reglab"), device, facts)
 

@@ -3,14 +3,13 @@
 import argparse
 import json
 import multiprocessing
-import resource
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from itertools import product
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from rich.table import Table
 from reglab.config import RunConfig, parse_overrides, with_overrides
 from reglab.data.sources import SIDE, ImageSet, Part
 from reglab.settings import settings
+from reglab.training import memory
 from reglab.training.clock import synchronize
 from reglab.training.environment import cpu_name, pick_device
 
@@ -141,6 +141,34 @@ def alternate(sides: Mapping[str, Callable[[], object]], rounds: int, device: to
     return seconds
 
 
+class Apart:
+    """What `make(*arguments)` returns, kept in a process of its own, which nothing of the other side's reaches."""
+
+    _made: ClassVar[Any] = None  # in that process
+
+    def __init__(self, make: Callable[..., Any], *arguments: Any):
+        self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+        self._pool.submit(self._make, make, *arguments).result()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._pool.shutdown()
+
+    def __call__(self, work: Callable[[Any], Any]) -> Any:
+        """What `work`, a function of a module, makes of it there."""
+        return self._pool.submit(self._with_it, work).result()
+
+    @classmethod
+    def _make(cls, make: Callable[..., Any], *arguments: Any) -> None:
+        cls._made = make(*arguments)
+
+    @classmethod
+    def _with_it(cls, work: Callable[[Any], Any]) -> Any:
+        return work(cls._made)
+
+
 def in_a_process(work: Callable[..., Any], *arguments: Any) -> tuple[float, float, Any]:
     """Seconds, peak resident memory in GB, and what came of a call in a fresh process, imports outside the seconds."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
@@ -150,16 +178,16 @@ def in_a_process(work: Callable[..., Any], *arguments: Any) -> tuple[float, floa
 def _measured(work: Callable[..., Any], *arguments: Any) -> tuple[float, float, Any]:
     start = time.perf_counter()
     found = work(*arguments)
-    return time.perf_counter() - start, resident_gb(), found
+    return time.perf_counter() - start, memory.peak_gb(), found
+
+
+def peak_gb(device: torch.device) -> float:
+    """The most that this process has held: of GPU memory on a GPU, else resident, in GB."""
+    return torch.cuda.max_memory_allocated(device) / 1e9 if device.type == "cuda" else memory.peak_gb()
 
 
 def parameter_count(network: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
-
-
-def resident_gb() -> float:
-    """The most memory that this process has held, in GB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
 def random_images(count: int) -> ImageSet:
