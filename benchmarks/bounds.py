@@ -2,7 +2,7 @@
 
 The peer is the device itself, measured in the same rounds: bytes read and written by a large copy, and operations of a large
 matrix product in the run's precision. The floor of a step is the longer of two times: its multiply-adds at that rate (those
-of convolutions and linear layers, two operations each, twice as many again backward as forward), and its least bytes at that
+of convolutions and linear layers, two operations each, none with padding, twice as many again backward), and its least bytes at that
 bandwidth: each output of these layers written and read once forward and once backward (normalization and rectifiers come for
 free), and for each fp32 parameter ten transfers (weight read forward and backward, gradient written and read, weight and two
 moments of Adam read and written).
@@ -46,9 +46,7 @@ class Work:
         adds, outputs = [], []
 
         def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            weight = module.weight
-            assert isinstance(weight, Tensor)
-            adds.append(output.numel() * weight[0].numel())  # a product for each weight of the output's channel
+            adds.append(multiply_adds(module, inputs[0]))
             outputs.append(output.numel())
 
         for module in network.modules():
@@ -58,6 +56,17 @@ class Work:
             network.eval()(torch.zeros(1, 3, SIDE, SIDE))
         parameters = shared.parameter_count(network)
         return cls(3 * 2 * sum(adds) * images, 4 * element * sum(outputs) * images + 4 * PARAMETER_TRANSFERS * parameters)
+
+
+def multiply_adds(module: nn.Module, image: Tensor) -> int:
+    """Of a layer with one image (1, channels, extent, extent): no weight of a kernel counts where it meets padding."""
+    if isinstance(module, nn.Linear):
+        return module.weight.numel()
+    assert isinstance(module, nn.Conv2d) and isinstance(module.padding, tuple)
+    extent, kernel, stride, padding = image.shape[-1], module.kernel_size[0], module.stride[0], module.padding[0]
+    first = range(-padding, extent + padding - kernel + 1, stride)  # position of each output's first weight
+    met = sum(min(start + kernel, extent) - max(start, 0) for start in first)  # along one side
+    return module.in_channels * module.out_channels * met**2
 
 
 class Copy:

@@ -90,8 +90,7 @@ def train(words: list[str], images: int, epochs: int) -> tuple[float, float]:
     config = shared.configured(words)
     side = Ours(config, shared.random_images(images), device)
     side.run.warm_up()
-    seconds = sum(shared.timed(side.epoch, device) for _ in range(epochs))
-    return seconds, torch.cuda.max_memory_allocated(device) / 1e9 if device.type == "cuda" else shared.resident_gb()
+    return sum(shared.timed(side.epoch, device) for _ in range(epochs)), shared.peak_gb(device)
 
 
 def report(folder: Path) -> tuple[float, float]:
@@ -102,7 +101,8 @@ def report(folder: Path) -> tuple[float, float]:
     def whole() -> None:
         build.build(fetch(str(folder)), folder / "report", str(folder), {})
 
-    return shared.timed(whole, torch.device("cpu")), shared.resident_gb()
+    cpu = torch.device("cpu")
+    return shared.timed(whole, cpu), shared.peak_gb(cpu)
 
 
 def record(config: RunConfig) -> RunRecord:
@@ -125,6 +125,7 @@ def record(config: RunConfig) -> RunRecord:
     )
     summary = Summary(
         test_accuracy=test,
+        val_accuracy=test if config.data.validation else None,
         train_clean_accuracy=test + 0.2,
         gap=0.2,
         time_to_target_reached=test > 0.65,
@@ -160,12 +161,13 @@ def seeds_of_arms(count: int) -> list[RunRecord]:
 
 
 def draws_of_a_search(count: int) -> list[RunRecord]:
-    """Each an arm of its own."""
+    """Each an arm of its own, chosen among on held-out images."""
     chance = random.Random(0)
     found = []
     for _ in range(count):
         probabilities = {f"p{layer}": chance.uniform(0.1, 0.8) for layer in (1, 2, 3)}
-        found.append(record(RunConfig.parse({"batchnorm": {"layers": chance.randrange(4)}, "dropout": {"layers": 3} | probabilities})))
+        config = {"data": {"validation": 5000}, "batchnorm": {"layers": 2}, "dropout": {"layers": 3} | probabilities}
+        found.append(record(RunConfig.parse(config)))
     return found
 
 
@@ -176,12 +178,12 @@ def point(size: int, rounds: int, work: Callable[..., tuple[float, float]], *arg
 
 
 TRAINING: dict[str, tuple[Sequence[int], Callable[[int], tuple[list[str], int, int]]]] = {
-    "epochs of 1,024 images": ((1, 2, 4, 8, 16), lambda size: (["train.batch_size=128"], 1024, size)),
+    "epochs of 512 images": ((1, 2, 4, 8, 16), lambda size: (["train.batch_size=128"], 512, size)),
     "images an epoch": ((512, 1024, 2048, 4096, 8192), lambda size: (["train.batch_size=128"], size, 1)),
     "images a batch, four batches": ((32, 64, 128, 256, 512), lambda size: ([f"train.batch_size={size}"], 4 * size, 1)),
-    "cutout copies an image, 512 images": (
+    "cutout copies an image, 256 images": (
         (1, 2, 4, 8, 16),
-        lambda size: (["train.batch_size=64", "cutout.per=image", f"cutout.images={size}"], 512, 1),
+        lambda size: (["train.batch_size=64", "cutout.per=image", f"cutout.images={size}"], 256, 1),
     ),
 }
 """For each: the sizes, and the overrides, images and epochs of a size."""
@@ -195,8 +197,8 @@ def measure(overrides: Sequence[str], rounds: int | None = None) -> Iterator[Out
     drawn = []
     for growth in (*trainings(overrides, rounds or ROUNDS, device), *reports(RUNS, rounds or ROUNDS, device)):
         drawn.append(growth)
+        FIGURE.write_bytes(vl_convert.vegalite_to_png(figure(drawn).to_json(), scale=2))
         yield growth
-    FIGURE.write_bytes(vl_convert.vegalite_to_png(figure(drawn).to_json(), scale=2))
 
 
 def trainings(overrides: Sequence[str], rounds: int, device: torch.device) -> Iterator[Growth]:

@@ -3,6 +3,8 @@
 import importlib
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any
@@ -10,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 import reglab
-from reglab.cli.console import say
+from reglab.cli.console import is_terminal, progress, say
 from reglab.errors import UserError
 
 ROOT = Path(reglab.__file__).parents[1]
@@ -38,9 +40,10 @@ def bench(
         return
     results: list[dict[str, Any]] = []
     for name in names or folder.QUICK:
-        results += _run(name, overrides, rounds)
-        if out:  # after each, so that what took long is not lost to a later one's failure
-            out.write_text(json.dumps(results, indent=1) + "\n")
+        for result in _results(name, overrides, rounds):
+            results.append(result)
+            if out:  # after each, so that what took long is not lost to a later one's failure
+                out.write_text(json.dumps(results, indent=1) + "\n")
 
 
 def _folder() -> ModuleType:
@@ -56,14 +59,19 @@ def _about(name: str) -> str:
     return (ROOT / "benchmarks" / f"{name}.py").read_text().partition("\n")[0].strip('"')
 
 
-def _run(name: str, overrides: list[str], rounds: int | None) -> list[dict[str, Any]]:
-    """Measure one, and print its table."""
+def _results(name: str, overrides: list[str], rounds: int | None) -> Iterator[dict[str, Any]]:
+    """Measure one, case by case, and print its table at the end."""
     from benchmarks import measure
 
     say(f"{name}: {_about(name)}")
+    outcomes = []
     try:
-        outcomes = list(importlib.import_module(f"benchmarks.{name}").measure(overrides, rounds))
+        with progress.status("measuring") if is_terminal() else nullcontext() as status:
+            for outcome in importlib.import_module(f"benchmarks.{name}").measure(overrides, rounds):
+                outcomes.append(outcome)
+                yield from measure.as_json([outcome])
+                if status:
+                    status.update(f"measuring; done: {', '.join(each.cells()['case'] for each in outcomes)}")
     except ModuleNotFoundError as error:
         raise UserError(f"the benchmark {name} needs {error.name}: pip install -e '.[dev]'") from None
     measure.show(outcomes)
-    return measure.as_json(outcomes)

@@ -15,8 +15,7 @@ class Conv2d(nn.Conv2d):
     """
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        kernel, stride, padding = self.kernel_size[0], self.stride[0], self.padding[0]
-        assert isinstance(padding, int)
+        kernel, stride, padding = self.kernel_size[0], self.stride[0], int(self.padding[0])
         height, width = input.shape[2:]
         if max(height, width) >= kernel + stride - 2 * padding or height != width:
             return super()._conv_forward(input, weight, bias)

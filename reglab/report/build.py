@@ -24,9 +24,6 @@ CLAIMS = "claims"
 OTHERS = "others"
 """Stem of the tables and the figure of runs that answer no question of the study."""
 
-MOST_DRAWN = 60
-"""Arms in the figure of those others: more of them are in the table only."""
-
 _OTHERS_DRAWN = Drawing(
     OTHERS, "The other arms", "For each arm: test and training accuracy, training time, and time to the target.", figures.models
 )
@@ -123,7 +120,7 @@ class Report:
             baseline = self._baseline(question, cells)
             yield self._section(question.stem, question.title, question.asks, question.drawings, cells, baseline, folder)
         if self.unasked:
-            drawings = (_OTHERS_DRAWN,) if len(self.unasked) <= MOST_DRAWN else ()
+            drawings = (_OTHERS_DRAWN,) if len(self.unasked) <= figures.MOST_ROWS else ()
             asks = "Arms that are part of no question of the study."
             yield self._section(OTHERS, "Other runs", asks, drawings, self.unasked, None, folder)
 

@@ -47,6 +47,9 @@ _SCALE = 2  # PNG pixels a point
 _WIDTH = 900
 """Of all panels beside each other, in points: with axes a little less than the page."""
 
+MOST_ROWS = 60
+"""Of a figure that has a row for each arm: the others are in its table."""
+
 Drawn = alt.HConcatChart | alt.VConcatChart
 
 
@@ -491,12 +494,15 @@ def _of_configurations(table: pd.DataFrame) -> Levels:
 def dropout_arrays(table: pd.DataFrame, base: Factors, target: float, title: str, subtitle: str) -> Drawn:
     """Figure 4: test accuracy of arrays of dropout probabilities, best first; and of the draws of searches, by each probability.
 
-    A search selects on held-out training images: its draws are the arms that have some.
+    A search selects on held-out training images: its draws are the arms that have some. Of many others the best are shown.
     """
     arms = _once(table).sort_values("test_accuracy", ascending=False, na_position="last")
     chosen, drawn = arms[arms["held_out"] == 0], arms[(arms["held_out"] > 0) & arms["test_accuracy"].notna()]
     limits = _accuracy_domain(arms, ["test_accuracy"])
     panels: list[alt.Chart | alt.LayerChart] = []
+    if len(chosen) > MOST_ROWS:
+        subtitle += f"; the best {MOST_ROWS} of {len(chosen):,} arrays"
+        chosen = chosen.head(MOST_ROWS)
     if len(chosen):
         panels += [_tiles(chosen), _ranked(chosen, limits)]
     if len(drawn):
@@ -768,7 +774,8 @@ def _bars(base: alt.Chart, rows: alt.Y, colour: alt.Color, field: str, title: st
 
 def save(chart: Drawn, folder: Path, stem: str) -> str:
     """Write the chart as Vega-Lite JSON, SVG and PNG; returns the JSON."""
-    spec = chart.to_json()
+    with alt.data_transformers.enable(max_rows=None):  # a search may have more draws than Altair takes for an oversight
+        spec = chart.to_json()
     (folder / f"{stem}.json").write_text(spec)
     (folder / f"{stem}.svg").write_text(vl_convert.vegalite_to_svg(spec))
     (folder / f"{stem}.png").write_bytes(vl_convert.vegalite_to_png(spec, scale=_SCALE))

@@ -3,6 +3,7 @@ import re
 from collections import Counter
 from xml.etree import ElementTree
 
+import pandas as pd
 import pytest
 import vl_convert
 from PIL import Image
@@ -245,6 +246,38 @@ def test_arrays_are_drawn_where_only_one_kind_of_them_ran(study_of, searched):
     records = [record for record in study_of["one seed"].records if (record.config["data"]["validation"] > 0) == searched]
     shown = texts(svg(spec("figure_4", Study.of(records))))
     assert ("test accuracy, %" in shown, "probability in layer 1" in shown) == (not searched, searched)
+
+
+def tidy_arrays(make_record, count, held_out):
+    """The table of so many arrays of probabilities, one run each."""
+    return tables.tidy(
+        stats.cells(
+            [
+                make_record(
+                    test=0.5 + 0.3 * number / count,
+                    config={"data": {"validation": held_out}, "dropout": {"layers": 3, "p1": 0.1 + number / 1000, "p2": 0.2, "p3": 0.3}},
+                )
+                for number in range(count)
+            ]
+        )
+    )
+
+
+def test_of_very_many_arrays_the_best_are_drawn_and_the_figure_says_so(make_record):
+    count = figures.MOST_ROWS + 5
+    table = tidy_arrays(make_record, count, held_out=0)
+    shown = texts(svg(json.loads(figures.dropout_arrays(table, None, 0.87, "Arrays", "Noise").to_json())))
+    assert f"Noise; the best {figures.MOST_ROWS} of {count} arrays" in shown
+    means = [float(text) for text in shown if re.fullmatch(r"\d\d\.\d", text)]
+    assert means == [round(value, 1) for value in sorted(table["test_accuracy"], reverse=True)[: figures.MOST_ROWS]]
+
+
+def test_a_search_of_more_draws_than_altair_takes_is_drawn(make_record, tmp_path):
+    table = tidy_arrays(make_record, 1, held_out=100)
+    many = pd.concat([table.assign(identity=str(number)) for number in range(5001)], ignore_index=True)
+    assert "5001 searched arrays" in figures.save(figures.dropout_arrays(many, None, 0.87, "", ""), tmp_path, "drawn")
+    with Image.open(tmp_path / "drawn.png") as image:
+        assert image.width > 500
 
 
 # Colours.
