@@ -34,6 +34,7 @@ from reglab.data.sources import ImageSet
 from reglab.errors import UserError
 from reglab.training.clock import synchronize
 from reglab.training.loop import Run
+from reglab.training.memory import device_peak_gb
 from reglab.training.preemption import Signals
 from reglab.training.step import Precision
 
@@ -56,6 +57,7 @@ class Ours:
 
     def __init__(self, config: RunConfig, images: ImageSet, device: torch.device):
         self.run, self.signals, self.device = Run(config, images, device), Signals(), device
+        self.network = self.run.network
 
     def epoch(self) -> None:
         self.run.train_until(float("inf"), self.signals)
@@ -134,11 +136,11 @@ def epoch(side: Any) -> None:
 
 
 def network_size(side: Any) -> int:
-    return shared.parameter_count(side.run.network if isinstance(side, Ours) else side.network)
+    return shared.parameter_count(side.network)
 
 
 def peak_gb(side: Any) -> float:
-    return shared.peak_gb(side.device)
+    return device_peak_gb(side.device)
 
 
 def compared(config: RunConfig, rounds: int, device: torch.device) -> Result:

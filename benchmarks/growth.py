@@ -27,6 +27,7 @@ from benchmarks.measure import Outcome
 from reglab.config import RunConfig, identity, run_id, with_overrides
 from reglab.tracking.record import Environment, RunRecord, State, Summary
 from reglab.tracking.store import ARCHIVE, write_archive
+from reglab.training.memory import device_peak_gb
 
 FIGURE = Path(__file__).with_name("growth.png")
 ROUNDS = 1
@@ -90,7 +91,7 @@ def train(words: list[str], images: int, epochs: int) -> tuple[float, float]:
     config = shared.configured(words)
     side = Ours(config, shared.random_images(images), device)
     side.run.warm_up()
-    return sum(shared.timed(side.epoch, device) for _ in range(epochs)), shared.peak_gb(device)
+    return sum(shared.timed(side.epoch, device) for _ in range(epochs)), device_peak_gb(device)
 
 
 def report(folder: Path) -> tuple[float, float]:
@@ -102,7 +103,7 @@ def report(folder: Path) -> tuple[float, float]:
         build.build(fetch(str(folder)), folder / "report", str(folder), {})
 
     cpu = torch.device("cpu")
-    return shared.timed(whole, cpu), shared.peak_gb(cpu)
+    return shared.timed(whole, cpu), device_peak_gb(cpu)
 
 
 def record(config: RunConfig) -> RunRecord:
@@ -235,7 +236,12 @@ def panel(growth: Growth, of: str, title: str) -> alt.LayerChart | alt.FacetChar
     table["proportion"] = last["cost"] * table["size"] / last["size"]
     exponent = growth.exponent if of == "seconds" else growth.memory_exponent
     domain = [_below(table["cost"].min()), _above(table["cost"].max())]
-    x = alt.X("size:Q", title=growth.case, scale=alt.Scale(type="log"), axis=alt.Axis(values=list(table["size"]), format="~s", grid=False))
+    x = alt.X(
+        "size:Q",
+        title=growth.case,
+        scale=alt.Scale(type="log", nice=False),
+        axis=alt.Axis(values=list(table["size"]), format=",", grid=False),
+    )
     y = alt.Scale(type="log", domain=domain)
     base = alt.Chart(table).encode(x=x)
     ideal = base.mark_line(strokeDash=[4, 3], color="#999999", clip=True).encode(y=alt.Y("proportion:Q", title=title, scale=y))

@@ -181,11 +181,6 @@ def _measured(work: Callable[..., Any], *arguments: Any) -> tuple[float, float, 
     return time.perf_counter() - start, memory.peak_gb(), found
 
 
-def peak_gb(device: torch.device) -> float:
-    """The most that this process has held: of GPU memory on a GPU, else resident, in GB."""
-    return torch.cuda.max_memory_allocated(device) / 1e9 if device.type == "cuda" else memory.peak_gb()
-
-
 def parameter_count(network: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 

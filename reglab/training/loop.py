@@ -232,15 +232,10 @@ class Run:
             time_wall_seconds=self.clock.wall_seconds,
             time_warmup_seconds=self.warmup_seconds,
             throughput_images_per_second=_median([row.throughput_images_per_second for row in self.history]),
-            peak_memory_gb=self._peak_memory_gb(),
+            peak_memory_gb=memory.device_peak_gb(self.device),
             parameters=sum(parameter.numel() for parameter in self.network.parameters()),
             epochs=self.epochs_done,
         )
-
-    def _peak_memory_gb(self) -> float:
-        if self.device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self.device) / 1e9
-        return memory.peak_gb()
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that a new `Run` of the same configuration needs to go on from here."""

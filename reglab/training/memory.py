@@ -5,6 +5,8 @@ import platform
 import resource
 from pathlib import Path
 
+import torch
+
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of malloc.h
 _LARGEST = {_MMAP_THRESHOLD: 32 << 20, _TRIM_THRESHOLD: 2**31 - 1}
 """What glibc's mallopt takes at most, in bytes: 4 MiB × the bytes of a long, and an int."""
@@ -30,3 +32,8 @@ def peak_gb() -> float:
         return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024 / 1e9
     except (OSError, StopIteration):  # not Linux. What follows counts the process that started this one, too
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def device_peak_gb(device: torch.device) -> float:
+    """The most memory that this process has held of what it trains in, in GB: of the GPU's, or of the host's."""
+    return torch.cuda.max_memory_allocated(device) / 1e9 if device.type == "cuda" else peak_gb()
