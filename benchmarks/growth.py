@@ -72,8 +72,8 @@ class Growth:
             "case": self.case,
             "from": f"{first.size:,}: {shared.duration(first.seconds)}, {first.peak_gb:.2f} GB",
             "to": f"{last.size:,}: {shared.duration(last.seconds)}, {last.peak_gb:.2f} GB",
-            "exponent": f"{self.exponent:.2f}",
-            "of memory": f"{self.memory_exponent:.2f}",
+            "exponent": f"{self.exponent:z.2f}",
+            "of memory": f"{self.memory_exponent:z.2f}",
             "": "worse than linear" if self.is_worse_than_linear else "",
         }
 
@@ -240,13 +240,13 @@ def panel(growth: Growth, of: str, title: str) -> alt.LayerChart | alt.FacetChar
         "size:Q",
         title=growth.case,
         scale=alt.Scale(type="log", nice=False),
-        axis=alt.Axis(values=list(table["size"]), format=",", grid=False),
+        axis=alt.Axis(values=list(table["size"]), format=",", grid=False, labelOverlap=False, labelFlush=False),
     )
     y = alt.Scale(type="log", domain=domain)
     base = alt.Chart(table).encode(x=x)
     ideal = base.mark_line(strokeDash=[4, 3], color="#999999", clip=True).encode(y=alt.Y("proportion:Q", title=title, scale=y))
     seen = base.mark_line(point=True, color="#0072B2").encode(y=alt.Y("cost:Q", title=title, scale=y))
-    return alt.layer(ideal, seen).properties(width=190, height=150, title=f"exponent {exponent:.2f}")
+    return alt.layer(ideal, seen).properties(width=190, height=150, title=f"exponent {exponent:z.2f}")
 
 
 def _below(value: float) -> float:

@@ -25,7 +25,7 @@ OTHERS = "others"
 """Stem of the tables and the figure of runs that answer no question of the study."""
 
 _OTHERS_DRAWN = Drawing(
-    OTHERS, "The other arms", "For each arm: test and training accuracy, training time, and time to the target.", figures.models
+    OTHERS, "The other arms", "For each arm: test and training accuracy, training time, and time to the target.", figures.others
 )
 
 
@@ -120,9 +120,8 @@ class Report:
             baseline = self._baseline(question, cells)
             yield self._section(question.stem, question.title, question.asks, question.drawings, cells, baseline, folder)
         if self.unasked:
-            drawings = (_OTHERS_DRAWN,) if len(self.unasked) <= figures.MOST_ROWS else ()
             asks = "Arms that are part of no question of the study."
-            yield self._section(OTHERS, "Other runs", asks, drawings, self.unasked, None, folder)
+            yield self._section(OTHERS, "Other runs", asks, (_OTHERS_DRAWN,), self.unasked, None, folder)
 
     def _section(
         self, stem: str, title: str, asks: str, drawings: Sequence[Drawing], cells: Sequence[Cell], baseline: Cell | None, folder: Path

@@ -47,8 +47,8 @@ _SCALE = 2  # PNG pixels a point
 _WIDTH = 900
 """Of all panels beside each other, in points: with axes a little less than the page."""
 
-MOST_ROWS = 60
-"""Of a figure that has a row for each arm: the others are in its table."""
+_MOST_ARMS = 60
+"""In a figure that has a row for each: the others are in its table."""
 
 Drawn = alt.HConcatChart | alt.VConcatChart
 
@@ -340,6 +340,14 @@ def _once(table: pd.DataFrame) -> pd.DataFrame:
     return table.drop_duplicates("identity")
 
 
+def _best(table: pd.DataFrame, subtitle: str) -> tuple[pd.DataFrame, str]:
+    """The rows of the first arms of a table that begins with the best, where it has many; and a subtitle that says so."""
+    arms = table["model"].unique()
+    if len(arms) <= _MOST_ARMS:
+        return table, subtitle
+    return table[table["model"].isin(arms[:_MOST_ARMS])], f"{subtitle}; the best {_MOST_ARMS} of {len(arms):,} arms"
+
+
 def _by_machine(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """The arms timed on each machine, with its name where there are several."""
     timed = table[table["machine"].notna()]
@@ -497,12 +505,10 @@ def dropout_arrays(table: pd.DataFrame, base: Factors, target: float, title: str
     A search selects on held-out training images: its draws are the arms that have some. Of many others the best are shown.
     """
     arms = _once(table).sort_values("test_accuracy", ascending=False, na_position="last")
-    chosen, drawn = arms[arms["held_out"] == 0], arms[(arms["held_out"] > 0) & arms["test_accuracy"].notna()]
+    drawn = arms[(arms["held_out"] > 0) & arms["test_accuracy"].notna()]
+    chosen, subtitle = _best(arms[arms["held_out"] == 0], subtitle)
     limits = _accuracy_domain(arms, ["test_accuracy"])
     panels: list[alt.Chart | alt.LayerChart] = []
-    if len(chosen) > MOST_ROWS:
-        subtitle += f"; the best {MOST_ROWS} of {len(chosen):,} arrays"
-        chosen = chosen.head(MOST_ROWS)
     if len(chosen):
         panels += [_tiles(chosen), _ranked(chosen, limits)]
     if len(drawn):
@@ -600,6 +606,12 @@ def augmentation(table: pd.DataFrame, base: Factors, target: float, title: str, 
     ]
     is_clear = len(set(zip(names, table["machine"].fillna(""), strict=True))) == len(table)
     return models(table, base, target, title, subtitle, names if is_clear else None)
+
+
+def others(table: pd.DataFrame, base: Factors, target: float, title: str, subtitle: str) -> Drawn:
+    """Arms that answer no question, like the final models; of many the best."""
+    table, subtitle = _best(table, subtitle)
+    return models(table, base, target, title, subtitle)
 
 
 def models(table: pd.DataFrame, base: Factors, target: float, title: str, subtitle: str, names: Sequence[str] | None = None) -> Drawn:

@@ -263,13 +263,13 @@ def tidy_arrays(make_record, count, held_out):
     )
 
 
-def test_of_very_many_arrays_the_best_are_drawn_and_the_figure_says_so(make_record):
-    count = figures.MOST_ROWS + 5
-    table = tidy_arrays(make_record, count, held_out=0)
-    shown = texts(svg(json.loads(figures.dropout_arrays(table, None, 0.87, "Arrays", "Noise").to_json())))
-    assert f"Noise; the best {figures.MOST_ROWS} of {count} arrays" in shown
-    means = [float(text) for text in shown if re.fullmatch(r"\d\d\.\d", text)]
-    assert means == [round(value, 1) for value in sorted(table["test_accuracy"], reverse=True)[: figures.MOST_ROWS]]
+@pytest.mark.parametrize("draw", [figures.dropout_arrays, figures.others])
+def test_of_very_many_arms_the_best_are_drawn_and_the_figure_says_so(draw, make_record):
+    table = tidy_arrays(make_record, 65, held_out=0)
+    drawn = json.loads(draw(table, None, 0.87, "Arrays", "Noise").to_json())
+    assert "Noise; the best 60 of 65 arms" in texts(svg(drawn))
+    best = set(table.nlargest(60, "test_accuracy")["model"])
+    assert {row["model"] for rows in drawn["datasets"].values() for row in rows} == best
 
 
 def test_a_search_of_more_draws_than_altair_takes_is_drawn(make_record, tmp_path):
