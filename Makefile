@@ -3,7 +3,8 @@ PYTHON ?= $(firstword $(shell for p in python3.12 python3.11 python3; do $$p -c 
 UV     := $(shell command -v uv 2>/dev/null)
 BIN    := .venv/bin
 READY  := .venv/.ready
-WORKERS ?= 2
+# Of pytest: more than the two cores of a small machine, since half of the tests' time is waiting for other processes.
+WORKERS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint format bench lock clean
