@@ -14,6 +14,7 @@ from torch.func import functional_call
 
 from reglab.models.convolution import Conv2d
 from reglab.regularizers.agc import Units, unit_length
+from reglab.training import memory
 
 ALIGNMENT = 64
 """Elements: units of each length begin at a multiple, as vector loads and convolution kernels want it (128 bytes in half precision)."""
@@ -34,7 +35,7 @@ class FlatParameters:
         self.units: list[Units] = []
         places = dict(self._arrange(parameters, head))
         end = max(place + parameters[name].numel() for name, place in places.items())
-        self.buffer = torch.zeros(2, -(-end // ALIGNMENT) * ALIGNMENT, device=head.weight.device)
+        self.buffer = memory.zeros(2, -(-end // ALIGNMENT) * ALIGNMENT, device=head.weight.device)
         self.weights = nn.Parameter(self.buffer[0])
         self.weights.grad = self.buffer[1]
         for name, parameter in parameters.items():

@@ -5,8 +5,10 @@ import platform
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import torch
 
 from reglab.training import memory
 
@@ -70,3 +72,36 @@ def test_elsewhere_nothing_is_told(monkeypatch):
     monkeypatch.setattr(platform, "libc_ver", lambda: ("musl", "1.2"))
     monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: pytest.fail("the C library was called"))
     assert memory.keep_freed() is False
+
+
+CPU = torch.device("cpu")
+
+
+def flags(address):
+    """What the kernel knows of the mapping that holds an address."""
+    inside = False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        words = line.split()
+        if not words[0].endswith(":"):
+            start, end = (int(bound, 16) for bound in words[0].split("-"))
+            inside = start <= address < end
+        elif inside and words[0] == "VmFlags:":
+            return words[1:]
+    return []
+
+
+@pytest.mark.skipif(not Path("/sys/kernel/mm/transparent_hugepage").exists(), reason="needs Linux with large pages")
+def test_what_is_streamed_through_asks_for_large_pages():
+    made = memory.zeros(2, 20_000_000, device=CPU)
+    assert "hg" in flags(made.data_ptr() + made.nbytes // 2)
+    ordinary = torch.zeros(20_000_000)
+    assert "hg" not in flags(ordinary.data_ptr() + ordinary.nbytes // 2)
+
+
+@pytest.mark.parametrize("shape", [(2, 64), (3, 5), (0,)])
+@pytest.mark.parametrize("asks", [True, False])
+def test_zeros_are_zeros_of_any_size_wherever_they_lie(shape, asks, monkeypatch):
+    if not asks:
+        monkeypatch.delattr(memory.mmap, "MADV_HUGEPAGE", raising=False)
+    made = memory.zeros(*shape, device=CPU)
+    assert (made.shape, made.dtype, made.count_nonzero()) == (shape, torch.float32, 0)
