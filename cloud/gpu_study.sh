@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # The whole study on one GPU, in stretches of bounded time. Call it again, here or on another machine that has the records,
-# until it says that nothing is left:
+# until its exit code is no longer 75:
 #
 #   cloud/gpu_study.sh 9m data.source=folder data.folder=/data/cifar10 "data.name=CIFAR-10 (JPEG)"
 #
-# The first stretch begins with the tests that need a GPU and the benchmarks; each trains as much of the study as fits, in
-# order of value, and renews the report in reports/$NAME. Records lie in runs/$NAME: copy that folder to go on elsewhere.
+# It begins with the tests that need a GPU, the benchmarks, and how many runs at a time pay; what they say lies in
+# benchmarks/$NAME, and is not asked again. Each stretch then trains as much of the study as fits, in order of value, and renews
+# the report in reports/$NAME. Records lie in runs/$NAME: copy both folders to go on elsewhere.
 #
 #   NAME      of the study and its report; study-gpu by default
-#   WORKERS   runs at a time on the GPU; `reglab doctor` measures how many pay
+#   WORKERS   runs at a time on the GPU, see benchmarks/$NAME/doctor.txt; 1 by default
 #   PYTHON    with reglab and its dev extra installed; .venv/bin/python by default
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,8 +17,8 @@ stretch=${1:?usage: cloud/gpu_study.sh STRETCH [KEY=VALUE ...], for example 9m}
 shift
 name=${NAME:-study-gpu}
 python=${PYTHON:-.venv/bin/python}
-report=reports/$name
-mkdir -p "$report"
+measured=benchmarks/$name
+again=75
 
 case $stretch in
   *h) limit=$((${stretch%h} * 3600)) ;;
@@ -25,18 +26,34 @@ case $stretch in
   *) limit=${stretch%s} ;;
 esac
 
-if [ ! -e "$report/benchmarks.json" ]; then
-  "$python" -m pytest tests -m gpu -p no:cacheprovider --durations=0 | tee "$report/gpu_tests.txt"
-  "$python" -m reglab bench --json "$report/benchmarks.json" | tee "$report/benchmarks.txt"
-  "$python" -m reglab doctor --measure 1,2,4 | tee "$report/doctor.txt"
-fi
+left() { echo $((limit - SECONDS - 30)); } # 30 s are the report's
 
-left=$((limit - SECONDS - 30)) # the report's
-code=75
-if [ "$left" -gt 30 ]; then
-  code=0
-  "$python" -m reglab study run --name "$name" --workers "${WORKERS:-1}" --stop-after "${left}s" "$@" || code=$?
+# FILE WORD...: what `python -m WORD...` says goes to FILE. Only once, and only in this stretch: it exits where the time is up.
+once() {
+  local file=$measured/$1 code=0
+  shift
+  if [ -e "$file" ]; then return; fi
+  if [ "$(left)" -le 0 ]; then exit "$again"; fi
+  timeout --kill-after 5 "$(left)" "$python" -m "$@" 2>&1 | tee "$file.part" || code=$?
+  if [ "$code" -eq 124 ] || [ "$code" -eq 137 ]; then exit "$again"; fi
+  if [ "$code" -ne 0 ]; then echo "exit code $code; remove $file to do this again" | tee -a "$file.part"; fi
+  mv "$file.part" "$file"
+}
+
+mkdir -p "$measured"
+once tests.txt pytest tests -m gpu -p no:cacheprovider --durations=0
+for benchmark in agc batches overhead bounds; do
+  once "$benchmark.txt" reglab bench "$benchmark" --json "$measured/$benchmark.json"
+done
+for size in 128 256 64; do
+  once "epoch_$size.txt" reglab bench epoch "train.batch_size=$size" --json "$measured/epoch_$size.json"
+done
+once doctor.txt reglab doctor --measure 1,2,4
+
+code=0
+if [ "$(left)" -lt 30 ]; then exit "$again"; fi
+"$python" -m reglab study run --name "$name" --workers "${WORKERS:-1}" --stop-after "$(left)s" "$@" || code=$?
+if ! "$python" -m reglab study report --name "$name" || ! "$python" -m reglab report check "reports/$name"; then
+  [ "$code" -ne 0 ] || code=1 # no report yet is no failure while the first runs are going
 fi
-"$python" -m reglab study report --name "$name"
-"$python" -m reglab report check "$report"
 exit "$code"

@@ -103,3 +103,78 @@ def test_systemd_takes_the_unit(tmp_path):
     done = subprocess.run(["systemd-analyze", "verify", "--man=no", str(unit)], check=False, capture_output=True, text=True, timeout=60)
     complaints = [line for line in done.stderr.splitlines() if "reglab-agent" in line]
     assert complaints == []
+
+
+STUB = """#!/bin/sh
+echo "$*" >> said
+case "$*" in
+  *"$SLOW"*) sleep 20 ;;
+  *"$BROKEN"*) exit 3 ;;
+  *"study run"*) exit $STUDY ;;
+  *"study report"*) exit $REPORT ;;
+esac
+"""
+"""Stands for `python -m`: says what it was asked for, and ends as it is told."""
+
+
+@pytest.fixture
+def gpu_study(tmp_path):
+    """Runs a copy of the script in a folder of its own: returns its exit code, what it asked for, and the measurements there are."""
+    (tmp_path / "cloud").mkdir()
+    script = shutil.copy(CLOUD / "gpu_study.sh", tmp_path / "cloud")
+    stub = tmp_path / "python"
+    stub.write_text(STUB)
+    stub.chmod(0o755)
+
+    def run(stretch="9m", **variables):
+        (tmp_path / "said").write_text("")
+        environment = {"PATH": "/usr/bin:/bin", "PYTHON": str(stub), "NAME": "n", "STUDY": "0", "REPORT": "0"}
+        environment |= {"SLOW": "none of them", "BROKEN": "none of them"}
+        command = ["bash", script, stretch, "data.source=digits"]
+        done = subprocess.run(command, check=False, env=environment | variables, capture_output=True, text=True, timeout=60)
+        asked = (tmp_path / "said").read_text().splitlines()
+        return done.returncode, asked, {path.name: path.read_text() for path in (tmp_path / "benchmarks" / "n").iterdir()}
+
+    return run
+
+
+def about(asked, words):
+    return [line for line in asked if words in line]
+
+
+def test_the_study_on_a_gpu_measures_once_and_goes_on_until_nothing_is_left(gpu_study):
+    code, asked, measured = gpu_study(STUDY="75", REPORT="2")  # no run has finished: no report yet
+    assert code == 75
+    assert about(asked, "pytest tests -m gpu")
+    assert len(about(asked, "reglab bench ")) == 7
+    assert about(asked, "reglab doctor --measure 1,2,4")
+    assert {"tests.txt", "agc.txt", "epoch_128.txt", "doctor.txt"} <= set(measured)
+    (study,) = about(asked, "study run")
+    assert re.search(r"--name n --workers 1 --stop-after 5[01]\ds data.source=digits$", study)
+
+    code, asked, _ = gpu_study()
+    assert code == 0
+    assert not about(asked, "pytest") + about(asked, "bench") + about(asked, "doctor")
+    assert [line.split()[2] for line in asked] == ["study", "study", "report"]
+
+
+def test_a_report_that_fails_when_the_study_is_done_is_a_failure(gpu_study):
+    assert gpu_study(REPORT="2")[0] == 1
+
+
+def test_a_measurement_that_outlasts_a_stretch_is_made_in_the_next(gpu_study):
+    code, asked, measured = gpu_study("31s", SLOW="bench batches")
+    assert (code, about(asked, "study")) == (75, [])
+    assert "agc.txt" in measured
+    assert "batches.txt" not in measured
+    code, asked, measured = gpu_study()
+    assert code == 0
+    assert "batches.txt" in measured
+    assert not about(asked, "bench agc")
+
+
+def test_a_measurement_that_fails_says_so_and_keeps_nothing_from_going_on(gpu_study):
+    code, asked, measured = gpu_study(BROKEN="bench batches")
+    assert code == 0
+    assert "exit code 3; remove benchmarks/n/batches.txt to do this again" in measured["batches.txt"]
+    assert about(asked, "study run")
