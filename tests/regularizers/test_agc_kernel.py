@@ -104,7 +104,7 @@ def test_on_a_gpu_it_does_what_the_matrices_do(broken):
 def test_on_a_gpu_a_call_is_one_launch_and_the_mean():
     clip = AdaptiveClip(flat().cuda(), GROUPS, 0.02, EPS)
     clip()
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA], acc_events=True) as profile:
         clip()
         torch.cuda.synchronize()
     assert len([event for event in profile.events() if event.device_type == torch.autograd.DeviceType.CUDA]) <= 3
