@@ -208,6 +208,10 @@ def cases(factors: Mapping[str, Sequence[object]], overrides: Sequence[str]) -> 
         yield [*combination, *overrides]
 
 
+WIDTH = 120
+"""Of a table in a file, in characters: as many as it needs."""
+
+
 def show(outcomes: Sequence[Outcome]) -> None:
     """Print a row each, and below the rows what each has beside its ratio."""
     rows = [outcome.cells() for outcome in outcomes]
@@ -216,6 +220,8 @@ def show(outcomes: Sequence[Outcome]) -> None:
     for row in rows:
         made.add_row(*(row.get(title, "") for title in titles))
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDTH
     console.print(made)
     for row in rows:
         if row.get("beside"):
