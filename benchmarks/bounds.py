@@ -125,6 +125,7 @@ def measure(overrides: Sequence[str], rounds: int | None = None) -> Iterator[Out
         "s of operations": median(counting),
         "s of bytes": median(moving),
         "images": count,
+        "one CUDA graph a step": side.run.captured,
     }
     yield Result.of("bounds", f"{config.model.stem}, batch {config.train.batch_size}", seconds, ("reglab", "floor"), device, facts)
 

@@ -53,11 +53,12 @@ FACTORS: dict[str, dict[str, tuple[object, ...]]] = {
 
 
 class Ours:
-    """Run's own epochs, one after the other, without evaluation."""
+    """Run's own epochs, one after the other, without evaluation; warmed up, and on a GPU captured, as a run is."""
 
     def __init__(self, config: RunConfig, images: ImageSet, device: torch.device):
         self.run, self.signals, self.device = Run(config, images, device), Signals(), device
         self.network = self.run.network
+        self.run.warm_up()
 
     def epoch(self) -> None:
         self.run.train_until(float("inf"), self.signals)
@@ -139,6 +140,10 @@ def network_size(side: Any) -> int:
     return shared.parameter_count(side.network)
 
 
+def is_captured(side: Ours) -> bool:
+    return side.run.captured
+
+
 def peak_gb(side: Any) -> float:
     return device_peak_gb(side.device)
 
@@ -150,9 +155,11 @@ def compared(config: RunConfig, rounds: int, device: torch.device) -> Result:
         if len({side(network_size) for side in sides.values()}) > 1:
             raise UserError("the recipe's network is torchvision's: leave model and batchnorm as they are, but for model.stem")
         spent = shared.alternate({name: partial(side, epoch) for name, side in sides.items()}, rounds, torch.device("cpu"))
+        captured = sides["reglab"](is_captured)
         peaks = {f"peak GB of {name}": side(peak_gb) for name, side in sides.items()}
     seconds = {name: [each * EPOCH / count for each in series] for name, series in spent.items()}
     facts: dict[str, Any] = {"images": count, "workers": workers(), "precision": Precision.resolve(config.train.precision, device).name}
+    facts["one CUDA graph a step"] = captured
     facts |= {f"images/s of {name}": EPOCH / median(series) for name, series in seconds.items()} | peaks
     agc = f"AGC {config.agc.clip:g}" if config.agc.enabled else "no AGC"
     return Result.of("epoch", f"{config.model.stem}, batch {config.train.batch_size}, {agc}", seconds, ("recipe", "reglab"), device, facts)

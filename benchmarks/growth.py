@@ -84,13 +84,12 @@ def slope(sizes: Sequence[float], costs: Sequence[float]) -> float:
 
 
 def train(words: list[str], images: int, epochs: int) -> tuple[float, float]:
-    """Seconds of so many epochs after one of two batches, and peak memory in GB."""
+    """Seconds of so many epochs, warmed up, and peak memory in GB."""
     from benchmarks.epoch import Ours
 
     device = shared.device()
     config = shared.configured(words)
     side = Ours(config, shared.random_images(images), device)
-    side.run.warm_up()
     return sum(shared.timed(side.epoch, device) for _ in range(epochs)), device_peak_gb(device)
 
 

@@ -49,6 +49,7 @@ def measure(overrides: Sequence[str], rounds: int | None = None) -> Iterator[Out
     config = shared.configured([*DEFAULTS, *overrides])
     images = load(config.data, settings().cache)
     ours, theirs = loop.Run(config, images, device), loop.Run(config, images, device)
+    ours.warm_up()
     bare = torch.optim.Adam(theirs.network.parameters(), config.optimizer.lr, fused=True)
     order = theirs.batches.order(theirs.draws)
     ready = [theirs.batches.batch(theirs.batches.positions(order, step), theirs.draws) for step in range(theirs.batches.steps_per_epoch)]
@@ -59,7 +60,12 @@ def measure(overrides: Sequence[str], rounds: int | None = None) -> Iterator[Out
             "bare step": lambda: bare_epoch(theirs.network, bare, ready, theirs.precision),
         }
         seconds = shared.alternate(sides, rounds or ROUNDS, device)
-    facts = {"images": len(images.train), "width": config.model.width, "precision": ours.precision.name}
+    facts = {
+        "images": len(images.train),
+        "width": config.model.width,
+        "precision": ours.precision.name,
+        "one CUDA graph a step": ours.captured,
+    }
     yield Result.of("overhead", f"epoch at batch {config.train.batch_size}", seconds, ("reglab", "bare step"), device, facts)
 
 

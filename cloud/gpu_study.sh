@@ -45,8 +45,11 @@ once tests.txt pytest tests -m gpu -p no:cacheprovider --durations=0
 for benchmark in agc batches overhead bounds; do
   once "$benchmark.txt" reglab bench "$benchmark" --json "$measured/$benchmark.json"
 done
-for size in 128 256 64; do
-  once "epoch_$size.txt" reglab bench epoch "train.batch_size=$size" --json "$measured/epoch_$size.json"
+for stem in imagenet cifar; do
+  for size in 128 256 64; do
+    epoch=epoch_${stem}_$size
+    once "$epoch.txt" reglab bench epoch "model.stem=$stem" "train.batch_size=$size" --json "$measured/$epoch.json"
+  done
 done
 once doctor.txt reglab doctor --measure 1,2,4
 

@@ -146,9 +146,9 @@ def test_the_study_on_a_gpu_measures_once_and_goes_on_until_nothing_is_left(gpu_
     code, asked, measured = gpu_study(STUDY="75", REPORT="2")  # no run has finished: no report yet
     assert code == 75
     assert about(asked, "pytest tests -m gpu")
-    assert len(about(asked, "reglab bench ")) == 7
+    assert len(about(asked, "reglab bench ")) == 10
     assert about(asked, "reglab doctor --measure 1,2,4")
-    assert {"tests.txt", "agc.txt", "epoch_128.txt", "doctor.txt"} <= set(measured)
+    assert {"tests.txt", "agc.txt", "epoch_imagenet_128.txt", "doctor.txt"} <= set(measured)
     (study,) = about(asked, "study run")
     assert re.search(r"--name n --workers 1 --stop-after 5[01]\ds data.source=digits$", study)
 

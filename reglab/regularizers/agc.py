@@ -9,11 +9,18 @@ in which units of one length are neighbours, hence rows of a matrix: a dozen mat
 kernel for all of them.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from reglab.regularizers.agc_kernel import ClipKernel
+
+_log = logging.getLogger(__name__)
 
 SMALLEST_GRADIENT_NORM = 1e-6
 """Keeps the quotient finite for a gradient of zeros; the authors' value."""
@@ -44,6 +51,19 @@ def factors(weight_norms: Tensor, gradient_norms: Tensor, clip: Tensor, eps: flo
     return torch.where(within, 1.0, limit / gradient_norms.clamp(min=SMALLEST_GRADIENT_NORM)), within
 
 
+def kernel(flat: Tensor, groups: Sequence[Units]) -> "ClipKernel | None":
+    """One launch for all units; None, and a line that says why, where Triton cannot build it: it needs a C compiler."""
+    try:
+        from reglab.regularizers.agc_kernel import ClipKernel
+
+        ClipKernel(torch.zeros(2, 64, device=flat.device), [Units(0, 1, 64)])(torch.ones((), device=flat.device), 1e-3)
+        return ClipKernel(flat, groups)
+    except Exception as error:  # the compiler's, the driver's, Triton's own
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        _log.warning("gradients are clipped without Triton's kernel, in more launches: %s", reason)
+        return None
+
+
 class AdaptiveClip:
     """Scales the gradients of `groups` by equation 3, in place. `clip` may be changed between calls.
 
@@ -60,11 +80,7 @@ class AdaptiveClip:
         matrices = [flat[:, group.start : group.end].view(2, group.count, group.length) for group in groups]
         self._by_length = list(zip(matrices, self._norms.split(counts, dim=1), strict=True))
         self._gradients = [(matrix[1], factor[:, None]) for matrix, factor in zip(matrices, self._factors.split(counts), strict=True)]
-        self._kernel = None
-        if flat.is_cuda:
-            from reglab.regularizers.agc_kernel import ClipKernel
-
-            self._kernel = ClipKernel(flat, groups)
+        self._kernel = kernel(flat, groups) if flat.is_cuda else None
 
     @torch.no_grad()
     def __call__(self) -> Tensor:

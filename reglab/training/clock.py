@@ -1,6 +1,7 @@
 """The two clocks of a run: `train_seconds` counts training steps and nothing else, `wall_seconds` counts the run."""
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,6 +12,29 @@ def synchronize(device: torch.device) -> None:
     """Wait until the device has done all it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+class Ahead:
+    """Keeps the host a few steps ahead of the device, no more: what it has asked for, it cannot take back on a request to end.
+
+    A captured step is a handful of launches, so that a whole epoch would fit into the device's queue.
+    """
+
+    STEPS = 8
+
+    def __init__(self, device: torch.device):
+        self.device = device
+        self._asked: deque[torch.cuda.Event] = deque()
+
+    def step(self) -> None:
+        """A step was asked for: waits for the one that was `STEPS` before it."""
+        if self.device.type != "cuda":
+            return
+        event = torch.cuda.Event()
+        event.record(torch.cuda.current_stream(self.device))
+        self._asked.append(event)
+        if len(self._asked) > self.STEPS:
+            self._asked.popleft().synchronize()
 
 
 class Clock:

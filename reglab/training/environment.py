@@ -23,6 +23,8 @@ def pick_device(wanted: str) -> torch.device:
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:
             raise UserError(f"REGLAB_DEVICE = {wanted}: this machine shows {count} usable GPUs; set it to cpu or auto")
+        if device.index is not None:
+            torch.cuda.set_device(device)  # Triton and graphs work on the current one
     return device
 
 

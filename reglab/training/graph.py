@@ -50,8 +50,16 @@ def capturing(device: torch.device, generators: Sequence[torch.Generator]) -> Ca
         graph = torch.cuda.CUDAGraph()
         for generator in generators:
             graph.register_generator_state(generator)
-        with torch.cuda.graph(graph, pool=pool, stream=stream):
-            work()
+        before = torch.cuda.current_stream(device)
+        try:
+            with torch.cuda.graph(graph, pool=pool, stream=stream):
+                work()
+        except Exception:
+            # PyTorch 2.11 leaves both as they were within the capture: on its stream, and with draws that only a graph may make.
+            torch.cuda.set_stream(before)
+            for generator in (*generators, torch.cuda.default_generators[before.device_index]):
+                generator.graphsafe_set_state(generator.clone_state())
+            raise
         return graph.replay
 
     return capture

@@ -19,7 +19,7 @@ from reglab.models.resnet import ResNet50
 from reglab.tracking.record import Environment, Epoch, RunRecord, Sink, State, Summary
 from reglab.tracking.storage import File
 from reglab.training import checkpoint, memory, optimizer
-from reglab.training.clock import Clock, synchronize
+from reglab.training.clock import Ahead, Clock, synchronize
 from reglab.training.flat import FlatParameters
 from reglab.training.graph import CapturedStep, Step
 from reglab.training.preemption import Request, Signals
@@ -107,6 +107,7 @@ class Run:
         except Exception as error:  # an operation that waits for the device, say: PyTorch raises many kinds
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             _log.warning("the training step is not captured as a CUDA graph, and takes longer: %s", reason)
+            self.step.scaler = self.precision.scaler()  # the step may have ended between its unscaling and its update
 
     @contextmanager
     def _unchanged(self) -> Iterator[None]:
@@ -135,6 +136,7 @@ class Run:
             self.sums.reset()
             self.steps_done, self.seconds_before_epoch = 0, self.clock.train_seconds
         self.network.train()
+        ahead = Ahead(self.device)
         with self.clock.training():
             while self.steps_done < self.batches.steps_per_epoch:
                 if (rate := self._rate(self.steps_done)) != self.rate:
@@ -142,6 +144,7 @@ class Run:
                     self.rate = rate
                 index = self.batches.positions(self.order, self.steps_done)
                 self._advance(index, self.steps_done == 0 and self.step.has_probes)
+                ahead.step()
                 self.sums.images += self.batches.grown(len(index))
                 self.steps_done += 1
                 if signals.received or time.perf_counter() >= deadline:
@@ -270,6 +273,7 @@ class Run:
         return True
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        assert not self.captured, "the graphs would go on with the optimizer's old state"
         for name, value in self.network.state_dict().items():
             value.copy_(state["network"][name])
         optimizer.load(self.optimizer, state["optimizer"])

@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from reglab.config import RunConfig
 from reglab.models.resnet import ResNet50
+from reglab.regularizers import agc, agc_kernel
 from reglab.regularizers.agc import AdaptiveClip, Units, unit_length
 from reglab.training.flat import FlatParameters
 
@@ -215,3 +216,16 @@ def test_clipping_never_waits_for_the_device():
     with FakeTensorMode():  # reading a value raises here
         clip = AdaptiveClip(torch.randn(2, 30), [Units(0, 2, 5), Units(10, 5, 4)], 0.02, EPS)
         assert clip().shape == ()
+
+
+def test_where_triton_cannot_build_its_kernel_the_matrices_do_it_and_the_log_says_so(monkeypatch, caplog):
+    class Unbuildable:
+        def __init__(self, flat, groups):
+            pass
+
+        def __call__(self, clip, eps):
+            raise RuntimeError("Failed to find C compiler.\nSecond line")
+
+    monkeypatch.setattr(agc_kernel, "ClipKernel", Unbuildable)
+    assert agc.kernel(torch.zeros(2, 64), [Units(0, 1, 64)]) is None
+    assert caplog.messages == ["gradients are clipped without Triton's kernel, in more launches: Failed to find C compiler."]

@@ -54,3 +54,24 @@ def test_the_device_has_done_its_work_before_either_end_is_read(now, monkeypatch
     with both.training():
         now.seconds += 1
     assert both.train_seconds == 101  # what it had to do before is not counted, what it was given is
+
+
+def test_the_host_waits_for_the_step_that_was_eight_before(monkeypatch):
+    waited, events = [], []
+
+    class Event:
+        def __init__(self):
+            events.append(self)
+
+        def record(self, stream):
+            assert stream == "the current one"
+
+        def synchronize(self):
+            waited.append(events.index(self))
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: "the current one")
+    ahead = clock.Ahead(torch.device("cuda"))
+    for step in range(20):
+        ahead.step()
+        assert waited == list(range(step - 7))

@@ -24,9 +24,12 @@ def gpus(monkeypatch):
 @pytest.mark.parametrize(
     ("count", "wanted", "picked"), [(0, "auto", "cpu"), (1, "auto", "cuda"), (2, "cuda:1", "cuda:1"), (2, "cpu", "cpu")]
 )
-def test_a_device_is_picked(gpus, count, wanted, picked):
+def test_a_device_is_picked_and_is_the_current_one(gpus, count, wanted, picked, monkeypatch):
     gpus(count)
+    current = []
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
     assert environment.pick_device(wanted) == torch.device(picked)
+    assert current == ([torch.device(picked)] if ":" in picked else [])
 
 
 @pytest.mark.parametrize(("count", "wanted"), [(0, "cuda"), (0, "cuda:0"), (1, "cuda:1"), (2, "cuda:7")])

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from reglab.tracking.record import State
 from reglab.tracking.storage import File
-from reglab.training import graph, loop
+from reglab.training import checkpoint, graph, loop
 from reglab.training.preemption import Request, Signals
 
 
@@ -212,16 +212,36 @@ def test_on_a_gpu_a_captured_run_trains_as_the_eager_one(make_config, images, te
 
 
 @pytest.mark.gpu
-def test_on_a_gpu_a_captured_run_resumes_with_the_draws_that_it_had(make_config, images):
+def test_on_a_gpu_a_captured_run_resumes_with_the_draws_that_it_had(make_config, images, tmp_path):
     config = make_config(dropout={"layers": 3, "p": 0.3}, augment={"policy": "basic"})
     run = loop.Run(config, images, torch.device("cuda"))
     run.warm_up()
     run.train_until(0.0, Signals())
-    state = run.state_dict()
+    file = File(tmp_path / "checkpoint")
+    checkpoint.save(file, run.state_dict())
+    masks = torch.cuda.get_rng_state()
     again = loop.Run(config, images, torch.device("cuda"))
-    again.load_state_dict(state)
+    assert again.resume(file)
     again.warm_up()
     for each in (run, again):
+        torch.cuda.set_rng_state(masks)  # the two share the generator of dropout
         each.train_until(math.inf, Signals())
     assert torch.equal(run.draws.get_state(), again.draws.get_state())
     assert again.sums.read()["loss"] == pytest.approx(run.sums.read()["loss"], rel=1e-3)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_on_a_gpu_a_step_that_cannot_be_captured_is_trained_eagerly(make_config, images, train, monkeypatch, precision):
+    sections = {"agc": {"enabled": True}, "dropout": {"layers": 3, "p": 0.3}, "augment": {"policy": "basic"}}
+    run = loop.Run(make_config(**sections, train={"precision": precision}), images, torch.device("cuda"))
+    clip = run.step.clip
+
+    def waits():
+        fraction = clip()
+        fraction.item()
+        return fraction
+
+    monkeypatch.setattr(run.step, "clip", waits)
+    assert train(run).state == State.finished
+    assert not run.captured
