@@ -1,6 +1,6 @@
-"""The two ways a command ends badly.
+"""The two ways a command ends badly, and what other errors say in a line.
 
-Each carries one line for a person: what is wrong, where, and how to mend it. `reglab.cli.app` prints that line and exits
+A ReglabError carries one line for a person: what is wrong, where, and how to mend it. `reglab.cli.app` prints that line and exits
 with the class's code; a traceback is shown with `--debug` only.
 """
 
@@ -18,3 +18,8 @@ class UserError(ReglabError):
     """The input cannot be used as given (exit code 2); the message says how to mend it."""
 
     exit_code = 2
+
+
+def first_line(error: Exception) -> str:
+    """What another library's error says, in a line: its kind where it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -17,7 +17,7 @@ class Conv2d(nn.Conv2d):
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         kernel, stride, padding = self.kernel_size[0], self.stride[0], int(self.padding[0])
         height, width = input.shape[2:]
-        if max(height, width) >= kernel + stride - 2 * padding or height != width:
+        if height != width or width >= kernel + stride - 2 * padding:
             return super()._conv_forward(input, weight, bias)
         met = min(width, kernel - padding)
         seen, taps = input[:, :, :met, :met], weight[:, :, padding : padding + met, padding : padding + met]

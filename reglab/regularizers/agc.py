@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from reglab.errors import first_line
+
 if TYPE_CHECKING:
     from reglab.regularizers.agc_kernel import ClipKernel
 
@@ -59,8 +61,7 @@ def kernel(flat: Tensor, groups: Sequence[Units]) -> "ClipKernel | None":
         ClipKernel(torch.zeros(2, 64, device=flat.device), [Units(0, 1, 64)])(torch.ones((), device=flat.device), 1e-3)
         return ClipKernel(flat, groups)
     except Exception as error:  # the compiler's, the driver's, Triton's own
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        _log.warning("gradients are clipped without Triton's kernel, in more launches: %s", reason)
+        _log.warning("gradients are clipped without Triton's kernel, in more launches: %s", first_line(error))
         return None
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from reglab.errors import UserError
+from reglab.errors import UserError, first_line
 from reglab.tracking.storage import File
 
 FORMAT = 2
@@ -23,7 +23,7 @@ def load(file: File, device: torch.device) -> dict[str, Any] | None:
     try:
         state = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
     except Exception as error:  # torch raises a dozen kinds for a damaged or foreign file
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise UserError(f"{file} cannot be read as a checkpoint ({reason}): remove it to train this run from the start") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise UserError(f"{file} is no checkpoint of this version of reglab: remove it to train this run from the start")

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from reglab.config import RunConfig, run_id
 from reglab.data.batches import CleanBatches, Normalization, TrainingBatches
 from reglab.data.sources import ImageSet
+from reglab.errors import first_line
 from reglab.models.resnet import ResNet50
 from reglab.tracking.record import Environment, Epoch, RunRecord, Sink, State, Summary
 from reglab.tracking.storage import File
@@ -105,8 +106,7 @@ class Run:
         try:
             self._advance = CapturedStep(self._train_on, cases, self.device, [self.draws])
         except Exception as error:  # an operation that waits for the device, say: PyTorch raises many kinds
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            _log.warning("the training step is not captured as a CUDA graph, and takes longer: %s", reason)
+            _log.warning("the training step is not captured as a CUDA graph, and takes longer: %s", first_line(error))
             self.step.scaler = self.precision.scaler()  # the step may have ended between its unscaling and its update
 
     @contextmanager
