@@ -105,7 +105,7 @@ class Product:
 def measure(overrides: Sequence[str], rounds: int | None = None) -> Iterator[Outcome]:
     device = shared.device()
     config = shared.configured([*DEFAULTS, *overrides])
-    count = image_count(config)
+    count = config.data.train_limit or image_count(config)
     side = Ours(config, shared.random_images(count), device)
     copy, product = Copy(device), Product(side.run.precision.dtype, device)
     steps = EPOCH / config.train.batch_size

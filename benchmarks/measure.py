@@ -141,6 +141,23 @@ def alternate(sides: Mapping[str, Callable[[], object]], rounds: int, device: to
     return seconds
 
 
+class Here:
+    """What `make(*arguments)` returns, kept in this process until the block ends."""
+
+    def __init__(self, make: Callable[..., Any], *arguments: Any):
+        self._made = make(*arguments)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        del self._made
+
+    def __call__(self, work: Callable[[Any], Any]) -> Any:
+        """What `work` makes of it."""
+        return work(self._made)
+
+
 class Apart:
     """What `make(*arguments)` returns, kept in a process of its own, which nothing of the other side's reaches."""
 

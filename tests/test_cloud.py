@@ -1,6 +1,7 @@
 """The files for cloud machines, against what reads them."""
 
 import configparser
+import os
 import re
 import shutil
 import subprocess
@@ -105,35 +106,38 @@ def test_systemd_takes_the_unit(tmp_path):
     assert complaints == []
 
 
-STUB = """#!/bin/sh
+STUB = """#!/bin/bash
+[ "$1" = - ] && exec python3 "$@"
 echo "$*" >> said
 case "$*" in
-  *"$SLOW"*) sleep 20 ;;
+  *"$SLOW"*) sleep 60 ;;
   *"$BROKEN"*) exit 3 ;;
-  *"study run"*) exit $STUDY ;;
-  *"study report"*) exit $REPORT ;;
+  *-pace*) mkdir -p runs/n-pace/r && printf '{"time/wall_seconds": %s}\\n' 3 4 5 > runs/n-pace/r/history.jsonl ;;
 esac
 """
-"""Stands for `python -m`: says what it was asked for, and ends as it is told."""
+"""Stands for `python -m`: says what it was asked for, and ends as it is told. Its run takes a second an epoch, and two before."""
 
 
 @pytest.fixture
-def gpu_study(tmp_path):
-    """Runs a copy of the script in a folder of its own: returns its exit code, what it asked for, and the measurements there are."""
+def gpu_check(tmp_path):
+    """Runs a copy of the script in a folder of its own: returns its exit code, what it asked for, and what it kept."""
     (tmp_path / "cloud").mkdir()
-    script = shutil.copy(CLOUD / "gpu_study.sh", tmp_path / "cloud")
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_one.py").write_text("@pytest.mark.gpu\n")
+    (tmp_path / "tests" / "test_page.py").write_text("import playwright\n")
+    script = shutil.copy(CLOUD / "gpu_check.sh", tmp_path / "cloud")
     stub = tmp_path / "python"
     stub.write_text(STUB)
     stub.chmod(0o755)
 
-    def run(stretch="9m", **variables):
-        (tmp_path / "said").write_text("")
-        environment = {"PATH": "/usr/bin:/bin", "PYTHON": str(stub), "NAME": "n", "STUDY": "0", "REPORT": "0"}
-        environment |= {"SLOW": "none of them", "BROKEN": "none of them"}
-        command = ["bash", script, stretch, "data.source=digits"]
-        done = subprocess.run(command, check=False, env=environment | variables, capture_output=True, text=True, timeout=60)
-        asked = (tmp_path / "said").read_text().splitlines()
-        return done.returncode, asked, {path.name: path.read_text() for path in (tmp_path / "benchmarks" / "n").iterdir()}
+    def run(*words, **variables):
+        environment = {"PATH": os.environ["PATH"], "PYTHON": str(stub), "NAME": "n", "SLOW": "none of them", "BROKEN": "none of them"}
+        done = subprocess.run(
+            ["bash", script, *words], check=False, env=environment | variables, capture_output=True, text=True, timeout=120
+        )
+        said = tmp_path / "said"
+        kept = {path.name: path.read_text() for path in (tmp_path / "benchmarks" / "n").glob("*")}
+        return done.returncode, said.read_text().splitlines() if said.exists() else [], kept
 
     return run
 
@@ -142,39 +146,42 @@ def about(asked, words):
     return [line for line in asked if words in line]
 
 
-def test_the_study_on_a_gpu_measures_once_and_goes_on_until_nothing_is_left(gpu_study):
-    code, asked, measured = gpu_study(STUDY="75", REPORT="2")  # no run has finished: no report yet
-    assert code == 75
-    assert about(asked, "pytest tests -m gpu")
-    assert len(about(asked, "reglab bench ")) == 10
-    assert about(asked, "reglab doctor --measure 1,2,4")
-    assert {"tests.txt", "agc.txt", "epoch_imagenet_128.txt", "doctor.txt"} <= set(measured)
-    (study,) = about(asked, "study run")
-    assert re.search(r"--name n --workers 1 --stop-after 5[01]\ds data.source=digits$", study)
-
-    code, asked, _ = gpu_study()
+def test_the_check_of_a_gpu_tests_measures_and_trains_as_many_epochs_as_fit(gpu_check):
+    code, asked, kept = gpu_check("data.source=digits", STUDY="240", WORKERS="1")
     assert code == 0
-    assert not about(asked, "pytest") + about(asked, "bench") + about(asked, "doctor")
-    assert [line.split()[2] for line in asked] == ["study", "study", "report"]
+    assert about(asked, "pytest tests/test_one.py -m gpu")  # and no file that needs what the machine may lack
+    assert len(about(asked, "reglab bench ")) == 6
+    pace, study = about(asked, "sweep run sweeps/final.yaml")
+    assert pace.endswith("--name n-pace --workers 1 arm=asymmetric_cutout_2 train.seed=0 train.epochs=5 data.source=digits")
+    found = re.search(r"--name n --workers 1 --stop-after (\d+)s train.epochs=(\d+) train.seed=\[0\] data.source=digits$", study)
+    limit, epochs = map(int, found.groups())
+    assert 200 <= limit <= 235
+    assert epochs in (24, 25)  # 0.8 x 240 s / 6 models, less 7 s for a start
+    assert {"tests.txt", "agc.txt", "epoch_256.txt", "pace.txt", "study.txt"} <= set(kept)
 
 
-def test_a_report_that_fails_when_the_study_is_done_is_a_failure(gpu_study):
-    assert gpu_study(REPORT="2")[0] == 1
+def test_parts_of_the_check_can_be_left_out(gpu_check):
+    _, asked, _ = gpu_check("--skip", "tests", "--skip", "study")
+    assert asked and all("bench" in line for line in asked)
+    _, asked, _ = gpu_check("--skip", "benchmarks", EPOCHS="3", SEEDS="2")
+    assert "train.epochs=3 train.seed=[0,1]" in asked[-1]
 
 
-def test_a_measurement_that_outlasts_a_stretch_is_made_in_the_next(gpu_study):
-    code, asked, measured = gpu_study("31s", SLOW="bench batches")
-    assert (code, about(asked, "study")) == (75, [])
-    assert "agc.txt" in measured
-    assert "batches.txt" not in measured
-    code, asked, measured = gpu_study()
-    assert code == 0
-    assert "batches.txt" in measured
-    assert not about(asked, "bench agc")
+@pytest.mark.parametrize("words", [["--skip"], ["--skip", "data.source=digits"], ["study"], ["--steps"]])
+def test_the_check_refuses_what_it_does_not_know(gpu_check, words):
+    assert gpu_check(*words)[:2] == (2, [])
 
 
-def test_a_measurement_that_fails_says_so_and_keeps_nothing_from_going_on(gpu_study):
-    code, asked, measured = gpu_study(BROKEN="bench batches")
-    assert code == 0
-    assert "exit code 3; remove benchmarks/n/batches.txt to do this again" in measured["batches.txt"]
-    assert about(asked, "study run")
+def test_what_fails_in_the_check_is_told_at_its_end_and_keeps_nothing_from_going_on(gpu_check):
+    code, asked, kept = gpu_check("--skip", "study", BROKEN="bench agc")
+    assert code == 1
+    assert "exit code 3 after 0 s: reglab bench agc" in kept["agc.txt"]
+    assert about(asked, "bench epoch")
+
+
+def test_a_part_of_the_check_ends_in_its_time(gpu_check):
+    code, asked, kept = gpu_check("--skip", "tests", "--skip", "study", SLOW="bench agc", BENCHMARKS="12")
+    assert code == 1
+    assert "exit code 124 after 1" in kept["agc.txt"]
+    assert not about(asked, "bench epoch")
+    assert "no time left for: reglab bench epoch" in kept["epoch_256.txt"]

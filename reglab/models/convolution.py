@@ -20,9 +20,10 @@ class Conv2d(nn.Conv2d):
         if height != width or width >= kernel + stride - 2 * padding:
             return super()._conv_forward(input, weight, bias)
         met = min(width, kernel - padding)
-        seen, taps = input[:, :, :met, :met], weight[:, :, padding : padding + met, padding : padding + met]
         last = (0, 2, 3, 1)  # channels last, as both lie in memory: a copy of neither where one position is met
-        return F.linear(seen.permute(last).flatten(1), taps.permute(last).flatten(1), bias)[:, :, None, None]
+        # Permuted before they are cut, for a cut tensor's gradient is made anew and contiguous: so its memory, too, is channels last.
+        seen, taps = input.permute(last)[:, :met, :met], weight.permute(last)[:, padding : padding + met, padding : padding + met]
+        return F.linear(seen.flatten(1), taps.flatten(1), bias)[:, :, None, None]
 
 
 class StandardizedConv2d(Conv2d):

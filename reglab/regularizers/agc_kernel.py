@@ -30,7 +30,8 @@ def clip_units(weights, gradients, starts, lengths, clip, eps, smallest, clipped
         weight_squares += weight * weight
         gradient_squares += gradient * gradient
     norm = tl.sqrt(tl.sum(gradient_squares, 0))
-    limit = tl.maximum(tl.sqrt(tl.sum(weight_squares, 0)), eps) * tl.load(clip)
+    # A broken weight makes the limit NaN, hence the gradient, as it does outside the kernel: maximum alone would drop it.
+    limit = tl.maximum(tl.sqrt(tl.sum(weight_squares, 0)), eps, propagate_nan=tl.PropagateNan.ALL) * tl.load(clip)
     too_long = (norm < limit) == 0  # true for NaN, so that a broken gradient stays visible
     tl.store(clipped + unit, too_long.to(tl.float32))
     if too_long:

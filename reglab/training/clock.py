@@ -30,7 +30,7 @@ class Ahead:
         """A step was asked for: waits for the one that was `STEPS` before it."""
         if self.device.type != "cuda":
             return
-        event = torch.cuda.Event()
+        event = torch.cuda.Event(blocking=True)  # waiting leaves the core to others
         event.record(torch.cuda.current_stream(self.device))
         self._asked.append(event)
         if len(self._asked) > self.STEPS:

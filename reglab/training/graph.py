@@ -5,7 +5,10 @@ device, and everything that changes from step to step must lie in tensors on it:
 and the generators' states, which CUDA graphs know of.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import gc
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 import torch
@@ -38,7 +41,10 @@ class CapturedStep:
 
 
 def capturing(device: torch.device, generators: Sequence[torch.Generator]) -> Callable[[Callable[[], None]], Callable[[], None]]:
-    """Turns work on `device` that draws from `generators` into a replay of it. All replays share their memory: one at a time."""
+    """Turns work on `device` that draws from `generators` into a replay of it. All replays share their memory: one at a time.
+
+    Where work cannot be captured, its own error is raised, and what the capture had taken is given back.
+    """
     pool, stream = torch.cuda.graph_pool_handle(), torch.cuda.Stream(device)
 
     def capture(work: Callable[[], None]) -> Callable[[], None]:
@@ -48,18 +54,45 @@ def capturing(device: torch.device, generators: Sequence[torch.Generator]) -> Ca
                 work()
         torch.cuda.current_stream(device).wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        for generator in generators:
-            graph.register_generator_state(generator)
-        before = torch.cuda.current_stream(device)
+        if torch.__version__ < "2.15":  # from there on a graph finds them by itself
+            for generator in generators:
+                graph.register_generator_state(generator)
+        before, cause = torch.cuda.current_stream(device), None
         try:
-            with torch.cuda.graph(graph, pool=pool, stream=stream):
-                work()
-        except Exception:
-            # PyTorch 2.11 leaves both as they were within the capture: on its stream, and with draws that only a graph may make.
-            torch.cuda.set_stream(before)
-            for generator in (*generators, torch.cuda.default_generators[before.device_index]):
-                generator.graphsafe_set_state(generator.clone_state())
-            raise
+            with _without_collection(), torch.cuda.graph(graph, pool=pool, stream=stream):
+                try:
+                    work()
+                except Exception as error:
+                    cause = error  # the capture's end says only that something was wrong before
+                    raise
+        except Exception as error:
+            _abandon(before, pool, (*generators, torch.cuda.default_generators[before.device_index]))
+            failure = cause or error
+            traceback.clear_frames(failure.__traceback__)  # which would keep the step's tensors, and on the capture's stream
+            raise failure from None
         return graph.replay
 
     return capture
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """No garbage is collected while it is open: a graph that is destroyed during a capture spoils it."""
+    gc.collect()
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _abandon(stream: torch.cuda.Stream, pool: tuple[int, int], generators: Iterable[torch.Generator]) -> None:
+    """Leave a capture that failed: back to `stream`, with generators that draw outside a graph, and none of its memory kept."""
+    torch.cuda.set_stream(stream)
+    for generator in generators:
+        generator.graphsafe_set_state(generator.clone_state())
+    if torch.__version__ < "2.12":  # which ends a capture without these
+        torch._C._cuda_endAllocateToPool(stream.device_index, pool)
+        torch._C._cuda_releasePool(stream.device_index, pool)

@@ -48,11 +48,13 @@ def flat(scale=0.1):
 
 
 def with_every_kind(buffer):
-    """Units of zero, tiny, huge, infinite gradients, of gradients that are no numbers, and weights of zero."""
+    """Units of zero, tiny, huge, infinite gradients, of gradients or weights that are no numbers, and weights of zero or infinity."""
     for unit, factor in enumerate([0.0, 1e-8, 1e-2, 1e6, 1e18, float("inf"), float("nan")]):
         buffer[1, unit * 10 : unit * 10 + 10] *= factor
     buffer[0, 128 : 128 + 147] = 0
     buffer[1, 896:1920] = 0
+    buffer[0, 1920] = float("nan")
+    buffer[0, 2944] = float("inf")
     return buffer
 
 

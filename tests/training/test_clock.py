@@ -60,7 +60,8 @@ def test_the_host_waits_for_the_step_that_was_eight_before(monkeypatch):
     waited, events = [], []
 
     class Event:
-        def __init__(self):
+        def __init__(self, blocking):
+            assert blocking  # else the host spins on a core that others need
             events.append(self)
 
         def record(self, stream):
