@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reglab.cli.console import counting, say
+from reglab.cli.console import counting, say, say_recognized
 from reglab.cli.sweep import STYLES, Files, Overrides, Quick
 from reglab.errors import UserError
 from reglab.tracking.state import State
@@ -138,25 +138,30 @@ def _hours(hours: float, low: float, high: float) -> tuple[str, str]:
 def _records(spec: "SweepSpec", source: str | None) -> "list[RunRecord]":
     """The runs in the source; where it is the sweep's own folder, there may be none yet."""
     from reglab.settings import settings
-    from reglab.tracking.fetch import fetch
 
     own = settings().runs / spec.name
     if source is None and not own.is_dir():
         return []
-    with counting("reading runs") as progress:
-        return fetch(source or str(own), history=False, progress=progress)
+    return _fetched(source or str(own))
 
 
 def _everything(source: str | None) -> "list[RunRecord]":
     """The runs in the source; by default all that ended on this machine."""
     from reglab.settings import settings
-    from reglab.tracking.fetch import fetch
     from reglab.tracking.store import run_folders
 
     if source is None and not run_folders(settings().runs):
         return []
+    return _fetched(source or str(settings().runs))
+
+
+def _fetched(source: str) -> "list[RunRecord]":
+    from reglab.tracking.fetch import fetch
+
     with counting("reading runs") as progress:
-        return fetch(source or str(settings().runs), history=False, progress=progress)
+        records = fetch(source, history=False, progress=progress)
+    say_recognized(sum(record.formerly is not None for record in records))
+    return records
 
 
 def _sample(spec: "SweepSpec") -> "list[RunConfig]":

@@ -85,23 +85,25 @@ def reckon(spec: SweepSpec, records: Sequence[RunRecord]) -> Ledger:
         return _of_grid(spec, records)
     drawn, others = list[RunRecord](), list[RunRecord]()
     for record in records:
-        (drawn if _may_have_drawn(spec, record) else others).append(record)
+        (drawn if draw(spec, record) is not None else others).append(record)
     cells = [_cell(group[0].config, group) for group in _by_run(drawn).values()]
     return Ledger(spec, tuple(cells), max((spec.run_cap or 0) - len(cells), 0), tuple(others))
 
 
-def _may_have_drawn(spec: SweepSpec, record: RunRecord) -> bool:
-    """Whether a search may have drawn this run: what it searches over lies where it searches, and with that it asks for this very run."""
+def draw(spec: SweepSpec, record: RunRecord) -> dict[str, Any] | None:
+    """The values with which a search may have drawn this run: they lie where it searches, and ask for this very run; None where none do."""
     there = flat(record.config)
     asked = {}
     for path, definition in leaves(spec.config["parameters"]):
         if "value" not in definition and not _covers(definition, there.get(path)):
-            return False
+            return None
         asked[path] = definition.get("value", there.get(path))
+    values = nested(asked)
     try:
-        return run_id(RunConfig.parse(nested(asked))) == f"{record.identity}-s{record.seed}"
+        is_it = run_id(RunConfig.parse(values)) == f"{record.identity}-s{record.seed}"
     except UserError:  # a run that cannot be built has its keys as they were drawn
-        return all(path in there and _number(there[path]) == _number(value) for path, value in asked.items())
+        is_it = all(path in there and _number(there[path]) == _number(value) for path, value in asked.items())
+    return values if is_it else None
 
 
 def _covers(definition: Mapping[str, Any], value: Any) -> bool:
