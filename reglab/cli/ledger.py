@@ -42,7 +42,7 @@ def status(
     from reglab.sweep.spec import read
 
     spec = read(file, overrides or [], quick)
-    reckoned = ledger.reckon(spec, _records(spec, source))
+    reckoned = ledger.reckon(spec, _records(spec, source), _drawn(spec, source))
     if as_json:
         print(json.dumps(_plain(reckoned), indent=1))
     else:
@@ -74,7 +74,7 @@ def makeup(
     spec = read(file, overrides or [], quick)
     if out.resolve() == file.resolve():
         raise UserError(f"--out {out} is the sweep itself: give another name")
-    reckoned = ledger.reckon(spec, _records(spec, source))
+    reckoned = ledger.reckon(spec, _records(spec, source), _drawn(spec, source))
     text = ledger.makeup(reckoned)
     if text is None:
         say(f"{file}: nothing is missing")
@@ -143,6 +143,14 @@ def _records(spec: "SweepSpec", source: str | None) -> "list[RunRecord]":
     if source is None and not own.is_dir():
         return []
     return _fetched(source or str(own))
+
+
+def _drawn(spec: "SweepSpec", source: str | None) -> list[dict[str, Any]]:
+    """What a search on this machine has drawn: two draws of one run leave one run."""
+    from reglab.settings import settings
+    from reglab.sweep.local import drawn
+
+    return drawn(Path(source) if source else settings().runs / spec.name, spec)
 
 
 def _everything(source: str | None) -> "list[RunRecord]":

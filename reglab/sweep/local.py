@@ -85,6 +85,16 @@ class _Worker:
     told: set[signal.Signals] = field(default_factory=set)
 
 
+def drawn(root: Path, spec: SweepSpec) -> list[dict[str, Any]]:
+    """What this sweep has drawn as its folder tells, which is `root` or in it; nothing where none does."""
+    for path in (root / LEDGER, *sorted(root.glob(f"*/{LEDGER}"))):
+        with suppress(OSError, ValueError, KeyError, TypeError):  # one that is damaged is an error where the sweep is run
+            stored = json.loads(path.read_bytes())
+            if stored["spec"] == spec.fingerprint():
+                return list(stored["draws"])
+    return []
+
+
 class LocalSweep:
     """Runs a sweep with `workers` processes at a time. Only one process may run a folder's sweep.
 

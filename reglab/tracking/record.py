@@ -153,6 +153,11 @@ class RunRecord(_Stored):
         return record.model_copy(update={"identity": now, "identity_version": IDENTITY_VERSION, "formerly": before})
 
     @property
+    def is_named_after_identity(self) -> bool:
+        """As runs of this machine are, and runs of W&B's sweeps are not."""
+        return self.run_id == f"{self.identity}-s{self.seed}" or self.has_former_name
+
+    @property
     def has_former_name(self) -> bool:
         """Whether it is named after an identity of an earlier version."""
         return self.run_id == f"{self.formerly}-s{self.seed}"
