@@ -4,6 +4,7 @@ Names with a slash are W&B's metric names; in Python the slash is an underscore.
 and ignores fields it no longer knows, so that old records stay readable.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol, Self
@@ -155,12 +156,17 @@ class RunRecord(_Stored):
     @property
     def is_named_after_identity(self) -> bool:
         """As runs of this machine are, and runs of W&B's sweeps are not."""
-        return self.run_id == f"{self.identity}-s{self.seed}" or self.has_former_name
+        return self.run_id == self._own_name or self.has_former_name
 
     @property
     def has_former_name(self) -> bool:
         """Whether it is named after an identity of an earlier version."""
-        return self.run_id == f"{self.formerly}-s{self.seed}"
+        is_name = re.fullmatch(rf"[0-9a-f]{{12}}-s{self.seed}", self.run_id)
+        return bool(self.identity and is_name) and self.run_id != self._own_name
+
+    @property
+    def _own_name(self) -> str:
+        return f"{self.identity}-s{self.seed}"
 
     def changed(self, **fields: Any) -> "RunRecord":
         """A copy with other values, dated now."""
