@@ -145,8 +145,9 @@ def _choices(definition: Mapping[str, Any]) -> list[Any] | None:
     if "values" in definition or "value" in definition:
         return ends(definition)
     low, high = definition.get("min"), definition.get("max")
-    counted = definition.get("distribution", "int_uniform") == "int_uniform" and isinstance(low, int) and isinstance(high, int)
-    return list(range(low, min(high, low + _FEW) + 1)) if counted else None
+    if definition.get("distribution", "int_uniform") != "int_uniform" or not isinstance(low, int) or not isinstance(high, int):
+        return None
+    return list(range(low, min(high, low + _FEW) + 1))
 
 
 def draw(spec: SweepSpec, record: RunRecord) -> dict[str, Any] | None:

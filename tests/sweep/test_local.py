@@ -863,17 +863,6 @@ BAYES = RANDOM | {"method": "bayes", "metric": {"name": "val/accuracy", "goal": 
 BAYES["parameters"] = BAYES["parameters"] | nested(data={"source": {"value": "digits"}, "validation": {"value": 100}})
 
 
-def test_a_search_that_learns_takes_its_draws_from_its_records(make_sweep, workers, tmp_path):
-    """With two workers the second draw did not know how the first ended: drawn anew, it would be another."""
-    done = workers.work(make_sweep(BAYES, 2))
-    names = done.names
-    only_records(tmp_path)
-    workers.jobs.clear()
-    again = workers.work(make_sweep(BAYES))
-    assert not workers.jobs
-    assert again.names == names
-
-
 @pytest.mark.parametrize(("sweep", "is_drawn"), [("mine", True), ("another", False)])
 def test_a_search_that_learns_takes_what_it_is_given_of_its_own_and_no_other_sweep_s(make_sweep, workers, sweep, is_drawn):
     of = {"train": {"epochs": EPOCHS, "seed": 7}, "data": {"source": "digits", "validation": 100}}
