@@ -11,6 +11,7 @@ import shlex
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -88,12 +89,17 @@ class DataConfig(Section):
     def _folder_is_given_where_it_is_read(self) -> Self:
         if self.source == "folder" and not self.folder:
             raise ValueError("data.source = folder needs data.folder, the folder that holds train/<class>/* and test/<class>/*")
+        if "\0" in (self.folder or ""):
+            raise ValueError(f"data.folder = {self.folder!r}: no path holds the character NUL")
         return self
 
     @property
     def folder_name(self) -> str:
         """What reports call a folder's images."""
-        return self.name or Path(str(self.folder)).expanduser().resolve().name
+        path = Path(str(self.folder))
+        with suppress(RuntimeError):  # a home that is not known here
+            path = path.expanduser()
+        return self.name or path.resolve().name
 
     def effective(self, run: "RunConfig") -> dict[str, Any]:
         """Of a folder the name, given or its own, and not the path: so that an arm is the same on two machines."""

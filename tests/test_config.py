@@ -700,6 +700,15 @@ def test_a_run_at_default_speed_is_the_same_but_for_the_keys_of_speed(path):
     assert at_default_speed(fast) == RunConfig.parse(ACTIVE)
 
 
+def test_a_folder_in_a_home_that_is_not_known_has_a_name():
+    assert RunConfig.parse({"data": {"source": "folder", "folder": "~nobody-here/birds"}}).data.folder_name == "birds"
+    assert identity(RunConfig.parse({"data": {"source": "folder", "folder": "~nobody-here"}}))
+
+
+def test_a_folder_that_no_path_can_be_is_refused():
+    assert "no path holds the character NUL" in refusal(RunConfig.parse, {"data": {"source": "folder", "folder": "a\0b"}})
+
+
 # --- properties of all valid configurations ---------------------------------------------------------------------------------
 
 
@@ -722,12 +731,16 @@ def values_of(path):
     return st.one_of([of(kind) for kind in kinds(path)])
 
 
+PATHS = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), min_size=1, max_size=8)
+
+
 @st.composite
 def configurations(draw):
     free = {path: values_of(path) for path in FIELDS if path not in ("arm", "cell") and not path.startswith("dropout.")}
+    free["data.folder"] = st.none() | PATHS
     flat = draw(st.fixed_dictionaries({}, optional=free))
     if flat.get("data.source") == "folder":
-        flat["data.folder"] = draw(st.text(min_size=1, max_size=8))
+        flat["data.folder"] = draw(PATHS)
     probability = st.floats(0, 0.99)
     symmetric = draw(st.booleans())
     flat["dropout.layers"] = draw(st.integers(0, 3))
