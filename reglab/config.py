@@ -10,9 +10,12 @@ import json
 import shlex
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from annotated_types import Ge, Gt, Le, Lt
@@ -25,6 +28,25 @@ from reglab.errors import UserError
 
 UNITS_PER_BLOCK = 3
 """Convolution units in a bottleneck block, hence the most layers a regularizer can have."""
+
+IDENTITY_VERSION = 1
+"""What identities mean: raised whenever a default, or what a value does, is changed; not for a new key whose default does nothing."""
+
+
+@dataclass(frozen=True)
+class Matters:
+    """In the annotation of a key: in which runs its value decides what the run comes to. A key without it does in every run."""
+
+    when: Callable[["RunConfig"], bool]
+
+
+NO_EFFECT = Matters(lambda run: False)
+"""Of a key that changes no result: no identity tells of it."""
+
+SPEED_ONLY = "speed only"
+"""Of a key that changes times and no accuracy, but for rounding: reports pool the accuracies of runs that differ in it, not the times."""
+
+_OF_A_FOLDER = Matters(lambda run: run.data.source == "folder")
 
 
 class Section(BaseModel):
@@ -40,14 +62,25 @@ class Section(BaseModel):
             raise PydanticCustomError("flag", "true and false are not numbers")
         return value
 
+    def effective(self, run: "RunConfig") -> dict[str, Any]:
+        """The keys of this section that have an effect in `run`, and their values: of two ways to say the same, always one."""
+        fields = type(self).model_fields.items()
+        return {name: getattr(self, name) for name, field in fields if all(_matter(field, run)) and not _is_section(field)}
+
 
 class DataConfig(Section):
     """Which images. The limits and the validation part are the same for every seed, so that seeds differ in training only."""
 
     source: Literal["cifar10", "folder", "digits"] = "cifar10"
-    folder: str | None = Field(default=None, description="for source folder: holds train/<class>/* and test/<class>/*")
-    name: str | None = Field(default=None, description="for source folder: what reports call it; null: the folder's own name")
-    resize: bool = Field(default=False, description="for source folder: scale images to 32x32 instead of refusing other sizes")
+    folder: Annotated[str | None, NO_EFFECT] = Field(
+        default=None, description="for source folder: holds train/<class>/* and test/<class>/*"
+    )
+    name: Annotated[str | None, _OF_A_FOLDER] = Field(
+        default=None, description="for source folder: what reports call it; null: the folder's own name"
+    )
+    resize: Annotated[bool, _OF_A_FOLDER] = Field(
+        default=False, description="for source folder: scale images to 32x32 instead of refusing other sizes"
+    )
     train_limit: int | None = Field(default=None, ge=2, description="keep this many training images")
     test_limit: int | None = Field(default=None, ge=1, description="keep this many test images")
     validation: int = Field(default=0, ge=0, description="training images held out for selection")
@@ -56,12 +89,22 @@ class DataConfig(Section):
     def _folder_is_given_where_it_is_read(self) -> Self:
         if self.source == "folder" and not self.folder:
             raise ValueError("data.source = folder needs data.folder, the folder that holds train/<class>/* and test/<class>/*")
+        if "\0" in (self.folder or ""):
+            raise ValueError(f"data.folder = {self.folder!r}: no path holds the character NUL")
         return self
 
     @property
     def folder_name(self) -> str:
         """What reports call a folder's images."""
-        return self.name or Path(str(self.folder)).expanduser().resolve().name
+        path = Path(str(self.folder))
+        with suppress(RuntimeError):  # a home that is not known here
+            path = path.expanduser()
+        return self.name or path.resolve().name
+
+    def effective(self, run: "RunConfig") -> dict[str, Any]:
+        """Of a folder the name, given or its own, and not the path: so that an arm is the same on two machines."""
+        found = super().effective(run)
+        return found | ({"name": self.folder_name} if "name" in found else {})
 
 
 class ModelConfig(Section):
@@ -69,7 +112,9 @@ class ModelConfig(Section):
 
     width: int = Field(default=64, ge=1, le=1024, description="channels of the stem; 64 is the standard ResNet-50")
     stem: Literal["imagenet", "cifar"] = Field(default="imagenet", description="imagenet: 7x7 stride 2 and pooling; cifar: 3x3 stride 1")
-    placement: Literal["unit", "stage"] = Field(default="unit", description="layers count the units of every block, or the stages")
+    placement: Annotated[Literal["unit", "stage"], Matters(lambda run: bool(run.batchnorm.layers or run.dropout.acting))] = Field(
+        default="unit", description="layers count the units of every block, or the stages"
+    )
     init: Literal["glorot", "he"] = Field(default="glorot", description="initial weights; biases start at zero")
     standardize: bool = Field(default=False, description="scaled weight standardization (Brock et al. 2021)")
 
@@ -110,13 +155,27 @@ class DropoutConfig(Section):
             return (self.p,) * self.layers
         return tuple(float(p or 0) for p in (self.p1, self.p2, self.p3)[: self.layers])
 
+    @property
+    def acting(self) -> tuple[float, ...]:
+        """The probabilities without the layers at the end that drop nothing."""
+        probabilities = list(self.probabilities)
+        while probabilities and probabilities[-1] == 0:
+            probabilities.pop()
+        return tuple(probabilities)
+
+    def effective(self, run: "RunConfig") -> dict[str, Any]:
+        """Layer by layer, however the probabilities were given."""
+        return {"layers": len(self.acting)} | {f"p{layer}": p for layer, p in enumerate(self.acting, start=1)}
+
 
 class AGCConfig(Section):
     """Adaptive gradient clipping (Brock et al. 2021)."""
 
     enabled: bool = False
-    clip: float = Field(default=0.02, gt=0, description="clip threshold, lambda in equation 3")
-    eps: float = Field(default=1e-3, gt=0, description="floor of a unit's weight norm")
+    clip: Annotated[float, Matters(lambda run: run.agc.enabled)] = Field(
+        default=0.02, gt=0, description="clip threshold, lambda in equation 3"
+    )
+    eps: Annotated[float, Matters(lambda run: run.agc.enabled)] = Field(default=1e-3, gt=0, description="floor of a unit's weight norm")
 
 
 class AugmentConfig(Section):
@@ -127,50 +186,79 @@ class AugmentConfig(Section):
     flip: bool = Field(default=True, description="mirror horizontally with probability one half")
     rotate: float = Field(default=0.0, ge=0, le=180, description="largest rotation in degrees, in each direction")
 
+    @property
+    def acts(self) -> bool:
+        """Whether it does anything to an image."""
+        return self.policy == "basic" and bool(self.shift or self.flip or self.rotate)
+
+    def effective(self, run: "RunConfig") -> dict[str, Any]:
+        """No transformation at all is no policy."""
+        return super().effective(run) if self.acts else {"policy": "none"}
+
 
 class CutoutConfig(Section):
     """Copies with a black square, appended to each batch (after DeVries and Taylor 2017)."""
 
     images: int = Field(default=0, ge=0, le=64, description="copies appended")
-    size: int = Field(default=12, ge=1, le=32, description="side of the square in pixels")
-    per: Literal["batch", "image"] = Field(default="batch", description="whether `images` counts copies of a batch or of each image")
+    size: Annotated[int, Matters(lambda run: run.cutout.images > 0)] = Field(
+        default=12, ge=1, le=32, description="side of the square in pixels"
+    )
+    per: Annotated[Literal["batch", "image"], Matters(lambda run: run.cutout.images > 0)] = Field(
+        default="batch", description="whether `images` counts copies of a batch or of each image"
+    )
 
 
 class OptimizerConfig(Section):
     name: Literal["adam", "sgd", "adamw"] = "adam"
     lr: float = Field(default=1e-3, gt=0, description="peak learning rate")
-    momentum: float = Field(default=0.9, ge=0, lt=1, description="Nesterov momentum of sgd")
-    eps: float = Field(default=1e-7, gt=0, description="of adam and adamw: the default of the study's framework; PyTorch's is 1e-8")
+    momentum: Annotated[float, Matters(lambda run: run.optimizer.name == "sgd")] = Field(
+        default=0.9, ge=0, lt=1, description="Nesterov momentum of sgd"
+    )
+    eps: Annotated[float, Matters(lambda run: run.optimizer.name != "sgd")] = Field(
+        default=1e-7, gt=0, description="of adam and adamw: the default of the study's framework; PyTorch's is 1e-8"
+    )
     weight_decay: float = Field(default=0.0, ge=0, description="L2 penalty (adam, sgd) or decoupled decay (adamw)")
     schedule: Literal["constant", "cosine", "step"] = "constant"
     warmup_epochs: float = Field(default=0.0, ge=0, description="epochs of linear warm-up from zero")
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+
+    def effective(self, run: "RunConfig") -> dict[str, Any]:
+        """Without decay, AdamW is Adam."""
+        return super().effective(run) | ({"name": "adam"} if self.name == "adamw" and not self.weight_decay else {})
 
 
 class TrainConfig(Section):
     epochs: int = Field(default=200, ge=1)
     batch_size: int = Field(default=256, ge=2)
     precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(default="auto", description="auto: bf16 or fp16 on a GPU, fp32 on a CPU")
-    compile: Literal["auto"] | bool = Field(
+    compile: Annotated[Literal["auto"] | bool, SPEED_ONLY] = Field(
         default="auto", description="torch.compile the network; auto: no, until a benchmark shows it pays"
     )
-    graph: Literal["auto"] | bool = Field(
+    graph: Annotated[Literal["auto"] | bool, SPEED_ONLY, NO_EFFECT] = Field(
         default="auto", description="capture the training step as a CUDA graph; auto: on a GPU, where it can be captured"
     )
     target_accuracy: float = Field(default=0.87, gt=0, le=1, description="training accuracy whose time is taken")
     target_on: Literal["running", "clean"] = Field(
         default="running", description="running: over the epoch's own batches; clean: in evaluation mode, measured after each epoch"
     )
-    seed: int = Field(default=0, ge=0, lt=2**31)
+    seed: Annotated[int, NO_EFFECT] = Field(default=0, ge=0, lt=2**31)  # of the identity; a run is named after both
     eval_every: int = Field(default=1, ge=1, description="epochs between evaluations; the last epoch is always evaluated")
-    checkpoint_every: float = Field(default=60.0, ge=0, description="seconds between checkpoints; 0: after every step")
+    checkpoint_every: Annotated[float, NO_EFFECT] = Field(
+        default=60.0, ge=0, description="seconds between checkpoints; 0: after every step"
+    )
+
+    def effective(self, run: "RunConfig") -> dict[str, Any]:
+        """Nothing is compiled unless asked for."""
+        return super().effective(run) | ({} if self.compile is True else {"compile": "auto"})
 
 
 class RunConfig(Section):
     """Everything that decides what one run does. Build it with `RunConfig.parse`."""
 
-    cell: str | None = Field(default=None, description="`section.key=value` words, expanded into the other keys: one cell of a sweep")
-    arm: str | None = Field(default=None, description="a named preset, expanded into the other keys")
+    cell: Annotated[str | None, NO_EFFECT] = Field(
+        default=None, description="`section.key=value` words, expanded into the other keys: one cell of a sweep"
+    )
+    arm: Annotated[str | None, NO_EFFECT] = Field(default=None, description="a named preset, expanded into the other keys")
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     batchnorm: BatchNormConfig = BatchNormConfig()
@@ -218,7 +306,7 @@ class RunConfig(Section):
     def label(self) -> str:
         """What it regularizes with, for people: the arm's name where it is one, so one regularization has one label."""
         mine = _regularizers(self)
-        return next((name for name in ARMS if _regularizers(RunConfig(arm=name)) == mine), None) or _describe(self, mine)
+        return next((name for name in ARMS if _regularizers(RunConfig(arm=name)) == mine), None) or _describe(self)
 
 
 def _laid_under(values: Mapping[str, Any], preset: Mapping[str, Any]) -> dict[str, Any]:
@@ -236,34 +324,60 @@ def _cell(words: str) -> dict[str, Any]:
     return nested(parse_overrides(shlex.split(words)))
 
 
-def _describe(config: RunConfig, effective: Mapping[str, Any]) -> str:
+def _describe(config: RunConfig) -> str:
     parts = []
-    if effective["batchnorm"]:
-        parts.append(f"BN {effective['batchnorm']}")
-    if probabilities := effective["dropout"]:
+    if config.batchnorm.layers:
+        parts.append(f"BN {config.batchnorm.layers}")
+    if probabilities := config.dropout.acting:
         shown = probabilities[:1] if len(set(probabilities)) == 1 else probabilities
         parts.append(f"dropout {len(probabilities)} at " + "/".join(f"{p:.3g}" for p in shown))
     if config.agc.enabled:
         parts.append(f"AGC {config.agc.clip:g}" + (f" eps {config.agc.eps:g}" if config.agc.eps != AGCConfig().eps else ""))
-    if "augment" in effective:
+    if config.augment.acts:
         moves = {"shift": config.augment.shift, "flip": config.augment.flip, "rotate": config.augment.rotate}
         unusual = [f"{name} {value:g}" for name, value in moves.items() if value != getattr(AugmentConfig(), name)]
         parts.append(" ".join(["transformations", *unusual]))
-    if "cutout" in effective:
+    if config.cutout.images:
         size = f" of {config.cutout.size}" if config.cutout.size != CutoutConfig().size else ""
         parts.append(f"cutout {config.cutout.images}{size}" + (" per image" if config.cutout.per == "image" else ""))
     return " · ".join(parts)
 
 
+def _regularizers(config: RunConfig) -> dict[str, Any]:
+    """What the four techniques do, without values that have no effect."""
+    techniques = ("batchnorm.", "dropout.", "agc.", "augment.", "cutout.")
+    return {path: value for path, value in effective(config).items() if path.startswith(techniques)}
+
+
+def effective(config: RunConfig) -> dict[str, Any]:
+    """The keys that have an effect in this run (`dropout.p1`), with their values. What has none declares so where it stands."""
+    found = config.effective(config)
+    for name, section in config:
+        if isinstance(section, Section):
+            found |= {f"{name}.{key}": value for key, value in section.effective(config).items()}
+    return found
+
+
 def identity(config: RunConfig) -> str:
     """Hash of what a run does, whatever its seed: 12 hexadecimal digits.
 
-    Two configurations with one identity are the same arm and run once a seed. The seed, the arm's name, the checkpoint
-    interval and CUDA graphs are left out, and so is every value without effect (probabilities of dropout layers that are not there, the
-    clip of disabled AGC). Of a data folder only the name counts, so that an arm is the same on two machines.
+    Two configurations with one identity are the same arm and run once a seed. It is the hash of `IDENTITY_VERSION` and of the
+    effective values that depart from the defaults, so that a key which is added later changes no identity where it does nothing.
+    A departure is from the constant that a key has as its default, whatever other keys are. Numbers of one value are one (1, 1.0).
     """
-    canonical = json.dumps(_effective(config), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+    defaults = _defaults(type(config))
+    departures = {path: text for path, value in effective(config).items() if (text := _canonical(value)) != defaults[path]}
+    return hashlib.sha256(json.dumps([IDENTITY_VERSION, departures], sort_keys=True).encode()).hexdigest()[:12]
+
+
+@cache
+def _defaults(model: type[RunConfig]) -> dict[str, str]:
+    return {path: _canonical(field.default) for path, field in _fields(model)}
+
+
+def _canonical(value: Any) -> str:
+    """As JSON, whole numbers without a fraction: a whole float comes back from W&B as an integer, and -0.0 is 0."""
+    return json.dumps(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def run_id(config: RunConfig) -> str:
@@ -271,39 +385,10 @@ def run_id(config: RunConfig) -> str:
     return f"{identity(config)}-s{config.train.seed}"
 
 
-def _regularizers(config: RunConfig) -> dict[str, Any]:
-    """The four techniques in canonical form, without values that have no effect."""
-    probabilities = list(config.dropout.probabilities)
-    while probabilities and probabilities[-1] == 0:
-        probabilities.pop()
-    effective: dict[str, Any] = {"batchnorm": config.batchnorm.layers, "dropout": probabilities}
-    if config.agc.enabled:
-        effective["agc"] = [config.agc.clip, config.agc.eps]
-    moves = [config.augment.shift, config.augment.flip, config.augment.rotate]
-    if config.augment.policy == "basic" and any(moves):
-        effective["augment"] = moves
-    if config.cutout.images:
-        effective["cutout"] = [config.cutout.images, config.cutout.size, config.cutout.per]
-    return effective
-
-
-def _effective(config: RunConfig) -> dict[str, Any]:
-    regularizers = _regularizers(config)
-    data = config.data.model_dump()
-    del data["folder"], data["name"]
-    if config.data.source == "folder":
-        data["name"] = config.data.folder_name
-    else:
-        del data["resize"]
-    model = config.model.model_dump()
-    if not regularizers["batchnorm"] and not regularizers["dropout"]:
-        del model["placement"]
-    optimizer = config.optimizer.model_dump()
-    del optimizer["eps" if config.optimizer.name == "sgd" else "momentum"]
-    if config.optimizer.name == "adamw" and config.optimizer.weight_decay == 0:
-        optimizer["name"] = "adam"  # without decay they are one algorithm
-    train = config.train.model_dump(exclude={"seed", "checkpoint_every", "graph"}) | {"compile": config.train.compile is True}
-    return {"data": data, "model": model, "optimizer": optimizer, "train": train, **regularizers}
+def at_default_speed(config: RunConfig) -> RunConfig:
+    """The same run without what changes its speed only."""
+    defaults: dict[str, dict[str, Any]] = nested({path: FIELDS[path].default for path in SPEED_KEYS})
+    return config.model_copy(update={name: getattr(config, name).model_copy(update=keys) for name, keys in defaults.items()})
 
 
 def with_overrides(values: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
@@ -351,16 +436,27 @@ def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
     return values
 
 
+def _is_section(field: FieldInfo) -> bool:
+    return isinstance(field.annotation, type) and issubclass(field.annotation, Section)
+
+
+def _matter(field: FieldInfo, run: RunConfig) -> Iterator[bool]:
+    return (mark.when(run) for mark in field.metadata if isinstance(mark, Matters))
+
+
 def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
     for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _fields(field.annotation, f"{prefix}{name}.")
+        if _is_section(field):
+            yield from _fields(typing.cast(type[Section], field.annotation), f"{prefix}{name}.")
         else:
             yield prefix + name, field
 
 
 FIELDS: dict[str, FieldInfo] = dict(_fields(RunConfig))
 """Every key path of a configuration (`dropout.p1`), with its definition."""
+
+SPEED_KEYS = frozenset(path for path, field in FIELDS.items() if SPEED_ONLY in field.metadata)
+"""Keys that change how fast a run goes, and nothing else."""
 
 
 def allowed(path: str) -> str:

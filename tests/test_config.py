@@ -4,13 +4,31 @@ import json
 import types
 import typing
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import Field
 
+from reglab import config as configuration
 from reglab.arms import ARMS, FINAL_ARMS
-from reglab.config import FIELDS, RunConfig, allowed, identity, nested, parse_overrides, run_id, with_overrides
+from reglab.config import (
+    FIELDS,
+    NO_EFFECT,
+    SPEED_KEYS,
+    AGCConfig,
+    Matters,
+    RunConfig,
+    TrainConfig,
+    allowed,
+    at_default_speed,
+    identity,
+    nested,
+    parse_overrides,
+    run_id,
+    with_overrides,
+)
 from reglab.errors import UserError
 
 # --- refusals ---------------------------------------------------------------------------------------------------------
@@ -518,6 +536,179 @@ def test_a_folder_given_by_a_relative_path_counts_by_its_own_name(tmp_path, monk
     assert len({identity(RunConfig.parse({"data": {"source": "folder", "folder": folder}})) for folder in folders}) == 1
 
 
+# --- identities that last ---------------------------------------------------------------------------------------------------
+
+GOLDEN = {
+    "": "7674a781fc38",
+    "arm=baseline": "7674a781fc38",
+    "arm=batchnorm_symmetric_dropout": "df602f02678a",
+    "arm=symmetric_augmentation": "d1e81aed4a6d",
+    "arm=asymmetric_augmentation": "2840ece2d79e",
+    "arm=symmetric_cutout_2": "1f9cd87c2edc",
+    "arm=asymmetric_cutout_2": "122823e90aec",
+    "batchnorm.layers=3 model.placement=stage": "2d7ea3bbd2bf",
+    "dropout.layers=2 dropout.p1=0.125 dropout.p2=0.8": "28e0da9366a5",
+    "agc.enabled=true agc.clip=0.01 agc.eps=0.01 train.batch_size=64": "555c0641ae00",
+    "augment.policy=basic augment.shift=2 augment.flip=false augment.rotate=15": "08c63af8d5af",
+    "cutout.images=16 cutout.size=8 cutout.per=image": "77f68dacb851",
+    "optimizer.name=sgd optimizer.lr=0.1 optimizer.momentum=0.8 optimizer.schedule=cosine optimizer.warmup_epochs=5": "566173a400f1",
+    "optimizer.name=adamw optimizer.weight_decay=0.05 optimizer.eps=1.0e-8 optimizer.label_smoothing=0.1": "ecfe5d06cfae",
+    "model.width=16 model.stem=cifar model.init=he model.standardize=true": "45ba0d24ed26",
+    "data.source=digits data.train_limit=128 data.test_limit=64 data.validation=32": "8da56b56c7a9",
+    "data.source=folder data.folder=/a/birds": "f3412d7fc115",
+    "data.source=folder data.folder=/a/cats data.name=finches data.resize=true": "5652bd5e2077",
+    "train.epochs=10 train.precision=bf16 train.eval_every=2": "cfef16c8988c",
+    "train.target_accuracy=0.9 train.target_on=clean train.compile=true": "9754357439cf",
+}
+"""Identities of version 1, for good."""
+
+DEFAULTS = {
+    "cell": None,
+    "arm": None,
+    "data.source": "cifar10",
+    "data.folder": None,
+    "data.name": None,
+    "data.resize": False,
+    "data.train_limit": None,
+    "data.test_limit": None,
+    "data.validation": 0,
+    "model.width": 64,
+    "model.stem": "imagenet",
+    "model.placement": "unit",
+    "model.init": "glorot",
+    "model.standardize": False,
+    "batchnorm.layers": 0,
+    "dropout.layers": 0,
+    "dropout.p": None,
+    "dropout.p1": None,
+    "dropout.p2": None,
+    "dropout.p3": None,
+    "agc.enabled": False,
+    "agc.clip": 0.02,
+    "agc.eps": 0.001,
+    "augment.policy": "none",
+    "augment.shift": 4,
+    "augment.flip": True,
+    "augment.rotate": 0.0,
+    "cutout.images": 0,
+    "cutout.size": 12,
+    "cutout.per": "batch",
+    "optimizer.name": "adam",
+    "optimizer.lr": 0.001,
+    "optimizer.momentum": 0.9,
+    "optimizer.eps": 1e-07,
+    "optimizer.weight_decay": 0.0,
+    "optimizer.schedule": "constant",
+    "optimizer.warmup_epochs": 0.0,
+    "optimizer.label_smoothing": 0.0,
+    "train.epochs": 200,
+    "train.batch_size": 256,
+    "train.precision": "auto",
+    "train.compile": "auto",
+    "train.graph": "auto",
+    "train.target_accuracy": 0.87,
+    "train.target_on": "running",
+    "train.seed": 0,
+    "train.eval_every": 1,
+    "train.checkpoint_every": 60.0,
+}
+"""What departures are departures from, in version 1."""
+
+
+@pytest.mark.parametrize("words", GOLDEN)
+def test_the_identity_of_a_configuration_never_changes(words):
+    """Where it has to, because a value does something else now: raise IDENTITY_VERSION, and renew these."""
+    config = RunConfig.parse(with_overrides({}, words.split()))
+    assert identity(config) == GOLDEN[words]
+    assert identity(RunConfig.parse(config.model_dump(mode="json", exclude={"arm", "cell"}))) == GOLDEN[words]
+    assert identity(RunConfig.parse({"cell": words})) == GOLDEN[words]
+
+
+def test_no_default_changes_within_a_version():
+    """A new key is a new row here. A new default of an old key makes every identity mean something else: raise IDENTITY_VERSION."""
+    assert configuration.IDENTITY_VERSION == 1
+    assert {path: repr(field.default) for path, field in FIELDS.items()} == {path: repr(default) for path, default in DEFAULTS.items()}
+
+
+class _TrainWithMore(TrainConfig):
+    colour: str = "red"
+    sharpness: Annotated[float, Matters(lambda run: run.agc.enabled)] = 0.5
+    verbose: Annotated[bool, NO_EFFECT] = False
+
+
+class _Opened(AGCConfig):
+    order: int = Field(default=2, ge=1)
+
+
+class _RunWithMore(RunConfig):
+    agc: _Opened = _Opened()
+    train: _TrainWithMore = _TrainWithMore()
+
+
+@pytest.mark.parametrize("words", GOLDEN)
+def test_a_key_that_is_added_changes_no_identity_at_its_default(words):
+    assert identity(_RunWithMore.parse(with_overrides({}, words.split()))) == GOLDEN[words]
+
+
+def test_a_key_that_is_added_gives_identities_of_its_own_where_it_has_an_effect():
+    def of(**sections):
+        return identity(_RunWithMore.parse(sections))
+
+    assert of(train={"colour": "blue"}) != of()
+    assert of(train={"verbose": True}) == of()
+    assert of(train={"sharpness": 0.1}) == of()
+    assert of(train={"sharpness": 0.1}, agc={"enabled": True}) != of(agc={"enabled": True})
+
+
+def test_another_version_gives_every_run_another_identity(monkeypatch):
+    before = {identity(RunConfig.parse(with_overrides({}, words.split()))) for words in GOLDEN}
+    monkeypatch.setattr(configuration, "IDENTITY_VERSION", 2)
+    assert before.isdisjoint(identity(RunConfig.parse(with_overrides({}, words.split()))) for words in GOLDEN)
+
+
+@pytest.mark.parametrize(
+    ("values", "same"),
+    [
+        ({"augment": {"policy": "basic", "rotate": 15}}, {"augment": {"policy": "basic", "rotate": 15.0}}),
+        ({"optimizer": {"lr": 1}}, {"optimizer": {"lr": 1.0}}),
+        ({"train": {"epochs": 3.0}}, {"train": {"epochs": 3}}),
+        ({"optimizer": {"lr": "1e-05"}}, {"optimizer": {"lr": 0.00001}}),
+        ({"dropout": {"layers": 2, "p1": -0.0, "p2": 0.2}}, {"dropout": {"layers": 2, "p1": 0, "p2": 0.2}}),
+        ({"optimizer": {"weight_decay": -0.0}}, {}),
+        ({"train": {"compile": False}}, {"train": {"compile": "auto"}}),
+    ],
+)
+def test_values_that_are_equal_are_one(values, same):
+    assert identity(RunConfig.parse(values)) == identity(RunConfig.parse(same))
+
+
+def test_a_number_that_becomes_a_fraction_in_a_later_version_is_still_the_same_number():
+    class Train(TrainConfig):
+        batch_size: float = 256.0
+
+    class Run(RunConfig):
+        train: Train = Train()
+
+    assert identity(Run.parse({})) == GOLDEN[""]
+    assert identity(Run.parse({"train": {"batch_size": 64}})) == identity(RunConfig.parse({"train": {"batch_size": 64}}))
+
+
+@pytest.mark.parametrize("path", sorted(SPEED_KEYS))
+def test_a_run_at_default_speed_is_the_same_but_for_the_keys_of_speed(path):
+    fast = changed(ACTIVE, path, True)
+    assert fast != RunConfig.parse(ACTIVE)
+    assert at_default_speed(fast) == RunConfig.parse(ACTIVE)
+
+
+def test_a_folder_in_a_home_that_is_not_known_has_a_name():
+    assert RunConfig.parse({"data": {"source": "folder", "folder": "~nobody-here/birds"}}).data.folder_name == "birds"
+    assert identity(RunConfig.parse({"data": {"source": "folder", "folder": "~nobody-here"}}))
+
+
+def test_a_folder_that_no_path_can_be_is_refused():
+    assert "no path holds the character NUL" in refusal(RunConfig.parse, {"data": {"source": "folder", "folder": "a\0b"}})
+
+
 # --- properties of all valid configurations ---------------------------------------------------------------------------------
 
 
@@ -540,12 +731,16 @@ def values_of(path):
     return st.one_of([of(kind) for kind in kinds(path)])
 
 
+PATHS = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), min_size=1, max_size=8)
+
+
 @st.composite
 def configurations(draw):
     free = {path: values_of(path) for path in FIELDS if path not in ("arm", "cell") and not path.startswith("dropout.")}
+    free["data.folder"] = st.none() | PATHS
     flat = draw(st.fixed_dictionaries({}, optional=free))
     if flat.get("data.source") == "folder":
-        flat["data.folder"] = draw(st.text(min_size=1, max_size=8))
+        flat["data.folder"] = draw(PATHS)
     probability = st.floats(0, 0.99)
     symmetric = draw(st.booleans())
     flat["dropout.layers"] = draw(st.integers(0, 3))

@@ -39,6 +39,12 @@ def is_terminal() -> bool:
     return progress.is_terminal
 
 
+def say_recognized(runs: int) -> None:
+    """A note, where some runs began under an earlier version of identities."""
+    if runs:
+        say(f"note: runs of an earlier version of reglab, recognized by their configurations: {runs}; they keep their names")
+
+
 @contextmanager
 def counting(what: str) -> Iterator[Callable[[int, int], None]]:
     """Shows on a terminal how many are done, of how many, as it is told while it is open."""

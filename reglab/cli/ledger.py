@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reglab.cli.console import counting, say
+from reglab.cli.console import counting, say, say_recognized
 from reglab.cli.sweep import STYLES, Files, Overrides, Quick
 from reglab.errors import UserError
 from reglab.tracking.state import State
@@ -42,7 +42,7 @@ def status(
     from reglab.sweep.spec import read
 
     spec = read(file, overrides or [], quick)
-    reckoned = ledger.reckon(spec, _records(spec, source))
+    reckoned = ledger.reckon(spec, _records(spec, source), _drawn(spec, source))
     if as_json:
         print(json.dumps(_plain(reckoned), indent=1))
     else:
@@ -74,7 +74,7 @@ def makeup(
     spec = read(file, overrides or [], quick)
     if out.resolve() == file.resolve():
         raise UserError(f"--out {out} is the sweep itself: give another name")
-    reckoned = ledger.reckon(spec, _records(spec, source))
+    reckoned = ledger.reckon(spec, _records(spec, source), _drawn(spec, source))
     text = ledger.makeup(reckoned)
     if text is None:
         say(f"{file}: nothing is missing")
@@ -138,25 +138,38 @@ def _hours(hours: float, low: float, high: float) -> tuple[str, str]:
 def _records(spec: "SweepSpec", source: str | None) -> "list[RunRecord]":
     """The runs in the source; where it is the sweep's own folder, there may be none yet."""
     from reglab.settings import settings
-    from reglab.tracking.fetch import fetch
 
     own = settings().runs / spec.name
     if source is None and not own.is_dir():
         return []
-    with counting("reading runs") as progress:
-        return fetch(source or str(own), history=False, progress=progress)
+    return _fetched(source or str(own))
+
+
+def _drawn(spec: "SweepSpec", source: str | None) -> list[dict[str, Any]]:
+    """What a search on this machine has drawn: two draws of one run leave one run."""
+    from reglab.settings import settings
+    from reglab.sweep.local import drawn
+
+    return drawn(Path(source) if source else settings().runs / spec.name, spec)
 
 
 def _everything(source: str | None) -> "list[RunRecord]":
     """The runs in the source; by default all that ended on this machine."""
     from reglab.settings import settings
-    from reglab.tracking.fetch import fetch
     from reglab.tracking.store import run_folders
 
     if source is None and not run_folders(settings().runs):
         return []
+    return _fetched(source or str(settings().runs))
+
+
+def _fetched(source: str) -> "list[RunRecord]":
+    from reglab.tracking.fetch import fetch
+
     with counting("reading runs") as progress:
-        return fetch(source or str(settings().runs), history=False, progress=progress)
+        records = fetch(source, history=False, progress=progress)
+    say_recognized(sum(record.formerly is not None for record in records))
+    return records
 
 
 def _sample(spec: "SweepSpec") -> "list[RunConfig]":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import yaml
 from filelock import FileLock, Timeout
 
-from reglab.cli.console import is_terminal, progress, say
+from reglab.cli.console import is_terminal, progress, say, say_recognized
 from reglab.cli.train import PREEMPTED
 from reglab.config import RunConfig, identity, run_id, with_overrides
 from reglab.errors import ReglabError, UserError
@@ -17,7 +17,7 @@ from reglab.settings import settings
 from reglab.sweep import assignment
 from reglab.tracking.record import Epoch, RunRecord, Sink, State
 from reglab.tracking.storage import File
-from reglab.tracking.store import RUN_LOCK, LocalRun, read_run
+from reglab.tracking.store import RECORD, RUN_LOCK, LocalRun, former_names, read_run, run_folders
 from reglab.tracking.wandb_run import WandbRun
 from reglab.training.preemption import Signals
 
@@ -44,7 +44,7 @@ def ordered(
         sys.stdout.write(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
         return None
     sweep = job.sweep if job else "train"
-    name = job.run_id if job and job.run_id else run_id(config)
+    name = job.run_id if job and job.run_id else _name(config, settings().runs / sweep)
     record = RunRecord(
         run_id=name,
         sweep=sweep,
@@ -54,6 +54,14 @@ def ordered(
         config=config.model_dump(mode="json"),
     )
     return _run(config, record, settings().runs / sweep / name, in_sweep=job is not None, again=again, signals=signals)
+
+
+def _name(config: RunConfig, folder: Path) -> str:
+    """What a run in this folder is called: after its identity; one that began under an earlier version of identities keeps its name."""
+    name = run_id(config)
+    if (folder / name / RECORD).exists():
+        return name
+    return former_names(sorted(run_folders(folder))).get((identity(config), config.train.seed), name)
 
 
 def _run(config: RunConfig, record: RunRecord, folder: Path, in_sweep: bool, again: bool, signals: Signals) -> RunRecord:
@@ -70,13 +78,14 @@ def _run(config: RunConfig, record: RunRecord, folder: Path, in_sweep: bool, aga
         if again:
             local.checkpoint.remove()
         elif before := read_run(folder):
+            say_recognized(int(before.formerly is not None and not in_sweep))
             same_images = not before.environment or before.environment.data_fingerprint == images.fingerprint
             if before.state.ended and before.state != State.failed and same_images:
                 say(f"{folder} holds this run already; --again trains it anew")
                 if in_sweep:
                     _tell_again(before, folder)
                 return before
-            record = record.changed(created=before.created)
+            record = record.changed(created=before.created, formerly=before.formerly)
         with _failures_recorded(sinks, record, folder, True):
             return _train(config, images, device, record, sinks, local.checkpoint, signals)
 

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from reglab.cli.console import counting
+from reglab.cli.console import counting, say_recognized
 
 if TYPE_CHECKING:
     from reglab.tracking.record import RunRecord
@@ -59,6 +59,7 @@ def write(source: str, out: Path) -> "Sequence[RunRecord]":
 
     with counting("reading runs") as progress:
         records = fetch(source, history=False, progress=progress)
+    say_recognized(sum(record.formerly is not None for record in records))
     hashes = sweep_hashes()
     if (Path(source) / ARCHIVE).exists():  # a report that is built again tells of the same runs and sweeps
         earlier = Manifest.read(Path(source))

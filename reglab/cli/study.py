@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reglab.cli.console import say
+from reglab.cli.console import say, say_recognized
 from reglab.cli.report import write
 from reglab.cli.sweep import Given, Outcome, Overrides, Quick, StopAfter, Terms, carry_out, fetched, left_undone, limit_of
 from reglab.cli.train import PREEMPTED
@@ -68,6 +68,7 @@ def _close(folder: Path, outcomes: dict[Path, Outcome], sweeps: int, terms: Term
     unwell = [file.stem for file, outcome in outcomes.items() if outcome.has_failures]
     failures = f"; runs failed in {', '.join(unwell)}" if unwell else ""
     runs, rest = _together(list(outcomes.values()))
+    say_recognized(len(frozenset[str]().union(*(outcome.recognized for outcome in outcomes.values()))))
     if terms.limit and (rest.runs or len(outcomes) < sweeps):
         unseen = f"; {sweeps - len(outcomes)} sweeps were not looked at" if len(outcomes) < sweeps else ""
         say(f"{folder}: {left_undone(rest, len(runs), terms.workers)}{unseen}{failures}")

@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
-from reglab.cli.console import counting, handling, is_terminal, progress, say
+from reglab.cli.console import counting, handling, is_terminal, progress, say, say_recognized
 from reglab.cli.train import PREEMPTED
 from reglab.errors import UserError
 from reglab.tracking.state import State
@@ -144,11 +144,15 @@ class Terms:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a sweep came to in this call: its `runs`, of which `rest` would begin or go on another time."""
+    """What a sweep came to in this call: its `runs`, of which `rest` would begin or go on another time.
+
+    `recognized` are those that began under an earlier version of identities.
+    """
 
     folder: Path
     runs: frozenset[str]
     rest: "Rest"
+    recognized: frozenset[str]
     has_failures: bool
     interrupted: bool
 
@@ -179,6 +183,7 @@ def run_locally(file: Path, terms: Terms, folder: Path | None = None) -> Path:
     Raises typer.Exit where it was interrupted or the limit left runs undone (75), and where a run failed (1).
     """
     outcome = carry_out(file, terms, folder)
+    say_recognized(len(outcome.recognized))
     if terms.limit and outcome.rest.runs and not outcome.interrupted:
         say(f"{outcome.folder}: {left_undone(outcome.rest, len(outcome.runs), terms.workers)}")
         raise typer.Exit(PREEMPTED)
@@ -224,7 +229,9 @@ def _close(sweep: "LocalSweep", interrupted: bool) -> Outcome:
             say(f"  {cell.label} s{cell.seed} {cell.state}: {cell.record.reason}")
     if interrupted:
         say("interrupted; the same command finishes what is missing")
-    return Outcome(sweep.folder, sweep.names, sweep.rest(), bool(counts[State.failed] or counts[State.crashed]), interrupted)
+    recognized = frozenset(cell.run_id for cell in sweep.cells if cell.record and cell.record.formerly)
+    has_failures = bool(counts[State.failed] or counts[State.crashed])
+    return Outcome(sweep.folder, sweep.names, sweep.rest(), recognized, has_failures, interrupted)
 
 
 def left_undone(rest: "Rest", total: int, workers: int) -> str:

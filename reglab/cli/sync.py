@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from reglab.cli.console import counting, say
+from reglab.cli.console import counting, say, say_recognized
 from reglab.errors import UserError
 from reglab.tracking import wandb_run
 from reglab.tracking.wandb_run import PROJECT
@@ -31,6 +31,7 @@ def sync(
     os.environ |= {"WANDB_PROJECT": project, "WANDB_ENTITY": entity}
     with counting("runs") as progress:
         outcome = tracking.sync(found.records, Project(entity, project), progress)
+    say_recognized(sum(record.formerly is not None for record in found.records))
     say(f"{outcome.sent} sent, {outcome.there} there before, {outcome.going_on} going on")
     for record, reason in outcome.failed:
         say(f"{record.label} s{record.seed} ({record.run_id}) is not whole at W&B: {reason or 'the same command tries again'}")

@@ -164,7 +164,7 @@ class Report:
     def what(self) -> str:
         """What was studied, in a sentence."""
         environment = next(record.environment for record in self.study.records if record.environment)
-        arms = len({record.identity for record in self.study.records if stats.counts(record)})
+        arms = len({stats.arm(record) for record in self.study.records if stats.counts(record)})
         finished = sum(map(stats.counts, self.study.records))
         return (
             f"ResNet-50 of width {self.study.fixed.get('model.width')} on {self.images} ({environment.train_images:,} training and "

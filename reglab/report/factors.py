@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
 from typing import Any
 
-from reglab.config import FIELDS, AugmentConfig, OptimizerConfig, RunConfig, flat
+from reglab.config import FIELDS, SPEED_KEYS, OptimizerConfig, RunConfig, effective
 
 
 @dataclass(frozen=True)
@@ -98,15 +98,12 @@ CONFIGURATIONS: tuple[tuple[float, ...], ...] = ((), SYMMETRIC[:2], SYMMETRIC, A
 @cache
 def factors(config: RunConfig) -> Factors:
     """The factors of a configuration."""
-    probabilities = list(config.dropout.probabilities)
-    while probabilities and probabilities[-1] == 0:
-        probabilities.pop()
-    layered = bool(config.batchnorm.layers or probabilities)
+    layered = bool(config.batchnorm.layers or config.dropout.acting)
     return Factors(
         batchnorm=config.batchnorm.layers,
-        dropout=tuple(probabilities),
+        dropout=config.dropout.acting,
         clip=config.agc.clip if config.agc.enabled else None,
-        transformations=_transforms(config.augment),
+        transformations=config.augment.acts,
         cutout=config.cutout.images,
         per=config.cutout.per if config.cutout.images else "batch",
         batch_size=config.train.batch_size,
@@ -117,10 +114,6 @@ def factors(config: RunConfig) -> Factors:
         stem=config.model.stem,
         held_out=config.data.validation,
     )
-
-
-def _transforms(config: AugmentConfig) -> bool:
-    return config.policy == "basic" and bool(config.shift or config.flip or config.rotate)
 
 
 def _optimizer(config: OptimizerConfig) -> str:
@@ -147,27 +140,14 @@ def _most(counted: Counter[int]) -> int:
     return max(counted, key=lambda value: (counted[value], value))
 
 
-_VARIED = frozenset(
-    {"arm", "cell", "data.folder", "data.validation", "agc.enabled", "agc.clip", "augment.policy", "cutout.images", "cutout.per"}
-    | {f"model.{key}" for key in ("standardize", "placement", "stem")}
-    | {f"train.{key}" for key in ("epochs", "batch_size", "seed", "checkpoint_every")}
+_VARIED = (
+    {"data.validation", "agc.enabled", "agc.clip", "augment.policy", "cutout.images", "cutout.per", "train.epochs", "train.batch_size"}
+    | {"model.standardize", "model.placement", "model.stem"}
     | {key for key in FIELDS if key.startswith(("batchnorm.", "dropout.", "optimizer.")) and key != "optimizer.eps"}
 )
-"""Keys that the factors stand for, and those that change no result."""
+"""Keys that the factors stand for."""
 
 
 def setup(config: RunConfig) -> dict[str, Any]:
-    """What a study holds fixed while its factors vary, as far as it has an effect in this run: key paths and values."""
-    unused = {
-        "agc.": not config.agc.enabled,
-        "augment.": not _transforms(config.augment),
-        "cutout.": not config.cutout.images,
-        "optimizer.eps": config.optimizer.name == "sgd",
-        "data.name": config.data.source != "folder",
-        "data.resize": config.data.source != "folder",
-    }
-    without = (*_VARIED, *(prefix for prefix, is_unused in unused.items() if is_unused))
-    held = {key: value for key, value in flat(config.model_dump()).items() if not key.startswith(without)}
-    if "data.name" in held:
-        held["data.name"] = config.data.folder_name
-    return held | {"train.compile": config.train.compile is True}
+    """What a study holds fixed while its factors vary, as far as it has an effect on this run's results: key paths and values."""
+    return {key: value for key, value in effective(config).items() if key not in _VARIED | SPEED_KEYS}

@@ -7,11 +7,12 @@ import math
 import statistics
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from scipy.stats import beta, norm, t
 
 from reglab.arms import FINAL_ARMS
-from reglab.config import RunConfig, flat
+from reglab.config import FIELDS, SPEED_KEYS, RunConfig, at_default_speed, effective, flat, identity
 from reglab.errors import UserError
 from reglab.report.factors import Factors, factors
 from reglab.tracking.record import Environment, RunRecord, State
@@ -198,6 +199,14 @@ def built(record: RunRecord) -> RunConfig | None:
         return None
 
 
+def arm(record: RunRecord) -> str:
+    """The arm of a run, whatever its speed: its identity, or that of the same run at the default speed; its name where it has none."""
+    there = flat(record.config)
+    if all(there.get(key, FIELDS[key].default) == FIELDS[key].default for key in SPEED_KEYS):
+        return record.identity or record.run_id
+    return identity(at_default_speed(config)) if (config := built(record)) else record.identity or record.run_id
+
+
 def treatment(record: RunRecord) -> Factors | None:
     """The factors of a run; None of one that could not be built."""
     return factors(config) if (config := built(record)) else None
@@ -344,10 +353,10 @@ class Cell:
 
 def cells(records: Iterable[RunRecord]) -> list[Cell]:
     """One cell an arm: the final models in their order, then the others by test accuracy, best first."""
-    by_identity: dict[str, list[RunRecord]] = {}
+    by_arm: dict[str, list[RunRecord]] = {}
     for record in records:
-        by_identity.setdefault(record.identity or record.run_id, []).append(record)
-    made = [_cell(identity, group) for identity, group in by_identity.items()]
+        by_arm.setdefault(arm(record), []).append(record)
+    made = [_cell(name, group) for name, group in by_arm.items()]
     return sorted(_told_apart(made), key=_rank)
 
 
@@ -366,9 +375,14 @@ def _told_apart(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def _keys_apart(cell: Cell, twins: Sequence[Cell]) -> list[str]:
-    mine, theirs = flat(cell.records[0].config), [flat(twin.records[0].config) for twin in twins]
-    keys = sorted(key for key in mine.keys() - {"train.seed", "arm", "cell"} if any(each.get(key) != mine[key] for each in theirs))
+    mine, *theirs = (_told(each.records[0]) for each in (cell, *twins))
+    keys = sorted(key for key in mine.keys() - SPEED_KEYS if any(each.get(key) != mine[key] for each in theirs))
     return [f"{key} {mine[key]}" for key in keys] if len(twins) > 1 else []
+
+
+def _told(record: RunRecord) -> Mapping[str, Any]:
+    """What has an effect in a run; of one that could not be built, all there is."""
+    return effective(config) if (config := built(record)) else flat(record.config)
 
 
 def _rank(cell: Cell) -> tuple[int, float]:
@@ -376,7 +390,7 @@ def _rank(cell: Cell) -> tuple[int, float]:
     return place, -(cell.test_accuracy.mean if cell.test_accuracy else 0)
 
 
-def _cell(identity: str, group: Sequence[RunRecord]) -> Cell:
+def _cell(name: str, group: Sequence[RunRecord]) -> Cell:
     summaries = [record.summary for record in group if record.summary and counts(record)]
     timed: dict[str, list[RunRecord]] = {}
     for record in group:
@@ -384,7 +398,7 @@ def _cell(identity: str, group: Sequence[RunRecord]) -> Cell:
             timed.setdefault(machine(record.environment), []).append(record)
     return Cell(
         label=group[0].label,
-        identity=identity,
+        identity=name,
         factors=treatment(group[0]),
         records=tuple(sorted(group, key=lambda record: record.seed)),
         validation_accuracy=Estimate.of([s.val_accuracy for s in summaries if s.val_accuracy is not None]),

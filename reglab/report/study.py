@@ -76,7 +76,7 @@ class Study:
     @property
     def seeds(self) -> int:
         """Of the arm that has most."""
-        return max(Counter(record.identity for record in self.records if stats.counts(record)).values(), default=0)
+        return max(Counter(stats.arm(record) for record in self.records if stats.counts(record)).values(), default=0)
 
     def asks(self, question: Asked, record: RunRecord) -> bool:
         """Whether a run is one that the question is about."""
@@ -145,7 +145,7 @@ def _each_once(parsed: Sequence[_Parsed]) -> tuple[list[_Parsed], list[RunRecord
     """One run of each arm and seed, a finished one where there is one, and the earliest of those; and the others."""
     kept: dict[tuple[str, int], _Parsed] = {}
     for record, config in sorted(parsed, key=lambda pair: (not stats.counts(pair[0]), pair[0].created)):
-        kept.setdefault((record.identity or record.run_id, record.seed), (record, config))
+        kept.setdefault((stats.arm(record), record.seed), (record, config))
     ids = {record.run_id for record, _ in kept.values()}
     return [pair for pair in parsed if pair[0].run_id in ids], [record for record, _ in parsed if record.run_id not in ids]
 

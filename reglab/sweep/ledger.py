@@ -1,22 +1,23 @@
 """What a sweep asked for against what is there: finished, under way, lost, missing; and a sweep file for what is missing.
 
 A cell of a grid is one identity and seed, whichever sweep or machine trained it. A search has no cells before it draws them:
-of it, the runs that it may have drawn are counted against its cap.
+of it, the runs that it may have drawn are counted against its cap, and what it drew twice counts twice.
 """
 
 import math
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import yaml
 
 from reglab.config import RunConfig, flat, identity, nested, run_id
 from reglab.errors import UserError
-from reglab.sweep.search import ends
+from reglab.sweep.search import Search, ends
 from reglab.sweep.spec import SweepSpec, leaves
 from reglab.tracking.record import RunRecord, State
 
@@ -26,6 +27,11 @@ _PREFERRED = (State.finished, State.stopped, State.diverged, State.running, Stat
 """Of several runs of one cell, the one that tells most."""
 
 _LOST = (MISSING, State.crashed, State.failed)
+
+_WELL = (State.finished, State.stopped, State.diverged)
+
+_FEW = 500
+"""Of a search over fewer configurations than this, each is looked at."""
 
 
 @dataclass(frozen=True)
@@ -76,32 +82,88 @@ class Ledger:
 
     @property
     def complete(self) -> bool:
-        return not self.undrawn and all(cell.state in (State.finished, State.stopped, State.diverged) for cell in self.cells)
+        return not self.undrawn and all(cell.state in _WELL for cell in self.cells)
 
 
-def reckon(spec: SweepSpec, records: Sequence[RunRecord]) -> Ledger:
-    """The ledger of a sweep with these runs."""
+def reckon(spec: SweepSpec, records: Sequence[RunRecord], draws: Sequence[dict[str, Any]] = ()) -> Ledger:
+    """The ledger of a sweep with these runs. `draws`: the values that a search on this machine is known to have drawn."""
     if spec.method == "grid":
         return _of_grid(spec, records)
+    possible, asked = _possible(spec), {key: values for values in draws if (key := _key(values))}
     drawn, others = list[RunRecord](), list[RunRecord]()
     for record in records:
-        (drawn if _may_have_drawn(spec, record) else others).append(record)
-    cells = [_cell(group[0].config, group) for group in _by_run(drawn).values()]
-    return Ledger(spec, tuple(cells), max((spec.run_cap or 0) - len(cells), 0), tuple(others))
+        is_known = (record.identity, record.seed) in possible | asked.keys()
+        (drawn if is_known or draw(spec, record) is not None else others).append(record)
+    groups = _by_run(drawn)
+    cells = [_cell(group[0].config, group) for group in groups.values()]
+    cells += [_cell(values, ()) for key, values in asked.items() if key not in groups]
+    undrawn = max((spec.run_cap or 0) - max(len(draws), sum(map(_times_drawn, groups.values())), len(cells)), 0)
+    there = groups.keys() | asked.keys()
+    if undrawn and (possible <= there if possible else _draws_nothing_else(spec, drawn, there)):
+        undrawn = 0
+    return Ledger(spec, tuple(cells), undrawn, tuple(others))
 
 
-def _may_have_drawn(spec: SweepSpec, record: RunRecord) -> bool:
-    """Whether a search may have drawn this run: what it searches over lies where it searches, and with that it asks for this very run."""
+def _times_drawn(group: Sequence[RunRecord]) -> int:
+    """How often a search drew this arm and seed, as its runs tell: what W&B's server draws again runs again, in the same sweep."""
+    return max(Counter(record.sweep for record in group if record.state in _WELL).values(), default=1)
+
+
+def _key(values: dict[str, Any]) -> tuple[str, int] | None:
+    """Identity and seed of what these values ask for; None where it cannot be built."""
+    try:
+        config = RunConfig.parse(values)
+    except UserError:
+        return None
+    return identity(config), config.train.seed
+
+
+def _possible(spec: SweepSpec) -> Set[tuple[str, int]]:
+    """Identities and seeds of all runs that a search can draw, where they are few; else none."""
+    searched = {path: _choices(definition) for path, definition in leaves(spec.config["parameters"])}
+    if math.prod(len(choices) if choices else _FEW for choices in searched.values()) >= _FEW:
+        return frozenset()
+    combinations = product(*(choices or () for choices in searched.values()))
+    keys = (_key(nested(dict(zip(searched, values, strict=True)))) for values in combinations)
+    return frozenset(key for key in keys if key)
+
+
+def _draws_nothing_else(spec: SweepSpec, drawn: Sequence[RunRecord], there: Set[tuple[str, int]]) -> bool:
+    """Whether all that a random search draws on this machine is there. W&B's server draws otherwise, and names its runs otherwise."""
+    if spec.method != "random" or not all(record.is_named_after_identity for record in drawn):
+        return False
+    search, again = Search(spec.config), list[tuple[dict[str, Any], None]]()
+    while len(again) < (spec.run_cap or 0):
+        again.append((search.draw(again), None))
+        if (key := _key(again[-1][0])) and key not in there:
+            return False
+    return True
+
+
+def _choices(definition: Mapping[str, Any]) -> list[Any] | None:
+    """All values that a key can be drawn with, where they can be counted."""
+    if "values" in definition or "value" in definition:
+        return ends(definition)
+    low, high = definition.get("min"), definition.get("max")
+    if definition.get("distribution", "int_uniform") != "int_uniform" or not isinstance(low, int) or not isinstance(high, int):
+        return None
+    return list(range(low, min(high, low + _FEW) + 1))
+
+
+def draw(spec: SweepSpec, record: RunRecord) -> dict[str, Any] | None:
+    """The values with which a search may have drawn this run: they lie where it searches, and ask for this very run; None where none do."""
     there = flat(record.config)
     asked = {}
     for path, definition in leaves(spec.config["parameters"]):
         if "value" not in definition and not _covers(definition, there.get(path)):
-            return False
+            return None
         asked[path] = definition.get("value", there.get(path))
+    values = nested(asked)
     try:
-        return run_id(RunConfig.parse(nested(asked))) == f"{record.identity}-s{record.seed}"
+        is_it = run_id(RunConfig.parse(values)) == f"{record.identity}-s{record.seed}"
     except UserError:  # a run that cannot be built has its keys as they were drawn
-        return all(path in there and _number(there[path]) == _number(value) for path, value in asked.items())
+        is_it = all(path in there and _number(there[path]) == _number(value) for path, value in asked.items())
+    return values if is_it else None
 
 
 def _covers(definition: Mapping[str, Any], value: Any) -> bool:

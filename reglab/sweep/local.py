@@ -2,7 +2,8 @@
 
 The folder `runs/<sweep>/` is the whole state: sweep.json holds the cells drawn so far, each run's folder what it came to.
 Running a sweep again therefore finishes what is missing and repeats nothing. The records alone do as well: without sweep.json the
-cells are drawn anew and find their runs; a run that was cut off, and whose checkpoint is not there, starts anew.
+cells are drawn anew and find their runs, or, of a search that learns, are taken from its runs; a run that was cut off, and whose
+checkpoint is not there, starts anew. A run that began under an earlier version of identities keeps its folder and its name.
 """
 
 import json
@@ -22,14 +23,14 @@ from filelock import FileLock, Timeout
 from reglab.atomic import write_whole
 from reglab.config import RunConfig, identity, run_id
 from reglab.errors import ReglabError, UserError
-from reglab.sweep import assignment
+from reglab.sweep import assignment, ledger
 from reglab.sweep.limit import Limit, Rest
 from reglab.sweep.search import Search
 from reglab.sweep.spec import SweepSpec
 from reglab.sweep.workers import GRACE_SECONDS, LOST, Process, Start, cores, last_line, pid, shares, visible_gpus
 from reglab.tracking import storage
 from reglab.tracking.record import RunRecord, State
-from reglab.tracking.store import LOG, RECORD, RUN_LOCK, mark_crashed, read_run, write_record, write_run
+from reglab.tracking.store import LOG, RECORD, RUN_LOCK, former_names, mark_crashed, read_run, write_record, write_run
 
 POLL_SECONDS = 0.25
 LEDGER = "sweep.json"
@@ -84,6 +85,16 @@ class _Worker:
     told: set[signal.Signals] = field(default_factory=set)
 
 
+def drawn(root: Path, spec: SweepSpec) -> list[dict[str, Any]]:
+    """What this sweep has drawn as its folder tells, which is `root` or in it; nothing where none does."""
+    for path in (root / LEDGER, *sorted(root.glob(f"*/{LEDGER}"))):
+        with suppress(OSError, ValueError, KeyError, TypeError):  # one that is damaged is an error where the sweep is run
+            stored = json.loads(path.read_bytes())
+            if stored["spec"] == spec.fingerprint():
+                return list(stored["draws"])
+    return []
+
+
 class LocalSweep:
     """Runs a sweep with `workers` processes at a time. Only one process may run a folder's sweep.
 
@@ -106,6 +117,7 @@ class LocalSweep:
         self.spec, self.folder, self.workers, self.start, self.retry_failed = spec, folder, workers, start, retry_failed
         self.limit, self.beyond = limit, beyond
         self._given = {(record.identity, record.seed): record for record in given if record.state == State.finished}
+        self._former_names = {key: record.run_id for key, record in self._given.items() if record.has_former_name}
         self.search = Search(spec.config)
         self.draws: list[Cell] = []  # in the order of the search; what it drew twice is there twice
         self._gpus, self._shares = visible_gpus(), shares(cores(), workers)
@@ -181,9 +193,10 @@ class LocalSweep:
 
     def _take_up(self) -> None:
         """The cells that an earlier process drew, with their records; of a grid, all cells."""
+        self._former_names |= former_names(path.parent for path in sorted(self.folder.parent.glob(f"*/*/{RECORD}")))
         drawn = self._read_ledger()
         if drawn is None:
-            drawn = self.spec.grid() if self.spec.method == "grid" else []
+            drawn = self.spec.grid() if self.spec.method == "grid" else self._learnt_from() if self.spec.method == "bayes" else []
         for values in drawn:
             self._add(values)
         self._write_ledger()
@@ -191,6 +204,14 @@ class LocalSweep:
             self._look_up(cell)
             if self.retry_failed and cell.record and cell.state == State.failed:
                 self._write(cell, cell.record.changed(state=State.pending, reason=None))
+
+    def _learnt_from(self) -> list[dict[str, Any]]:
+        """What a search has drawn that learns from its runs, as they tell it: it would draw others now that they have ended."""
+        here = [record for path in self.folder.glob(f"*/{RECORD}") if (record := read_run(path.parent, history=False))]
+        known = {(record.identity, record.seed) for record in here}
+        given = [record for key, record in self._given.items() if record.sweep == self.folder.name and key not in known]
+        records = sorted(here + given, key=lambda record: record.created)
+        return [values for record in records if record.identity and (values := ledger.draw(self.spec, record))][: self.spec.run_cap]
 
     def _look_up(self, cell: Cell) -> None:
         """What the cell's run came to, here or elsewhere."""
@@ -233,9 +254,15 @@ class LocalSweep:
 
     def _add(self, values: dict[str, Any]) -> Cell:
         cell = Cell.of(values, len(self.draws))
+        if (former := self._former_name(cell)) and not any(self.folder.parent.glob(f"*/{cell.run_id}/{RECORD}")):
+            cell.run_id = former
         cell = next((known for known in self.draws if known.run_id == cell.run_id), cell)
         self.draws.append(cell)
         return cell
+
+    def _former_name(self, cell: Cell) -> str | None:
+        """What its run is called, here or where it was given, if that began under an earlier version of identities: it keeps that name."""
+        return self._former_names.get((identity(cell.config), cell.seed)) if cell.config else None
 
     def _read_ledger(self) -> list[dict[str, Any]] | None:
         path = self.folder / LEDGER

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from reglab.config import DataConfig, RunConfig, identity
+from reglab.config import SPEED_KEYS, DataConfig, RunConfig, flat, identity
 from reglab.errors import UserError
 from reglab.tracking.record import RunRecord, State
 
@@ -158,11 +158,17 @@ def _nameable(data: DataConfig) -> DataConfig:
 def _network(config: RunConfig) -> tuple[object, ...]:
     """What decides the time for an image, all else being equal."""
     layers = config.batchnorm.layers, len(config.dropout.probabilities), config.agc.enabled
-    return config.model, layers, config.train.batch_size, config.train.precision, config.train.compile
+    return config.model, layers, config.train.batch_size, config.train.precision, _speed(config)
+
+
+def _speed(config: RunConfig) -> tuple[object, ...]:
+    """What changes times and nothing else."""
+    there = flat(config.model_dump())
+    return tuple(there[key] for key in sorted(SPEED_KEYS))
 
 
 def _likenesses(config: RunConfig) -> Iterator[Hashable]:
     """What runs can have in common, the most telling first: the same arm, else the same network, else the same model in other dress."""
-    yield "arm", identity(config)
+    yield "arm", identity(config), _speed(config)
     yield "network", _network(config)
     yield "model", config.model

@@ -4,11 +4,15 @@ Names with a slash are W&B's metric names; in Python the slash is an underscore.
 and ignores fields it no longer knows, so that old records stay readable.
 """
 
+import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from pydantic import AliasGenerator, BaseModel, ConfigDict, Field
 
+from reglab.config import IDENTITY_VERSION, RunConfig, identity
+from reglab.errors import UserError
 from reglab.tracking.state import State
 
 SCHEMA_VERSION = 1
@@ -117,6 +121,8 @@ class RunRecord(_Stored):
     sweep: str
     label: str
     identity: str
+    identity_version: int = Field(default=IDENTITY_VERSION, description="of identities, when it was worked out; 0 of the first records")
+    formerly: str | None = Field(default=None, description="its identity when it began, where that was of an earlier version")
     seed: int
     config: dict[str, Any]
     state: State = State.running
@@ -127,6 +133,40 @@ class RunRecord(_Stored):
     environment: Environment | None = None
     summary: Summary | None = None
     history: list[Epoch] = []
+
+    @classmethod
+    def stored(cls, values: Mapping[str, Any]) -> Self:
+        """A record as it was stored anywhere. One with an identity of an earlier version is recognized by its configuration.
+
+        It keeps the name it has, here and at W&B. Where its configuration is none of this version, it keeps its old identity, which
+        no other run has now. Raises UserError for an identity of a later version, and ValueError for what is no record.
+        """
+        record = cls.model_validate({"identity_version": 0} | dict(values))
+        if record.identity_version > IDENTITY_VERSION:
+            raise UserError(f"run {record.run_id} was written by a later reglab (identities {record.identity_version}): update reglab")
+        if record.identity_version == IDENTITY_VERSION or not record.identity:
+            return record
+        try:
+            now = identity(RunConfig.parse(record.config))
+        except UserError:
+            return record
+        before = record.formerly or record.identity
+        return record.model_copy(update={"identity": now, "identity_version": IDENTITY_VERSION, "formerly": before})
+
+    @property
+    def is_named_after_identity(self) -> bool:
+        """As runs of this machine are, and runs of W&B's sweeps are not."""
+        return self.run_id == self._own_name or self.has_former_name
+
+    @property
+    def has_former_name(self) -> bool:
+        """Whether it is named after an identity of an earlier version."""
+        is_name = re.fullmatch(rf"[0-9a-f]{{12}}-s{self.seed}", self.run_id)
+        return bool(self.identity and is_name) and self.run_id != self._own_name
+
+    @property
+    def _own_name(self) -> str:
+        return f"{self.identity}-s{self.seed}"
 
     def changed(self, **fields: Any) -> "RunRecord":
         """A copy with other values, dated now."""

@@ -8,6 +8,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from reglab.atomic import write_whole
@@ -73,7 +74,7 @@ def read_run(folder: Path, history: bool = True) -> RunRecord | None:
         stored = json.loads(path.read_bytes())
         if stored.get("schema_version", 0) > SCHEMA_VERSION:
             raise UserError(f"{path} was written by a later reglab (schema {stored['schema_version']}): update reglab to read it")
-        return RunRecord.model_validate(stored | {"history": _read_history(folder / HISTORY) if history else []})
+        return RunRecord.stored(stored | {"history": _read_history(folder / HISTORY) if history else []})
     except FileNotFoundError:
         return None
     except (ValueError, AttributeError, TypeError):  # not JSON, not text, not a record
@@ -98,6 +99,16 @@ def _read_history(path: Path) -> list[dict]:
 def run_folders(root: Path) -> list[Path]:
     """The folders of runs in the folder of a run, a sweep, a study of several sweeps, or of all of them. Empty where there is none."""
     return [path.parent for depth in ("", "*/", "*/*/", "*/*/*/") for path in sorted(root.glob(depth + RECORD))]
+
+
+def former_names(folders: Iterable[Path]) -> dict[tuple[str, int], str]:
+    """Of the runs in these folders that are named after an identity of an earlier version: their names, by identity and seed of now."""
+    found: dict[tuple[str, int], str] = {}
+    for folder in folders:
+        with suppress(UserError):  # a damaged record is an error where that run is asked for
+            if (record := read_run(folder, history=False)) and record.has_former_name:
+                found[record.identity, record.seed] = record.run_id
+    return found
 
 
 def read_runs(root: Path, history: bool = True) -> list[RunRecord]:
@@ -130,8 +141,8 @@ def write_archive(path: Path, records: Iterable[RunRecord]) -> None:
 def read_archive(path: Path) -> list[RunRecord]:
     """The records in an archive. Raises UserError for a damaged one."""
     try:
-        return [RunRecord.model_validate_json(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
-    except (OSError, EOFError, zlib.error, ValueError):
+        return [RunRecord.stored(json.loads(line)) for line in gzip.decompress(path.read_bytes()).splitlines()]
+    except (OSError, EOFError, zlib.error, ValueError, TypeError):
         raise UserError(f"{path} is damaged: build the report again from its runs") from None
 
 

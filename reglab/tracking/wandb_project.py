@@ -172,7 +172,12 @@ def records(project: Project, history: bool = True, progress: Callable[[int, int
             row = cache.execute("SELECT record, history FROM runs WHERE name = ?", (node["name"],)).fetchone()
             if row and row[0]:  # else it is none of ours, or it was deleted meanwhile
                 epochs = json.loads(row[1]) if history else []
-                yield RunRecord.model_validate(json.loads(row[0]) | {"history": epochs, "url": f"{pages}/{node['name']}"})
+                try:
+                    record = RunRecord.stored(json.loads(row[0]) | {"history": epochs, "url": f"{pages}/{node['name']}"})
+                except UserError as error:  # of a later version
+                    _log.warning("left out: %s", error)
+                else:
+                    yield record
 
 
 def default_entity() -> str | None:
@@ -277,6 +282,7 @@ def _record(node: dict[str, Any], rows: Sequence[dict[str, Any]]) -> RunRecord |
         sweep=node["sweepName"] or node["group"] or "",
         label=config["label"],
         identity=config["identity"],
+        identity_version=config.get("identity_version", 0),
         seed=seed or 0,
         config={key: value for key, value in config.items() if key not in LOGGED_BESIDE},
         state=state,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PROJECT = "reglab"
 
-LOGGED_BESIDE = ("schema_version", "identity", "label", "created", "environment")
+LOGGED_BESIDE = ("schema_version", "identity", "identity_version", "label", "created", "environment")
 """Fields of `RunRecord` that stand in W&B's configuration of a run, beside the keys of `RunConfig`."""
 
 FINISH_SECONDS = 300.0

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from reglab.config import RunConfig, run_id
 from reglab.data.batches import CleanBatches, Normalization, TrainingBatches
 from reglab.data.sources import ImageSet
-from reglab.errors import first_line
+from reglab.errors import UserError, first_line
 from reglab.models.resnet import ResNet50
 from reglab.tracking.record import Environment, Epoch, RunRecord, Sink, State, Summary
 from reglab.tracking.storage import File
@@ -245,7 +245,7 @@ class Run:
     def state_dict(self) -> dict[str, Any]:
         """Everything that a new `Run` of the same configuration needs to go on from here."""
         return {
-            "run": run_id(self.config),
+            "config": self.config.model_dump(mode="json"),
             "data": self.images.fingerprint,
             "device": self.device.type,
             "network": {name: value.clone() for name, value in self.network.state_dict().items()},  # a view is saved with its whole buffer
@@ -263,16 +263,29 @@ class Run:
             "history": [row.metrics() for row in self.history],
         }
 
-    def resume(self, file: File) -> bool:
-        """Go on from the checkpoint in `file`; false where there is none of this run on these images."""
+    def resume(self, file: File, formerly: str | None = None) -> bool:
+        """Go on from the checkpoint in `file`; false where there is none of this run on these images.
+
+        `formerly` is the run's identity under an earlier version. Raises UserError for a checkpoint of which nobody knows whose it is.
+        """
         state = checkpoint.load(file, self.device)
         if state is None:
             return False
-        if (state["run"], state["data"]) != (run_id(self.config), self.images.fingerprint):
+        if "config" not in state and state.get("run") != f"{formerly}-s{self.config.train.seed}":
+            fault = "is a checkpoint of an earlier version of reglab, and no record beside it tells of which run"
+            raise UserError(f"{file} {fault}: go on with that version, or remove it to train this run from the start")
+        if not self._is_of(state) or state["data"] != self.images.fingerprint:
             _log.warning("%s is of another configuration or other images: the run starts anew", file)
             return False
         self.load_state_dict(state)
         return True
+
+    def _is_of(self, state: Mapping[str, Any]) -> bool:
+        """Whether a run that does the same left this state, by its configuration where it holds one."""
+        try:
+            return run_id(RunConfig.parse(state.get("config", self.config.model_dump()))) == run_id(self.config)
+        except UserError:
+            return False
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         assert not self.captured, "the graphs would go on with the optimizer's old state"
@@ -304,7 +317,7 @@ def train(run: Run, record: RunRecord, environment: Environment | None, sinks: S
 
     Returns the record as it ended: finished, stopped, diverged or preempted.
     """
-    run.resume(file)
+    run.resume(file, record.formerly)
     run.warm_up()
     environment = environment and environment.model_copy(update={"captured": run.captured})
     record = record.changed(state=State.running, reason=None, environment=environment, history=run.history)

@@ -1,4 +1,5 @@
 import itertools
+import json
 import os
 import signal
 import subprocess
@@ -115,6 +116,59 @@ def test_a_finished_run_is_not_trained_again(reglab, folder, monkeypatch, capsys
     assert reglab("train", *WORDS, "dropout.p=0.5") == 0  # the same run: there are no dropout layers
     assert "holds this run already" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+
+
+@pytest.fixture
+def as_before(folder):
+    """What is in `folder` becomes what an earlier version had left, under its name for the run; returns the folder it is in."""
+
+    def change():
+        name = "0123456789ab-s0"
+        stored = json.loads((folder / "run.json").read_text())
+        del stored["identity_version"]
+        (folder / "run.json").write_text(json.dumps(stored | {"run_id": name, "identity": "0123456789ab"}))
+        if (left := folder / "checkpoint.pt").exists():
+            state = torch.load(left, weights_only=True)
+            del state["config"]
+            torch.save(state | {"run": name}, left)
+        return folder.rename(folder.parent / name)
+
+    return change
+
+
+def test_a_run_that_an_earlier_version_finished_is_not_trained_again(reglab, runs, as_before, monkeypatch, capsys):
+    reglab("train", *WORDS)
+    before = as_before()
+    monkeypatch.setattr(loop, "train", lambda *arguments: pytest.fail("trained again"))
+    assert reglab("train", *WORDS) == 0
+    said = capsys.readouterr().err
+    assert f"{before} holds this run already" in said
+    assert "note: runs of an earlier version of reglab, recognized by their configurations: 1;" in said
+    assert [path.parent for path in runs.glob("*/*/run.json")] == [before]
+
+
+def test_a_run_that_an_earlier_version_began_goes_on_from_its_checkpoint_under_its_name(reglab, runs, as_before, at_step):
+    at_step(6, lambda: os.kill(os.getpid(), signal.SIGINT))
+    assert reglab("train", *WORDS) == 75
+    before = as_before()
+    at_step(1, lambda: os.kill(os.getpid(), signal.SIGINT))
+    assert reglab("train", *WORDS) == 75  # cut off again, it has a checkpoint of now and still its name
+    assert reglab("train", *WORDS) == 0
+    record = read_run(before)
+    assert (record.state, record.run_id, record.formerly) == (State.finished, before.name, "0123456789ab")
+    assert [row.epoch for row in record.history] == [1, 2]
+    assert [path.parent for path in runs.glob("*/*/run.json")] == [before]
+
+
+def test_a_run_that_is_trained_again_keeps_the_name_that_an_earlier_version_gave_it(reglab, runs, as_before, capsys):
+    reglab("train", *WORDS)
+    before = as_before()
+    created = read_run(before).created
+    assert reglab("train", *WORDS, "--again") == 0
+    assert read_run(before).created > created
+    assert reglab("train", *WORDS) == 0
+    assert f"{before} holds this run already" in capsys.readouterr().err
+    assert [path.parent for path in runs.glob("*/*/run.json")] == [before]
 
 
 def test_again_trains_it_anew(reglab, folder):

@@ -72,7 +72,7 @@ def test_layers_that_end_in_no_dropout_are_not_there():
         ({"augment": {"policy": "basic", "rotate": 15}}, "augment.rotate", 15.0),
         ({"cutout": {"images": 2, "size": 8}}, "cutout.size", 8),
         ({"optimizer": {"eps": 1e-8}}, "optimizer.eps", 1e-8),
-        ({"train": {"compile": True}}, "train.compile", True),
+        ({"train": {"precision": "bf16"}}, "train.precision", "bf16"),
     ],
 )
 def test_what_a_study_does_not_vary_is_its_set_up(sections, key, value):
@@ -86,7 +86,8 @@ def test_what_a_study_does_not_vary_is_its_set_up(sections, key, value):
         {"augment": {"rotate": 15}},
         {"cutout": {"size": 8}},
         {"data": {"resize": True, "name": "x"}},
-        {"train": {"compile": False, "checkpoint_every": 5, "seed": 3}},
+        {"train": {"checkpoint_every": 5, "seed": 3}},
+        {"train": {"compile": True, "graph": False}},
     ],
 )
 def test_what_has_no_effect_is_no_part_of_it(sections):
@@ -100,7 +101,7 @@ def test_two_arms_never_have_the_same_factors_and_set_up():
         *({"data": {key: value}} for key, value in (("source", "digits"), ("train_limit", 9), ("test_limit", 9), ("validation", 9))),
         *({"optimizer": {key: value}} for key, value in (("name", "sgd"), ("lr", 0.1), ("eps", 0.1), ("weight_decay", 0.1))),
         *({"optimizer": {key: value}} for key, value in (("schedule", "step"), ("warmup_epochs", 1), ("label_smoothing", 0.1))),
-        *({"train": {key: value}} for key, value in (("epochs", 9), ("batch_size", 9), ("precision", "fp32"), ("compile", True))),
+        *({"train": {key: value}} for key, value in (("epochs", 9), ("batch_size", 9), ("precision", "fp32"))),
         *({"train": {key: value}} for key, value in (("target_accuracy", 0.9), ("target_on", "clean"), ("eval_every", 2))),
         *({"agc": {"enabled": True, **more}} for more in ({}, {"clip": 0.1}, {"eps": 0.1})),
         *({"augment": {"policy": "basic", **more}} for more in ({}, {"shift": 1}, {"flip": False}, {"rotate": 5})),

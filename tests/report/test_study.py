@@ -1,7 +1,8 @@
 import pytest
 
+from reglab.report import stats
 from reglab.report.factors import Factors
-from reglab.report.questions import QUESTIONS
+from reglab.report.questions import FINAL, QUESTIONS
 from reglab.report.study import Study
 from reglab.tracking.record import State
 
@@ -95,6 +96,38 @@ def test_an_arm_and_seed_that_is_there_twice_counts_once_by_a_finished_run(make_
     assert [record.run_id for record in found.records] == ["b"]
     assert [record.run_id for record in found.again] == ["a", "c"]
     assert found.seeds == 1
+
+
+def at_speed(record, **changes):
+    """The same run where training steps are captured as graphs, or the network compiled, or not."""
+    return record.model_copy(update={"environment": record.environment.model_copy(update=changes)})
+
+
+@pytest.mark.parametrize(
+    ("keys", "where"),
+    [({"graph": False}, {"captured": False}), ({"compile": True}, {"captured": True, "compiled": True})],
+)
+def test_runs_that_differ_in_speed_only_pool_their_accuracies_and_not_their_times(make_record, keys, where):
+    seeds = [at_speed(make_record(seed=seed, test=0.6 + seed / 10, seconds=10), captured=True) for seed in (0, 1)]
+    third = at_speed(make_record(seed=2, test=0.8, seconds=50, config={"train": keys}), **where)
+    found = Study.of([*seeds, third])
+    assert (found.records, found.others, found.seeds, found.differing) == ((*seeds, third), (), 3, {})
+    (cell,) = found.answers(FINAL)
+    assert (cell.label, cell.test_accuracy.n, cell.test_accuracy.mean) == ("baseline", 3, pytest.approx(0.7))
+    assert [(times.train_seconds.n, times.train_seconds.mean) for times in cell.times] == [(2, 10), (1, 50)]
+
+
+def test_of_one_arm_and_seed_at_two_speeds_the_accuracy_counts_once(make_record):
+    first, again = make_record(), make_record(config={"train": {"compile": True}})
+    assert first.run_id != again.run_id  # each is trained
+    found = Study.of([first, again])
+    assert (found.records, found.again) == ((first,), (again,))
+
+
+def test_arms_that_differ_in_something_else_are_told_apart_by_it_alone(make_record):
+    plain = make_record(config={"train": {"graph": False, "checkpoint_every": 5}})
+    cells = stats.cells([plain, make_record(seed=1, config={"optimizer": {"eps": 1e-3}})])
+    assert sorted(cell.label for cell in cells) == ["baseline · optimizer.eps 0.001", "baseline · optimizer.eps 1e-07"]
 
 
 def test_the_set_up_of_most_runs_is_one_that_there_is(make_record):

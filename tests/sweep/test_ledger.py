@@ -168,7 +168,57 @@ def test_whatever_a_search_draws_counts_against_its_cap(read):
         drawn.append(search.draw([(values, None) for values in drawn]))
     reckoned = ledger.reckon(spec_, [record(values) for values in drawn])
     assert reckoned.others == ()
-    assert reckoned.undrawn == 40 - len({run_id(RunConfig.parse(values)) for values in drawn})
+    assert (reckoned.undrawn, len(reckoned.cells)) == (0, len({run_id(RunConfig.parse(values)) for values in drawn}))
+    assert ledger.reckon(spec_, [record(values) for values in drawn[1:]]).undrawn == 1
+
+
+FEW = {**GRID, "method": "random", "run_cap": 5, "parameters": {"batchnorm": {"parameters": {"layers": {"values": [0, 1]}}}}}
+"""Five draws out of two."""
+
+
+@pytest.mark.parametrize("method", ["random", "bayes"])
+def test_a_search_that_has_drawn_all_there_is_is_complete(read, method):
+    search = read(FEW | {"method": method})
+    both = [record({"batchnorm": {"layers": layers}}) for layers in (0, 1)]
+    assert ledger.reckon(search, both).complete
+    assert ledger.makeup(ledger.reckon(search, both)) is None
+    assert not ledger.reckon(search, both[:1]).complete
+    assert not ledger.reckon(search, [both[0], record({"batchnorm": {"layers": 1}}, State.crashed)]).complete
+
+
+def test_whole_numbers_that_are_all_drawn_leave_nothing_to_draw(read):
+    keys = {"batchnorm": {"parameters": {"layers": {"min": 0, "max": 3}}}, "train": {"parameters": {"seed": {"values": [0, 1]}}}}
+    search = read(FEW | {"run_cap": 50, "parameters": keys})
+    runs = [record({"batchnorm": {"layers": layers}, "train": {"seed": seed}}) for layers in range(4) for seed in (0, 1)]
+    assert ledger.reckon(search, runs).complete
+    assert ledger.reckon(search, runs[1:]).undrawn == 43
+
+
+def test_values_that_do_the_same_are_one_draw(read):
+    keys = {"dropout": {"parameters": {"layers": {"value": 0}, "p": {"values": [0.2, 0.5, 0.8]}}}}
+    assert ledger.reckon(read(FEW | {"parameters": keys}), [record({})]).complete
+
+
+def test_a_search_whose_list_of_draws_repeats_some_is_complete(read):
+    """Of a range: what it can draw is never all there."""
+    search = read(FEW | {"method": "bayes", "run_cap": 3, "parameters": {"optimizer": {"parameters": {"lr": {"min": 0.1, "max": 0.2}}}}})
+    one, other = ({"optimizer": {"lr": lr}} for lr in (0.15, 0.1))
+    runs = [record(one), record(other)]
+    assert ledger.reckon(search, runs, [one, other, one]).complete
+    assert ledger.reckon(search, runs).undrawn == 1
+    begun = ledger.reckon(search, runs[:1], [one, other, one])
+    assert (begun.undrawn, [cell.state for cell in begun.cells]) == (0, [State.finished, "missing"])
+
+
+def test_what_w_and_b_draws_again_runs_again_and_counts(read):
+    search = read(FEW | {"parameters": {"batchnorm": {"parameters": {"layers": {"values": [0, 1, 2, 3]}}}}})
+    runs = [record({"batchnorm": {"layers": layers}}, name=f"w{number}") for number, layers in enumerate((0, 1, 0, 0, 1))]
+    assert ledger.reckon(search, runs).complete
+    assert ledger.reckon(search, runs[1:]).undrawn == 1
+    crashed = [runs[0].model_copy(update={"state": State.crashed}), *runs[1:]]
+    assert ledger.reckon(search, crashed).undrawn == 1
+    elsewhere = [each.model_copy(update={"sweep": "train"}) for each in runs[2:]]
+    assert ledger.reckon(search, [*runs[:2], *elsewhere]).undrawn == 2
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,13 @@ from filelock import FileLock
 from reglab.config import RunConfig, identity, run_id
 from reglab.errors import UserError
 from reglab.settings import settings
+from reglab.sweep import ledger, local, spec
 from reglab.sweep import limit as limits
-from reglab.sweep import local, spec
 from reglab.sweep.limit import Limit
 from reglab.sweep.local import LEDGER, LocalSweep
 from reglab.sweep.search import Search
 from reglab.tracking.record import Environment, Epoch, RunRecord, State, Summary
-from reglab.tracking.store import HISTORY, LOG, RECORD, read_run, write_run
+from reglab.tracking.store import HISTORY, LOG, RECORD, read_run, read_runs, write_run
 
 EPOCHS = 4
 
@@ -222,6 +222,17 @@ def test_what_a_search_draws_twice_counts_twice_and_runs_once(make_sweep, worker
     sweep = workers.work(make_sweep(keys, 2))
     assert len(sweep.draws) == 8
     assert len(workers.jobs) == len(sweep.cells) == 2
+
+
+def test_a_search_that_drew_something_twice_is_complete(make_sweep, workers):
+    keys = RANDOM | {"parameters": nested(optimizer={"lr": {"distribution": "q_uniform", "min": 0.1, "max": 0.3, "q": 0.1}})}
+    sweep = workers.work(make_sweep(keys))
+    assert len(sweep.cells) < len(sweep.draws) == 5
+    for root in (sweep.folder, sweep.folder.parent):
+        draws = local.drawn(root, sweep.spec)
+        assert len(draws) == 5
+        assert ledger.reckon(sweep.spec, read_runs(sweep.folder), draws).complete
+    assert local.drawn(sweep.folder, make_sweep(RANDOM, folder="other").spec) == []
 
 
 def test_a_cap_holds_for_a_grid_too(make_sweep, workers):
@@ -782,6 +793,83 @@ def test_a_run_that_was_cut_off_and_has_no_checkpoint_starts_anew(make_sweep, wo
     assert len(workers.jobs) == 4
     assert seen == sorted(seen)
     assert states(sweep) == [State.finished] * 3
+
+
+# Runs of an earlier version of identities
+
+
+def as_before(folder):
+    """The runs in a sweep's folder as an earlier version named them; returns their names."""
+    names = set()
+    for number, path in enumerate(sorted(folder.glob(f"*/{RECORD}"))):
+        stored = json.loads(path.read_text())
+        before = f"{number:012}"
+        name = f"{before}-s{stored['seed']}"
+        del stored["identity_version"]
+        path.write_text(json.dumps(stored | {"identity": before, "run_id": name}))
+        path.parent.rename(folder / name)
+        names.add(name)
+    return names
+
+
+@pytest.mark.parametrize("keys", [THREE, RANDOM], ids=["grid", "random"])
+def test_what_an_earlier_version_finished_is_done_under_its_name(make_sweep, workers, keys):
+    done = workers.work(make_sweep(keys))
+    names = as_before(done.folder)
+    workers.jobs.clear()
+    again = workers.work(make_sweep(keys))
+    assert not workers.jobs
+    assert again.names == names
+    assert {path.parent.name for path in done.folder.glob(f"*/{RECORD}")} == names
+
+
+@pytest.mark.parametrize("checkpoint", [True, False])
+def test_what_an_earlier_version_began_goes_on_under_its_name(make_sweep, workers, checkpoint):
+    done = workers.work(make_sweep(THREE))
+    workers.jobs[1].write(State.preempted, 3)
+    names = as_before(done.folder)
+    (begun,) = (path.parent for path in done.folder.glob(f"*/{RECORD}") if json.loads(path.read_text())["state"] == "preempted")
+    if checkpoint:
+        (begun / "checkpoint.pt").write_bytes(b"")
+    workers.jobs.clear()
+    workers.script = ends(State.finished)
+    again = make_sweep(THREE)
+    seen = []
+    workers.work(again, lambda: seen.append(again.rest().runs.keys()))
+    assert [job.run_id for job in workers.jobs] == [begun.name]
+    assert again.names == names
+
+
+def test_another_sweep_s_run_of_an_earlier_version_is_taken_over_under_its_name(make_sweep, workers):
+    names = as_before(workers.work(make_sweep(THREE, folder="other")).folder)
+    workers.jobs.clear()
+    mine = workers.work(make_sweep(THREE))
+    assert not workers.jobs
+    assert {path.parent.name for path in mine.folder.glob(f"*/{RECORD}")} == names
+
+
+def test_a_run_of_now_is_not_called_by_a_name_of_before(make_sweep, workers):
+    """It was trained anew, and the one of before came from another machine afterwards."""
+    mine = workers.work(make_sweep(THREE))
+    names = mine.names
+    other = workers.work(make_sweep(THREE, folder="other"))
+    as_before(other.folder)
+    workers.jobs.clear()
+    assert workers.work(make_sweep(THREE)).names == names
+    assert not workers.jobs
+
+
+BAYES = RANDOM | {"method": "bayes", "metric": {"name": "val/accuracy", "goal": "maximize"}}
+BAYES["parameters"] = BAYES["parameters"] | nested(data={"source": {"value": "digits"}, "validation": {"value": 100}})
+
+
+@pytest.mark.parametrize(("sweep", "is_drawn"), [("mine", True), ("another", False)])
+def test_a_search_that_learns_takes_what_it_is_given_of_its_own_and_no_other_sweep_s(make_sweep, workers, sweep, is_drawn):
+    of = {"train": {"epochs": EPOCHS, "seed": 7}, "data": {"source": "digits", "validation": 100}}
+    done = workers.work(make_sweep(BAYES, given=[given(of, sweep=sweep)]))
+    assert (7 in [cell.seed for cell in done.cells]) is is_drawn
+    assert len(done.draws) == 5
+    assert len(workers.jobs) == 5 - is_drawn
 
 
 def given(of, **changes):

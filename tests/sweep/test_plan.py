@@ -42,6 +42,17 @@ def record(of, seconds, device=H100, state=State.finished):
     )
 
 
+@pytest.mark.parametrize("key", ["compile", "graph"])
+def test_runs_at_another_speed_tell_less_than_those_at_the_same(key):
+    slow, fast = config(train={key: False}), config(train={key: True})
+    paces = plan.Paces()
+    for number, (of, seconds) in enumerate(((slow, 500), (fast, 100), (fast, 120))):
+        paces.add(record(of, seconds), number)
+    assert len(paces.alike(slow, H100)) == 1
+    assert paces.epoch_seconds(slow, H100) == pytest.approx(50)
+    assert paces.epoch_seconds(fast, H100) == pytest.approx(11)
+
+
 @pytest.mark.parametrize(
     ("sections", "images"),
     [

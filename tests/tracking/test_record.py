@@ -2,6 +2,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from reglab import config as configuration
+from reglab.config import IDENTITY_VERSION, RunConfig, identity, run_id
+from reglab.errors import UserError
 from reglab.tracking import record as schema
 from reglab.tracking.record import METRICS, Environment, Epoch, RunRecord, State, Summary
 
@@ -49,7 +52,8 @@ def test_the_fields_of_a_stored_run_are_these():
     assert [field.alias or name for name, field in Epoch.model_fields.items()] == PER_EPOCH
     assert {field.alias for field in Summary.model_fields.values()} >= set(IN_SUMMARY_ONLY)
     assert " ".join(sorted(RunRecord.model_fields)) == (
-        "config created environment history identity label reason run_id schema_version seed state summary sweep updated url"
+        "config created environment formerly history identity identity_version label reason run_id schema_version seed state summary sweep "
+        "updated url"
     )
     assert " ".join(sorted(Environment.model_fields)) == (
         "captured commit compiled cuda data data_fingerprint device driver precision python reglab test_images threads torch train_images"
@@ -145,7 +149,53 @@ def test_a_run_of_the_first_version_stays_readable():
 
 
 def test_a_run_is_stored_under_the_names_it_was_read_under():
-    assert RunRecord.model_validate(VERSION_1).metrics() == VERSION_1
+    assert RunRecord.model_validate(VERSION_1).metrics() == VERSION_1 | {"identity_version": IDENTITY_VERSION}
+
+
+NOW = RunConfig.parse(VERSION_1["config"])
+
+
+def test_a_run_of_an_earlier_version_is_recognized_by_its_configuration_and_keeps_its_name():
+    record = RunRecord.stored(VERSION_1)
+    assert (record.identity, record.identity_version) == (identity(NOW), IDENTITY_VERSION)
+    assert (record.run_id, record.formerly, record.has_former_name) == ("1fd8699a0e12-s0", "1fd8699a0e12", True)
+    assert RunRecord.stored(record.metrics()) == record  # written again, it is what it was
+
+
+def test_a_run_of_this_version_is_what_it_says():
+    record = RunRecord.model_validate(VERSION_1 | {"run_id": run_id(NOW), "identity": identity(NOW)})
+    assert RunRecord.stored(record.metrics()) == record
+    assert (record.formerly, record.has_former_name) == (None, False)
+
+
+def test_a_run_keeps_the_name_that_it_began_with_over_several_versions(monkeypatch):
+    first = RunRecord.stored(VERSION_1)
+    for module in (schema, configuration):
+        monkeypatch.setattr(module, "IDENTITY_VERSION", IDENTITY_VERSION + 1)
+    second = RunRecord.stored(first.metrics())
+    assert (second.identity, second.identity_version) == (identity(NOW), IDENTITY_VERSION + 1)
+    assert second.identity != first.identity
+    assert (second.formerly, second.has_former_name) == ("1fd8699a0e12", True)
+
+
+def test_a_run_of_w_and_b_keeps_its_name_which_was_never_an_identity():
+    record = RunRecord.stored(VERSION_1 | {"run_id": "w4ndb1d"})
+    assert (record.identity, record.run_id, record.has_former_name) == (identity(NOW), "w4ndb1d", False)
+
+
+@pytest.mark.parametrize("config", [{"dropout": {"layers": 3}}, {"model": {"wings": 2}}, {"arm": "of another study"}])
+def test_a_run_of_before_that_this_version_cannot_build_is_like_no_other(config):
+    record = RunRecord.stored(VERSION_1 | {"config": config})
+    assert (record.identity, record.identity_version, record.formerly) == ("1fd8699a0e12", 0, None)
+
+
+def test_a_run_that_could_not_be_built_still_has_no_identity():
+    assert RunRecord.stored(VERSION_1 | {"identity": "", "config": {}}).identity == ""
+
+
+def test_an_identity_of_a_later_version_is_refused():
+    with pytest.raises(UserError, match="was written by a later reglab"):
+        RunRecord.stored(VERSION_1 | {"identity_version": IDENTITY_VERSION + 1})
 
 
 def test_fields_of_a_later_version_are_ignored():

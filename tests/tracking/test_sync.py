@@ -3,9 +3,10 @@
 import pytest
 from wandb.errors import CommError
 
+from reglab.config import IDENTITY_VERSION
 from reglab.errors import UserError
 from reglab.tracking.fetch import fetch
-from reglab.tracking.record import State
+from reglab.tracking.record import RunRecord, State
 from reglab.tracking.store import LocalRun, read_runs
 from reglab.tracking.sync import read, sync
 from reglab.tracking.wandb_project import Project
@@ -60,6 +61,38 @@ def test_a_run_whose_client_lost_its_server_is_completed(wandb_server, store, tm
     assert there.state == "finished"
     (read_back,) = fetch(str(HERE))
     assert read_back.model_copy(update={"url": None}) == whole
+
+
+def before(record):
+    """As an earlier version had it, and named it."""
+    return record.changed(identity="0123456789ab", identity_version=0, run_id=f"0123456789ab-s{record.seed}", updated=record.updated)
+
+
+def test_a_run_that_an_earlier_version_sent_in_part_is_completed_under_its_name(wandb_server, store, tmp_path):
+    whole = before(next(each for each in read([store]).records if each.state == State.finished))
+    lost = WandbRun(tmp_path / "lost")
+    lost.started(whole.changed(history=[]))
+    lost.epoch(whole.history[0])
+    lost._run.finish(exit_code=1)
+    now = RunRecord.stored(whole.metrics())
+    assert now.identity != whole.identity
+    assert sync([now], HERE, quiet).sent == 1
+    (there,) = wandb_server.world.project(PROJECT).runs.values()
+    assert (there.name, there.values["identity"], there.values["identity_version"]) == (whole.run_id, now.identity, IDENTITY_VERSION)
+    assert [line["epoch"] for line in there.history] == [1, 2, 3]
+
+
+def test_runs_of_an_earlier_version_at_w_and_b_are_recognized(wandb_server, store, tmp_path):
+    for each in read([store]).records:
+        run = WandbRun(tmp_path / "w")
+        run.started(before(each))
+        run.ended(before(each))
+    for run in wandb_server.world.project(PROJECT).runs.values():
+        del run.config["identity_version"]
+    here, there = read([store]).records, fetch(str(HERE))
+    assert [each.identity for each in there] == [each.identity for each in here]
+    assert {each.formerly for each in there} == {"0123456789ab"}
+    assert [each.identity for each in fetch(str(HERE))] == [each.identity for each in here]  # out of the cache
 
 
 def test_runs_that_go_on_are_left_alone(wandb_server, store, tmp_path):

@@ -157,7 +157,8 @@ def test_the_project_can_be_another(client, record, tmp_path, monkeypatch):
 def test_configuration_identity_and_environment_are_there_nested(client, record, tmp_path):
     WandbRun(tmp_path / "run").started(record)
     beside = {key: client.init["config"][key] for key in client.init["config"].keys() - record.config.keys()}
-    assert beside == {"schema_version": 1, "identity": "a", "label": "baseline", "created": record.model_dump(mode="json")["created"]}
+    created = record.model_dump(mode="json")["created"]
+    assert beside == {"schema_version": 1, "identity": "a", "identity_version": 1, "label": "baseline", "created": created}
     assert client.init["config"] == record.config | beside
     assert client.config["environment"]["precision"] == "fp32"
 

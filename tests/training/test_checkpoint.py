@@ -179,6 +179,35 @@ def test_a_checkpoint_of_other_images_is_not_used(left_behind, make_config, make
     assert watch.resumed_behind == 0
 
 
+@pytest.fixture
+def left_by_an_earlier_version(left_behind):
+    """It named the run after an identity of that version, and held no configuration."""
+    state = torch.load(left_behind, weights_only=True)
+    del state["config"]
+    torch.save(state | {"run": "0123456789ab-s0"}, left_behind)
+    return left_behind
+
+
+def test_a_checkpoint_of_an_earlier_version_is_used_where_the_record_tells_whose_it_is(left_by_an_earlier_version, make_run, make_record):
+    run, watch = make_run(), Watch()
+    record = make_record(run).changed(formerly="0123456789ab")
+    ended = loop.train(run, record, None, [watch], File(left_by_an_earlier_version), Signals())
+    assert (ended.state, watch.resumed_behind) == (State.finished, 1)
+
+
+@pytest.mark.parametrize("formerly", [None, "ba9876543210"])
+def test_a_checkpoint_of_an_earlier_version_that_nothing_tells_of_is_refused(left_by_an_earlier_version, make_run, formerly):
+    with pytest.raises(UserError, match=r"is a checkpoint of an earlier version of reglab.*: go on with that version, or remove it"):
+        make_run().resume(File(left_by_an_earlier_version), formerly)
+    assert left_by_an_earlier_version.exists()
+
+
+def test_a_checkpoint_tells_whose_it_is_over_another_version_of_identities(left_behind, make_run, make_record, images, monkeypatch):
+    monkeypatch.setattr("reglab.config.IDENTITY_VERSION", 2)
+    _, watch = outcome(make_run(), left_behind, make_record, images)
+    assert watch.resumed_behind == 1
+
+
 def test_a_checkpoint_with_another_interval_is_used(left_behind, make_run, make_record, images):
     _, watch = outcome(make_run(train={"checkpoint_every": 1000}), left_behind, make_record, images)
     assert watch.resumed_behind == 1
