@@ -151,12 +151,14 @@ def peak_gb(side: Any) -> float:
 
 def compared(config: RunConfig, rounds: int, device: torch.device) -> Result:
     count = config.data.train_limit or shared.in_a_process(image_count, config)[2]
-    held = Apart if device.type == "cpu" else Here  # a GPU's memory is not the host's, and a process takes long to reach it
-    sides, peaks = {}, {}
+    sides: dict[str, Apart | Here] = {}
+    peaks = {}
     with ExitStack() as stack:
         for name, side in SIDES.items():
             before = torch.cuda.memory_allocated(device) / 1e9 if device.type == "cuda" else 0.0
-            sides[name] = stack.enter_context(held(made, side, config, count))
+            # A GPU's memory is not the host's, and a process takes long to reach it: there both are in this one.
+            sides[name] = Apart(made, side, config, count) if device.type == "cpu" else Here(made, side, config, count)
+            stack.enter_context(sides[name])
             sides[name](epoch)
             peaks[f"peak GB of {name}"] = sides[name](peak_gb) - before
         if len({side(network_size) for side in sides.values()}) > 1:
