@@ -340,12 +340,16 @@ def test_under_a_sweep_a_bad_input_is_a_failed_run(reglab, runs, assigned, value
     assert record.reason.startswith(reason)
 
 
-def test_threads_are_as_set(reglab, monkeypatch):
+@pytest.mark.parametrize(("variables", "cores", "threads"), [({"REGLAB_THREADS": "2"}, 1, 2), ({}, 4, 3), ({}, 1, 1)])
+def test_threads_are_as_set_else_pytorch_s_and_no_more_than_there_are_cores(reglab, monkeypatch, variables, cores, threads):
     wanted = []
     monkeypatch.setattr(torch, "set_num_threads", wanted.append)
-    monkeypatch.setenv("REGLAB_THREADS", "2")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    monkeypatch.setattr(one_run, "cores", lambda: range(cores))
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
     assert reglab("train", *WORDS, "train.epochs=1") == 0
-    assert wanted == [2]
+    assert wanted == [threads]
 
 
 def test_a_bar_on_a_terminal_is_closed_at_the_end(reglab, folder, monkeypatch):

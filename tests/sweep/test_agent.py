@@ -244,6 +244,7 @@ def test_without_a_gpu_there_is_the_processor():
 
 
 def test_a_run_gets_its_slot_s_gpu_and_cores(world, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS")
     monkeypatch.setattr(health, "fault", lambda folder, gpu: None)
     world.queue.extend("abcd")
     world.agent(number=2)
@@ -251,6 +252,15 @@ def test_a_run_gets_its_slot_s_gpu_and_cores(world, monkeypatch):
     world.work()
     seen = {(worker.variables["CUDA_VISIBLE_DEVICES"], worker.variables["REGLAB_THREADS"], tuple(worker.cores)) for worker in world.workers}
     assert seen == {("3", "2", (0, 1)), ("5", "2", (2, 3))}
+
+
+def test_slots_without_cores_of_their_own_have_one_thread_each(world):
+    """All the cores' threads in each of them would spin for each other."""
+    world.queue.extend("ab")
+    world.agent(number=2)
+    world.crew.slots = slots([], 3, range(2))
+    world.work()
+    assert {(worker.variables["REGLAB_THREADS"], tuple(worker.cores)) for worker in world.workers} == {("1", ())}
 
 
 # A sweep to its end
