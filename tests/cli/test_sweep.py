@@ -10,7 +10,7 @@ from reglab.sweep import local, workers
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 
 
-class Begun(Exception):
+class BegunError(Exception):
     """The sweep would begin now, with so many workers."""
 
 
@@ -20,10 +20,10 @@ class Begun(Exception):
 )
 def test_a_sweep_has_as_many_workers_as_it_is_told_else_one_a_core(monkeypatch, tmp_path, stem, asked, overrides, count):
     def begin(spec, folder, workers, *rest):
-        raise Begun(workers)
+        raise BegunError(workers)
 
     monkeypatch.setattr(workers, "cores", lambda: range(8))
     monkeypatch.setattr(workers, "memory_gb", lambda: 100.0)
     monkeypatch.setattr(local, "LocalSweep", begin)
-    with pytest.raises(Begun, match=f"^{count}$"):
+    with pytest.raises(BegunError, match=f"^{count}$"):
         carry_out(SWEEPS / f"{stem}.yaml", Terms(overrides, asked), tmp_path)

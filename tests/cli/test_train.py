@@ -19,6 +19,7 @@ from reglab.tracking.record import State
 from reglab.tracking.storage import File
 from reglab.tracking.store import LocalRun, read_run
 from reglab.training import checkpoint, loop
+from tests.waiting import PATIENCE
 
 TINY = {
     "data": {"source": "digits", "train_limit": 128, "test_limit": 64},
@@ -284,7 +285,7 @@ sys.argv = ["reglab", "train", *{WORDS}]
 __main__.main()
 """
     environment = os.environ | {"PYTHONPATH": str(Path(reglab_package.__file__).parents[1])}
-    done = subprocess.run([sys.executable, "-c", start], check=False, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", start], check=False, env=environment, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == code, done.stderr
     assert read_run(folder).state == state
 
