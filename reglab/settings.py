@@ -24,7 +24,7 @@ class Settings(BaseSettings):
     )
     cache: Path = Field(default_factory=lambda: user_cache_path("reglab"), description="downloads and decoded images")
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: a GPU where there is one")
-    threads: int | None = Field(default=None, ge=1, description="CPU threads of a run; PyTorch's own choice where not set")
+    threads: int | None = Field(default=None, ge=1, description="CPU threads of a run; where not set, no more than it has cores")
 
 
 @cache

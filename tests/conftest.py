@@ -2,6 +2,8 @@
 
 import os
 
+os.environ["OMP_NUM_THREADS"] = "1"  # of whatever the tests start, too: threads that share a core spin while they wait for each other
+
 import pytest
 import torch
 
@@ -10,8 +12,6 @@ from reglab.data import sources
 from reglab.settings import settings
 from reglab.tracking.record import RunRecord
 from reglab.training import loop
-
-torch.set_num_threads(1)
 
 TINY = {
     "data": {"source": "digits", "train_limit": 128, "test_limit": 64},

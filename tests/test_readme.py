@@ -76,3 +76,12 @@ def test_the_workflow_calls_make_test():
     workflow = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text())
     steps = workflow["jobs"]["test"]["steps"]
     assert any(step.get("run", "").startswith("make test") for step in steps)
+
+
+def test_ci_s_list_of_slow_tests_names_what_is_there_and_has_some():
+    script = (ROOT / ".ci/run").read_text()
+    named = re.findall(r"^  (tests/\S+)$", script, re.MULTILINE)
+    assert named
+    for path in map(ROOT.joinpath, named):
+        files = path.rglob("test_*.py") if path.is_dir() else [path]
+        assert any("mark.slow" in file.read_text() for file in files), path

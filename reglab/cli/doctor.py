@@ -238,13 +238,13 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _places(count: int) -> list["Place"]:
-    """Those of the first GPU, or of the processor, with the cores that an agent would give to each."""
+    """Those of the first GPU, or of the processor, with the cores and threads that an agent would give to each."""
     from reglab.sweep.agent import slots
-    from reglab.sweep.workers import cores, visible_gpus
+    from reglab.sweep.workers import cores, threads, visible_gpus
     from reglab.training.capacity import Place
 
     gpus = visible_gpus()
-    return [Place(slot.gpu, slot.cores) for slot in slots(gpus, count, cores()) if not gpus or slot.gpu == gpus[0]]
+    return [Place(slot.gpu, slot.cores, threads(slot.cores)) for slot in slots(gpus, count, cores()) if not gpus or slot.gpu == gpus[0]]
 
 
 def table(readings: list["Reading"]) -> Table:

@@ -15,6 +15,7 @@ from reglab.config import RunConfig, identity, run_id, with_overrides
 from reglab.errors import ReglabError, UserError
 from reglab.settings import settings
 from reglab.sweep import assignment
+from reglab.sweep.workers import cores
 from reglab.tracking.record import Epoch, RunRecord, Sink, State
 from reglab.tracking.storage import File
 from reglab.tracking.store import RECORD, RUN_LOCK, LocalRun, former_names, read_run, run_folders
@@ -104,8 +105,7 @@ def _train(
     from reglab.training import environment, loop
 
     signals.listen()
-    if threads := settings().threads:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(settings().threads or min(torch.get_num_threads(), len(cores())))
     run = loop.Run(config, images, device)
     where = environment.describe(device, run.precision.name, run.compiled, images)
     return loop.train(run, record, where, sinks, checkpoint, signals)

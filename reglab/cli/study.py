@@ -8,7 +8,7 @@ import typer
 
 from reglab.cli.console import say, say_recognized
 from reglab.cli.report import write
-from reglab.cli.sweep import Given, Outcome, Overrides, Quick, StopAfter, Terms, carry_out, fetched, left_undone, limit_of
+from reglab.cli.sweep import Given, Outcome, Overrides, Quick, StopAfter, Terms, Workers, carry_out, fetched, left_undone, limit_of
 from reglab.cli.train import PREEMPTED
 from reglab.errors import UserError
 
@@ -24,7 +24,7 @@ Name = Annotated[str | None, typer.Option("--name", help="Folder under runs/ and
 def run(
     overrides: Overrides = None,
     only: Annotated[str | None, typer.Option("--only", metavar="SWEEP,…", help="These sweeps of the study, such as final,agc.")] = None,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Runs at a time.")] = 1,
+    workers: Workers = None,
     quick: Quick = False,
     name: Name = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells once more.")] = False,
@@ -71,7 +71,8 @@ def _close(folder: Path, outcomes: dict[Path, Outcome], sweeps: int, terms: Term
     say_recognized(len(frozenset[str]().union(*(outcome.recognized for outcome in outcomes.values()))))
     if terms.limit and (rest.runs or len(outcomes) < sweeps):
         unseen = f"; {sweeps - len(outcomes)} sweeps were not looked at" if len(outcomes) < sweeps else ""
-        say(f"{folder}: {left_undone(rest, len(runs), terms.workers)}{unseen}{failures}")
+        workers = max((outcome.workers for outcome in outcomes.values()), default=1)
+        say(f"{folder}: {left_undone(rest, len(runs), workers)}{unseen}{failures}")
         raise typer.Exit(PREEMPTED)
     say(f"{folder}: the study is done; `reglab study report` shows it{failures}")
     if unwell:

@@ -30,6 +30,10 @@ Files = Annotated[list[Path], typer.Argument(metavar="FILE…", help="Sweep YAML
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="Laid over the file's parameters.")]
 Quick = Annotated[bool, typer.Option("--quick", help="Digits, width 8, a twentieth of the epochs, one seed: minutes on a CPU.")]
 
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, help="Runs at a time; by default one a GPU, or, without one, one a CPU core, of one thread each."),
+]
 StopAfter = Annotated[
     str | None,
     typer.Option(
@@ -110,7 +114,7 @@ def create(
 def run(
     file: Annotated[Path, typer.Argument(help="A sweep YAML file.")],
     overrides: Overrides = None,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Runs at a time.")] = 1,
+    workers: Workers = None,
     quick: Quick = False,
     name: Annotated[str | None, typer.Option("--name", help="Folder under runs/; the file's name by default.")] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells once more.")] = False,
@@ -131,10 +135,10 @@ def run(
 
 @dataclass(frozen=True)
 class Terms:
-    """How sweeps are run: all that the sweeps of a study share. `beyond` as in `LocalSweep`."""
+    """How sweeps are run: all that the sweeps of a study share. `beyond` as in `LocalSweep`; `workers`: None is `workers.at_once`."""
 
     overrides: list[str]
-    workers: int = 1
+    workers: int | None = None
     quick: bool = False
     retry_failed: bool = False
     limit: "Limit | None" = None
@@ -144,12 +148,13 @@ class Terms:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a sweep came to in this call: its `runs`, of which `rest` would begin or go on another time.
+    """What a sweep came to in this call, with so many workers: its `runs`, of which `rest` would begin or go on another time.
 
     `recognized` are those that began under an earlier version of identities.
     """
 
     folder: Path
+    workers: int
     runs: frozenset[str]
     rest: "Rest"
     recognized: frozenset[str]
@@ -185,7 +190,7 @@ def run_locally(file: Path, terms: Terms, folder: Path | None = None) -> Path:
     outcome = carry_out(file, terms, folder)
     say_recognized(len(outcome.recognized))
     if terms.limit and outcome.rest.runs and not outcome.interrupted:
-        say(f"{outcome.folder}: {left_undone(outcome.rest, len(outcome.runs), terms.workers)}")
+        say(f"{outcome.folder}: {left_undone(outcome.rest, len(outcome.runs), outcome.workers)}")
         raise typer.Exit(PREEMPTED)
     if outcome.interrupted:
         raise typer.Exit(PREEMPTED)
@@ -198,6 +203,7 @@ def carry_out(file: Path, terms: Terms, folder: Path | None = None) -> Outcome:
     """Run a sweep as far as the terms let it, show it live, and say what it came to."""
     from reglab.cli.worker import start
     from reglab.settings import settings
+    from reglab.sweep import workers
     from reglab.sweep.local import LocalSweep
     from reglab.sweep.spec import read
 
@@ -205,7 +211,8 @@ def carry_out(file: Path, terms: Terms, folder: Path | None = None) -> Outcome:
     for warning in spec.warnings:
         say(f"note: {warning}")
     folder = folder or settings().runs / spec.name
-    sweep = LocalSweep(spec, folder, terms.workers, start, terms.retry_failed, terms.limit, terms.beyond, terms.given)
+    count = terms.workers or workers.at_once(spec.size, learns=spec.method == "bayes")
+    sweep = LocalSweep(spec, folder, count, start, terms.retry_failed, terms.limit, terms.beyond, terms.given)
     interrupted = False
 
     def interrupt(number: int, frame: FrameType | None) -> None:
@@ -231,7 +238,7 @@ def _close(sweep: "LocalSweep", interrupted: bool) -> Outcome:
         say("interrupted; the same command finishes what is missing")
     recognized = frozenset(cell.run_id for cell in sweep.cells if cell.record and cell.record.formerly)
     has_failures = bool(counts[State.failed] or counts[State.crashed])
-    return Outcome(sweep.folder, sweep.names, sweep.rest(), recognized, has_failures, interrupted)
+    return Outcome(sweep.folder, sweep.workers, sweep.names, sweep.rest(), recognized, has_failures, interrupted)
 
 
 def left_undone(rest: "Rest", total: int, workers: int) -> str:

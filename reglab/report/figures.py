@@ -20,6 +20,7 @@ import vl_convert
 
 from reglab.arms import FINAL_ARMS
 from reglab.report.factors import Factors
+from reglab.report.font import FAMILY
 from reglab.report.tables import short_machines
 
 PALETTE = ("#999999", "#56B4E9", "#009E73", "#D55E00", "#0072B2", "#CC79A7")
@@ -306,7 +307,7 @@ def _panels(title: str, subtitle: str, *rows: Sequence[alt.LayerChart]) -> Drawn
 def _styled(chart: Drawn, title: str, subtitle: str) -> Drawn:
     return (
         chart.properties(title=alt.Title(title, subtitle=subtitle, anchor="start", offset=14))
-        .configure(font="sans-serif", background="white")
+        .configure(font=FAMILY, background="white")
         .configure_view(stroke=None)
         .configure_axis(
             domainColor="#bbbbbb",

@@ -19,6 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from reglab.report.claims import Finding, Part, Verdict
+from reglab.report.font import FAMILY, faces
 
 GENERATOR = '<meta name="generator" content="reglab">'
 """Tells a page of ours from another."""
@@ -153,6 +154,8 @@ class Page:
             verdicts=[(verdict, Counter(finding.verdict for finding in self.findings)[verdict]) for verdict in Verdict],
             generator=Markup(GENERATOR),
             bundle=_bundle(),
+            font=FAMILY,
+            faces=Markup(faces()),
         )
 
 

@@ -29,7 +29,7 @@ from reglab.errors import ReglabError, UserError
 from reglab.sweep import assignment, health
 from reglab.sweep.relay import Order, Relay
 from reglab.sweep.remote import RemoteSweep
-from reglab.sweep.workers import GRACE_SECONDS, LOST, Process, Start, last_line, pid, shares
+from reglab.sweep.workers import GRACE_SECONDS, LOST, Process, Start, last_line, pid, shares, threads
 from reglab.tracking import storage
 from reglab.tracking.record import RunRecord, State
 from reglab.tracking.store import LOG, mark_crashed, read_run
@@ -276,8 +276,7 @@ class SweepAgent:
         variables = variables | {"REGLAB_RUNS": str(self.folder.parent)}
         if slot.gpu:
             variables["CUDA_VISIBLE_DEVICES"] = slot.gpu
-        if slot.cores:
-            variables["REGLAB_THREADS"] = str(len(slot.cores))
+        variables["REGLAB_THREADS"] = str(threads(slot.cores))
         run_id = variables[assignment.RUN]
         folder = self.folder / run_id
         before = _read(folder)

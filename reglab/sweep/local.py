@@ -27,7 +27,7 @@ from reglab.sweep import assignment, ledger
 from reglab.sweep.limit import Limit, Rest
 from reglab.sweep.search import Search
 from reglab.sweep.spec import SweepSpec
-from reglab.sweep.workers import GRACE_SECONDS, LOST, Process, Start, cores, last_line, pid, shares, visible_gpus
+from reglab.sweep.workers import GRACE_SECONDS, LOST, Process, Start, cores, last_line, pid, shares, threads, visible_gpus
 from reglab.tracking import storage
 from reglab.tracking.record import RunRecord, State
 from reglab.tracking.store import LOG, RECORD, RUN_LOCK, former_names, mark_crashed, read_run, write_record, write_run
@@ -370,7 +370,7 @@ class LocalSweep:
         if self._gpus:
             variables["CUDA_VISIBLE_DEVICES"] = self._gpus[slot % len(self._gpus)]
         share = self._shares[slot]
-        variables["REGLAB_THREADS"] = str(len(share) or 1)
+        variables["REGLAB_THREADS"] = str(threads(share))
         self._launched.add(cell.run_id)
         clock_before = cell.record.history[-1].time_wall_seconds if cell.record and cell.epochs_done else 0.0
         process = self.start(variables, folder / LOG, share)

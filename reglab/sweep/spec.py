@@ -51,6 +51,11 @@ class SweepSpec:
         """Every cell of a grid, up to the cap."""
         return Search(self.config).grid()[: self.run_cap]
 
+    @property
+    def size(self) -> int:
+        """How many cells it has, or draws; what does the same is counted again."""
+        return len(self.grid()) if self.method == "grid" else self.run_cap or 0
+
     def fingerprint(self) -> str:
         """The same for two sweeps that ask for the same runs, whatever their files look like."""
         asked = {

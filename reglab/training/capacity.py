@@ -46,10 +46,11 @@ _EPOCH_STEPS = 50
 
 @dataclass(frozen=True)
 class Place:
-    """Where one process trains: a GPU as CUDA_VISIBLE_DEVICES names it, and cores; all there are where it is none."""
+    """Where one process trains: a GPU as CUDA_VISIBLE_DEVICES names it, cores (any, where it has none of its own), and its threads."""
 
     gpu: str | None
     cores: Collection[int]
+    threads: int = 1
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ def _run(config: RunConfig, place: Place) -> Run:
         os.environ["CUDA_VISIBLE_DEVICES"] = place.gpu
     if place.cores:
         os.sched_setaffinity(0, place.cores)
-        torch.set_num_threads(len(place.cores))
+    torch.set_num_threads(place.threads)
     return Run(config, _repeated(load(config.data, settings().cache), config.train.batch_size), pick_device(settings().device))
 
 

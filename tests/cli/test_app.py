@@ -6,6 +6,7 @@ from typer.main import get_command
 
 from reglab.cli import app as cli
 from reglab.cli import one_run
+from tests.waiting import PATIENCE
 
 COMMANDS = {
     "agent": ["--count", "--gpus", "--per-gpu"],
@@ -108,13 +109,13 @@ def test_an_exit_that_hangs_is_cut_short_and_keeps_its_code():
     """As that of W&B's client does when its own process does not end."""
     code = "import atexit, time; from reglab.cli import console; console.EXIT_SECONDS = 0.2; atexit.register(time.sleep, 60)\n"
     code += "console.run_to_exit(lambda: 3)"
-    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=40).returncode == 3
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=PATIENCE).returncode == 3
 
 
 def test_the_module_is_the_command_and_help_imports_nothing_that_takes_long():
     code = "import sys, runpy; sys.argv = ['reglab', '--help']\n"
     code += "try: runpy.run_module('reglab', run_name='__main__')\nexcept SystemExit: pass\n"
     code += f"print({SLOW} & sys.modules.keys())"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=True)
     assert "Regularization studies" in done.stdout
     assert done.stdout.splitlines()[-1] == "set()"

@@ -185,7 +185,8 @@ def test_the_places_are_those_of_an_agent_on_the_first_gpu(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
     settings.cache_clear()
     monkeypatch.setattr("reglab.sweep.workers.cores", lambda: range(8))
-    assert [(place.gpu, list(place.cores)) for place in doctor._places(2)] == [("3", [0, 1]), ("3", [4, 5])]
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert [(place.gpu, list(place.cores), place.threads) for place in doctor._places(2)] == [("3", [0, 1], 2), ("3", [4, 5], 2)]
 
 
 @pytest.mark.parametrize(("gpus", "words", "width"), [("0", [], 64), ("", [], 16), ("", ["model.width=8"], 8)])

@@ -20,6 +20,7 @@ from reglab.tracking.record import State
 from reglab.tracking.storage import File
 from reglab.tracking.store import LocalRun, read_run
 from reglab.training import checkpoint, loop
+from tests.waiting import PATIENCE
 
 TINY = {
     "data": {"source": "digits", "train_limit": 128, "test_limit": 64},
@@ -338,7 +339,7 @@ sys.argv = ["reglab", "train", *{WORDS}]
 __main__.main()
 """
     environment = os.environ | {"PYTHONPATH": str(Path(reglab_package.__file__).parents[1])}
-    done = subprocess.run([sys.executable, "-c", start], check=False, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", start], check=False, env=environment, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == code, done.stderr
     assert read_run(folder).state == state
 
@@ -394,12 +395,16 @@ def test_under_a_sweep_a_bad_input_is_a_failed_run(reglab, runs, assigned, value
     assert record.reason.startswith(reason)
 
 
-def test_threads_are_as_set(reglab, monkeypatch):
+@pytest.mark.parametrize(("variables", "cores", "threads"), [({"REGLAB_THREADS": "2"}, 1, 2), ({}, 4, 3), ({}, 1, 1)])
+def test_threads_are_as_set_else_pytorch_s_and_no_more_than_there_are_cores(reglab, monkeypatch, variables, cores, threads):
     wanted = []
     monkeypatch.setattr(torch, "set_num_threads", wanted.append)
-    monkeypatch.setenv("REGLAB_THREADS", "2")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    monkeypatch.setattr(one_run, "cores", lambda: range(cores))
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
     assert reglab("train", *WORDS, "train.epochs=1") == 0
-    assert wanted == [2]
+    assert wanted == [threads]
 
 
 def test_a_bar_on_a_terminal_is_closed_at_the_end(reglab, folder, monkeypatch):

@@ -9,7 +9,6 @@ from reglab.data import batches
 from reglab.data.batches import CleanBatches, DeviceImages, Normalization, TrainingBatches
 from reglab.data.sources import Part
 
-torch.set_num_threads(1)
 CPU = torch.device("cpu")
 EVERYTHING = {"policy": "basic", "shift": 4, "flip": True}
 

@@ -22,6 +22,7 @@ from PIL import Image
 from reglab.config import DataConfig
 from reglab.data import sources
 from reglab.errors import UserError
+from tests.waiting import PATIENCE
 
 
 def pixels(seed):
@@ -473,7 +474,7 @@ def test_two_processes_at_once_decode_once_and_give_one_cache_file(folder, cache
     for process in both:
         process.stdin.write("go\n")
         process.stdin.flush()
-    fingerprints = [process.communicate(timeout=30)[0].strip() for process in both]
+    fingerprints = [process.communicate(timeout=PATIENCE)[0].strip() for process in both]
     assert [process.returncode for process in both] == [0, 0]
     decoded = (tmp_path / "log").read_text().splitlines()
     assert len(decoded) == len(set(decoded)) == 12

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from reglab.tracking.storage import File
 from reglab.tracking.store import read_run
 from reglab.training import checkpoint, loop
 from reglab.training.preemption import Request, Signals
+from tests.waiting import PATIENCE, wait_for
 
 CPU = torch.device("cpu")
 STEPS, EPOCHS = 4, 2
@@ -143,24 +143,19 @@ def cells():
 
 @pytest.fixture
 def start(tmp_path):
-    """Starts `reglab sweep run` on one core, hence one thread, as the test's own runs have."""
+    """Starts `reglab sweep run`, a run at a time."""
     file = tmp_path / "killed.yaml"
     file.write_text(yaml.safe_dump(SWEEP))
     started = []
 
     def sweep():
-        cores = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, {max(cores)})  # what is started inherits it
-        try:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "reglab", "sweep", "run", str(file)],
-                env=os.environ | {"PYTHONPATH": str(Path(loop.__file__).parents[2])},
-                stdout=subprocess.DEVNULL,
-                stderr=(tmp_path / "said.txt").open("a"),
-                start_new_session=True,
-            )
-        finally:
-            os.sched_setaffinity(0, cores)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "reglab", "sweep", "run", str(file), "--workers", "1"],
+            env=os.environ | {"PYTHONPATH": str(Path(loop.__file__).parents[2])},
+            stdout=subprocess.DEVNULL,
+            stderr=(tmp_path / "said.txt").open("a"),
+            start_new_session=True,
+        )
         started.append(process)
         return process
 
@@ -169,16 +164,6 @@ def start(tmp_path):
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-
-
-def wait_for(condition, process, seconds=90):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        assert process is None or process.poll() is None, "the sweep ended too soon"
-        time.sleep(0.01)
-    pytest.fail("waited in vain")
 
 
 def in_the_second_epoch(folder):
@@ -198,28 +183,28 @@ def worker(folder):
     return None
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux")
-@pytest.mark.timeout(240)
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux")
 def test_a_sweep_whose_processes_are_killed_ends_with_the_history_of_an_undisturbed_one(start, tmp_path, cache, make_record):
     first, second = cells()
     folders = [tmp_path / "runs" / "killed" / run_id(config) for config in (first, second)]
 
     process = start()
-    wait_for(lambda: in_the_second_epoch(folders[0]), process)
+    wait_for(lambda: in_the_second_epoch(folders[0]), lambda: process.poll() is not None)
     os.kill(worker(folders[0]), signal.SIGKILL)  # a worker, in mid-epoch
-    wait_for(lambda: (record := read_run(folders[0])) and record.state == State.crashed, process)
+    wait_for(lambda: (record := read_run(folders[0])) and record.state == State.crashed, lambda: process.poll() is not None)
     assert 0 < checkpoint.load(File(folders[0] / "checkpoint.pt"), CPU)["steps_done"] < EPOCH_STEPS
     assert "SIGKILL" in read_run(folders[0]).reason
 
-    wait_for(lambda: in_the_second_epoch(folders[1]), process)
+    wait_for(lambda: in_the_second_epoch(folders[1]), lambda: process.poll() is not None)
     os.kill(process.pid, signal.SIGKILL)  # the sweep itself: its worker leaves a checkpoint and ends
     process.wait()
-    wait_for(lambda: read_run(folders[1]).state == State.preempted, None)
-    wait_for(lambda: worker(folders[1]) is None, None)
+    wait_for(lambda: read_run(folders[1]).state == State.preempted)
+    wait_for(lambda: worker(folders[1]) is None)
     assert 0 < checkpoint.load(File(folders[1] / "checkpoint.pt"), CPU)["steps_done"] < EPOCH_STEPS
 
     process = start()
-    assert process.wait(timeout=120) == 0, (tmp_path / "said.txt").read_text()
+    assert process.wait(timeout=PATIENCE) == 0, (tmp_path / "said.txt").read_text()
     for config, folder in zip((first, second), folders, strict=True):
         record = read_run(folder)
         assert record.state == State.finished

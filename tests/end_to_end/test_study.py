@@ -12,6 +12,7 @@ import pytest
 import reglab
 from reglab.tracking.record import State
 from reglab.tracking.store import read_runs
+from tests.waiting import PATIENCE
 
 TINY = ("data.train_limit=64", "data.test_limit=64", "model.width=4")
 """Two steps an epoch: a second a run."""
@@ -24,13 +25,13 @@ def study(tmp_path):
     def run(*words):
         command = [sys.executable, "-m", "reglab", *words]
         environment = os.environ | {"PYTHONPATH": str(Path(reglab.__file__).parents[1])}
-        done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True, timeout=200, cwd=tmp_path)
+        done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True, timeout=PATIENCE, cwd=tmp_path)
         return done.returncode, done.stdout + done.stderr
 
     return run
 
 
-@pytest.mark.timeout(280)
+@pytest.mark.slow
 def test_a_study_is_run_reported_checked_and_not_repeated(study, tmp_path):
     sweeps = ("--quick", "--only", "cutout_screening,augmentation", "--workers", "2")
     code, said = study("study", "run", *sweeps, *TINY)

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import wandb
 
 from reglab.tracking.record import State
 from reglab.tracking.store import read_run
+from tests.waiting import PATIENCE, wait_for
 
 KEYS = {
     "data": {"source": "digits", "train_limit": 64, "test_limit": 32},
@@ -26,7 +26,6 @@ SWEEP = {
 }
 
 
-@pytest.mark.timeout(240)
 def test_the_agent_s_runs_train_and_one_that_cannot_be_built_says_why(wandb_server, tmp_path):
     sweep = wandb.sweep(SWEEP, project="p")
     scripts = str(Path(sys.executable).parent)
@@ -34,7 +33,7 @@ def test_the_agent_s_runs_train_and_one_that_cannot_be_built_says_why(wandb_serv
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     agent = [sys.executable, "-m", "wandb", "agent", f"p/{sweep}"]
-    subprocess.run(agent, cwd=elsewhere, env=environment, timeout=200, check=True, capture_output=True)
+    subprocess.run(agent, cwd=elsewhere, env=environment, timeout=PATIENCE, check=True, capture_output=True)
     runs = {run.values["dropout"]["layers"]: run for run in wandb_server.world.project("p").runs.values()}
     assert {layers: run.state for layers, run in runs.items()} == {1: "failed", 0: "finished"}
 
@@ -48,29 +47,24 @@ def test_the_agent_s_runs_train_and_one_that_cannot_be_built_says_why(wandb_serv
     assert runs[1].summary["reason"] == broken.reason
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("told", "state", "there"), [(signal.SIGUSR1, State.preempted, "preempted"), (signal.SIGTERM, State.stopped, "finished")]
 )
 def test_a_stop_is_told_from_a_preemption(wandb_server, tmp_path, told, state, there):
     """Through the agent, with --forward-signals: SIGUSR1 preempts, SIGTERM stops. A stop from the page is one, too."""
     keys = {section: {"parameters": {key: {"value": value} for key, value in keys.items()}} for section, keys in KEYS.items()}
-    keys["train"]["parameters"]["epochs"] = {"value": 400}
+    keys["train"]["parameters"]["epochs"] = {"value": 4000}
     sweep = wandb.sweep({"method": "grid", "command": ["reglab", "train"], "parameters": keys}, project="p")
     scripts = str(Path(sys.executable).parent)
     environment = os.environ | {"PATH": f"{scripts}:{os.environ['PATH']}", "REGLAB_RUNS": str(tmp_path / "runs"), "WANDB_MODE": "online"}
     agent = [sys.executable, "-m", "wandb", "agent", "--forward-signals", "--count", "1", f"p/{sweep}"]
     process = subprocess.Popen(agent, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
-        deadline = time.monotonic() + 60
-        while not any(path.stat().st_size for path in (tmp_path / "runs").glob("*/*/history.jsonl")):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_for(lambda: any(path.stat().st_size for path in (tmp_path / "runs").glob("*/*/history.jsonl")))
         process.send_signal(told)
         (run,) = wandb_server.world.project("p").runs.values()
-        while run.alive:
-            assert time.monotonic() < deadline + 60
-            time.sleep(0.1)
+        wait_for(lambda: not run.alive)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()

@@ -10,9 +10,6 @@ from torch.overrides import TorchFunctionMode
 
 from reglab.models.convolution import Conv2d, StandardizedConv2d
 
-torch.set_num_threads(1)
-
-
 # --- one position out -------------------------------------------------------------------------------------------------------
 
 

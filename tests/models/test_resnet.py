@@ -12,7 +12,6 @@ from reglab.config import RunConfig
 from reglab.models.convolution import StandardizedConv2d
 from reglab.models.resnet import ResNet50
 
-torch.set_num_threads(1)
 STUDY = {"layers": 3, "p1": 0.1, "p2": 0.2, "p3": 0.3}
 
 

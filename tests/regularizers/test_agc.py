@@ -15,7 +15,6 @@ from reglab.regularizers import agc, agc_kernel
 from reglab.regularizers.agc import AdaptiveClip, Units, unit_length
 from reglab.training.flat import FlatParameters
 
-torch.set_num_threads(1)
 EPS = 1e-3
 SHAPES = {
     "convolution": (8, 5, 3, 3),

@@ -21,6 +21,7 @@ GROUPS = [Units(0, 7, 10), Units(128, 5, 147), Units(896, 3, 1024), Units(3968, 
 in_the_interpreter = pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") != "1", reason="the first test runs it")
 
 
+@pytest.mark.slow
 def test_triton_s_interpreter_agrees():
     """Triton decides when it is imported whether it interprets."""
     command = [

@@ -9,7 +9,6 @@ from torchvision.transforms.v2 import functional as reference
 from reglab.config import AugmentConfig
 from reglab.regularizers import augment
 
-torch.set_num_threads(1)
 SIDE = 32
 
 

@@ -10,8 +10,6 @@ from torchvision.transforms.v2 import functional as reference
 from reglab.config import CutoutConfig
 from reglab.regularizers import cutout
 
-torch.set_num_threads(1)
-
 
 def seeded(seed=0):
     return torch.Generator().manual_seed(seed)

@@ -10,8 +10,6 @@ from reglab.config import DropoutConfig
 from reglab.regularizers import dropout
 from reglab.regularizers.dropout import DropoutProbe
 
-torch.set_num_threads(1)
-
 
 @pytest.fixture(autouse=True)
 def seed():

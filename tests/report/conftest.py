@@ -88,11 +88,12 @@ def study(make_record):
 def whole_study(make_record):
     """Every arm of every sweep of the study, made up: dropout costs accuracy and time, BN helps, all reach the target but some."""
 
-    def whole(seeds=(0, 1, 2)):
+    @cache
+    def made(seeds):
         seeded = [(arm | {"train": arm["train"] | {"seed": seed}}, seed) for arm in _study_arms() for seed in seeds]
         return [make_record(seed=seed, config=arm, **_outcome(arm, seed)) for arm, seed in seeded]
 
-    return whole
+    return lambda seeds=(0, 1, 2): list(made(tuple(seeds)))
 
 
 @cache

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 from dataclasses import replace
 from itertools import pairwise
@@ -7,11 +8,14 @@ from itertools import pairwise
 import altair as alt
 import pandas as pd
 import pytest
+import vl_convert
 from playwright.sync_api import expect, sync_playwright
 
 from reglab.report import page as page_module
 from reglab.report.claims import Finding, Part, Verdict
+from reglab.report.font import FAMILY
 from reglab.report.page import Figure, Page, Section
+from tests.waiting import PATIENCE
 
 CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = (
@@ -20,13 +24,15 @@ FLAGS = (
 HOSTILE = """</script><script>window.broken = 1</script><!--<script><img src=x onerror="window.broken = 1">"'><b>"""
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 800}
 
+expect.set_options(timeout=1000 * PATIENCE)
+
 in_chromium = pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: install it, or name it in CHROMIUM")
 
 
 def drawn(label="0.2"):
     frame = pd.DataFrame({"layers": [0, 1, 2], "accuracy": [60.0, 70.0, 75.0], "p": [label] * 3})
     chart = alt.Chart(frame, width=500, height=300).mark_line(point=True)
-    return chart.encode(x="layers:Q", y="accuracy:Q", color=alt.Color("p:N", title=label)).to_json()
+    return chart.encode(x="layers:Q", y="accuracy:Q", color=alt.Color("p:N", title=label)).configure(font=FAMILY).to_json()
 
 
 def figure(number, spec):
@@ -100,6 +106,7 @@ def open_page(browser, tmp_path):
         (tmp_path / "figure_2.png").touch()
         (tmp_path / "figure_5.png").touch()
         page = browser.new_page(viewport=viewport, **options)
+        page.set_default_timeout(1000 * PATIENCE)
         opened.append(page)
         page.complaints, page.asked, page.address = [], [], path.as_uri()
         page.on("console", lambda message: page.complaints.append(message.text))
@@ -126,7 +133,7 @@ def models(page):
 def scroll_through(page):
     for drawing in page.locator(".drawing").all():
         drawing.scroll_into_view_if_needed()
-        expect(drawing.locator("svg")).to_be_visible(timeout=20_000)
+        expect(drawing.locator("svg")).to_be_visible()
 
 
 # What the page says.
@@ -263,7 +270,7 @@ def test_the_text_the_tables_and_the_claims_are_there_without_a_script(open_page
 def test_a_figure_is_drawn_when_the_reader_comes_to_it(open_page):
     sections = [Section(f"s{n}", f"Question {n}", "What?", [figure(n, drawn(f"p {n}"))], None, [], []) for n in range(16)]
     page = open_page(study(sections=sections))
-    expect(page.locator("#figure_0 svg")).to_be_attached(timeout=20_000)
+    expect(page.locator("#figure_0 svg")).to_be_attached()
     assert page.locator("#figure_15 svg").count() == 0
     scroll_through(page)
     assert page.locator(".drawing svg").count() == 16
@@ -286,7 +293,7 @@ def test_all_figures_are_drawn_and_all_claims_open_on_paper(open_page):
 def test_all_figures_are_drawn_where_the_browser_cannot_tell_what_is_near(open_page):
     page = open_page(before="delete window.IntersectionObserver")
     for stem in ("figure_2", "figure_5"):
-        expect(page.locator(f"#{stem} svg")).to_be_attached(timeout=20_000)
+        expect(page.locator(f"#{stem} svg")).to_be_attached()
     assert page.complaints == []
 
 
@@ -304,7 +311,34 @@ def test_a_figure_that_cannot_be_drawn_says_so_and_the_others_are_drawn(open_pag
     page.locator("#figure_3").scroll_into_view_if_needed()
     expect(page.locator("#figure_3 .drawing")).to_have_text("This figure cannot be drawn here: open its PNG or SVG below.")
     page.locator("#figure_5").scroll_into_view_if_needed()
-    expect(page.locator("#figure_5 svg")).to_be_visible(timeout=20_000)
+    expect(page.locator("#figure_5 svg")).to_be_visible()
+
+
+@in_chromium
+def test_the_page_brings_its_font_in_both_weights(open_page):
+    """A digit of Liberation Sans is 0.556 of its size wide; a machine's own fixed-width font has others."""
+    measure = """async (weight) => {
+      const context = document.createElement("canvas").getContext("2d");
+      context.font = `${weight} 1000px Reglab Sans, monospace`;
+      await document.fonts.load(context.font);
+      return ["0123456789", "il"].map((text) => context.measureText(text).width);
+    }"""
+    page = open_page()
+    assert page.evaluate(measure, "400") == pytest.approx([5562, 444], abs=2)
+    assert page.evaluate(measure, "700") == pytest.approx([5562, 556], abs=2)
+    assert page.locator("body").evaluate("body => getComputedStyle(body).fontFamily").startswith('"Reglab Sans"')
+
+
+@in_chromium
+def test_a_figure_is_as_wide_in_the_page_as_in_its_files(open_page):
+    """Whatever fonts the machine has: its texts are measured with the font that both bring. Some screens round each letter's width."""
+    mark = {"type": "text", "text": "a text that another font would give more room, or less", "align": "left", "x": 0}
+    spec = json.dumps({"data": {"values": [{}]}, "width": 10, "mark": mark, "config": {"font": FAMILY}})
+    page = open_page(study(sections=[Section("dropout", "Dropout", "Which?", [figure(2, spec)], None, [], [])]))
+    scroll_through(page)
+    there = float(page.locator("#figure_2 svg").get_attribute("width"))
+    here = float(re.search(r'width="([\d.]+)"', vl_convert.vegalite_to_svg(spec)).group(1))
+    assert there == pytest.approx(here, rel=0.08)
 
 
 # All runs.
@@ -426,6 +460,16 @@ def test_the_page_never_scrolls_sideways(open_page, width):
     page.locator("#claim-1 .list summary").click()
     scroll_through(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@in_chromium
+def test_a_number_stays_on_one_line_in_a_font_of_any_width(open_page):
+    """A reader's browser may take fonts of its own only."""
+    page = open_page(study(findings=[finding(number, runs=("r",) * 1234) for number in range(8, 13)]))
+    page.add_style_tag(content=".claims * { letter-spacing: .3em }")
+    lines = """cell => { const range = document.createRange(); range.selectNodeContents(cell); return range.getClientRects().length; }"""
+    cells = page.locator(".claims > tbody > tr > :is(.place, .runs)").all()
+    assert [cell.evaluate(lines) for cell in cells] == [1] * 10
 
 
 CONTRASTS = """() => {

@@ -10,6 +10,7 @@ from reglab.config import RunConfig, identity, run_id
 from reglab.sweep import ledger, spec
 from reglab.sweep.search import Search
 from reglab.tracking.record import RunRecord, State
+from tests.waiting import PATIENCE
 
 ARMS = ["baseline", "asymmetric_augmentation"]
 GRID = {
@@ -249,6 +250,6 @@ def test_a_run_that_a_search_could_have_drawn_counts_wherever_it_is_from(read):
 def test_wandb_takes_a_makeup(read, folder, wandb_server):
     read(ledger.makeup(ledger.reckon(read(GRID), [])), "makeup")
     command = [sys.executable, "-m", "wandb", "sweep", "--project", "p", str(folder / "makeup.yaml")]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE)
     (there,) = wandb_server.world.project("p").sweeps.values()
     assert there.expected == 12

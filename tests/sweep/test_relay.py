@@ -11,6 +11,7 @@ import pytest
 
 import reglab
 from reglab.sweep.relay import LOST, Relay
+from tests.waiting import PATIENCE
 
 CLIENT = "import sys; from reglab.sweep import relay; sys.exit(relay.train_there())"
 
@@ -41,9 +42,9 @@ def client(relay):
         process.communicate()
 
 
-def poll(relay, until, seconds=30):
+def poll(relay, until):
     """Poll until `until()` of the orders so far is true; returns them."""
-    orders, deadline = [], time.monotonic() + seconds
+    orders, deadline = [], time.monotonic() + PATIENCE
     while not until(orders):
         assert time.monotonic() < deadline, "waited in vain"
         orders.extend(relay.poll(0.05))
@@ -58,14 +59,14 @@ def test_an_order_says_what_is_handed_over_and_its_client_ends_as_it_is_told(rel
     assert "WANDB_API_KEY" not in order.variables
     assert not any("secret" in value for value in order.variables.values())
     order.answer(7)
-    assert process.wait(30) == 7
+    assert process.wait(PATIENCE) == 7
 
 
 def test_several_clients_are_told_apart(relay, client):
     processes = {slot: client(slot) for slot in (0, 1, 2)}
     for order in poll(relay, lambda orders: len(orders) == 3):
         order.answer(order.slot + 10)
-    assert {slot: process.wait(30) for slot, process in processes.items()} == {0: 10, 1: 11, 2: 12}
+    assert {slot: process.wait(PATIENCE) for slot, process in processes.items()} == {0: 10, 1: 11, 2: 12}
 
 
 @pytest.mark.parametrize(("heard", "wanted"), [("SIGTERM", "SIGUSR2"), ("SIGUSR1", "SIGUSR1"), ("SIGINT", "SIGUSR1")])
@@ -77,7 +78,7 @@ def test_what_a_client_hears_is_passed_on_as_a_request(relay, client, heard, wan
     assert order.wants == [signal.Signals[wanted]]
     assert process.poll() is None  # it goes on waiting for its run
     order.answer(0)
-    assert process.wait(30) == 0
+    assert process.wait(PATIENCE) == 0
 
 
 def test_a_client_that_is_killed_is_gone(relay, client):
@@ -92,7 +93,7 @@ PARENT = f"""
 import signal, subprocess, sys, time
 done = subprocess.run([sys.executable, "-c", {CLIENT!r}], stderr=subprocess.PIPE, text=True)
 print(done.stderr, file=sys.stderr)
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -106,7 +107,7 @@ def test_a_client_without_its_agent_ends_the_one_that_started_it(client, when):
             poll(relay, len)
     if when == "before":
         parent = client(code=PARENT, leads=True, **variables)
-    assert parent.wait(30) == -signal.SIGTERM
+    assert parent.wait(PATIENCE) == -signal.SIGTERM
 
 
 DEAF_PARENT = f"""
@@ -120,7 +121,7 @@ def test_its_exit_code_says_that_the_run_goes_on_another_time(client):
     with Relay() as relay:
         variables = relay.variables(0)
     process = client(code=DEAF_PARENT, leads=True, **variables)
-    assert process.wait(30) == LOST == 75
+    assert process.wait(PATIENCE) == LOST == 75
     assert "the agent of this machine is gone" in process.stderr.read()
 
 
@@ -139,7 +140,7 @@ def test_a_client_that_was_adopted_ends_nobody(relay, client):
     process = client(code=ADOPTER, leads=True)
     (order,) = poll(relay, len)
     order.connection.close()
-    assert process.wait(30) == LOST
+    assert process.wait(PATIENCE) == LOST
 
 
 def test_only_this_user_may_come_in(relay):
@@ -149,7 +150,7 @@ def test_only_this_user_may_come_in(relay):
 def test_a_client_imports_nothing_that_is_slow(relay, client):
     slow = {"typer", "torch", "wandb", "pydantic", "yaml"}
     code = f"import sys; import reglab.__main__, reglab.sweep.relay; sys.exit(len({slow} & sys.modules.keys()))"
-    assert client(code=code).wait(30) == 0
+    assert client(code=code).wait(PATIENCE) == 0
 
 
 def test_the_command_is_a_client_under_an_agent(relay, client):
@@ -157,4 +158,4 @@ def test_the_command_is_a_client_under_an_agent(relay, client):
     process = client(code=code)
     (order,) = poll(relay, len)
     order.answer(5)
-    assert process.wait(30) == 5
+    assert process.wait(PATIENCE) == 5

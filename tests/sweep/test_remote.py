@@ -8,6 +8,7 @@ import yaml
 from reglab.errors import ReglabError, UserError
 from reglab.sweep import remote, spec
 from tests.loopback.state import ENTITY
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -93,6 +94,6 @@ def test_a_search_that_breaks_registers_no_second_sweep(wandb_server, final, mon
 @pytest.mark.parametrize("path", sorted(spec.shipped("final").parent.glob("*.yaml")), ids=lambda path: path.stem)
 def test_a_sweep_that_ships_is_one_for_wandbs_own_command(wandb_server, path):
     command = [sys.executable, "-m", "wandb", "sweep", "--project", "p", str(path)]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE)
     (there,) = registered(wandb_server)
     assert there.config["parameters"] == spec.read(path).config["parameters"]

@@ -13,6 +13,7 @@ from reglab.errors import ReglabError, UserError
 from reglab.settings import settings
 from reglab.tracking import storage
 from reglab.tracking.storage import File
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture(params=["folder", "store"])
@@ -98,7 +99,7 @@ def test_of_many_processes_one_gets_the_claim(tmp_path):
     code = f"from reglab.tracking.storage import File; print(File({str(tmp_path / 'checkpoint.pt')!r}).claim())"
     environment = os.environ | {"PYTHONPATH": str(Path(reglab.__file__).parents[1])}
     processes = [subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True) for _ in range(4)]
-    assert sorted(process.communicate(timeout=60)[0].strip() for process in processes) == ["False", "False", "False", "True"]
+    assert sorted(process.communicate(timeout=PATIENCE)[0].strip() for process in processes) == ["False", "False", "False", "True"]
 
 
 @pytest.mark.parametrize(("scheme", "module", "extra"), [("gs", "gcsfs", "gcs"), ("s3", "s3fs", "s3")])

@@ -4,6 +4,7 @@ import itertools
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -11,6 +12,7 @@ import pytest
 
 from reglab.training import capacity
 from reglab.training.capacity import Pace, Place, Reading, choice, measure
+from tests.waiting import wait_for
 
 ANYWHERE = Place(None, ())
 
@@ -68,24 +70,36 @@ def later(action):
     threading.Thread(target=wait, daemon=True).start()
 
 
+def is_in(function, thread):
+    """Whether a thread is at work in a function."""
+    frame = sys._current_frames()[thread]
+    while frame and frame.f_code is not function.__code__:
+        frame = frame.f_back
+    return frame is not None
+
+
 def test_a_process_that_is_killed_is_a_reading_too(make_config):
     later(lambda pid: os.kill(pid, signal.SIGKILL))
-    assert measure(make_config(), [ANYWHERE], 60).fault == "killed by SIGKILL"
+    assert measure(make_config(), [ANYWHERE], 600).fault == "killed by SIGKILL"
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_every_process(make_config):
+    main = threading.get_ident()
+
     def interrupt(pid):
-        time.sleep(1)  # until this thread's peer waits for their answers: Python swallows an interrupt in a finalizer
+        wait_for(lambda: is_in(capacity._answers, main))  # elsewhere it may be in a finalizer, where Python swallows an interrupt
         os.kill(os.getpid(), signal.SIGINT)
 
     later(interrupt)
     with pytest.raises(KeyboardInterrupt):
-        measure(make_config(), [ANYWHERE, ANYWHERE], 60)
+        measure(make_config(), [ANYWHERE, ANYWHERE], 600)
 
 
+@pytest.mark.slow
 def test_processes_that_never_answer_are_not_waited_for(make_config, monkeypatch):
     monkeypatch.setattr(capacity, "START_SECONDS", 0.01)
-    assert measure(make_config(), [ANYWHERE], 60).fault == "no answer within 0.01 s"
+    assert measure(make_config(), [ANYWHERE], 600).fault == "no answer within 0.01 s"
 
 
 def test_all_images_of_every_epoch_count_and_none_is_evaluated(make_run, monkeypatch):

@@ -8,6 +8,7 @@ import pytest
 
 import reglab
 from reglab.training.preemption import REQUESTS, Request, Signals
+from tests.waiting import PATIENCE
 
 HEARD = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT, signal.SIGTERM)
 
@@ -62,7 +63,7 @@ with Signals() as signals:
 os.kill(os.getpid(), signal.SIGUSR2)  # blocked again
 """
     environment = os.environ | {"PYTHONPATH": str(Path(reglab.__file__).parents[1])}
-    done = subprocess.run([sys.executable, "-c", code], check=True, env=environment, timeout=60, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], check=True, env=environment, timeout=PATIENCE, capture_output=True, text=True)
     assert done.stdout == "preempt\n"
 
 
