@@ -208,11 +208,11 @@ def _probed(config: "RunConfig") -> float:
     """Wall seconds for an image on this machine's device, from epochs of digits: all images have the same size."""
     from reglab.config import DataConfig
     from reglab.data.sources import load
+    from reglab.processes.signals import Signals
     from reglab.settings import settings
     from reglab.sweep.plan import images_per_epoch
     from reglab.training.environment import pick_device
     from reglab.training.loop import Run
-    from reglab.training.preemption import Signals
 
     say(f"measuring {config.label} for some seconds")
     config = config.model_copy(update={"data": DataConfig(source="digits")})

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,9 +12,10 @@ from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
-from reglab.cli.console import counting, handling, is_terminal, progress, say
-from reglab.cli.train import PREEMPTED
+from reglab.cli.console import counting, is_terminal, progress, say
 from reglab.errors import UserError
+from reglab.exits import FAILED, PREEMPTED
+from reglab.processes.signals import Signals
 from reglab.tracking.state import State
 from reglab.tracking.wandb_run import PROJECT
 
@@ -123,15 +123,16 @@ def run(
 
     if name in ("", ".", ".."):
         raise UserError(f"--name {name}: give the name of a folder")
-    limit = limit_of(stop_after)
-    read(file, overrides or [], quick)  # before runs are fetched
-    terms = Terms(overrides or [], workers, quick, retry_failed, limit, given=fetched(source))
-    run_locally(file, terms, settings().runs / name if name else None)
+    with Signals() as signals, signals.at_once():
+        limit = limit_of(stop_after)
+        read(file, overrides or [], quick)  # before runs are fetched
+        terms = Terms(overrides or [], workers, quick, retry_failed, limit, given=fetched(source), signals=signals)
+        run_locally(file, terms, settings().runs / name if name else None)
 
 
 @dataclass(frozen=True)
 class Terms:
-    """How sweeps are run: all that the sweeps of a study share. `beyond` as in `LocalSweep`."""
+    """How sweeps are run: all that the sweeps of a study share. `beyond` as in `LocalSweep`; `signals` are open."""
 
     overrides: list[str]
     workers: int = 1
@@ -140,6 +141,7 @@ class Terms:
     limit: "Limit | None" = None
     beyond: bool = True
     given: "tuple[RunRecord, ...]" = ()
+    signals: Signals = field(default_factory=Signals)
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,7 @@ def fetched(source: str | None) -> "tuple[RunRecord, ...]":
 def run_locally(file: Path, terms: Terms, folder: Path | None = None) -> Path:
     """Run a sweep to its end, or to the limit, and show it live; returns its folder, `runs/<file>` where none is given.
 
-    Raises typer.Exit where it was interrupted or the limit left runs undone (75), and where a run failed (1).
+    Raises typer.Exit where it was interrupted, or the limit or a preempted worker left runs undone (75), and where a run failed (1).
     """
     outcome = carry_out(file, terms, folder)
     if terms.limit and outcome.rest.runs and not outcome.interrupted:
@@ -185,7 +187,9 @@ def run_locally(file: Path, terms: Terms, folder: Path | None = None) -> Path:
     if outcome.interrupted:
         raise typer.Exit(PREEMPTED)
     if outcome.has_failures:
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
+    if outcome.rest.runs:
+        raise typer.Exit(PREEMPTED)
     return outcome.folder
 
 
@@ -201,17 +205,10 @@ def carry_out(file: Path, terms: Terms, folder: Path | None = None) -> Outcome:
         say(f"note: {warning}")
     folder = folder or settings().runs / spec.name
     sweep = LocalSweep(spec, folder, terms.workers, start, terms.retry_failed, terms.limit, terms.beyond, terms.given)
-    interrupted = False
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        nonlocal interrupted
-        interrupted = True
-        sweep.preempt()
-
-    with handling(interrupt), _display(sweep) as show:
+    with terms.signals.calling(sweep.preempt), _display(sweep) as show:
         for _ in sweep.run():
             show()
-    return _close(sweep, interrupted)
+    return _close(sweep, bool(terms.signals.received))
 
 
 def _close(sweep: "LocalSweep", interrupted: bool) -> Outcome:

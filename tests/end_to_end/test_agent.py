@@ -15,11 +15,11 @@ import yaml
 
 from reglab.config import RunConfig
 from reglab.data import sources
+from reglab.processes.signals import Signals
 from reglab.tracking.record import State
 from reglab.tracking.storage import File
 from reglab.tracking.store import read_run
 from reglab.training import loop
-from reglab.training.preemption import Signals
 from tests.loopback.faults import Fault
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux")
