@@ -36,12 +36,14 @@ def agent(
 
 def _work(path: str, gpus: str, per_gpu: int, count: int | None, signals: Signals) -> None:
     from reglab.cli.worker import hand_back, start
+    from reglab.processes import sockets
     from reglab.settings import settings
     from reglab.sweep import metadata, remote, workers
     from reglab.sweep.agent import SweepAgent, slots
 
     if (mode := wandb_run.mode()) != "online":
         raise UserError(f"W&B is {mode} here: `wandb login` sets the key, and WANDB_MODE must not say otherwise")
+    sockets.folder()  # before a run is taken
     sweep = remote.find(path)
     places = slots(_chosen(gpus, workers.visible_gpus()), per_gpu, workers.cores(), count)
     crew = SweepAgent(sweep, settings().runs / sweep.sweep_id, places, start, hand_back, say)

@@ -146,8 +146,11 @@ def _mps() -> Finding:
 def _images() -> Finding:
     from reglab.data.sources import cifar10_is_here
     from reglab.settings import settings
+    from reglab.sweep.health import cache_fault
 
     cache = settings().cache
+    if fault := cache_fault():
+        return Finding("images", "none", fault, fatal=True)
     if cifar10_is_here(cache):
         return Finding("images", f"CIFAR-10 is in {cache}")
     downloads = cache / "downloads"

@@ -15,7 +15,7 @@ from reglab.errors import ReglabError, UserError
 from reglab.exits import PREEMPTED
 from reglab.processes.signals import Interrupted, Request, Signals
 from reglab.settings import settings
-from reglab.sweep import assignment
+from reglab.sweep import assignment, health
 from reglab.tracking.record import Epoch, RunRecord, Sink, State
 from reglab.tracking.storage import File
 from reglab.tracking.store import RUN_LOCK, LocalRun, read_run
@@ -75,6 +75,8 @@ def _run(config: RunConfig, record: RunRecord, folder: Path, in_sweep: bool, aga
     sinks: list[Sink] = [local, WandbRun(folder, signals.stop, lambda: signals.received), Announcer(config)]
     with _failures_recorded(sinks, record, folder, in_sweep), signals.at_once():
         device = pick_device(settings().device)
+        if fault := health.cache_fault():
+            raise UserError(fault)
         images = load(config.data, settings().cache)
     with _alone(folder, signals):
         if again:

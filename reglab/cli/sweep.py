@@ -196,11 +196,16 @@ def run_locally(file: Path, terms: Terms, folder: Path | None = None) -> Path:
 def carry_out(file: Path, terms: Terms, folder: Path | None = None) -> Outcome:
     """Run a sweep as far as the terms let it, show it live, and say what it came to."""
     from reglab.cli.worker import start
+    from reglab.processes import sockets
     from reglab.settings import settings
+    from reglab.sweep.health import cache_fault
     from reglab.sweep.local import LocalSweep
     from reglab.sweep.spec import read
 
     spec = read(file, terms.overrides, terms.quick)
+    if fault := cache_fault():
+        raise UserError(fault)
+    sockets.folder()  # one fault of the machine, not one for each run
     for warning in spec.warnings:
         say(f"note: {warning}")
     folder = folder or settings().runs / spec.name

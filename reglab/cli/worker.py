@@ -50,7 +50,7 @@ def _work(command: Callable[[], object], variables: dict[str, str], log: Path, c
     os.environ.pop("WANDB_SERVICE", None)  # W&B's client of another process, which ends this run's with its own
     if cores:
         os.sched_setaffinity(0, cores)
-    with log.open("a") as stream:
+    with log.open("a", encoding="utf-8") as stream:
         os.dup2(stream.fileno(), 1)
         os.dup2(stream.fileno(), 2)
     streams.outlive_their_reader()  # a full disk
