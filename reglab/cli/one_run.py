@@ -1,7 +1,7 @@
 """One run, from the configuration that was asked for to its record. Imported by the commands that train."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,7 +86,7 @@ def _run(config: RunConfig, record: RunRecord, folder: Path, in_sweep: bool, aga
             if before.state.ended and before.state != State.failed and same_images:
                 say(f"{folder} holds this run already; --again trains it anew")
                 if in_sweep:
-                    _tell_again(before, folder)
+                    _tell_again(before, folder, lambda: signals.received)
                 return before
             record = record.changed(created=before.created)
         with _failures_recorded(sinks, record, folder, True):
@@ -114,9 +114,9 @@ def _train(
     return loop.train(run, record, where, sinks, checkpoint, signals)
 
 
-def _tell_again(record: RunRecord, folder: Path) -> None:
+def _tell_again(record: RunRecord, folder: Path, hurried: Callable[[], object]) -> None:
     """W&B hands a run out that has ended here: its process was killed before W&B had the end."""
-    wandb_run = WandbRun(folder)
+    wandb_run = WandbRun(folder, hurried=hurried)
     wandb_run.started(record)
     wandb_run.ended(record)
 
@@ -179,23 +179,25 @@ def _hand_back(record: RunRecord, folder: Path) -> None:
 def _ended_before_it_began(request: Request, record: RunRecord, folder: Path) -> RunRecord:
     """The run of a sweep was asked to end before this process trained any of it: its record says so, and W&B hears of it.
 
-    Not where another process trains it: its record is that one's. Returns the record.
+    Not where it has ended here before, nor where another process trains it: the record is that one's. Returns the record.
     """
-    latest = read_run(folder) or record
-    ended = latest.changed(state=State.preempted, reason=None)
-    if request == Request.stop:
-        ended = latest.changed(state=State.stopped, reason="stopped on request, before it began")
-    folder.mkdir(parents=True, exist_ok=True)
-    with suppress(Timeout), FileLock(folder / RUN_LOCK, timeout=0):
-        local = LocalRun(folder)
-        local.ended(ended)
+    ended = latest = read_run(folder) or record
+    if not latest.state.ended or latest.state == State.failed:
         if request == Request.stop:
-            local.checkpoint.remove()
-    if wandb_mode() == "online":
-        if request == Request.stop:
-            _tell_again(ended, folder)
+            ended = latest.changed(state=State.stopped, reason="stopped on request, before it began")
         else:
+            ended = latest.changed(state=State.preempted, reason=None)
+        folder.mkdir(parents=True, exist_ok=True)
+        with suppress(Timeout), FileLock(folder / RUN_LOCK, timeout=0):
+            local = LocalRun(folder)
+            local.ended(ended)
+            if request == Request.stop:
+                local.checkpoint.remove()
+    if wandb_mode() == "online":
+        if ended.state == State.preempted:
             _hand_back(latest, folder)
+        else:
+            _tell_again(ended, folder, lambda: True)
     return ended
 
 

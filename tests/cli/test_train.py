@@ -281,7 +281,7 @@ BEFORE = {
 
 @pytest.fixture(params=BEFORE.values(), ids=BEFORE)
 def hanging(request):
-    """`hanging(number)`: something that comes before training never ends by itself; the signal comes meanwhile."""
+    """`hanging(number)`: something that comes before training does not end by itself; the signal comes meanwhile."""
 
     hung = pytest.MonkeyPatch()
 
@@ -342,6 +342,17 @@ def test_under_an_agent_a_signal_before_training_begins_is_in_the_record(reglab,
     hanging(number)
     assert reglab("train") == code
     assert read_run(runs / "final" / "r1").state == state
+
+
+@pytest.mark.parametrize("hanging", ["reglab.data.sources.load"], indirect=True)
+def test_a_signal_leaves_a_run_that_has_ended_as_it_is(reglab, runs, assigned, hanging):
+    """W&B may hand it out again: it was not told of the end."""
+    assigned(TINY)
+    assert reglab("train") == 0
+    finished = read_run(runs / "final" / "r1")
+    hanging(signal.SIGUSR1)
+    assert reglab("train") == 0
+    assert read_run(runs / "final" / "r1") == finished
 
 
 def test_a_signal_while_another_process_trains_the_run_leaves_its_record_alone(reglab, runs, assigned, monkeypatch):
