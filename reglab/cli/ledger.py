@@ -14,6 +14,7 @@ from rich.text import Text
 from reglab.cli.console import counting, say
 from reglab.cli.sweep import STYLES, Files, Overrides, Quick
 from reglab.errors import UserError
+from reglab.exits import FAILED
 from reglab.tracking.state import State
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def status(
         if reckoned.others:
             print(f"{len(reckoned.others)} other runs, which this file does not ask for")
     if not reckoned.complete:
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
 def makeup(
