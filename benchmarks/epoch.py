@@ -32,10 +32,10 @@ from benchmarks.measure import Absent, Apart, Here, Outcome, Result
 from reglab.config import RunConfig
 from reglab.data.sources import ImageSet
 from reglab.errors import UserError
+from reglab.processes.signals import Signals
 from reglab.training.clock import synchronize
 from reglab.training.loop import Run
 from reglab.training.memory import device_peak_gb
-from reglab.training.preemption import Signals
 from reglab.training.step import Precision
 
 ROUNDS = {"cpu": 3, "cuda": 5}

@@ -20,10 +20,10 @@ from benchmarks import measure as shared
 from benchmarks.measure import Outcome, Result
 from reglab.data.batches import Batch
 from reglab.data.sources import load
+from reglab.processes.signals import Signals
 from reglab.settings import settings
 from reglab.tracking.store import LocalRun
 from reglab.training import loop
-from reglab.training.preemption import Signals
 
 ROUNDS = 9
 DEFAULTS = ("data.source=digits", "data.train_limit=512", "data.test_limit=1", "batchnorm.layers=2", "train.batch_size=64")

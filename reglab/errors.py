@@ -4,20 +4,22 @@ A ReglabError carries one line for a person: what is wrong, where, and how to me
 with the class's code; a traceback is shown with `--debug` only.
 """
 
+from reglab import exits
+
 
 class ReglabError(Exception):
-    """Something went wrong that is not the user's doing (exit code 1)."""
+    """Something went wrong that is not the user's doing."""
 
-    exit_code = 1
+    exit_code = exits.FAILED
 
     def __init__(self, message: str):
         super().__init__(" ".join(message.split()))  # one line, whatever the input had in it
 
 
 class UserError(ReglabError):
-    """The input cannot be used as given (exit code 2); the message says how to mend it."""
+    """The input cannot be used as given; the message says how to mend it."""
 
-    exit_code = 2
+    exit_code = exits.BAD_INPUT
 
 
 def first_line(error: Exception) -> str:

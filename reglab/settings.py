@@ -1,5 +1,6 @@
 """Where things are on this machine: folders and the device. Never part of an experiment, so never in `RunConfig`."""
 
+import os
 from functools import cache
 from pathlib import Path
 
@@ -25,6 +26,16 @@ class Settings(BaseSettings):
     cache: Path = Field(default_factory=lambda: user_cache_path("reglab"), description="downloads and decoded images")
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: a GPU where there is one")
     threads: int | None = Field(default=None, ge=1, description="CPU threads of a run; where not set, no more than it has cores")
+
+
+def require_home() -> None:
+    """Raises UserError where nobody knows this user's home folder: the cache and W&B's client have theirs in it."""
+    try:
+        Path("~").expanduser()
+    except RuntimeError:
+        raise UserError(
+            f"HOME is not set, and the system knows no user {os.getuid()}: set HOME to a folder that can be written, such as HOME=$PWD"
+        ) from None
 
 
 @cache

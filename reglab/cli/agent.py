@@ -9,10 +9,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from reglab.cli.console import handling, is_terminal, progress, say
+from reglab.cli.console import is_terminal, progress, say
 from reglab.cli.sweep import STYLES, duration
-from reglab.cli.train import PREEMPTED
 from reglab.errors import UserError
+from reglab.exits import FAILED, PREEMPTED
+from reglab.processes.signals import Signals
 from reglab.tracking import wandb_run
 
 if TYPE_CHECKING:
@@ -29,13 +30,20 @@ def agent(
 
     Exit code 0: every run of the sweep is well; 1: some failed, or this machine took no more; 75: preempted.
     """
+    with Signals() as signals, signals.at_once():
+        _work(path, gpus, per_gpu, count, signals)
+
+
+def _work(path: str, gpus: str, per_gpu: int, count: int | None, signals: Signals) -> None:
     from reglab.cli.worker import hand_back, start
+    from reglab.processes import sockets
     from reglab.settings import settings
     from reglab.sweep import metadata, remote, workers
     from reglab.sweep.agent import SweepAgent, slots
 
     if (mode := wandb_run.mode()) != "online":
         raise UserError(f"W&B is {mode} here: `wandb login` sets the key, and WANDB_MODE must not say otherwise")
+    sockets.folder()  # before a run is taken
     sweep = remote.find(path)
     places = slots(_chosen(gpus, workers.visible_gpus()), per_gpu, workers.cores(), count)
     crew = SweepAgent(sweep, settings().runs / sweep.sweep_id, places, start, hand_back, say)
@@ -44,7 +52,7 @@ def agent(
         say("the cloud takes this machine back")
         crew.preempt()
 
-    with handling(lambda number, frame: crew.preempt()), metadata.Watch(taken_back), _display(crew) as show:
+    with signals.calling(crew.preempt), metadata.Watch(taken_back), _display(crew) as show:
         for _ in crew.run():
             show()
     _close(crew)
@@ -70,7 +78,7 @@ def _close(crew: "SweepAgent") -> None:
     if crew.complaint:
         say(f"this machine took no more runs: {crew.complaint}")
     if crew.complaint or any(states[state] or crew.ended[state] for state in ("failed", "crashed")):  # W&B may not have heard
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
 @contextmanager

@@ -45,6 +45,9 @@ def options(
     from dotenv import load_dotenv
 
     load_dotenv(".env")
+    from reglab.settings import require_home
+
+    require_home()
 
 
 def main() -> None:

@@ -43,7 +43,7 @@ def bench(
         for result in _results(name, overrides, rounds):
             results.append(result)
             if out:  # after each, so that what took long is not lost to a later one's failure
-                out.write_text(json.dumps(results, indent=1) + "\n")
+                out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
 def _folder() -> ModuleType:
@@ -56,7 +56,7 @@ def _folder() -> ModuleType:
 
 def _about(name: str) -> str:
     """The first line of a benchmark's docstring, without importing it."""
-    return (ROOT / "benchmarks" / f"{name}.py").read_text().partition("\n")[0].strip('"')
+    return (ROOT / "benchmarks" / f"{name}.py").read_text(encoding="utf-8").partition("\n")[0].strip('"')
 
 
 def _results(name: str, overrides: list[str], rounds: int | None) -> Iterator[dict[str, Any]]:

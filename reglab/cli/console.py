@@ -1,20 +1,20 @@
 """The two streams of the command line: results on standard output, everything said along the way on standard error."""
 
 import os
-import signal
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import Any
 
 import typer
 from rich.console import Console
 
+from reglab import exits
 from reglab.errors import ReglabError
+from reglab.processes.signals import Interrupted
 
 _USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
 """What the parser raises for words that fit no command; typer does not name it."""
@@ -58,17 +58,6 @@ def counting(what: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-@contextmanager
-def handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Ctrl-C and a machine's shutdown call this handler while it is open."""
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, previous in before.items():
-            signal.signal(number, previous)
-
-
 def run_to_exit(command: Callable[[], object], debug: bool = False) -> None:
     """Run a command to the end of this process's work: an error becomes one line and its exit code."""
     code = _exit_code(command, debug)
@@ -82,9 +71,12 @@ def _exit_code(command: Callable[[], object], debug: bool) -> int:
         return code if isinstance(code, int) else 0  # a number is what typer.Exit carried
     except typer.Exit as ended:
         return ended.exit_code
+    except Interrupted:
+        complain("interrupted before anything more was begun; the same command goes on")
+        return exits.PREEMPTED
     except _USAGE_ERROR as error:
         _explain_usage(error)
-        return 2
+        return exits.BAD_INPUT
     except ReglabError as error:
         if debug:
             traceback.print_exc()
@@ -94,7 +86,7 @@ def _exit_code(command: Callable[[], object], debug: bool) -> int:
         if debug:
             traceback.print_exc()
         complain(f"unexpected {type(error).__name__}: {' '.join(str(error).split())} (run it again with `reglab --debug …` to see where)")
-        return 1
+        return exits.FAILED
 
 
 def _end_in_time(code: int) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from reglab.cli.console import say
+from reglab.processes.signals import Signals
 
 SWEEP = "demo"
 
@@ -23,6 +24,7 @@ def demo(
 
     os.environ |= {"WANDB_MODE": "offline", "REGLAB_DEVICE": "cpu"}  # whatever account and GPU there are
     say(f"six final models on handwritten digits, {workers} at a time; the records go to {settings().runs / SWEEP}/")
-    terms = Terms(["model.width=16", "train.epochs=20"], workers, quick=True)
-    folder = run_locally(shipped("final"), terms, settings().runs / SWEEP)
+    with Signals() as signals, signals.at_once():
+        terms = Terms(["model.width=16", "train.epochs=20"], workers, quick=True, signals=signals)
+        folder = run_locally(shipped("final"), terms, settings().runs / SWEEP)
     show(write(str(folder), out))

@@ -7,15 +7,16 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from reglab.cli.console import handling, say
+from reglab.cli.console import say
 from reglab.errors import ReglabError, UserError
+from reglab.exits import FAILED, INTERRUPTED
+from reglab.processes.signals import Interrupted, Signals
 from reglab.tracking import wandb_run
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def doctor(
         print(finding)
         unwell |= finding.fatal
     if unwell:
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
     if counts:
         _measure(config, counts)
 
@@ -145,8 +146,11 @@ def _mps() -> Finding:
 def _images() -> Finding:
     from reglab.data.sources import cifar10_is_here
     from reglab.settings import settings
+    from reglab.sweep.health import cache_fault
 
     cache = settings().cache
+    if fault := cache_fault():
+        return Finding("images", "none", fault, fatal=True)
     if cifar10_is_here(cache):
         return Finding("images", f"CIFAR-10 is in {cache}")
     downloads = cache / "downloads"
@@ -221,20 +225,19 @@ def _measure(config: "RunConfig", counts: list[int]) -> None:
         say(f"note: the machine is busy (load {load_now:.1f} on {len(cores())} cores): what is measured now will be too low")
     say(f"measuring {config.label}, width {config.model.width}, batches of {config.train.batch_size}")
     readings: list[Reading] = []
-    with handling(_interrupt):
-        for count in counts:
-            say(f"{count} at a time")
-            readings.append(capacity.measure(config, _places(count), MEASURE_SECONDS))
-            if readings[-1].fault:  # nor do more
-                break
+    try:
+        with Signals() as signals, signals.at_once():
+            for count in counts:
+                say(f"{count} at a time")
+                readings.append(capacity.measure(config, _places(count), MEASURE_SECONDS))
+                if readings[-1].fault:  # nor do more
+                    break
+    except Interrupted:  # its processes have ended
+        raise typer.Exit(INTERRUPTED) from None
     Console().print(table(readings))
     if not (chosen := capacity.choice(readings)):
         raise ReglabError(f"not even {counts[0]} at a time trains here: {readings[0].fault}")
     print(verdict(chosen.runs, _mps().advice if _places(1)[0].gpu else None))
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _places(count: int) -> list["Place"]:

@@ -14,6 +14,7 @@ from rich.text import Text
 from reglab.cli.console import counting, say, say_recognized
 from reglab.cli.sweep import STYLES, Files, Overrides, Quick
 from reglab.errors import UserError
+from reglab.exits import FAILED
 from reglab.tracking.state import State
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def status(
         if reckoned.others:
             print(f"{len(reckoned.others)} other runs, which this file does not ask for")
     if not reckoned.complete:
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
 def makeup(
@@ -221,11 +222,11 @@ def _probed(config: "RunConfig") -> float:
     """Wall seconds for an image on this machine's device, from epochs of digits: all images have the same size."""
     from reglab.config import DataConfig
     from reglab.data.sources import load
+    from reglab.processes.signals import Signals
     from reglab.settings import settings
     from reglab.sweep.plan import images_per_epoch
     from reglab.training.environment import pick_device
     from reglab.training.loop import Run
-    from reglab.training.preemption import Signals
 
     say(f"measuring {config.label} for some seconds")
     config = config.model_copy(update={"data": DataConfig(source="digits")})

@@ -1,7 +1,7 @@
 """One run, from the configuration that was asked for to its record. Imported by the commands that train."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,17 +10,18 @@ import yaml
 from filelock import FileLock, Timeout
 
 from reglab.cli.console import is_terminal, progress, say, say_recognized
-from reglab.cli.train import PREEMPTED
 from reglab.config import RunConfig, identity, run_id, with_overrides
 from reglab.errors import ReglabError, UserError
+from reglab.exits import PREEMPTED
+from reglab.processes.signals import Interrupted, Request, Signals
 from reglab.settings import settings
-from reglab.sweep import assignment
+from reglab.sweep import assignment, health
 from reglab.sweep.workers import cores
 from reglab.tracking.record import Epoch, RunRecord, Sink, State
 from reglab.tracking.storage import File
 from reglab.tracking.store import RECORD, RUN_LOCK, LocalRun, former_names, read_run, run_folders
 from reglab.tracking.wandb_run import WandbRun
-from reglab.training.preemption import Signals
+from reglab.tracking.wandb_run import mode as wandb_mode
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +35,10 @@ _PATIENCE_SECONDS = 30.0
 def ordered(
     job: assignment.Assignment | None, overrides: Sequence[str], print_config: bool, again: bool, signals: Signals
 ) -> RunRecord | None:
-    """Do what the command line or the agent asks for; returns the record of the run, if there was one."""
+    """Do what the command line or the agent asks for; returns the record of the run, if there was one.
+
+    Raises Interrupted where a run by hand is asked to end before it has begun.
+    """
     try:
         config = RunConfig.parse(with_overrides(job.values if job else {}, overrides))
     except UserError as error:
@@ -54,7 +58,13 @@ def ordered(
         seed=config.train.seed,
         config=config.model_dump(mode="json"),
     )
-    return _run(config, record, settings().runs / sweep / name, in_sweep=job is not None, again=again, signals=signals)
+    folder = settings().runs / sweep / name
+    try:
+        return _run(config, record, folder, in_sweep=job is not None, again=again, signals=signals)
+    except Interrupted as asked:
+        if job is None:
+            raise
+        return _ended_before_it_began(asked.request, record, folder)
 
 
 def _name(config: RunConfig, folder: Path) -> str:
@@ -71,11 +81,13 @@ def _run(config: RunConfig, record: RunRecord, folder: Path, in_sweep: bool, aga
     from reglab.training.environment import pick_device
 
     local = LocalRun(folder)
-    sinks: list[Sink] = [local, WandbRun(folder, signals.stop), Announcer(config)]
-    with _failures_recorded(sinks, record, folder, in_sweep):
+    sinks: list[Sink] = [local, WandbRun(folder, signals.stop, lambda: signals.received), Announcer(config)]
+    with _failures_recorded(sinks, record, folder, in_sweep), signals.at_once():
         device = pick_device(settings().device)
+        if fault := health.cache_fault():
+            raise UserError(fault)
         images = load(config.data, settings().cache)
-    with _alone(folder):
+    with _alone(folder, signals):
         if again:
             local.checkpoint.remove()
         elif before := read_run(folder):
@@ -84,7 +96,7 @@ def _run(config: RunConfig, record: RunRecord, folder: Path, in_sweep: bool, aga
             if before.state.ended and before.state != State.failed and same_images:
                 say(f"{folder} holds this run already; --again trains it anew")
                 if in_sweep:
-                    _tell_again(before, folder)
+                    _tell_again(before, folder, lambda: signals.received)
                 return before
             record = record.changed(created=before.created, formerly=before.formerly)
         with _failures_recorded(sinks, record, folder, True):
@@ -104,16 +116,16 @@ def _train(
 
     from reglab.training import environment, loop
 
-    signals.listen()
     torch.set_num_threads(settings().threads or min(torch.get_num_threads(), len(cores())))
-    run = loop.Run(config, images, device)
+    with signals.at_once():
+        run = loop.Run(config, images, device)
     where = environment.describe(device, run.precision.name, run.compiled, images)
     return loop.train(run, record, where, sinks, checkpoint, signals)
 
 
-def _tell_again(record: RunRecord, folder: Path) -> None:
+def _tell_again(record: RunRecord, folder: Path, hurried: Callable[[], object]) -> None:
     """W&B hands a run out that has ended here: its process was killed before W&B had the end."""
-    wandb_run = WandbRun(folder)
+    wandb_run = WandbRun(folder, hurried=hurried)
     wandb_run.started(record)
     wandb_run.ended(record)
 
@@ -137,12 +149,13 @@ def _failures_recorded(sinks: Sequence[Sink], record: RunRecord, folder: Path, u
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _alone(folder: Path, signals: Signals) -> Iterator[None]:
     """Hold the run in `folder`: two processes must not train it at once. Waits for one that is leaving its checkpoint."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / RUN_LOCK)
     try:
-        lock.acquire(timeout=_PATIENCE_SECONDS)
+        with signals.at_once():
+            lock.acquire(timeout=_PATIENCE_SECONDS)
     except Timeout:
         raise UserError(f"{folder}: another process is training this run; wait for it to end") from None
     try:
@@ -160,11 +173,41 @@ def not_here() -> int:
     assert job and job.run_id, "an agent started it"
     folder = settings().runs / job.sweep / job.run_id
     fresh = RunRecord(run_id=job.run_id, sweep=job.sweep, label=job.run_id, identity="", seed=0, config=job.values)
-    wandb_run = WandbRun(folder)
-    wandb_run.started(read_run(folder) or fresh)
-    wandb_run.preempting()
-    wandb_run.ended(fresh.changed(state=State.preempted))
+    _hand_back(read_run(folder) or fresh, folder)
     return PREEMPTED
+
+
+def _hand_back(record: RunRecord, folder: Path) -> None:
+    """Have W&B give the run, which is as far as its record says, to another agent."""
+    wandb_run = WandbRun(folder)
+    wandb_run.started(record)
+    wandb_run.preempting()
+    wandb_run.ended(record.changed(state=State.preempted))
+
+
+def _ended_before_it_began(request: Request, record: RunRecord, folder: Path) -> RunRecord:
+    """The run of a sweep was asked to end before this process trained any of it: its record says so, and W&B hears of it.
+
+    Not where it has ended here before, nor where another process trains it: the record is that one's. Returns the record.
+    """
+    ended = latest = read_run(folder) or record
+    if not latest.state.ended or latest.state == State.failed:
+        if request == Request.stop:
+            ended = latest.changed(state=State.stopped, reason="stopped on request, before it began")
+        else:
+            ended = latest.changed(state=State.preempted, reason=None)
+        folder.mkdir(parents=True, exist_ok=True)
+        with suppress(Timeout), FileLock(folder / RUN_LOCK, timeout=0):
+            local = LocalRun(folder)
+            local.ended(ended)
+            if request == Request.stop:
+                local.checkpoint.remove()
+    if wandb_mode() == "online":
+        if ended.state == State.preempted:
+            _hand_back(latest, folder)
+        else:
+            _tell_again(ended, folder, lambda: True)
+    return ended
 
 
 def _record_unbuildable(job: assignment.Assignment, reason: str) -> None:

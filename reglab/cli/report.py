@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from reglab.cli.console import counting, say_recognized
+from reglab.exits import FAILED
 
 if TYPE_CHECKING:
     from reglab.tracking.record import RunRecord
@@ -47,7 +48,7 @@ def check(
         if not found:
             print(f"{folder}: up to date" + ("" if runs is not None else "; its runs are out of reach, --from compares with them"))
     if unwell:
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
 def write(source: str, out: Path) -> "Sequence[RunRecord]":

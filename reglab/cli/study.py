@@ -9,8 +9,9 @@ import typer
 from reglab.cli.console import say, say_recognized
 from reglab.cli.report import write
 from reglab.cli.sweep import Given, Outcome, Overrides, Quick, StopAfter, Terms, Workers, carry_out, fetched, left_undone, limit_of
-from reglab.cli.train import PREEMPTED
 from reglab.errors import UserError
+from reglab.exits import FAILED, PREEMPTED
+from reglab.processes.signals import Signals
 
 if TYPE_CHECKING:
     from reglab.sweep.limit import Rest
@@ -35,20 +36,21 @@ def run(
     from reglab.settings import settings
     from reglab.sweep.spec import read, shipped
 
-    limit = limit_of(stop_after)
-    folder = settings().runs / _name(name, quick)
-    files = [shipped(stem) for stem in _chosen(only)]
-    for file in files:  # all are valid before any begins
-        read(file, overrides or [], quick)
-    terms = Terms(overrides or [], workers, quick, retry_failed, limit, beyond=limit is None, given=fetched(source))
-    outcomes = _each(files, terms, folder)
-    if (
-        limit
-        and limit.can_start
-        and (long := [file for file in outcomes if any(map(limit.is_short_for, outcomes[file].rest.runs.values()))])
-    ):
-        outcomes |= _each(long, replace(terms, beyond=True, retry_failed=False), folder)  # after all that fits in this call
-    _close(folder, outcomes, len(files), terms)
+    with Signals() as signals, signals.at_once():
+        limit = limit_of(stop_after)
+        folder = settings().runs / _name(name, quick)
+        files = [shipped(stem) for stem in _chosen(only)]
+        for file in files:  # all are valid before any begins
+            read(file, overrides or [], quick)
+        terms = Terms(overrides or [], workers, quick, retry_failed, limit, beyond=limit is None, given=fetched(source), signals=signals)
+        outcomes = _each(files, terms, folder)
+        if (
+            limit
+            and limit.can_start
+            and (long := [file for file in outcomes if any(map(limit.is_short_for, outcomes[file].rest.runs.values()))])
+        ):
+            outcomes |= _each(long, replace(terms, beyond=True, retry_failed=False), folder)  # after all that fits in this call
+        _close(folder, outcomes, len(files), terms)
 
 
 def _each(files: list[Path], terms: Terms, folder: Path) -> dict[Path, Outcome]:
@@ -74,9 +76,12 @@ def _close(folder: Path, outcomes: dict[Path, Outcome], sweeps: int, terms: Term
         workers = max((outcome.workers for outcome in outcomes.values()), default=1)
         say(f"{folder}: {left_undone(rest, len(runs), workers)}{unseen}{failures}")
         raise typer.Exit(PREEMPTED)
+    if rest.runs:
+        say(f"{folder}: {len(rest.runs)} of {len(runs)} runs are left; the same command goes on{failures}")
+        raise typer.Exit(FAILED if unwell else PREEMPTED)
     say(f"{folder}: the study is done; `reglab study report` shows it{failures}")
     if unwell:
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
 def _together(outcomes: list[Outcome]) -> "tuple[frozenset[str], Rest]":

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,9 +12,10 @@ from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
-from reglab.cli.console import counting, handling, is_terminal, progress, say, say_recognized
-from reglab.cli.train import PREEMPTED
+from reglab.cli.console import counting, is_terminal, progress, say, say_recognized
 from reglab.errors import UserError
+from reglab.exits import FAILED, PREEMPTED
+from reglab.processes.signals import Signals
 from reglab.tracking.state import State
 from reglab.tracking.wandb_run import PROJECT
 
@@ -127,15 +127,19 @@ def run(
 
     if name in ("", ".", ".."):
         raise UserError(f"--name {name}: give the name of a folder")
-    limit = limit_of(stop_after)
-    read(file, overrides or [], quick)  # before runs are fetched
-    terms = Terms(overrides or [], workers, quick, retry_failed, limit, given=fetched(source))
-    run_locally(file, terms, settings().runs / name if name else None)
+    with Signals() as signals, signals.at_once():
+        limit = limit_of(stop_after)
+        read(file, overrides or [], quick)  # before runs are fetched
+        terms = Terms(overrides or [], workers, quick, retry_failed, limit, given=fetched(source), signals=signals)
+        run_locally(file, terms, settings().runs / name if name else None)
 
 
 @dataclass(frozen=True)
 class Terms:
-    """How sweeps are run: all that the sweeps of a study share. `beyond` as in `LocalSweep`; `workers`: None is `workers.at_once`."""
+    """How sweeps are run: all that the sweeps of a study share.
+
+    `beyond` as in `LocalSweep`; `workers`: None is `workers.at_once`; `signals` are open.
+    """
 
     overrides: list[str]
     workers: int | None = None
@@ -144,6 +148,7 @@ class Terms:
     limit: "Limit | None" = None
     beyond: bool = True
     given: "tuple[RunRecord, ...]" = ()
+    signals: Signals = field(default_factory=Signals)
 
 
 @dataclass(frozen=True)
@@ -185,7 +190,7 @@ def fetched(source: str | None) -> "tuple[RunRecord, ...]":
 def run_locally(file: Path, terms: Terms, folder: Path | None = None) -> Path:
     """Run a sweep to its end, or to the limit, and show it live; returns its folder, `runs/<file>` where none is given.
 
-    Raises typer.Exit where it was interrupted or the limit left runs undone (75), and where a run failed (1).
+    Raises typer.Exit where it was interrupted, or the limit or a preempted worker left runs undone (75), and where a run failed (1).
     """
     outcome = carry_out(file, terms, folder)
     say_recognized(len(outcome.recognized))
@@ -195,35 +200,35 @@ def run_locally(file: Path, terms: Terms, folder: Path | None = None) -> Path:
     if outcome.interrupted:
         raise typer.Exit(PREEMPTED)
     if outcome.has_failures:
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
+    if outcome.rest.runs:
+        raise typer.Exit(PREEMPTED)
     return outcome.folder
 
 
 def carry_out(file: Path, terms: Terms, folder: Path | None = None) -> Outcome:
     """Run a sweep as far as the terms let it, show it live, and say what it came to."""
     from reglab.cli.worker import start
+    from reglab.processes import sockets
     from reglab.settings import settings
     from reglab.sweep import workers
+    from reglab.sweep.health import cache_fault
     from reglab.sweep.local import LocalSweep
     from reglab.sweep.spec import read
 
     spec = read(file, terms.overrides, terms.quick)
+    if fault := cache_fault():
+        raise UserError(fault)
+    sockets.folder()  # one fault of the machine, not one for each run
     for warning in spec.warnings:
         say(f"note: {warning}")
     folder = folder or settings().runs / spec.name
     count = terms.workers or workers.at_once(spec.size, learns=spec.method == "bayes")
     sweep = LocalSweep(spec, folder, count, start, terms.retry_failed, terms.limit, terms.beyond, terms.given)
-    interrupted = False
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        nonlocal interrupted
-        interrupted = True
-        sweep.preempt()
-
-    with handling(interrupt), _display(sweep) as show:
+    with terms.signals.calling(sweep.preempt), _display(sweep) as show:
         for _ in sweep.run():
             show()
-    return _close(sweep, interrupted)
+    return _close(sweep, bool(terms.signals.received))
 
 
 def _close(sweep: "LocalSweep", interrupted: bool) -> Outcome:

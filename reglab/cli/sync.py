@@ -8,6 +8,7 @@ import typer
 
 from reglab.cli.console import counting, say, say_recognized
 from reglab.errors import UserError
+from reglab.exits import FAILED
 from reglab.tracking import wandb_run
 from reglab.tracking.wandb_run import PROJECT
 
@@ -38,4 +39,4 @@ def sync(
     for line in found.damaged:
         say(f"left out: {line}")
     if outcome.failed or found.damaged:
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)

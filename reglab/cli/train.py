@@ -1,16 +1,14 @@
 """`reglab train`: one run, by hand or on behalf of a sweep's agent."""
 
 import multiprocessing
-import signal
 from typing import Annotated
 
 import typer
 
 from reglab.cli.console import say
-from reglab.training.preemption import REQUESTS, Signals
-
-PREEMPTED = 75
-"""Exit code of a run that left a checkpoint: EX_TEMPFAIL, try again."""
+from reglab.exits import PREEMPTED
+from reglab.processes import signals as meanings
+from reglab.processes.signals import Signals
 
 
 def train(
@@ -23,9 +21,12 @@ def train(
     from reglab.sweep import assignment
     from reglab.tracking.record import State
 
-    alone = multiprocessing.parent_process() is None  # a worker hears of a machine's shutdown from the process that started it
-    with Signals({*REQUESTS, signal.SIGTERM} if alone else REQUESTS) as signals:
-        ended = one_run.ordered(assignment.received(), overrides or [], print_config, again, signals)
+    job = assignment.received()
+    meaning = meanings.UNDER_WANDB if job else meanings.FROM_OUTSIDE
+    if multiprocessing.parent_process():
+        meaning = meanings.WORKER
+    with Signals(meaning) as signals:
+        ended = one_run.ordered(job, overrides or [], print_config, again, signals)
     if ended:
         say(one_run.outcome(ended))
         if ended.state == State.preempted:

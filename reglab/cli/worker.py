@@ -6,10 +6,8 @@ and each run is a fork of it: a process of its own, that can fail or be killed a
 
 import multiprocessing
 import os
-import signal
 import threading
 from collections.abc import Callable, Collection, Mapping
-from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -17,7 +15,8 @@ from pathlib import Path
 from reglab.cli.console import run_to_exit
 from reglab.cli.one_run import not_here
 from reglab.cli.train import train
-from reglab.training.preemption import REQUESTS
+from reglab.processes import forks, streams
+from reglab.processes.signals import PREEMPT
 
 _PRELOADED = ["reglab.training.loop", "reglab.training.environment", "reglab.cli.worker", "torch._dynamo", "wandb"]
 """Imported once, before the forks. None of it touches a GPU; torch's optimizers import torch._dynamo at their first use."""
@@ -41,14 +40,8 @@ def _start(command: Callable[[], object], variables: Mapping[str, str], log: Pat
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOADED)
     process = context.Process(target=_work, args=(command, dict(variables), log, cores), name=log.parent.name)
-    # A terminal's Ctrl-C and a machine's shutdown go to every process of the group. Blocked here, they are blocked in the
-    # server and its forks: this process alone hears them, and tells each run; what it tells waits until the run listens.
-    resource_tracker.ensure_running()  # it would unblock them
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, *REQUESTS})
-    try:
+    with forks.undisturbed():
         process.start()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return process
 
 
@@ -57,9 +50,10 @@ def _work(command: Callable[[], object], variables: dict[str, str], log: Path, c
     os.environ.pop("WANDB_SERVICE", None)  # W&B's client of another process, which ends this run's with its own
     if cores:
         os.sched_setaffinity(0, cores)
-    with log.open("a") as stream:
+    with log.open("a", encoding="utf-8") as stream:
         os.dup2(stream.fileno(), 1)
         os.dup2(stream.fileno(), 2)
+    streams.outlive_their_reader()  # a full disk
     threading.Thread(target=_preempt_with_the_parent, daemon=True).start()
     run_to_exit(command, debug=True)
 
@@ -68,4 +62,4 @@ def _preempt_with_the_parent() -> None:
     """A sweep that dies without a word leaves no run behind on its own: each leaves a checkpoint and ends."""
     if parent := multiprocessing.parent_process():
         wait([parent.sentinel])
-        os.kill(os.getpid(), signal.SIGUSR1)
+        os.kill(os.getpid(), PREEMPT)

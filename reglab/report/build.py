@@ -57,7 +57,9 @@ def _is_report(folder: Path) -> bool:
     """Whether a folder is empty or an earlier report, and so may be replaced: a page of ours, and only files beside it."""
     entries = list(folder.iterdir()) if folder.is_dir() else [folder]
     page = folder / PAGE
-    return not entries or (page.is_file() and all(entry.is_file() for entry in entries) and GENERATOR in page.read_text(errors="replace"))
+    return not entries or (
+        page.is_file() and all(entry.is_file() for entry in entries) and GENERATOR in page.read_text(encoding="utf-8", errors="replace")
+    )
 
 
 class Report:
@@ -83,12 +85,12 @@ class Report:
             notes=notes(self.study),
             label=label(self.study),
         )
-        (folder / PAGE).write_text(page.render())
+        (folder / PAGE).write_text(page.render(), encoding="utf-8")
 
     def write_tables(self, folder: Path) -> None:
         """Everything that is text: raw rows, tables, claims, and the records themselves."""
         write_archive(folder / ARCHIVE, self.records)
-        (folder / RUNS).write_text(tables.to_csv(tables.runs(self.records)))
+        (folder / RUNS).write_text(tables.to_csv(tables.runs(self.records)), encoding="utf-8")
         self._write_table(folder, TABLE_1, tables.table_1(self.study.records), "Parameters tested")
         self._write_table(folder, CLAIMS, tables.claims(self.findings), "The study's claims")
         for question, cells in self.answers.items():
@@ -103,9 +105,9 @@ class Report:
 
     def _write_table(self, folder: Path, stem: str, table: pd.DataFrame, caption: str, numbers: pd.DataFrame | None = None) -> None:
         """As Markdown and LaTeX for people, and as CSV: of the numbers, where the table is text."""
-        (folder / f"{stem}.md").write_text(tables.to_markdown(table))
-        (folder / f"{stem}.tex").write_text(tables.to_latex(table, caption))
-        (folder / f"{stem}.csv").write_text(tables.to_csv(table if numbers is None else numbers))
+        (folder / f"{stem}.md").write_text(tables.to_markdown(table), encoding="utf-8")
+        (folder / f"{stem}.tex").write_text(tables.to_latex(table, caption), encoding="utf-8")
+        (folder / f"{stem}.csv").write_text(tables.to_csv(table if numbers is None else numbers), encoding="utf-8")
 
     def _rows(self) -> pd.DataFrame:
         """The table of all runs on the page: fewer columns than in the file, in per cent and seconds, with the questions of each run."""

@@ -789,7 +789,7 @@ def save(chart: Drawn, folder: Path, stem: str) -> str:
     """Write the chart as Vega-Lite JSON, SVG and PNG; returns the JSON."""
     with alt.data_transformers.enable(max_rows=None):  # a search may have more draws than Altair takes for an oversight
         spec = chart.to_json()
-    (folder / f"{stem}.json").write_text(spec)
-    (folder / f"{stem}.svg").write_text(vl_convert.vegalite_to_svg(spec))
+    (folder / f"{stem}.json").write_text(spec, encoding="utf-8")
+    (folder / f"{stem}.svg").write_text(vl_convert.vegalite_to_svg(spec), encoding="utf-8")
     (folder / f"{stem}.png").write_bytes(vl_convert.vegalite_to_png(spec, scale=_SCALE))
     return spec

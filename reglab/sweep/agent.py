@@ -26,6 +26,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from reglab.errors import ReglabError, UserError
+from reglab.exits import BAD_INPUT, FAILED, PREEMPTED
+from reglab.processes.signals import PREEMPT
 from reglab.sweep import assignment, health
 from reglab.sweep.relay import Order, Relay
 from reglab.sweep.remote import RemoteSweep
@@ -68,8 +70,6 @@ KILL_SECONDS = 10.0
 _DONE = "done"
 
 _PARAMETERS = "parameters.yaml"
-_PREEMPTED = 75
-_BAD_CONFIGURATION = 2
 
 
 @dataclass(eq=False)
@@ -188,7 +188,7 @@ class SweepAgent:
         self._closing_since = self._closing_since or time.monotonic()
         for slot in self.slots:
             if (job := slot.job) and not job.handed_back:
-                job.tell(signal.SIGUSR1)  # at once: whoever looks after the slots may be waiting for an answer
+                job.tell(PREEMPT)  # at once: whoever looks after the slots may be waiting for an answer
 
     def run(self) -> Iterator[None]:
         """Works until nothing is left, yielding some times a second so that the caller can show how it stands."""
@@ -320,9 +320,9 @@ class SweepAgent:
             how += f": {(job.record and job.record.reason) or last_line(job.folder / LOG)}"
         self._say(f"slot {slot.number}: {how}")
         dropped = job.order is not None and job.order.gone
-        if exitcode in (0, _PREEMPTED):
+        if exitcode in (0, PREEMPTED):
             self._deaths = slot.deaths = 0
-        elif not dropped and exitcode != _BAD_CONFIGURATION:
+        elif not dropped and exitcode != BAD_INPUT:
             self._count_death(slot, how)
         if killed and not dropped and self._claimed([job.run_id]):
             # It goes on here, or, from a machine that takes no more, elsewhere.
@@ -335,7 +335,7 @@ class SweepAgent:
 
     def _answer(self, job: Job, exitcode: int) -> None:
         if job.order:
-            job.order.answer(exitcode if exitcode >= 0 else 1)
+            job.order.answer(exitcode if exitcode >= 0 else FAILED)
 
     def _count_death(self, slot: Slot, how: str) -> None:
         slot.deaths, self._deaths, self._sound = slot.deaths + 1, self._deaths + 1, False

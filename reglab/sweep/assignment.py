@@ -36,7 +36,7 @@ def received() -> Assignment | None:
     if not path:
         return None
     try:
-        stored = yaml.safe_load(Path(path).read_text())
+        stored = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         values = {key: entry["value"] for key, entry in stored.items() if key not in _NOT_OURS}
     except (OSError, ValueError, yaml.YAMLError, AttributeError, TypeError, KeyError):
         raise UserError(f"{_PARAMETERS} = {path}: not a file of W&B's sweep parameters; unset it to train by hand") from None
@@ -46,5 +46,5 @@ def received() -> Assignment | None:
 def hand_over(sweep: str, run_id: str, values: Mapping[str, Any], path: Path) -> dict[str, str]:
     """Write the parameter file at `path`; returns the environment variables for the process that is to run it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump({"wandb_version": 1} | {key: {"value": value} for key, value in values.items()}))
+    path.write_text(yaml.safe_dump({"wandb_version": 1} | {key: {"value": value} for key, value in values.items()}), encoding="utf-8")
     return {_SWEEP: sweep, RUN: run_id, _PARAMETERS: str(path.resolve())}

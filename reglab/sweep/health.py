@@ -3,8 +3,10 @@
 import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
+from reglab.settings import settings
 from reglab.tracking import storage
 
 FREE_BYTES = 2_000_000_000
@@ -16,8 +18,21 @@ _ASKABLE = re.compile(r"\d+|GPU-[\w-]+")
 
 
 def fault(folder: Path, gpu: str | None) -> str | None:
-    """What is wrong with the disk of `folder`, with the place of checkpoints, or with the GPU, in one line; None for a sound machine."""
-    return _disk_fault(folder) or _checkpoints_fault(folder) or (_gpu_fault(gpu) if gpu else None)
+    """What is wrong with the disk of `folder`, the place of checkpoints, the cache, or the GPU, in one line; None for a sound machine."""
+    return _disk_fault(folder) or _checkpoints_fault(folder) or cache_fault() or (_gpu_fault(gpu) if gpu else None)
+
+
+def cache_fault() -> str | None:
+    """Why no images can be kept in the cache, in one line; None, too, for one that cannot be written and holds some."""
+    cache = settings().cache
+    try:
+        if any((cache / "images").glob("*.npz")):
+            return None
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=cache):
+            return None
+    except OSError as error:
+        return f"images cannot be kept in {cache} ({error.strerror}): set REGLAB_CACHE to a folder that can be written"
 
 
 def mps_is_up() -> bool | None:

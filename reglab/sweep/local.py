@@ -23,6 +23,8 @@ from filelock import FileLock, Timeout
 from reglab.atomic import write_whole
 from reglab.config import RunConfig, identity, run_id
 from reglab.errors import ReglabError, UserError
+from reglab.exits import PREEMPTED
+from reglab.processes.signals import PREEMPT, STOP
 from reglab.sweep import assignment, ledger
 from reglab.sweep.limit import Limit, Rest
 from reglab.sweep.search import Search
@@ -296,12 +298,12 @@ class LocalSweep:
         if self.limit and self.limit.left <= 0:
             self.preempt()
         if self._preempting_since is not None:
-            self._tell((worker.cell.run_id for worker in self._running), signal.SIGUSR1)
+            self._tell((worker.cell.run_id for worker in self._running), PREEMPT)
             if time.monotonic() - self._preempting_since > GRACE_SECONDS or (self.limit and self.limit.is_over):
                 self._cut |= {worker.cell.run_id for worker in self._running}
                 self._kill()
             return bool(self._running)
-        self._tell(self.search.to_stop([(cell.values, cell.record) for cell in self.cells]), signal.SIGUSR2)
+        self._tell(self.search.to_stop([(cell.values, cell.record) for cell in self.cells]), STOP)
         while len(self._running) < self.workers and self._preempting_since is None and (cell := self._next()):
             self._launch(cell)
         return bool(self._running)
@@ -382,6 +384,8 @@ class LocalSweep:
         if cell.record and cell.state != State.running and cell.record != worker.record_before:
             if self.limit and cell.state == State.finished:
                 self.limit.time(time.monotonic() - worker.started, cell.record, worker.clock_before)
+            return
+        if exitcode == PREEMPTED:  # before it had begun
             return
         if exitcode == LOST:
             state, reason = State.crashed, "the server of the workers died; it goes on when the sweep is started again"

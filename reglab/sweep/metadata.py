@@ -56,7 +56,7 @@ def cloud() -> tuple[str, Callable[[str], bool]] | None:
     name, _, address = settings().metadata.partition("@")
     if name == "auto":
         try:
-            name = _VENDORS.get(_VENDOR.read_text().strip(), "off")
+            name = _VENDORS.get(_VENDOR.read_text(encoding="utf-8").strip(), "off")
         except OSError:
             name = "off"
     if name == "off":

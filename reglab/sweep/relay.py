@@ -19,12 +19,13 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-ADDRESS, SLOT = "REGLAB_AGENT_SOCKET", "REGLAB_AGENT_SLOT"
-LOST = 75
-"""Exit code of a client whose agent is gone: its run goes on another time."""
+from reglab.exits import PREEMPTED
+from reglab.processes import sockets
+from reglab.processes.signals import TOLD, UNDER_WANDB
 
-_PASSED_ON = {signal.SIGTERM: signal.SIGUSR2, signal.SIGINT: signal.SIGUSR1, signal.SIGUSR1: signal.SIGUSR1}
-"""What a client hears, and the request that it is to the worker: stop, or leave a checkpoint."""
+ADDRESS, SLOT = "REGLAB_AGENT_SOCKET", "REGLAB_AGENT_SLOT"
+_PASSED_ON = {number: TOLD[request] for number, request in UNDER_WANDB.items()}
+"""What a client hears, and what the worker is told: to stop, or to leave a checkpoint."""
 
 
 @dataclass(eq=False)
@@ -47,7 +48,7 @@ class Relay:
     """The agent's end: `poll` gives the orders that came. The socket is in a folder that only this user may enter."""
 
     def __enter__(self) -> Self:
-        self._folder = tempfile.TemporaryDirectory(prefix="reglab-")
+        self._folder = tempfile.TemporaryDirectory(prefix="reglab-", dir=sockets.folder())
         self.address = Path(self._folder.name) / "agent"
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.bind(str(self.address))
@@ -132,7 +133,8 @@ def train_there() -> int:
 
     signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON)
     for number in _PASSED_ON:
-        signal.signal(number, pass_on)
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, pass_on)
     try:
         connection.connect(os.environ[ADDRESS])
         # The key is in the agent's environment already.
@@ -149,4 +151,4 @@ def train_there() -> int:
     if (parent := os.getppid()) == os.getsid(0):
         with suppress(ProcessLookupError, PermissionError):
             os.kill(parent, signal.SIGTERM)
-    return LOST
+    return PREEMPTED  # its run goes on another time

@@ -108,7 +108,7 @@ class _Strict(yaml.SafeLoader):
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        config = yaml.load(path.read_text(), _Strict)
+        config = yaml.load(path.read_text(encoding="utf-8"), _Strict)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; `reglab sweep run` takes a sweep YAML such as sweeps/final.yaml") from None
     except (OSError, UnicodeDecodeError) as error:

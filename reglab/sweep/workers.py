@@ -49,7 +49,7 @@ def pid(process: Process) -> int:
 def last_line(path: Path) -> str:
     """The last thing that a worker said."""
     try:
-        lines = path.read_text(errors="replace").split("\n")
+        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError:
         lines = []
     return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")

@@ -40,7 +40,7 @@ class LocalRun:
         write_run(self.folder, record)
 
     def epoch(self, row: Epoch) -> None:
-        with (self.folder / HISTORY).open("a") as stream:
+        with (self.folder / HISTORY).open("a", encoding="utf-8") as stream:
             stream.write(_line(row))
 
     def preempting(self) -> None:
@@ -85,7 +85,7 @@ def _read_history(path: Path) -> list[dict]:
     """The whole lines of a history. The last may be cut short by a crash: the run repeats that epoch."""
     rows: list[dict] = []
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return rows
     for line in lines:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
+from reglab import exits
 from reglab.tracking.state import State
 
 if TYPE_CHECKING:
@@ -25,7 +26,9 @@ FINISH_SECONDS = 300.0
 PREEMPTED_SECONDS = 8.0
 """How long the end of a preempted run waits: its machine has half a minute in all. W&B has heard before that it was preempted."""
 
-_EXIT_CODES = {State.failed: 1, State.crashed: 1, State.preempted: 75}
+_POLL_SECONDS = 0.2
+
+_EXIT_CODES = {State.failed: exits.FAILED, State.crashed: exits.FAILED, State.preempted: exits.PREEMPTED}
 """Whatever is not here ended well, as W&B sees it."""
 
 
@@ -53,10 +56,13 @@ def _key_in_netrc() -> bool:
 
 
 class WandbRun:
-    """A run of W&B's client; a `Sink`. Its files go to `folder`; `stop` is called, in another thread, when W&B's page stops the run."""
+    """A run of W&B's client; a `Sink`. Its files go to `folder`; `stop` is called, in another thread, when W&B's page stops the run.
 
-    def __init__(self, folder: Path, stop: Callable[[], None] | None = None):
-        self.folder, self.stop = folder, stop
+    `hurried`: whether this process is asked to end; its run's end then waits for W&B no longer than that of a preempted one.
+    """
+
+    def __init__(self, folder: Path, stop: Callable[[], None] | None = None, hurried: Callable[[], object] = lambda: False):
+        self.folder, self.stop, self.hurried = folder, stop, hurried
         self._run: Any = None
         self._begun = False
 
@@ -107,7 +113,9 @@ class WandbRun:
         self._try(lambda run: run.summary.update(summary))
         finish = threading.Thread(target=self._try, args=(lambda run: run.finish(exit_code=_EXIT_CODES.get(record.state, 0)),), daemon=True)
         finish.start()
-        finish.join(PREEMPTED_SECONDS if record.state == State.preempted else None)
+        while finish.is_alive() and record.state != State.preempted and not self.hurried():
+            finish.join(_POLL_SECONDS)
+        finish.join(PREEMPTED_SECONDS)
 
     def _try(self, log: Callable[[Any], object]) -> None:
         """Logging that breaks (the client's service was killed, say) does not end the training: the local record is whole."""

@@ -11,7 +11,6 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -22,11 +21,12 @@ import torch
 from reglab.config import RunConfig
 from reglab.data.sources import ImageSet, load
 from reglab.errors import ReglabError
+from reglab.processes import forks
+from reglab.processes.signals import Signals
 from reglab.settings import settings
 from reglab.training import memory
 from reglab.training.environment import pick_device
 from reglab.training.loop import Run
-from reglab.training.preemption import Signals
 
 GOOD_ENOUGH = 0.95
 """Of the best throughput: fewer runs at a time that reach it are the better choice."""
@@ -105,7 +105,7 @@ def _crew(config: RunConfig, places: Sequence[Place], seconds: float) -> Iterato
     context.set_forkserver_preload([__name__, "torch._dynamo"])  # which torch's optimizers import at their first use
     crew: list[tuple[BaseProcess, Connection]] = []
     try:
-        with _undisturbed():
+        with forks.undisturbed():
             for place in places:
                 here, there = context.Pipe()
                 process: BaseProcess = context.Process(target=_work, args=(config, place, seconds, there), daemon=True)
@@ -118,17 +118,6 @@ def _crew(config: RunConfig, places: Sequence[Place], seconds: float) -> Iterato
             process.kill()
             process.join()
             pipe.close()
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Ctrl-C and a shutdown wait, and are never for the processes that are started meanwhile: they inherit what is blocked."""
-    resource_tracker.ensure_running()  # it would unblock them
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _answers(crew: Sequence[tuple[BaseProcess, Connection]], seconds: float) -> list[Any]:

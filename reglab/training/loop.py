@@ -17,13 +17,13 @@ from reglab.data.batches import CleanBatches, Normalization, TrainingBatches
 from reglab.data.sources import ImageSet
 from reglab.errors import UserError, first_line
 from reglab.models.resnet import ResNet50
+from reglab.processes.signals import Interrupted, Request, Signals
 from reglab.tracking.record import Environment, Epoch, RunRecord, Sink, State, Summary
 from reglab.tracking.storage import File
 from reglab.training import checkpoint, memory, optimizer
 from reglab.training.clock import Ahead, Clock, synchronize
 from reglab.training.flat import FlatParameters
 from reglab.training.graph import CapturedStep, Step
-from reglab.training.preemption import Request, Signals
 from reglab.training.step import EpochSums, Precision, TrainingStep
 
 _log = logging.getLogger(__name__)
@@ -161,21 +161,24 @@ class Run:
     def epoch_is_complete(self) -> bool:
         return self.order is not None and self.steps_done == self.batches.steps_per_epoch
 
-    def end_epoch(self, sums: Mapping[str, float]) -> Epoch:
-        """Evaluate where it is due, and turn the epoch's sums, as read, into a row of the history."""
+    def end_epoch(self, sums: Mapping[str, float], signals: Signals | None = None) -> Epoch:
+        """Evaluate where it is due, and turn the epoch's sums, as read, into a row of the history.
+
+        Raises Interrupted for a preemption while it evaluates; the epoch has not ended then.
+        """
         steps = self.steps_done
         seconds = self.clock.train_seconds - self.seconds_before_epoch
         number, last = self.epochs_done + 1, self.epochs_done + 1 == self.config.train.epochs
         train_accuracy = sums["correct"] / self.sums.images
         evaluated: dict[str, float] = {}
         if last or number % self.config.train.eval_every == 0:
-            test = self.evaluate(self.clean_test)
+            test = self.evaluate(self.clean_test, signals)
             evaluated = {"test_loss": test.loss, "test_accuracy": test.accuracy, "gap": train_accuracy - test.accuracy}
             if self.clean_val:
-                validation = self.evaluate(self.clean_val)
+                validation = self.evaluate(self.clean_val, signals)
                 evaluated |= {"val_loss": validation.loss, "val_accuracy": validation.accuracy}
         if self.config.train.target_on == "clean":
-            evaluated["train_clean_accuracy"] = self.evaluate(self.clean_train).accuracy
+            evaluated["train_clean_accuracy"] = self.evaluate(self.clean_train, signals).accuracy
         row = Epoch(
             epoch=number,
             train_loss=sums["loss"] / self.sums.images,
@@ -200,11 +203,13 @@ class Run:
         return finite + 1 if finite < self.steps_done else None
 
     @torch.no_grad()
-    def evaluate(self, batches: CleanBatches) -> Evaluation:
-        """Mean loss and accuracy over a part; waits for the device once."""
+    def evaluate(self, batches: CleanBatches, signals: Signals | None = None) -> Evaluation:
+        """Mean loss and accuracy over a part; waits for the device once. Raises Interrupted for a preemption meanwhile."""
         self.network.eval()
         sums = torch.zeros(2, dtype=torch.float64, device=self.device)
         for images, labels in batches:
+            if signals:
+                signals.check()
             with self.precision.autocast():
                 logits = self.network(images)
                 loss = F.cross_entropy(logits, labels, reduction="sum")
@@ -212,15 +217,15 @@ class Run:
         loss_sum, correct = sums.tolist()
         return Evaluation(loss_sum / len(batches), correct / len(batches))
 
-    def summary(self) -> Summary:
-        """What the history comes to so far; the clean training accuracy is measured now."""
+    def summary(self, signals: Signals | None = None) -> Summary:
+        """What the history comes to so far; the clean training accuracy is measured now. Raises Interrupted for a preemption meanwhile."""
         goal, on_clean = self.config.train.target_accuracy, self.config.train.target_on == "clean"
         reached = next((row for row in self.history if ((row.train_clean_accuracy or 0) if on_clean else row.train_accuracy) >= goal), None)
         tested = [row for row in self.history if row.test_accuracy is not None]
         best = max(tested, key=lambda row: row.test_accuracy or 0, default=None)
         final = tested[-1].test_accuracy if tested else None
         validated = [row.val_accuracy for row in self.history if row.val_accuracy is not None]
-        clean = self.evaluate(self.clean_train).accuracy if self.history else None
+        clean = self.evaluate(self.clean_train, signals).accuracy if self.history else None
         return Summary(
             test_accuracy=final,
             test_best_accuracy=best.test_accuracy if best else None,
@@ -315,10 +320,11 @@ def _median(values: list[float]) -> float | None:
 def train(run: Run, record: RunRecord, environment: Environment | None, sinks: Sequence[Sink], file: File, signals: Signals) -> RunRecord:
     """Train `run` to its end, or to a request, and report to `sinks`; goes on from the checkpoint in `file` where it fits.
 
-    Returns the record as it ended: finished, stopped, diverged or preempted.
+    Returns the record as it ended: finished, stopped, diverged or preempted. Raises Interrupted for a request before it begins.
     """
-    run.resume(file, record.formerly)
-    run.warm_up()
+    with signals.at_once():
+        run.resume(file, record.formerly)
+        run.warm_up()
     environment = environment and environment.model_copy(update={"captured": run.captured})
     record = record.changed(state=State.running, reason=None, environment=environment, history=run.history)
     for sink in sinks:
@@ -334,28 +340,30 @@ def train(run: Run, record: RunRecord, environment: Environment | None, sinks: S
 def _train_to_an_end(run: Run, sinks: Sequence[Sink], file: File, signals: Signals) -> dict[str, Any]:
     """The state a run ends in, its reason and its summary."""
     saved = time.perf_counter()
-    while run.epochs_done < run.config.train.epochs:
-        run.train_until(saved + run.config.train.checkpoint_every, signals)
-        if signals.received == Request.preempt:  # before the evaluation of a complete epoch: there may be no time for it
-            for sink in sinks:
-                sink.preempting()
-            _save(run, file)
-            return {"state": State.preempted}
-        if run.epoch_is_complete:
-            sums = run.sums.read()
-            if (step := run.diverged_step(sums)) is not None:
-                return _diverged(run, run.epochs_done + 1, step)
-            row = run.end_epoch(sums)
-            for sink in sinks:
-                sink.epoch(row)
-            if row.test_loss is not None and not math.isfinite(row.test_loss):
-                return _diverged(run, row.epoch, None)
-        if signals.received == Request.stop:
-            return {"state": State.stopped, "reason": "stopped on request", "summary": run.summary()}
-        if time.perf_counter() - saved >= run.config.train.checkpoint_every and run.epochs_done < run.config.train.epochs:
-            _save(run, file)
-            saved = time.perf_counter()
-    return {"state": State.finished, "summary": run.summary()}
+    try:
+        while run.epochs_done < run.config.train.epochs:
+            run.train_until(saved + run.config.train.checkpoint_every, signals)
+            signals.check()  # before the evaluation of a complete epoch: there may be no time for it
+            if run.epoch_is_complete:
+                sums = run.sums.read()
+                if (step := run.diverged_step(sums)) is not None:
+                    return _diverged(run, run.epochs_done + 1, step)
+                row = run.end_epoch(sums, signals)
+                for sink in sinks:
+                    sink.epoch(row)
+                if row.test_loss is not None and not math.isfinite(row.test_loss):
+                    return _diverged(run, row.epoch, None)
+            if signals.received == Request.stop:
+                return {"state": State.stopped, "reason": "stopped on request", "summary": run.summary()}
+            if time.perf_counter() - saved >= run.config.train.checkpoint_every and run.epochs_done < run.config.train.epochs:
+                _save(run, file)
+                saved = time.perf_counter()
+        return {"state": State.finished, "summary": run.summary(signals)}
+    except Interrupted:
+        for sink in sinks:
+            sink.preempting()
+        _save(run, file)
+        return {"state": State.preempted}
 
 
 def _save(run: Run, file: File) -> None:

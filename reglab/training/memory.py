@@ -43,7 +43,7 @@ def zeros(*shape: int, device: torch.device) -> Tensor:
 def peak_gb() -> float:
     """The most memory that this process has held, in GB."""
     try:
-        lines = Path("/proc/self/status").read_text().splitlines()
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024 / 1e9
     except (OSError, StopIteration):  # not Linux. What follows counts the process that started this one, too
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9

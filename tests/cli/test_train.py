@@ -2,9 +2,8 @@ import itertools
 import json
 import os
 import signal
-import subprocess
 import sys
-from pathlib import Path
+import time
 
 import pytest
 import torch
@@ -12,7 +11,6 @@ import yaml
 from filelock import FileLock
 from PIL import Image
 
-import reglab as reglab_package
 from reglab.cli import app, one_run
 from reglab.config import RunConfig, run_id
 from reglab.sweep import assignment
@@ -20,7 +18,6 @@ from reglab.tracking.record import State
 from reglab.tracking.storage import File
 from reglab.tracking.store import LocalRun, read_run
 from reglab.training import checkpoint, loop
-from tests.waiting import PATIENCE
 
 TINY = {
     "data": {"source": "digits", "train_limit": 128, "test_limit": 64},
@@ -190,7 +187,7 @@ def test_again_starts_from_the_start(reglab, folder, at_step, capsys):
     assert "resumed" not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2])
 def test_a_preempted_run_exits_75_and_the_same_command_goes_on(reglab, folder, at_step, capsys, number):
     at_step(6, lambda: os.kill(os.getpid(), number))
     assert reglab("train", *WORDS) == 75
@@ -204,11 +201,13 @@ def test_a_preempted_run_exits_75_and_the_same_command_goes_on(reglab, folder, a
     assert after.history[0] == before.history[0]
 
 
-def test_a_stopped_run_stays_stopped(reglab, folder, at_step):
+def test_a_run_that_w_and_b_s_agent_stops_stays_stopped(reglab, runs, assigned, at_step):
+    assigned(TINY)
     at_step(6, lambda: os.kill(os.getpid(), signal.SIGTERM))
-    assert reglab("train", *WORDS) == 0
+    assert reglab("train") == 0
+    folder = runs / "final" / "r1"
     assert (read_run(folder).state, len(read_run(folder).history)) == (State.stopped, 1)
-    assert reglab("train", *WORDS) == 0
+    assert reglab("train") == 0
     assert len(read_run(folder).history) == 1
 
 
@@ -276,7 +275,7 @@ def heard(monkeypatch, runs):
     states = []
 
     class Spy:
-        def __init__(self, folder, stop=None):
+        def __init__(self, folder, stop=None, hurried=None):
             self.folder = folder
 
         def started(self, record):
@@ -284,6 +283,9 @@ def heard(monkeypatch, runs):
 
         def epoch(self, row):
             pass
+
+        def preempting(self):
+            states.append(("preempting", False))
 
         ended = started
 
@@ -323,25 +325,39 @@ def test_a_run_of_a_sweep_that_has_ended_here_is_told_again(reglab, assigned, he
     assert [state for state, _ in heard] == [State.finished, State.finished]
 
 
-@pytest.mark.parametrize(("number", "code", "state"), [(signal.SIGUSR1, 75, State.preempted), (signal.SIGTERM, 0, State.stopped)])
-def test_what_comes_before_the_run_listens_waits_for_it(folder, number, code, state):
-    """And before numpy is imported, whose threads would hear it."""
-    start = f"""
-import os, signal, sys
-from reglab import __main__
-block = signal.pthread_sigmask
-def block_and_be_told(*what):
-    signal.pthread_sigmask = block
-    block(*what)
-    os.kill(os.getpid(), {int(number)})
-signal.pthread_sigmask = block_and_be_told
-sys.argv = ["reglab", "train", *{WORDS}]
-__main__.main()
-"""
-    environment = os.environ | {"PYTHONPATH": str(Path(reglab_package.__file__).parents[1])}
-    done = subprocess.run([sys.executable, "-c", start], check=False, env=environment, capture_output=True, text=True, timeout=PATIENCE)
-    assert done.returncode == code, done.stderr
-    assert read_run(folder).state == state
+BEFORE = {
+    "while images are decoded": "reglab.data.sources.load",
+    "while it waits for a lock": "filelock.FileLock.acquire",
+    "while the network is built": "reglab.training.loop.Run.__init__",
+    "while it warms up": "reglab.training.loop.Run.warm_up",
+}
+
+
+@pytest.fixture(params=BEFORE.values(), ids=BEFORE)
+def hanging(request):
+    """`hanging(number)`: something that comes before training does not end by itself; the signal comes meanwhile."""
+
+    hung = pytest.MonkeyPatch()
+
+    def arrange(number):
+        def wait(*arguments, **words):
+            hung.undo()
+            os.kill(os.getpid(), number)
+            for _ in range(300):
+                time.sleep(0.1)
+            pytest.fail("the signal was not heard")
+
+        hung.setattr(request.param, wait)
+
+    yield arrange
+    hung.undo()
+
+
+def test_a_signal_before_training_begins_ends_the_command_and_leaves_no_run(reglab, folder, hanging, capsys):
+    hanging(signal.SIGTERM)
+    assert reglab("train", *WORDS) == 75
+    assert "the same command goes on" in capsys.readouterr().err
+    assert read_run(folder) is None
 
 
 def test_a_run_that_another_process_trains_is_left_alone(reglab, folder, monkeypatch, capsys):
@@ -370,6 +386,56 @@ def test_under_a_sweep_the_run_is_the_sweeps(reglab, runs, assigned):
     record = read_run(runs / "final" / "r1")
     assert (record.state, record.run_id, record.sweep) == (State.finished, "r1", "final")
     assert record.config["batchnorm"] == {"layers": 1}
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "state"), [(signal.SIGUSR1, 75, State.preempted), (signal.SIGTERM, 0, State.stopped)], ids=["preempt", "stop"]
+)
+def test_under_an_agent_a_signal_before_training_begins_is_in_the_record(reglab, runs, assigned, hanging, number, code, state):
+    assigned(TINY)
+    hanging(number)
+    assert reglab("train") == code
+    assert read_run(runs / "final" / "r1").state == state
+
+
+@pytest.mark.parametrize("hanging", ["reglab.data.sources.load"], indirect=True)
+def test_a_signal_leaves_a_run_that_has_ended_as_it_is(reglab, runs, assigned, hanging):
+    """W&B may hand it out again: it was not told of the end."""
+    assigned(TINY)
+    assert reglab("train") == 0
+    finished = read_run(runs / "final" / "r1")
+    hanging(signal.SIGUSR1)
+    assert reglab("train") == 0
+    assert read_run(runs / "final" / "r1") == finished
+
+
+def test_a_signal_while_another_process_trains_the_run_leaves_its_record_alone(reglab, runs, assigned, monkeypatch):
+    assigned(TINY)
+    folder = runs / "final" / "r1"
+    folder.mkdir(parents=True)
+    acquire = FileLock.acquire
+
+    def told(self, *arguments, **words):
+        os.kill(os.getpid(), signal.SIGUSR1)
+        return acquire(self, *arguments, **words)
+
+    with FileLock(folder / ".lock"):
+        monkeypatch.setattr("reglab.data.sources.load", lambda *arguments: None)
+        monkeypatch.setattr(FileLock, "acquire", told)
+        assert reglab("train") == 75
+    assert read_run(folder) is None
+
+
+@pytest.mark.parametrize(
+    ("number", "heard_"), [(signal.SIGUSR1, ["running", "preempting", "preempted"]), (signal.SIGTERM, ["stopped"] * 2)]
+)
+def test_w_and_b_hears_of_a_run_that_was_interrupted_before_it_began(reglab, assigned, heard, monkeypatch, number, heard_):
+    """W&B gives it to another agent at once, or has its end."""
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setattr("reglab.data.sources.load", lambda *arguments: os.kill(os.getpid(), number))
+    assigned(TINY)
+    reglab("train")
+    assert [state for state, _ in heard] == heard_
 
 
 def test_words_are_laid_over_a_sweeps_values(reglab, runs, assigned):

@@ -14,11 +14,11 @@ import yaml
 
 from reglab.config import RunConfig
 from reglab.data import sources
+from reglab.processes.signals import Signals
 from reglab.tracking.record import State
 from reglab.tracking.storage import File
 from reglab.tracking.store import read_run
 from reglab.training import loop
-from reglab.training.preemption import Signals
 from tests.loopback.faults import Fault
 from tests.waiting import PATIENCE, wait_for
 
@@ -223,18 +223,29 @@ def test_a_worker_that_is_killed_goes_on_from_its_checkpoint_on_the_same_machine
     assert [row["epoch"] for row in run.history] == list(range(1, EPOCHS + 1))
 
 
-def test_a_preemption_while_w_and_b_is_away_leaves_the_checkpoint_in_time(new_machine, create, wandb_server):
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1], ids=lambda number: number.name)
+def test_a_preemption_while_w_and_b_is_away_leaves_the_checkpoint_in_time_and_no_process(new_machine, create, wandb_server, number):
     machine = new_machine("first").start("agent", create(grid(train={"seed": [0], "epochs": [EPOCHS * 10]})))
     (begun,) = wait_for(machine.begun)
+    processes = machine.processes()
     with wandb_server.down():
         time.sleep(1)
-        machine.process.send_signal(signal.SIGTERM)
+        machine.process.send_signal(number)
         assert machine.wait() == 75, machine.said
+        wait_for(lambda: not any(map(is_alive, processes)))
+    assert len(processes) >= 4
     assert "preempted" in machine.said
     assert "killed" not in machine.said
     (folder,) = machine.runs.glob(f"*/{begun.run_id}")
     assert read_run(folder).state == State.preempted
     assert list(machine.checkpoints.rglob("*.pt"))
+
+
+def is_alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def without_times(row):

@@ -12,11 +12,11 @@ import yaml
 
 from reglab.config import RunConfig, run_id
 from reglab.data import sources
+from reglab.processes.signals import Request, Signals
 from reglab.tracking.record import State
 from reglab.tracking.storage import File
 from reglab.tracking.store import read_run
 from reglab.training import checkpoint, loop
-from reglab.training.preemption import Request, Signals
 from tests.waiting import PATIENCE, wait_for
 
 CPU = torch.device("cpu")

@@ -15,6 +15,7 @@ import typer
 
 from reglab.cli import agent as command
 from reglab.errors import ReglabError
+from reglab.processes.signals import STOP
 from reglab.sweep import agent as module
 from reglab.sweep import health
 from reglab.sweep.agent import SweepAgent, slots
@@ -89,7 +90,7 @@ def trains(worker):
             worker.leave_checkpoint()
             worker.write(State.preempted, epochs)
             return 75
-        if signal.SIGUSR2 in worker.told:
+        if STOP in worker.told:
             worker.write(State.stopped, epochs)
             return 0
     worker.write(State.finished, EPOCHS)
@@ -305,7 +306,7 @@ def test_what_a_client_hears_goes_to_its_worker(world):
 
     def stop():
         if len(world.workers) == 1 and world.workers[0].exitcode is None and (client := world.wandb_agents[0].client):
-            client.sendall(json.dumps({"signal": int(signal.SIGUSR2)}).encode() + b"\n")
+            client.sendall(json.dumps({"signal": int(STOP)}).encode() + b"\n")
 
     crew = world.work(stop)
     assert crew.ended == {"stopped": 1, "finished": 1}

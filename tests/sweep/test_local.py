@@ -13,6 +13,7 @@ from filelock import FileLock
 
 from reglab.config import RunConfig, identity, run_id
 from reglab.errors import UserError
+from reglab.processes.signals import STOP
 from reglab.settings import settings
 from reglab.sweep import ledger, local, spec
 from reglab.sweep import limit as limits
@@ -131,7 +132,7 @@ def finishes(job):
     for epochs in range(EPOCHS):
         job.write(State.running, epochs)
         yield
-        if signal.SIGUSR2 in job.told:
+        if STOP in job.told:
             job.write(State.stopped, epochs)
             return 0
         if signal.SIGUSR1 in job.told:
@@ -517,7 +518,7 @@ def competes(job):
     for epochs in range(EPOCHS):
         job.write(State.running, epochs, accuracy=accuracy)
         yield
-        if signal.SIGUSR2 in job.told:
+        if STOP in job.told:
             job.write(State.stopped, epochs, accuracy=accuracy)
             return 0
         if signal.SIGUSR1 in job.told:
@@ -530,7 +531,7 @@ def competes(job):
 def test_early_termination_tells_the_bad_run_to_stop_and_no_other(make_sweep, workers):
     workers.script = competes
     sweep = workers.work(make_sweep(STOPPING, 3))
-    assert [set(job.told) for job in workers.jobs] == [set(), {signal.SIGUSR2}, set()]
+    assert [set(job.told) for job in workers.jobs] == [set(), {STOP}, set()]
     assert states(sweep) == [State.finished, State.stopped, State.finished]
 
 

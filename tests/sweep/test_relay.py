@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 import reglab
-from reglab.sweep.relay import LOST, Relay
+from reglab.exits import PREEMPTED
+from reglab.processes.signals import PREEMPT, STOP
+from reglab.sweep.relay import Relay
 from tests.waiting import PATIENCE
 
 CLIENT = "import sys; from reglab.sweep import relay; sys.exit(relay.train_there())"
@@ -69,13 +71,15 @@ def test_several_clients_are_told_apart(relay, client):
     assert {slot: process.wait(PATIENCE) for slot, process in processes.items()} == {0: 10, 1: 11, 2: 12}
 
 
-@pytest.mark.parametrize(("heard", "wanted"), [("SIGTERM", "SIGUSR2"), ("SIGUSR1", "SIGUSR1"), ("SIGINT", "SIGUSR1")])
+@pytest.mark.parametrize(
+    ("heard", "wanted"), [("SIGTERM", STOP), *((name, PREEMPT) for name in ("SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2"))]
+)
 def test_what_a_client_hears_is_passed_on_as_a_request(relay, client, heard, wanted):
     process = client()
     (order,) = poll(relay, len)
     process.send_signal(signal.Signals[heard])
     poll(relay, lambda _: order.wants)
-    assert order.wants == [signal.Signals[wanted]]
+    assert order.wants == [wanted]
     assert process.poll() is None  # it goes on waiting for its run
     order.answer(0)
     assert process.wait(PATIENCE) == 0
@@ -121,7 +125,7 @@ def test_its_exit_code_says_that_the_run_goes_on_another_time(client):
     with Relay() as relay:
         variables = relay.variables(0)
     process = client(code=DEAF_PARENT, leads=True, **variables)
-    assert process.wait(PATIENCE) == LOST == 75
+    assert process.wait(PATIENCE) == PREEMPTED == 75
     assert "the agent of this machine is gone" in process.stderr.read()
 
 
@@ -140,7 +144,7 @@ def test_a_client_that_was_adopted_ends_nobody(relay, client):
     process = client(code=ADOPTER, leads=True)
     (order,) = poll(relay, len)
     order.connection.close()
-    assert process.wait(PATIENCE) == LOST
+    assert process.wait(PATIENCE) == PREEMPTED
 
 
 def test_only_this_user_may_come_in(relay):

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -201,6 +202,19 @@ def test_the_end_of_a_preempted_run_is_not_waited_for(client, record, tmp_path, 
     run.ended(record.changed(state=State.preempted))
     assert not answered
     answers.set()
+
+
+def test_a_signal_while_w_and_b_is_waited_for_ends_the_wait(client, record, tmp_path, monkeypatch):
+    """The run is over, and its record is here: `reglab sync` sends the rest."""
+    monkeypatch.setattr(wandb_run, "PREEMPTED_SECONDS", 0.1)
+    asked, ends = threading.Event(), threading.Event()
+    run = WandbRun(tmp_path / "run", hurried=asked.is_set)
+    run.started(record)
+    run._run.finish = lambda exit_code: asked.set() or ends.wait(200)
+    began = time.monotonic()
+    run.ended(record.changed(state=State.finished))
+    assert time.monotonic() - began < 100
+    ends.set()
 
 
 def test_a_run_without_a_summary_ends_too(client, record, tmp_path):

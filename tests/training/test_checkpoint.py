@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from reglab.errors import ReglabError, UserError
+from reglab.processes.signals import Request, Signals
 from reglab.tracking.record import State
 from reglab.tracking.storage import File
 from reglab.training import checkpoint, loop
-from reglab.training.preemption import Request, Signals
 
 CPU = torch.device("cpu")
 STATE = {"network": {"weight": torch.arange(6.0)}, "order": None, "steps_done": 3, "history": [{"epoch": 1, "train/loss": 0.5}]}

@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from reglab.processes.signals import Request, Signals
 from reglab.tracking.record import State
 from reglab.tracking.storage import File
 from reglab.training import checkpoint, graph, loop
-from reglab.training.preemption import Request, Signals
 
 
 class Recording(TorchDispatchMode):

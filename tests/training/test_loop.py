@@ -12,11 +12,11 @@ from torch.nn import functional as F
 from reglab.config import identity
 from reglab.data import batches
 from reglab.data.sources import Part
+from reglab.processes.signals import FROM_OUTSIDE, UNDER_WANDB, Interrupted, Request, Signals
 from reglab.tracking.record import Epoch, State
 from reglab.tracking.storage import File
 from reglab.tracking.store import LocalRun, read_run
 from reglab.training import checkpoint, clock, loop, optimizer
-from reglab.training.preemption import Request, Signals
 from reglab.training.step import EpochSums
 
 STEPS = 4
@@ -431,15 +431,15 @@ def test_a_resumed_run_tells_the_same_diverged_step(make_run, train, after_step,
     assert (record.summary.diverged_epoch, record.summary.diverged_step) == (2, 2)
 
 
-def signalled(run, after_step, step, number, train, tmp_path):
-    with Signals() as signals:
+def signalled(run, after_step, step, number, train, tmp_path, meaning=FROM_OUTSIDE):
+    with Signals(meaning) as signals:
         after_step(run, step, lambda: os.kill(os.getpid(), number))
         return train(run, [LocalRun(tmp_path / "run")], signals)
 
 
 @pytest.mark.parametrize(("step", "epochs"), [(1, 0), (3, 0), (4, 1), (6, 1)])
-def test_sigterm_stops_a_run_and_keeps_what_it_reached(make_run, train, after_step, tmp_path, step, epochs):
-    record = signalled(make_run(train={"checkpoint_every": 0}), after_step, step, signal.SIGTERM, train, tmp_path)
+def test_a_stop_ends_a_run_and_keeps_what_it_reached(make_run, train, after_step, tmp_path, step, epochs):
+    record = signalled(make_run(train={"checkpoint_every": 0}), after_step, step, signal.SIGTERM, train, tmp_path, UNDER_WANDB)
     assert record.state == State.stopped
     assert record.summary.epochs == len(record.history) == epochs
     assert (record.summary.test_accuracy is not None) == (epochs > 0)
@@ -447,7 +447,7 @@ def test_sigterm_stops_a_run_and_keeps_what_it_reached(make_run, train, after_st
     assert read_run(tmp_path / "run") == record
 
 
-@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
 @pytest.mark.parametrize(("step", "epochs"), [(1, 0), (4, 0), (6, 1)])
 def test_a_preempted_run_leaves_a_checkpoint(make_run, train, after_step, tmp_path, number, step, epochs):
     record = signalled(make_run(), after_step, step, number, train, tmp_path)
@@ -462,6 +462,54 @@ def test_a_request_is_heard_at_the_next_step(make_run, train, after_step, tmp_pa
     run = make_run()
     signalled(run, after_step, 2, signal.SIGUSR1, train, tmp_path)
     assert run.steps_done == 2
+
+
+class Evaluated:
+    """Batches to evaluate on; `action` happens when the first of them has been."""
+
+    def __init__(self, batches, action):
+        self._batches, self._action = batches, action
+
+    def __len__(self):
+        return len(self._batches)
+
+    def __iter__(self):
+        for number, batch in enumerate(self._batches):
+            if number == 1:
+                self._action()
+            yield batch
+
+
+@pytest.mark.parametrize(
+    ("part", "sections", "epochs"),
+    [
+        ("clean_test", {"eval_every": 2}, 1),
+        ("clean_train", {"target_on": "clean"}, 0),
+        ("clean_train", {}, 2),
+    ],
+    ids=["of the last epoch", "for the target", "for the summary"],
+)
+def test_a_preemption_in_an_evaluation_leaves_it_for_later(make_run, train, tmp_path, monkeypatch, part, sections, epochs):
+    """It may take minutes on a processor; afterwards the run ends as the undisturbed one."""
+    monkeypatch.setattr("reglab.data.batches.EVALUATION_BATCH", 16)
+    run, signals = make_run(train=sections), Signals()
+    setattr(run, part, Evaluated(getattr(run, part), lambda: setattr(signals, "received", Request.preempt)))
+    record = train(run, [LocalRun(tmp_path / "run")], signals)
+    assert (record.state, len(record.history)) == (State.preempted, epochs)
+    again = train(make_run(train=sections), [LocalRun(tmp_path / "run")])
+    undisturbed = loop.train(make_run(train=sections), again, None, [], File(tmp_path / "none"), Signals())
+    assert again.state == State.finished
+    for one, other in zip(again.history, undisturbed.history, strict=True):
+        assert (one.train_loss, one.test_loss, one.train_clean_accuracy) == (other.train_loss, other.test_loss, other.train_clean_accuracy)
+    assert again.summary.train_clean_accuracy == undisturbed.summary.train_clean_accuracy
+    assert read_run(tmp_path / "run") == again
+
+
+def test_a_preemption_before_it_begins_interrupts_it(make_run, train):
+    signals = Signals()
+    signals.received = Request.preempt
+    with pytest.raises(Interrupted):
+        train(make_run(), [], signals)
 
 
 def test_a_preemption_in_the_last_step_leaves_the_evaluation_for_later(make_run, train, after_step, tmp_path):

@@ -5,8 +5,8 @@ import torch
 from torch.nn import functional as F
 
 from reglab.data.batches import Batch
+from reglab.processes.signals import Signals
 from reglab.regularizers.agc import AdaptiveClip, unit_length
-from reglab.training.preemption import Signals
 from reglab.training.step import EpochSums, Precision
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")

@@ -1,0 +1,13 @@
+"""Exit codes of the command line. 0 is done; whoever starts `reglab` (SkyPilot, systemd, a script) decides by the others what to do."""
+
+FAILED = 1
+"""Something went wrong that is not the user's doing, or a run failed."""
+
+BAD_INPUT = 2
+"""The input cannot be used as given."""
+
+PREEMPTED = 75
+"""Asked to end before it was done (EX_TEMPFAIL, try again): the same command goes on, in a sweep on W&B on any machine."""
+
+INTERRUPTED = 130
+"""Ctrl-C on a command that has nothing to go on with: the shells' 128 + SIGINT."""
