@@ -206,6 +206,15 @@ class RunConfig(Section):
                     raise ValueError(f"{fault}: drop one of the two")
         return self
 
+    @model_validator(mode="after")
+    def _warm_up_ends_within_the_run(self) -> Self:
+        if self.optimizer.warmup_epochs > self.train.epochs:
+            raise ValueError(
+                f"optimizer.warmup_epochs = {self.optimizer.warmup_epochs:g} is longer than train.epochs = {self.train.epochs}: "
+                "the learning rate would never reach optimizer.lr; shorten one or lengthen the other"
+            )
+        return self
+
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Self:
         """Validate a nested mapping of keys. Raises UserError with one line that names the key, the value and what is allowed."""

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from reglab.cli.console import is_terminal, progress, say
 from reglab.cli.train import PREEMPTED
 from reglab.config import RunConfig, identity, run_id, with_overrides
-from reglab.errors import ReglabError, UserError
+from reglab.errors import ReglabError, UserError, first_line
 from reglab.settings import settings
 from reglab.sweep import assignment
 from reglab.tracking.record import Epoch, RunRecord, Sink, State
@@ -130,12 +130,15 @@ def _failures_recorded(sinks: Sequence[Sink], record: RunRecord, folder: Path, u
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Hold the run in `folder`: two processes must not train it at once. Waits for one that is leaving its checkpoint."""
-    folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / RUN_LOCK)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=_PATIENCE_SECONDS)
     except Timeout:
         raise UserError(f"{folder}: another process is training this run; wait for it to end") from None
+    except OSError as error:
+        fault = f"{folder} cannot be written ({error.strerror or first_line(error)})"
+        raise UserError(f"{fault}: set REGLAB_RUNS to a folder that can") from None
     try:
         yield
     finally:
@@ -167,6 +170,8 @@ def _record_unbuildable(job: assignment.Assignment, reason: str) -> None:
 
 
 def outcome(record: RunRecord) -> str:
+    if record.state == State.preempted and record.reason:
+        return f"{record.label} s{record.seed}: preempted, and {record.reason}; the same command goes on from an older one, or begins anew"
     if record.state == State.preempted:
         return f"{record.label} s{record.seed}: checkpoint left after epoch {len(record.history)}; the same command goes on from there"
     line = f"{record.label} s{record.seed}: {record.state}"

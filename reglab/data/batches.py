@@ -9,6 +9,7 @@ from torch import Tensor
 
 from reglab.config import RunConfig
 from reglab.data.sources import SIDE, Part
+from reglab.errors import UserError
 from reglab.regularizers import augment, cutout
 
 EVALUATION_BATCH = 1000
@@ -74,9 +75,11 @@ class Batch:
 
 
 class TrainingBatches:
-    """The training part with the configured transformations and cutout copies."""
+    """The training part with the configured transformations and cutout copies. Raises UserError for fewer than two images."""
 
     def __init__(self, part: Part, config: RunConfig, normalization: Normalization, device: torch.device, dtype: torch.dtype):
+        if len(part) < 2:
+            raise UserError(f"there is {len(part)} training image: normalization has no variance for a batch of one; give at least 2")
         self.config, self.normalize, self.dtype, self.device = config, normalization, dtype, device
         self.set = DeviceImages(part, device, augment.padding(config.augment))
         self.size = min(config.train.batch_size, len(part))

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from reglab.config import RunConfig, run_id
 from reglab.data.batches import CleanBatches, Normalization, TrainingBatches
 from reglab.data.sources import ImageSet
-from reglab.errors import first_line
+from reglab.errors import UserError, first_line
 from reglab.models.resnet import ResNet50
 from reglab.tracking.record import Environment, Epoch, RunRecord, Sink, State, Summary
 from reglab.tracking.storage import File
@@ -89,10 +89,22 @@ class Run:
             if self._captures:
                 self._capture()
             if not self.captured:
-                for size in self.batches.sizes if self.compiled else self.batches.sizes[:1]:
-                    self._train_on(torch.arange(size, device=self.device), probed=False)
+                with self._compiling():
+                    for size in self.batches.sizes if self.compiled else self.batches.sizes[:1]:
+                        self._train_on(torch.arange(size, device=self.device), probed=False)
         synchronize(self.device)
         self.warmup_seconds += time.perf_counter() - start
+
+    @contextmanager
+    def _compiling(self) -> Iterator[None]:
+        """Around the first steps: a machine that cannot compile (no C++ compiler, say) is a UserError."""
+        try:
+            yield
+        except Exception as error:
+            if self.compiled and isinstance(error, torch._dynamo.exc.TorchDynamoException):
+                remedy = "install what is missing (a C++ compiler, as g++), or leave train.compile out"
+                raise UserError(f"train.compile = true: torch.compile does not work here ({first_line(error)}): {remedy}") from None
+            raise
 
     @property
     def _captures(self) -> bool:
@@ -262,18 +274,27 @@ class Run:
         }
 
     def resume(self, file: File) -> bool:
-        """Go on from the checkpoint in `file`; false where there is none of this run on these images."""
+        """Go on from the checkpoint in `file`; false where there is none of this run on these images.
+
+        Raises UserError for one that says it is this run's, and is not.
+        """
         state = checkpoint.load(file, self.device)
         if state is None:
             return False
-        if (state["run"], state["data"]) != (run_id(self.config), self.images.fingerprint):
-            _log.warning("%s is of another configuration or other images: the run starts anew", file)
-            return False
-        self.load_state_dict(state)
+        try:
+            if (state["run"], state["data"]) != (run_id(self.config), self.images.fingerprint):
+                _log.warning("%s is of another configuration or other images: the run starts anew", file)
+                return False
+            self.load_state_dict(state)
+        except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:  # whatever stood there in its place
+            reason = f"{type(error).__name__}: {first_line(error)}"
+            raise UserError(f"{file} is no checkpoint of this run ({reason}): remove it to train this run from the start") from None
         return True
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave. Raises ValueError, TypeError or KeyError for what another kind of run gave."""
         assert not self.captured, "the graphs would go on with the optimizer's old state"
+        self._expect_mine(state)
         for name, value in self.network.state_dict().items():
             value.copy_(state["network"][name])
         optimizer.load(self.optimizer, state["optimizer"])
@@ -291,6 +312,18 @@ class Run:
         self.order, self.steps_done = state["order"], state["steps_done"]
         self.seconds_before_epoch, self.warmup_seconds = state["seconds_before_epoch"], state["warmup_seconds"]
         self.history = [Epoch.model_validate(row) for row in state["history"]]
+
+    def _expect_mine(self, state: dict[str, Any]) -> None:
+        """Whether it fits this network, optimizer and epoch: what does not fit may load all the same, and train nonsense."""
+        checkpoint.expect_alike("the network", self.network.state_dict(), state["network"])
+        slots = state["optimizer"]["state"]
+        for key, slot in self.optimizer.state_dict()["state"].items():
+            checkpoint.expect_alike("the optimizer", slot, slots[key])
+        order, steps = state["order"], state["steps_done"]
+        if not 0 <= steps <= self.batches.steps_per_epoch or (order is not None and len(order) != len(self.images.train)):
+            raise ValueError(f"its epoch is not of {self.batches.steps_per_epoch} steps on {len(self.images.train)} images")
+        if [row["epoch"] for row in state["history"]] != list(range(1, len(state["history"]) + 1)):
+            raise ValueError("its history is not of epochs 1, 2 and on")
 
 
 def _median(values: list[float]) -> float | None:
@@ -324,8 +357,8 @@ def _train_to_an_end(run: Run, sinks: Sequence[Sink], file: File, signals: Signa
         if signals.received == Request.preempt:  # before the evaluation of a complete epoch: there may be no time for it
             for sink in sinks:
                 sink.preempting()
-            _save(run, file)
-            return {"state": State.preempted}
+            saved_at_all = _save(run, file)
+            return {"state": State.preempted, "reason": None if saved_at_all else "no checkpoint could be written"}
         if run.epoch_is_complete:
             sums = run.sums.read()
             if (step := run.diverged_step(sums)) is not None:
@@ -343,12 +376,14 @@ def _train_to_an_end(run: Run, sinks: Sequence[Sink], file: File, signals: Signa
     return {"state": State.finished, "summary": run.summary()}
 
 
-def _save(run: Run, file: File) -> None:
-    """A checkpoint that cannot be written costs no run: the one before it stays, and training goes on."""
+def _save(run: Run, file: File) -> bool:
+    """Whether it was written. A checkpoint that is not costs no run: the one before it stays, and training goes on."""
     try:
         checkpoint.save(file, run.state_dict())
     except Exception as error:  # a full disk, a store that is away: each store has kinds of its own
         _log.warning("%s was not written (%s); an older one stays where there is one", file, " ".join(str(error).split()))
+        return False
+    return True
 
 
 def _remove(file: File) -> None:

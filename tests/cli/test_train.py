@@ -195,6 +195,28 @@ def test_a_checkpoint_that_cannot_be_used_is_left_to_the_user(reglab, folder, at
     assert read_run(folder).state == State.finished
 
 
+def test_a_preempted_run_that_could_leave_no_checkpoint_does_not_say_it_did(reglab, folder, at_step, monkeypatch, capsys):
+    def full(file, state):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save", full)
+    at_step(6, lambda: os.kill(os.getpid(), signal.SIGUSR1))
+    assert reglab("train", *WORDS) == 75
+    said = capsys.readouterr().err
+    assert "no checkpoint could be written" in said
+    assert "checkpoint left" not in said
+
+
+@pytest.mark.parametrize("variable", ["REGLAB_CACHE", "REGLAB_RUNS"])
+def test_a_folder_that_cannot_be_written_is_named_with_its_variable(reglab, tmp_path, monkeypatch, capsys, variable):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv(variable, str(tmp_path / "file"))
+    assert reglab("train", *WORDS) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "cannot be written (Not a directory)" in line
+    assert f"set {variable} to a folder that can" in line
+
+
 def breaks():
     raise RuntimeError("CUDA error:\nout of memory")
 

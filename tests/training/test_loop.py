@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from reglab.config import identity
 from reglab.data import batches
 from reglab.data.sources import Part
+from reglab.errors import UserError
 from reglab.tracking.record import Epoch, State
 from reglab.tracking.storage import File
 from reglab.tracking.store import LocalRun, read_run
@@ -338,6 +339,17 @@ def test_a_checkpoint_that_cannot_be_written_costs_no_run(make_run, train, monke
     assert "No space left" in caplog.text
 
 
+def test_a_preempted_run_that_can_leave_no_checkpoint_says_so(make_run, train, after_step, monkeypatch):
+    def full(file, state):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save", full)
+    run, signals = make_run(), Signals()
+    after_step(run, 2, lambda: setattr(signals, "received", Request.preempt))
+    record = train(run, signals=signals)
+    assert (record.state, record.reason) == (State.preempted, "no checkpoint could be written")
+
+
 def test_a_run_that_is_preempted_says_so_before_it_leaves_its_checkpoint(make_run, make_record, after_step, tmp_path, monkeypatch):
     order, save = [], checkpoint.save
     monkeypatch.setattr(checkpoint, "save", lambda file, state: (order.append("saved"), save(file, state)))
@@ -379,6 +391,29 @@ def test_warm_up_comes_before_the_first_step_and_takes_a_whole_batch(make_run, t
     train(run)
     assert sizes[0] == sizes[1] == (64, 3, 32, 32)
     assert len(sizes) == 1 + 2 * STEPS
+
+
+def test_a_machine_that_cannot_compile_is_named_in_a_line(make_run, monkeypatch):
+    from torch._inductor import config
+
+    monkeypatch.setattr(config.cpp, "cxx", ("/nowhere/g++",))
+    monkeypatch.setattr(config, "force_disable_caches", True)
+    with pytest.raises(UserError) as caught:
+        make_run(train={"compile": True}).warm_up()
+    line = str(caught.value)
+    assert line.startswith("train.compile = true: torch.compile does not work here (")
+    assert "C++ compiler" in line
+
+
+def test_a_step_that_breaks_is_not_blamed_on_the_compiler(make_run, monkeypatch):
+    run = make_run()
+
+    def breaks(batch):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(run, "step", breaks)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        run._train_on(torch.arange(2), probed=False)
 
 
 # Ends
