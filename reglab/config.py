@@ -164,6 +164,7 @@ class TrainConfig(Section):
     seed: int = Field(default=0, ge=0, lt=2**31)
     eval_every: int = Field(default=1, ge=1, description="epochs between evaluations; the last epoch is always evaluated")
     checkpoint_every: float = Field(default=60.0, ge=0, description="seconds between checkpoints; 0: after every step")
+    keep_weights: bool = Field(default=False, description="leave the weights of the finished run beside its record, for `reglab evaluate`")
 
 
 class RunConfig(Section):
@@ -268,8 +269,8 @@ def identity(config: RunConfig) -> str:
     """Hash of what a run does, whatever its seed: 12 hexadecimal digits.
 
     Two configurations with one identity are the same arm and run once a seed. The seed, the arm's name, the checkpoint
-    interval and CUDA graphs are left out, and so is every value without effect (probabilities of dropout layers that are not there, the
-    clip of disabled AGC). Of a data folder only the name counts, so that an arm is the same on two machines.
+    interval, whether weights are kept and CUDA graphs are left out, and so is every value without effect (probabilities of dropout
+    layers that are not there, the clip of disabled AGC). Of a data folder only the name counts, so that an arm is the same on two machines.
     """
     canonical = json.dumps(_effective(config), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
@@ -311,7 +312,9 @@ def _effective(config: RunConfig) -> dict[str, Any]:
     del optimizer["eps" if config.optimizer.name == "sgd" else "momentum"]
     if config.optimizer.name == "adamw" and config.optimizer.weight_decay == 0:
         optimizer["name"] = "adam"  # without decay they are one algorithm
-    train = config.train.model_dump(exclude={"seed", "checkpoint_every", "graph"}) | {"compile": config.train.compile is True}
+    train = config.train.model_dump(exclude={"seed", "checkpoint_every", "keep_weights", "graph"}) | {
+        "compile": config.train.compile is True
+    }
     return {"data": data, "model": model, "optimizer": optimizer, "train": train, **regularizers}
 
 

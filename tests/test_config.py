@@ -449,7 +449,7 @@ MATTERS = {
 FOLDER = {"data": {"source": "folder", "folder": "/a/birds"}}
 SYMMETRIC_ONLY = {"dropout.p"}
 ADAM_ONLY = {"optimizer.eps"}
-LEFT_OUT = {"arm", "cell", "train.seed", "train.checkpoint_every", "train.graph"}
+LEFT_OUT = {"arm", "cell", "train.seed", "train.checkpoint_every", "train.keep_weights", "train.graph"}
 
 
 def changed(values, path, value):
@@ -478,7 +478,9 @@ def test_adams_epsilon_matters_to_adam_alone():
     assert [len(identities(name)) for name in ("adam", "adamw", "sgd")] == [2, 2, 1]
 
 
-@pytest.mark.parametrize(("path", "value"), [("train.seed", 7), ("train.checkpoint_every", 0), ("train.graph", False)])
+@pytest.mark.parametrize(
+    ("path", "value"), [("train.seed", 7), ("train.checkpoint_every", 0), ("train.keep_weights", True), ("train.graph", False)]
+)
 def test_the_seed_and_the_checkpoint_interval_are_left_out_of_the_identity(path, value):
     assert identity(changed(ACTIVE, path, value)) == identity(RunConfig.parse(ACTIVE))
 

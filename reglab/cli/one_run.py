@@ -11,13 +11,12 @@ from filelock import FileLock, Timeout
 
 from reglab.cli.console import is_terminal, progress, say
 from reglab.cli.train import PREEMPTED
-from reglab.config import RunConfig, identity, run_id, with_overrides
+from reglab.config import RunConfig, flat, identity, run_id, with_overrides
 from reglab.errors import ReglabError, UserError, first_line
 from reglab.settings import settings
 from reglab.sweep import assignment
 from reglab.tracking.record import Epoch, RunRecord, Sink, State
-from reglab.tracking.storage import File
-from reglab.tracking.store import RUN_LOCK, LocalRun, read_run
+from reglab.tracking.store import RECORD, RUN_LOCK, LocalRun, read_run
 from reglab.tracking.wandb_run import WandbRun
 from reglab.training.preemption import Signals
 
@@ -28,6 +27,12 @@ if TYPE_CHECKING:
     from reglab.data.sources import ImageSet
 
 _PATIENCE_SECONDS = 30.0
+
+_LENGTH = frozenset({"optimizer.warmup_epochs", "optimizer.schedule"})
+"""Keys outside `train` that say how long, or in what course, a run trains."""
+
+_OF_NO_EFFECT = frozenset({"arm", "cell", "train.checkpoint_every", "train.graph", "train.keep_weights"})
+"""Keys in which two configurations may differ and be one run."""
 
 
 def ordered(
@@ -69,16 +74,37 @@ def _run(config: RunConfig, record: RunRecord, folder: Path, in_sweep: bool, aga
     with _alone(folder):
         if again:
             local.checkpoint.remove()
+            local.weights.remove()
         elif before := read_run(folder):
             same_images = not before.environment or before.environment.data_fingerprint == images.fingerprint
             if before.state.ended and before.state != State.failed and same_images:
-                say(f"{folder} holds this run already; --again trains it anew")
+                without = config.train.keep_weights and before.state == State.finished and not before.weights
+                say(f"{folder} holds this run already{', without its weights' if without else ''}; --again trains it anew")
                 if in_sweep:
                     _tell_again(before, folder)
                 return before
             record = record.changed(created=before.created)
+        elif not in_sweep and (line := _unfinished_kin(config, folder)):
+            say(line)
         with _failures_recorded(sinks, record, folder, True):
-            return _train(config, images, device, record, sinks, local.checkpoint, signals)
+            return _train(config, images, device, record, sinks, local, signals)
+
+
+def _unfinished_kin(config: RunConfig, folder: Path) -> str | None:
+    """Says in a line which run beside `folder` is unfinished, and is this one but for keys of `train`: it may have been meant."""
+    mine, found = flat(config.model_dump(mode="json")), []
+    for path in folder.parent.glob(f"*/{RECORD}"):
+        with suppress(UserError):  # damaged, or of keys that are no more
+            if path.parent != folder and (record := read_run(path.parent, history=False)) and not record.state.ended:
+                its = flat(RunConfig.parse(record.config).model_dump(mode="json"))
+                other = {key for key, value in its.items() if mine[key] != value} - _OF_NO_EFFECT
+                if other and all(key in _LENGTH or (key.startswith("train.") and key != "train.seed") for key in other):
+                    found.append((record.updated, path.parent, {key: its[key] for key in sorted(other)}))
+    if not found:
+        return None
+    _, kin, values = max(found, key=lambda each: each[:2])
+    words = " ".join(f"{key}={value}" for key, value in values.items())
+    return f"this is another run than {kin.name}, which is unfinished and has {words}: it starts at epoch 1 (with {words} that one goes on)"
 
 
 def _train(
@@ -87,7 +113,7 @@ def _train(
     device: "torch.device",
     record: RunRecord,
     sinks: Sequence[Sink],
-    checkpoint: File,
+    local: LocalRun,
     signals: Signals,
 ) -> RunRecord:
     import torch
@@ -99,7 +125,7 @@ def _train(
         torch.set_num_threads(threads)
     run = loop.Run(config, images, device)
     where = environment.describe(device, run.precision.name, run.compiled, images)
-    return loop.train(run, record, where, sinks, checkpoint, signals)
+    return loop.train(run, record, where, sinks, local.checkpoint, signals, local.weights)
 
 
 def _tell_again(record: RunRecord, folder: Path) -> None:
@@ -181,6 +207,8 @@ def outcome(record: RunRecord) -> str:
         line += f", test accuracy {summary.test_accuracy:.2%} after {summary.epochs} epochs, {summary.time_train_seconds:.1f} s of training"
         if summary.time_to_target_reached:
             line += f", target reached after {summary.time_to_target_seconds:.1f} s"
+    if record.weights:
+        line += ", weights kept"
     return line
 
 

@@ -36,6 +36,9 @@ class Normalization:
         std = (squares / count - mean.square()).clamp(min=0).sqrt()
         return cls(mean.float(), torch.where(std < 1e-3, 1.0, std).float())
 
+    def to(self, device: torch.device) -> "Normalization":
+        return Normalization(self.mean.to(device), self.std.to(device))
+
     def __call__(self, images: Tensor, dtype: torch.dtype) -> Tensor:
         """(M, H, W, 3) grey levels as a normalized (M, 3, H, W) batch in channels_last order."""
         if torch.compiler.is_compiling():  # one pass over the pixels, whatever stands here

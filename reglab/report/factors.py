@@ -150,7 +150,7 @@ def _most(counted: Counter[int]) -> int:
 _VARIED = frozenset(
     {"arm", "cell", "data.folder", "data.validation", "agc.enabled", "agc.clip", "augment.policy", "cutout.images", "cutout.per"}
     | {f"model.{key}" for key in ("standardize", "placement", "stem")}
-    | {f"train.{key}" for key in ("epochs", "batch_size", "seed", "checkpoint_every")}
+    | {f"train.{key}" for key in ("epochs", "batch_size", "seed", "checkpoint_every", "keep_weights")}
     | {key for key in FIELDS if key.startswith(("batchnorm.", "dropout.", "optimizer.")) and key != "optimizer.eps"}
 )
 """Keys that the factors stand for, and those that change no result."""

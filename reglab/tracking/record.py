@@ -127,6 +127,7 @@ class RunRecord(_Stored):
     environment: Environment | None = None
     summary: Summary | None = None
     history: list[Epoch] = []
+    weights: str | None = Field(default=None, description="sha256 of the file of its weights, where it kept them")
 
     def changed(self, **fields: Any) -> "RunRecord":
         """A copy with other values, dated now."""

@@ -5,12 +5,10 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from reglab.config import RunConfig, run_id
 from reglab.data.batches import CleanBatches, Normalization, TrainingBatches
@@ -19,22 +17,15 @@ from reglab.errors import UserError, first_line
 from reglab.models.resnet import ResNet50
 from reglab.tracking.record import Environment, Epoch, RunRecord, Sink, State, Summary
 from reglab.tracking.storage import File
-from reglab.training import checkpoint, memory, optimizer
+from reglab.training import checkpoint, memory, optimizer, weights
 from reglab.training.clock import Ahead, Clock, synchronize
+from reglab.training.evaluation import Evaluation, evaluate
 from reglab.training.flat import FlatParameters
 from reglab.training.graph import CapturedStep, Step
 from reglab.training.preemption import Request, Signals
 from reglab.training.step import EpochSums, Precision, TrainingStep
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Of one part, in evaluation mode."""
-
-    loss: float
-    accuracy: float
 
 
 class Run:
@@ -209,18 +200,9 @@ class Run:
         finite = int(sums["finite_steps"])
         return finite + 1 if finite < self.steps_done else None
 
-    @torch.no_grad()
     def evaluate(self, batches: CleanBatches) -> Evaluation:
         """Mean loss and accuracy over a part; waits for the device once."""
-        self.network.eval()
-        sums = torch.zeros(2, dtype=torch.float64, device=self.device)
-        for images, labels in batches:
-            with self.precision.autocast():
-                logits = self.network(images)
-                loss = F.cross_entropy(logits, labels, reduction="sum")
-            sums += torch.stack([loss, (logits.argmax(1) == labels).sum()])
-        loss_sum, correct = sums.tolist()
-        return Evaluation(loss_sum / len(batches), correct / len(batches))
+        return evaluate(self.network, batches, self.precision)
 
     def summary(self) -> Summary:
         """What the history comes to so far; the clean training accuracy is measured now."""
@@ -330,10 +312,19 @@ def _median(values: list[float]) -> float | None:
     return sorted(values)[len(values) // 2] if values else None
 
 
-def train(run: Run, record: RunRecord, environment: Environment | None, sinks: Sequence[Sink], file: File, signals: Signals) -> RunRecord:
+def train(
+    run: Run,
+    record: RunRecord,
+    environment: Environment | None,
+    sinks: Sequence[Sink],
+    file: File,
+    signals: Signals,
+    kept: File | None = None,
+) -> RunRecord:
     """Train `run` to its end, or to a request, and report to `sinks`; goes on from the checkpoint in `file` where it fits.
 
-    Returns the record as it ended: finished, stopped, diverged or preempted.
+    A run that finishes leaves its weights in `kept`, where its configuration says so. Returns the record as it ended: finished,
+    stopped, diverged or preempted.
     """
     run.resume(file)
     run.warm_up()
@@ -342,6 +333,8 @@ def train(run: Run, record: RunRecord, environment: Environment | None, sinks: S
     for sink in sinks:
         sink.started(record)
     record = record.changed(**_train_to_an_end(run, sinks, file, signals), history=run.history)
+    if kept and run.config.train.keep_weights and record.state == State.finished:
+        record = record.changed(weights=_keep(run, kept))
     for sink in sinks:
         sink.ended(record)
     if record.state.ended:  # after all of them: a machine that is lost before W&B has the end loses no run
@@ -384,6 +377,16 @@ def _save(run: Run, file: File) -> bool:
         _log.warning("%s was not written (%s); an older one stays where there is one", file, " ".join(str(error).split()))
         return False
     return True
+
+
+def _keep(run: Run, file: File) -> str | None:
+    """The hash of the weights' file; None where it could not be written, which costs no run."""
+    normalization, network = run.batches.normalize, run.network.state_dict()
+    try:
+        return weights.save(file, weights.Kept(run.config, run.images.classes, normalization, run.precision.name, network))
+    except Exception as error:  # a full disk, a store that is away: each store has kinds of its own
+        _log.warning("%s was not written (%s): the weights are lost", file, " ".join(str(error).split()))
+        return None
 
 
 def _remove(file: File) -> None:
