@@ -18,6 +18,7 @@ PER_EPOCH = [
     "lr",
     "time/train_seconds",
     "time/wall_seconds",
+    "time/cpu_seconds",
     "throughput/images_per_second",
     "gpu/memory_gb",
     "agc/clipped_fraction",
@@ -32,6 +33,7 @@ IN_SUMMARY_ONLY = [
     "time_to_target/seconds",
     "time_to_target/epoch",
     "time/warmup_seconds",
+    "time/cpu_share",
     "peak_memory_gb",
     "parameters",
     "epochs",
@@ -142,6 +144,10 @@ def test_a_run_of_the_first_version_stays_readable():
     assert record.history[1].test_accuracy is None
     assert record.environment.device == "NVIDIA H100 80GB HBM3"
     assert record.created == datetime(2026, 11, 24, 2, 53, 10, 123456, tzinfo=UTC)
+
+
+def test_of_a_run_that_counted_no_cpu_seconds_nothing_is_said():
+    assert RunRecord.model_validate(VERSION_1).summary.shared_its_cores is False
 
 
 def test_a_run_is_stored_under_the_names_it_was_read_under():

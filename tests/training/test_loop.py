@@ -314,6 +314,15 @@ def test_both_clocks_go_on_over_a_resume_without_the_time_between(make_run, trai
     assert record.summary.time_wall_seconds == 2 * 1 + 8 + 3 * 100  # two warm-ups; the state is taken before it is saved
 
 
+@pytest.mark.parametrize(("share", "shared"), [(1.0, False), (0.9, False), (0.89, True), (0.1, True)])
+def test_a_run_whose_threads_wait_for_cores_is_marked(make_run, train, now, monkeypatch, share, shared):
+    monkeypatch.setattr(clock, "cpu_seconds", lambda: share * now.seconds)
+    record = train(make_run())
+    assert [row.time_cpu_seconds for row in record.history] == pytest.approx([4 * share, 8 * share])
+    assert record.summary.time_cpu_share == pytest.approx(share)
+    assert record.summary.shared_its_cores is shared
+
+
 def test_images_per_second_count_copies(make_run, train, now):
     assert train(make_run(cutout={"images": 8})).history[0].throughput_images_per_second == (128 + STEPS * 8) / 4
 
