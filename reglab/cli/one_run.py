@@ -118,12 +118,14 @@ def _train(
 ) -> RunRecord:
     import torch
 
-    from reglab.training import environment, loop
+    from reglab.training import cautions, environment, loop
 
     signals.listen()
     if threads := settings().threads:
         torch.set_num_threads(threads)
     run = loop.Run(config, images, device)
+    for line in cautions.of(run):
+        say(line)
     where = environment.describe(device, run.precision.name, run.compiled, images)
     return loop.train(run, record, where, sinks, local.checkpoint, signals, local.weights)
 

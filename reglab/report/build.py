@@ -267,9 +267,7 @@ def notes(study: Study) -> list[str]:
         )
     if shared := sum(bool(record.summary and record.summary.shared_its_cores) for record in study.records):
         who = "1 run" if shared == 1 else f"{shared} runs"
-        found.append(
-            f"{who} shared cores with other programs (running for less than {QUIET:.0%} of the training time): slower than it need be"
-        )
+        found.append(f"{who} shared cores with other programs, with less than {QUIET:.0%} of the time of its own: slower than need be")
     if any(len(seen) > 1 for seen in study.images()):
         found.append("Not all runs saw the same images: their accuracies are not comparable")
     return found
