@@ -246,6 +246,9 @@ class TrainConfig(Section):
     checkpoint_every: Annotated[float, NO_EFFECT] = Field(
         default=60.0, ge=0, description="seconds between checkpoints; 0: after every step"
     )
+    keep_weights: Annotated[bool, NO_EFFECT] = Field(
+        default=False, description="leave the weights of the finished run beside its record, for `reglab evaluate`"
+    )
 
     def effective(self, run: "RunConfig") -> dict[str, Any]:
         """Nothing is compiled unless asked for."""
@@ -292,6 +295,15 @@ class RunConfig(Section):
                 if given != value and str(given) != str(value):
                     fault = f"{path} = {given} contradicts {name} = {getattr(self, name)}, which sets it to {value}"
                     raise ValueError(f"{fault}: drop one of the two")
+        return self
+
+    @model_validator(mode="after")
+    def _warm_up_ends_within_the_run(self) -> Self:
+        if self.optimizer.warmup_epochs > self.train.epochs:
+            raise ValueError(
+                f"optimizer.warmup_epochs = {self.optimizer.warmup_epochs:g} is longer than train.epochs = {self.train.epochs}: "
+                "the learning rate would never reach optimizer.lr; shorten one or lengthen the other"
+            )
         return self
 
     @classmethod

@@ -1,6 +1,7 @@
 """RunConfig: what it accepts, what it refuses and how it says so, and which configurations are one arm."""
 
 import json
+import math
 import types
 import typing
 from pathlib import Path
@@ -159,6 +160,16 @@ def test_a_missing_probability_is_named(dropout, first, rest):
     line = refusal(RunConfig.parse, {"dropout": dropout})
     assert f"dropout.layers = {dropout['layers']} has no {first}" in line
     assert "dropout.p " in line and line.endswith(f"or {rest}")
+
+
+@pytest.mark.parametrize("warmup", [1.5, 2, 200])
+def test_a_warm_up_longer_than_the_run_is_refused(warmup):
+    line = refusal(RunConfig.parse, {"optimizer": {"warmup_epochs": warmup}, "train": {"epochs": 1}})
+    assert f"optimizer.warmup_epochs = {warmup:g} is longer than train.epochs = 1" in line
+
+
+def test_a_warm_up_as_long_as_the_run_is_a_ramp():
+    assert RunConfig.parse({"optimizer": {"warmup_epochs": 2}, "train": {"epochs": 2}}).optimizer.warmup_epochs == 2
 
 
 @pytest.mark.parametrize("value", [5, "x", None, [1], True])
@@ -456,7 +467,7 @@ MATTERS = {
 FOLDER = {"data": {"source": "folder", "folder": "/a/birds"}}
 SYMMETRIC_ONLY = {"dropout.p"}
 ADAM_ONLY = {"optimizer.eps"}
-LEFT_OUT = {"arm", "cell", "train.seed", "train.checkpoint_every", "train.graph"}
+LEFT_OUT = {"arm", "cell", "train.seed", "train.checkpoint_every", "train.keep_weights", "train.graph"}
 
 
 def changed(values, path, value):
@@ -485,7 +496,9 @@ def test_adams_epsilon_matters_to_adam_alone():
     assert [len(identities(name)) for name in ("adam", "adamw", "sgd")] == [2, 2, 1]
 
 
-@pytest.mark.parametrize(("path", "value"), [("train.seed", 7), ("train.checkpoint_every", 0), ("train.graph", False)])
+@pytest.mark.parametrize(
+    ("path", "value"), [("train.seed", 7), ("train.checkpoint_every", 0), ("train.keep_weights", True), ("train.graph", False)]
+)
 def test_the_seed_and_the_checkpoint_interval_are_left_out_of_the_identity(path, value):
     assert identity(changed(ACTIVE, path, value)) == identity(RunConfig.parse(ACTIVE))
 
@@ -741,6 +754,8 @@ def configurations(draw):
     flat = draw(st.fixed_dictionaries({}, optional=free))
     if flat.get("data.source") == "folder":
         flat["data.folder"] = draw(PATHS)
+    if "optimizer.warmup_epochs" in flat:
+        flat["train.epochs"] = max(flat.get("train.epochs", 200), math.ceil(flat["optimizer.warmup_epochs"]))
     probability = st.floats(0, 0.99)
     symmetric = draw(st.booleans())
     flat["dropout.layers"] = draw(st.integers(0, 3))

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import reglab
-from reglab.cli import agent, bench, dashboard, demo, doctor, ledger, report, study, sweep, sync, train
+from reglab.cli import agent, bench, dashboard, demo, doctor, evaluate, ledger, report, study, sweep, sync, train
 from reglab.cli.console import run_to_exit
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
 app.command("agent")(agent.agent)
 app.command("sync")(sync.sync)
 app.command("bench")(bench.bench)

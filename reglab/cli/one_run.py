@@ -10,15 +10,14 @@ import yaml
 from filelock import FileLock, Timeout
 
 from reglab.cli.console import is_terminal, progress, say, say_recognized
-from reglab.config import RunConfig, identity, run_id, with_overrides
-from reglab.errors import ReglabError, UserError
+from reglab.config import FIELDS, RunConfig, effective, identity, run_id, with_overrides
+from reglab.errors import ReglabError, UserError, first_line
 from reglab.exits import PREEMPTED
 from reglab.processes.signals import Interrupted, Request, Signals
 from reglab.settings import settings
 from reglab.sweep import assignment, health
 from reglab.sweep.workers import cores
 from reglab.tracking.record import Epoch, RunRecord, Sink, State
-from reglab.tracking.storage import File
 from reglab.tracking.store import RECORD, RUN_LOCK, LocalRun, former_names, read_run, run_folders
 from reglab.tracking.wandb_run import WandbRun
 from reglab.tracking.wandb_run import mode as wandb_mode
@@ -30,6 +29,9 @@ if TYPE_CHECKING:
     from reglab.data.sources import ImageSet
 
 _PATIENCE_SECONDS = 30.0
+
+_LENGTH = frozenset({"optimizer.warmup_epochs", "optimizer.schedule"})
+"""Keys outside `train` that say how long, or in what course, a run trains."""
 
 
 def ordered(
@@ -90,17 +92,38 @@ def _run(config: RunConfig, record: RunRecord, folder: Path, in_sweep: bool, aga
     with _alone(folder, signals):
         if again:
             local.checkpoint.remove()
+            local.weights.remove()
         elif before := read_run(folder):
             say_recognized(int(before.formerly is not None and not in_sweep))
             same_images = not before.environment or before.environment.data_fingerprint == images.fingerprint
             if before.state.ended and before.state != State.failed and same_images:
-                say(f"{folder} holds this run already; --again trains it anew")
+                without = config.train.keep_weights and before.state == State.finished and not before.weights
+                say(f"{folder} holds this run already{', without its weights' if without else ''}; --again trains it anew")
                 if in_sweep:
                     _tell_again(before, folder, lambda: signals.received)
                 return before
             record = record.changed(created=before.created, formerly=before.formerly)
+        elif not in_sweep and (line := _unfinished_kin(config, folder)):
+            say(line)
         with _failures_recorded(sinks, record, folder, True):
-            return _train(config, images, device, record, sinks, local.checkpoint, signals)
+            return _train(config, images, device, record, sinks, local, signals)
+
+
+def _unfinished_kin(config: RunConfig, folder: Path) -> str | None:
+    """Says in a line which run beside `folder` is unfinished, and is this one but for how it trains: it may have been meant."""
+    mine, found = effective(config), []
+    for path in folder.parent.glob(f"*/{RECORD}"):
+        with suppress(UserError):  # damaged, or of keys that are no more
+            if path.parent != folder and (record := read_run(path.parent, history=False)) and not record.state.ended:
+                its = effective(RunConfig.parse(record.config))
+                other = sorted(key for key in mine.keys() | its.keys() if mine.get(key) != its.get(key))
+                if record.seed == config.train.seed and other and all(key in _LENGTH or key.startswith("train.") for key in other):
+                    found.append((record.updated, path.parent, {key: its.get(key, FIELDS[key].default) for key in other}))
+    if not found:
+        return None
+    _, kin, values = max(found, key=lambda each: each[:2])
+    words = " ".join(f"{key}={value}" for key, value in values.items())
+    return f"this is another run than {kin.name}, which is unfinished and has {words}: it starts at epoch 1 (with {words} that one goes on)"
 
 
 def _train(
@@ -109,18 +132,20 @@ def _train(
     device: "torch.device",
     record: RunRecord,
     sinks: Sequence[Sink],
-    checkpoint: File,
+    local: LocalRun,
     signals: Signals,
 ) -> RunRecord:
     import torch
 
-    from reglab.training import environment, loop
+    from reglab.training import cautions, environment, loop
 
     torch.set_num_threads(settings().threads or min(torch.get_num_threads(), len(cores())))
     with signals.at_once():
         run = loop.Run(config, images, device)
+        for line in cautions.of(run):
+            say(line)
     where = environment.describe(device, run.precision.name, run.compiled, images)
-    return loop.train(run, record, where, sinks, checkpoint, signals)
+    return loop.train(run, record, where, sinks, local.checkpoint, signals, local.weights)
 
 
 def _tell_again(record: RunRecord, folder: Path, hurried: Callable[[], object]) -> None:
@@ -151,13 +176,16 @@ def _failures_recorded(sinks: Sequence[Sink], record: RunRecord, folder: Path, u
 @contextmanager
 def _alone(folder: Path, signals: Signals) -> Iterator[None]:
     """Hold the run in `folder`: two processes must not train it at once. Waits for one that is leaving its checkpoint."""
-    folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / RUN_LOCK)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         with signals.at_once():
             lock.acquire(timeout=_PATIENCE_SECONDS)
     except Timeout:
         raise UserError(f"{folder}: another process is training this run; wait for it to end") from None
+    except OSError as error:
+        fault = f"{folder} cannot be written ({error.strerror or first_line(error)})"
+        raise UserError(f"{fault}: set REGLAB_RUNS to a folder that can") from None
     try:
         yield
     finally:
@@ -219,6 +247,8 @@ def _record_unbuildable(job: assignment.Assignment, reason: str) -> None:
 
 
 def outcome(record: RunRecord) -> str:
+    if record.state == State.preempted and record.reason:
+        return f"{record.label} s{record.seed}: preempted, and {record.reason}; the same command goes on from an older one, or begins anew"
     if record.state == State.preempted:
         return f"{record.label} s{record.seed}: checkpoint left after epoch {len(record.history)}; the same command goes on from there"
     line = f"{record.label} s{record.seed}: {record.state}"
@@ -228,6 +258,10 @@ def outcome(record: RunRecord) -> str:
         line += f", test accuracy {summary.test_accuracy:.2%} after {summary.epochs} epochs, {summary.time_train_seconds:.1f} s of training"
         if summary.time_to_target_reached:
             line += f", target reached after {summary.time_to_target_seconds:.1f} s"
+        if summary.shared_its_cores:
+            line += f"; others ran on its cores ({summary.time_cpu_share:.0%} of its threads' time was its own): its times are marked"
+    if record.weights:
+        line += ", weights kept"
     return line
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from reglab.config import RunConfig
 from reglab.data.sources import SIDE, Part
+from reglab.errors import UserError
 from reglab.regularizers import augment, cutout
 
 EVALUATION_BATCH = 1000
@@ -34,6 +35,9 @@ class Normalization:
         mean = total / count
         std = (squares / count - mean.square()).clamp(min=0).sqrt()
         return cls(mean.float(), torch.where(std < 1e-3, 1.0, std).float())
+
+    def to(self, device: torch.device) -> "Normalization":
+        return Normalization(self.mean.to(device), self.std.to(device))
 
     def __call__(self, images: Tensor, dtype: torch.dtype) -> Tensor:
         """(M, H, W, 3) grey levels as a normalized (M, 3, H, W) batch in channels_last order."""
@@ -74,9 +78,11 @@ class Batch:
 
 
 class TrainingBatches:
-    """The training part with the configured transformations and cutout copies."""
+    """The training part with the configured transformations and cutout copies. Raises UserError for fewer than two images."""
 
     def __init__(self, part: Part, config: RunConfig, normalization: Normalization, device: torch.device, dtype: torch.dtype):
+        if len(part) < 2:
+            raise UserError(f"there is {len(part)} training image: normalization has no variance for a batch of one; give at least 2")
         self.config, self.normalize, self.dtype, self.device = config, normalization, dtype, device
         self.set = DeviceImages(part, device, augment.padding(config.augment))
         self.size = min(config.train.batch_size, len(part))

@@ -4,7 +4,8 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from http.client import HTTPException
 from pathlib import Path
@@ -18,7 +19,7 @@ from rich.progress import track
 
 from reglab.atomic import write_whole
 from reglab.config import DataConfig
-from reglab.errors import UserError
+from reglab.errors import UserError, first_line
 
 SIDE = 32
 """Height and width of every image, in pixels."""
@@ -105,7 +106,8 @@ def _cifar10(cache: Path) -> ImageSet:
         import torchvision  # seconds to import, and needed the first time only
 
         dataset = torchvision.datasets.CIFAR10
-        root.mkdir(parents=True, exist_ok=True)
+        with _filling(cache):
+            root.mkdir(parents=True, exist_ok=True)
         try:
             train, test = dataset(root, train=True, download=True), dataset(root, train=False)
         except (OSError, HTTPException, RuntimeError) as error:  # no network, a portal in the way, a wrong checksum
@@ -213,7 +215,8 @@ def _content_hash(classes: list[str], files: list[Path], folder: Path, cache: Pa
     for file in files:
         content.update(f"{file.relative_to(folder)}\0".encode())
         content.update(hashlib.sha256(file.read_bytes()).digest())
-    write_whole(known, lambda stream: stream.write(content.hexdigest().encode()))
+    with _filling(cache):
+        write_whole(known, lambda stream: stream.write(content.hexdigest().encode()))
     return content.hexdigest()
 
 
@@ -226,12 +229,28 @@ def _cached(key: str, cache: Path, decode: Callable[[], ImageSet]) -> ImageSet:
     path = _stored(key, cache)
     if (found := _read(path)) is not None:
         return found
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):
+    lock = FileLock(f"{path}.lock")
+    with _filling(cache):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    try:
         if (found := _read(path)) is None:
             found = decode()
-            write_whole(path, lambda stream: _write(stream, found))
+            with _filling(cache):
+                write_whole(path, lambda stream: _write(stream, found))
+    finally:
+        lock.release()
     return found
+
+
+@contextmanager
+def _filling(cache: Path) -> Iterator[None]:
+    """Around what is written to the cache: one that takes nothing (read-only, full, no folder) is a UserError."""
+    try:
+        yield
+    except OSError as error:
+        fault = f"the cache {cache} cannot be written ({error.strerror or first_line(error)})"
+        raise UserError(f"{fault}: set REGLAB_CACHE to a folder that can, with room for the decoded images") from None
 
 
 def _read(path: Path) -> ImageSet | None:

@@ -14,7 +14,7 @@ from reglab.report.page import GENERATOR, Figure, Page, Section
 from reglab.report.questions import FINAL, QUESTIONS, Drawing, Question
 from reglab.report.stats import Cell
 from reglab.report.study import Study
-from reglab.tracking.record import RunRecord, State
+from reglab.tracking.record import QUIET, RunRecord, State
 from reglab.tracking.store import ARCHIVE, write_archive
 
 PAGE = "index.html"
@@ -262,11 +262,14 @@ def notes(study: Study) -> list[str]:
     if study.again:
         runs = "1 run is" if len(study.again) == 1 else f"{len(study.again)} runs are"
         found.append(f"{runs} of an arm and seed that is there already, and only among the rows")
-    there = {stats.machine(record.environment) for record in study.records if record.environment and stats.counts(record)}
+    there = {where for record in study.records if stats.counts(record) and (where := stats.place(record))}
     if len(there) > 1:
         found.append(
             f"Times come from {len(there)} unlike machines or versions of the code, and are not pooled: {' / '.join(sorted(there))}"
         )
+    if shared := sum(bool(record.summary and record.summary.shared_its_cores) for record in study.records):
+        who = "1 run" if shared == 1 else f"{shared} runs"
+        found.append(f"{who} shared cores with other programs, with less than {QUIET:.0%} of the time of its own: slower than need be")
     if any(len(seen) > 1 for seen in study.images()):
         found.append("Not all runs saw the same images: their accuracies are not comparable")
     return found
@@ -276,6 +279,6 @@ def machines(records: Sequence[RunRecord]) -> list[str]:
     """Where the runs ran, with their number."""
     counted: dict[str, int] = {}
     for record in records:
-        if record.environment:
-            counted[stats.machine(record.environment)] = counted.get(stats.machine(record.environment), 0) + 1
+        if where := stats.place(record):
+            counted[where] = counted.get(where, 0) + 1
     return [f"{count} run{'s' if count > 1 else ''}: {name}" for name, count in counted.items()]

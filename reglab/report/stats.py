@@ -180,7 +180,7 @@ def counts(record: RunRecord) -> bool:
 
 
 def machine(environment: Environment) -> str:
-    """What must agree for times to be comparable, in words."""
+    """The machine and what it ran, in words."""
     parts = [environment.device, environment.precision, f"torch {environment.torch}", f"reglab {environment.commit or environment.reglab}"]
     if environment.cuda is None:
         parts.append(f"{environment.threads} thread{'s' if environment.threads > 1 else ''}")
@@ -189,6 +189,13 @@ def machine(environment: Environment) -> str:
     if environment.captured:
         parts.append("CUDA graphs")
     return ", ".join(parts)
+
+
+def place(record: RunRecord) -> str | None:
+    """What must agree for the times of two runs to be comparable, in words; None of a run that never began."""
+    if record.environment is None:
+        return None
+    return machine(record.environment) + (", shared cores" if record.summary and record.summary.shared_its_cores else "")
 
 
 def built(record: RunRecord) -> RunConfig | None:
@@ -317,7 +324,7 @@ def _by_case(blocks: Blocks, one: Hashable, other: Hashable, measure: Measure, c
 
 
 def _same_machine(one: RunRecord, other: RunRecord) -> bool:
-    return bool(one.environment and other.environment) and machine(one.environment) == machine(other.environment)  # type: ignore[arg-type]
+    return one.environment is not None and place(one) == place(other)
 
 
 # Cells.
@@ -394,8 +401,8 @@ def _cell(name: str, group: Sequence[RunRecord]) -> Cell:
     summaries = [record.summary for record in group if record.summary and counts(record)]
     timed: dict[str, list[RunRecord]] = {}
     for record in group:
-        if record.environment and record.summary and record.state in (State.finished, State.diverged):
-            timed.setdefault(machine(record.environment), []).append(record)
+        if (where := place(record)) and record.summary and record.state in (State.finished, State.diverged):
+            timed.setdefault(where, []).append(record)
     return Cell(
         label=group[0].label,
         identity=name,

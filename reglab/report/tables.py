@@ -137,12 +137,18 @@ def _row(record: RunRecord, questions: list[str]) -> dict[str, Any]:
         "to target, s": _rounded(results.get("time_to_target_seconds"), 1),
         "images/s": _rounded(results.get("throughput_images_per_second"), 1),
         "epochs": results.get("epochs"),
-        "device": record.environment.device if record.environment else None,
+        "device": _device(record),
         "commit": record.environment.commit if record.environment else None,
         "question": questions,
         "reason": record.reason,
     }
     return row | ({"url": record.url} if record.url else {})
+
+
+def _device(record: RunRecord) -> str | None:
+    if record.environment is None:
+        return None
+    return record.environment.device + (", shared cores" if record.summary and record.summary.shared_its_cores else "")
 
 
 def _rounded(value: float | None, scale: float) -> float | None:

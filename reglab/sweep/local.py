@@ -232,6 +232,8 @@ class LocalSweep:
         if cell.config is None or cell.state == State.running or (cell.state.ended and cell.state != State.failed):
             return None
         record = self._given.get((identity(cell.config), cell.seed))
+        if record and cell.config.train.keep_weights and not record.weights:
+            return None
         return record and record.model_copy(update={"run_id": cell.run_id})
 
     def _mark_dead(self, cell: Cell) -> None:
@@ -244,15 +246,22 @@ class LocalSweep:
     def _finished_elsewhere(self, cell: Cell) -> RunRecord | None:
         """The same run, done for another sweep: one arm and seed is trained once, whichever sweeps ask for it.
 
-        Not for a folder of images: two may have one name.
+        Not for a folder of images: two may have one name. Where weights are wanted, one that kept them, and a copy of them.
         """
         if cell.values.get("data", {}).get("source") == "folder":
             return None
         for path in sorted(self.folder.parent.glob(f"*/{cell.run_id}/{RECORD}")):
             with suppress(UserError):  # a damaged record is the other sweep's affair
-                if (record := read_run(path.parent)) and record.state == State.finished:
+                record = read_run(path.parent)
+                if record and record.state == State.finished and self._has_what_is_wanted(cell, record, path.parent):
                     return record
         return None
+
+    def _has_what_is_wanted(self, cell: Cell, record: RunRecord, there: Path) -> bool:
+        """Whether weights are there to be copied where the cell keeps them, and were; always where it does not."""
+        if cell.config is None or not cell.config.train.keep_weights:
+            return True
+        return record.weights is not None and storage.weights(there).copy(storage.weights(self.folder / cell.run_id))
 
     def _add(self, values: dict[str, Any]) -> Cell:
         cell = Cell.of(values, len(self.draws))

@@ -17,6 +17,9 @@ from reglab.tracking.state import State
 
 SCHEMA_VERSION = 1
 
+QUIET = 0.9
+"""The least part of the training time in which the threads of a run on a CPU are running, where nothing else wants their cores."""
+
 
 def _slashed(name: str) -> str:
     """`train_clean_accuracy` as `train_clean/accuracy`: the part before the last known quantity is the group."""
@@ -53,6 +56,7 @@ class Epoch(_Metrics):
     lr: float
     time_train_seconds: float = Field(description="training steps so far, and nothing else")
     time_wall_seconds: float = Field(description="the run so far")
+    time_cpu_seconds: float | None = Field(default=None, description="of the CPU, in training steps so far: all threads of the process")
     throughput_images_per_second: float = Field(description="images trained on in this epoch, copies included")
     gpu_memory_gb: float | None = None
     agc_clipped_fraction: float | None = Field(default=None, description="of all units, mean over the epoch's steps")
@@ -77,12 +81,21 @@ class Summary(_Metrics):
     time_train_seconds: float
     time_wall_seconds: float
     time_warmup_seconds: float | None = Field(default=None, description="compilation and warm-up, outside the training clock")
+    time_cpu_seconds: float | None = Field(default=None, description="of the CPU, in training steps: all threads of the process")
+    time_cpu_share: float | None = Field(
+        default=None, description="that, of what its threads had: the training seconds times their number; on a CPU only"
+    )
     throughput_images_per_second: float | None = None
     peak_memory_gb: float | None = Field(default=None, description="GPU memory on a GPU, resident memory of the process on a CPU")
     parameters: int
     epochs: int = Field(description="epochs completed")
     diverged_epoch: int | None = None
     diverged_step: int | None = Field(default=None, description="of that epoch, from 1: the first whose loss was not finite")
+
+    @property
+    def shared_its_cores(self) -> bool:
+        """Whether others ran on its cores: its times say little of what it takes. False where it is not known."""
+        return self.time_cpu_share is not None and self.time_cpu_share < QUIET
 
 
 METRICS: tuple[str, ...] = tuple(dict.fromkeys(str(field.alias) for model in (Epoch, Summary) for field in model.model_fields.values()))
@@ -133,6 +146,7 @@ class RunRecord(_Stored):
     environment: Environment | None = None
     summary: Summary | None = None
     history: list[Epoch] = []
+    weights: str | None = Field(default=None, description="sha256 of the file of its weights, where it kept them")
 
     @classmethod
     def stored(cls, values: Mapping[str, Any]) -> Self:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 CHECKPOINT = "checkpoint.pt"
+WEIGHTS = "weights.safetensors"
 
 _EXTRAS = {"gs": "gcs", "gcs": "gcs", "s3": "s3", "s3a": "s3"}
 """The extra of this package that brings the file system of an address."""
@@ -79,6 +80,13 @@ class File:
         fs, path = self._remote()
         fs.pipe_file(path, stream.getvalue())  # an object is there when its upload is complete
 
+    def copy(self, to: "File") -> bool:
+        """Put its bytes at `to`, whole or not at all; false where it is not there. Raises ReglabError where its store cannot be asked."""
+        if (content := self.read()) is None:
+            return False
+        to.write(lambda stream: stream.write(content))
+        return True
+
     def remove(self) -> None:
         """Remove it, with the claims on it and half-written ones; no error where it is not there."""
         if self._path:
@@ -125,6 +133,11 @@ class File:
 def checkpoint(folder: Path) -> File:
     """Where the run in `folder` (`runs/<sweep>/<run id>`) leaves its checkpoint: there, or under the same names in REGLAB_CHECKPOINTS."""
     return _kept(folder / CHECKPOINT, f"{folder.parent.name}/{folder.name}/{CHECKPOINT}")
+
+
+def weights(folder: Path) -> File:
+    """Where the run in `folder` keeps its weights, if it does: beside its record, or, where machines share checkpoints, beside those."""
+    return _kept(folder / WEIGHTS, f"{folder.parent.name}/{folder.name}/{WEIGHTS}")
 
 
 def probe(sweep: Path) -> File:

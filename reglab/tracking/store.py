@@ -36,6 +36,10 @@ class LocalRun:
     def checkpoint(self) -> storage.File:
         return storage.checkpoint(self.folder)
 
+    @property
+    def weights(self) -> storage.File:
+        return storage.weights(self.folder)
+
     def started(self, record: RunRecord) -> None:
         write_run(self.folder, record)
 

@@ -292,6 +292,7 @@ def _record(node: dict[str, Any], rows: Sequence[dict[str, Any]]) -> RunRecord |
         environment=Environment.model_validate(config["environment"]) if "environment" in config else None,
         summary=Summary.model_validate(said) if own_word and "parameters" in said else None,
         history=_epochs(rows),
+        weights=said.get("weights") if own_word else None,
     )
 
 

@@ -108,6 +108,7 @@ class WandbRun:
         if not self._begun:  # it failed before it could begin
             self.started(record)
         ended = record.model_dump(mode="json", include={"state", "reason", "updated"})
+        ended |= {"weights": record.weights} if record.weights else {}
         # What it lacks is said, too: W&B would keep what the last epoch logged under that name.
         summary = ended | (record.summary.model_dump(by_alias=True, mode="json") if record.summary else {})
         self._try(lambda run: run.summary.update(summary))

@@ -1,9 +1,11 @@
 """Checkpoints: everything a run needs to go on as if it had never stopped."""
 
 import io
+from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from reglab.errors import UserError, first_line
 from reglab.tracking.storage import File
@@ -28,3 +30,12 @@ def load(file: File, device: torch.device) -> dict[str, Any] | None:
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise UserError(f"{file} is no checkpoint of this version of reglab: remove it to train this run from the start")
     return state
+
+
+def expect_alike(what: str, own: Mapping[Any, Tensor], found: Mapping[Any, Tensor]) -> None:
+    """Raise ValueError where `found` has not the names and the shapes of `own`: copying would stretch a tensor without a word."""
+    if own.keys() != found.keys():
+        raise ValueError(f"{what} has other parts: {', '.join(sorted(map(str, own.keys() ^ found.keys())))}")
+    for name, value in own.items():
+        if value.shape != found[name].shape:
+            raise ValueError(f"{name} of {what} is {tuple(found[name].shape)}, not {tuple(value.shape)}")

@@ -1,5 +1,6 @@
 """The two clocks of a run: `train_seconds` counts training steps and nothing else, `wall_seconds` counts the run."""
 
+import resource
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -37,12 +38,23 @@ class Ahead:
             self._asked.popleft().synchronize()
 
 
+def cpu_seconds() -> float:
+    """What this process has had of the CPU so far, all its threads together, in seconds."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
 class Clock:
-    """Both clocks, in seconds. They go on over a resume: the time between two processes counts in neither."""
+    """Both clocks, in seconds. They go on over a resume: the time between two processes counts in neither.
+
+    `cpu_seconds`: of the CPU, over all threads, during training; `thread_seconds`: of training, times the threads that it had.
+    """
 
     def __init__(self, device: torch.device):
         self.device = device
         self.train_seconds = 0.0
+        self.cpu_seconds = 0.0
+        self.thread_seconds = 0.0
         self._wall_before = 0.0
         self._started = time.perf_counter()
 
@@ -50,17 +62,30 @@ class Clock:
     def wall_seconds(self) -> float:
         return self._wall_before + time.perf_counter() - self._started
 
+    @property
+    def cpu_share(self) -> float | None:
+        """The part of training in which its threads were running, on a CPU; what waits for a core is not, what spins for another thread is.
+
+        None on a GPU, where the host's part decides nothing, and before the first step.
+        """
+        return self.cpu_seconds / self.thread_seconds if self.device.type == "cpu" and self.thread_seconds else None
+
     @contextmanager
     def training(self) -> Iterator[None]:
         """Around training steps: waits for the device at both ends, so that only their own work is counted."""
         synchronize(self.device)
-        start = time.perf_counter()
+        start, used = time.perf_counter(), cpu_seconds()
         yield
         synchronize(self.device)
-        self.train_seconds += time.perf_counter() - start
+        seconds = time.perf_counter() - start
+        self.train_seconds += seconds
+        self.cpu_seconds += cpu_seconds() - used
+        self.thread_seconds += seconds * torch.get_num_threads()
 
     def state_dict(self) -> dict[str, float]:
-        return {"train_seconds": self.train_seconds, "wall_seconds": self.wall_seconds}
+        counted = {"train_seconds": self.train_seconds, "wall_seconds": self.wall_seconds}
+        return counted | {"cpu_seconds": self.cpu_seconds, "thread_seconds": self.thread_seconds}
 
     def load_state_dict(self, state: dict[str, float]) -> None:
         self.train_seconds, self._wall_before = state["train_seconds"], state["wall_seconds"]
+        self.cpu_seconds, self.thread_seconds = state.get("cpu_seconds", 0.0), state.get("thread_seconds", 0.0)  # older: from here on

@@ -5,12 +5,10 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from reglab.config import RunConfig, run_id
 from reglab.data.batches import CleanBatches, Normalization, TrainingBatches
@@ -20,21 +18,14 @@ from reglab.models.resnet import ResNet50
 from reglab.processes.signals import Interrupted, Request, Signals
 from reglab.tracking.record import Environment, Epoch, RunRecord, Sink, State, Summary
 from reglab.tracking.storage import File
-from reglab.training import checkpoint, memory, optimizer
+from reglab.training import checkpoint, memory, optimizer, weights
 from reglab.training.clock import Ahead, Clock, synchronize
+from reglab.training.evaluation import Evaluation, evaluate
 from reglab.training.flat import FlatParameters
 from reglab.training.graph import CapturedStep, Step
 from reglab.training.step import EpochSums, Precision, TrainingStep
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Of one part, in evaluation mode."""
-
-    loss: float
-    accuracy: float
 
 
 class Run:
@@ -91,10 +82,22 @@ class Run:
             if self._captures:
                 self._capture()
             if not self.captured:
-                for size in self.batches.sizes if self.compiled else self.batches.sizes[:1]:
-                    self._train_on(torch.arange(size, device=self.device), probed=False)
+                with self._compiling():
+                    for size in self.batches.sizes if self.compiled else self.batches.sizes[:1]:
+                        self._train_on(torch.arange(size, device=self.device), probed=False)
         synchronize(self.device)
         self.warmup_seconds += time.perf_counter() - start
+
+    @contextmanager
+    def _compiling(self) -> Iterator[None]:
+        """Around the first steps: a machine that cannot compile (no C++ compiler, say) is a UserError."""
+        try:
+            yield
+        except Exception as error:
+            if self.compiled and isinstance(error, torch._dynamo.exc.TorchDynamoException):
+                remedy = "install what is missing (a C++ compiler, as g++), or leave train.compile out"
+                raise UserError(f"train.compile = true: torch.compile does not work here ({first_line(error)}): {remedy}") from None
+            raise
 
     @property
     def _captures(self) -> bool:
@@ -186,6 +189,7 @@ class Run:
             lr=self._rate(steps - 1),
             time_train_seconds=self.clock.train_seconds,
             time_wall_seconds=self.clock.wall_seconds,
+            time_cpu_seconds=self.clock.cpu_seconds,
             throughput_images_per_second=self.sums.images / seconds,
             gpu_memory_gb=torch.cuda.max_memory_allocated(self.device) / 1e9 if self.device.type == "cuda" else None,
             agc_clipped_fraction=sums["clipped_fraction"] / steps if self.config.agc.enabled else None,
@@ -202,20 +206,9 @@ class Run:
         finite = int(sums["finite_steps"])
         return finite + 1 if finite < self.steps_done else None
 
-    @torch.no_grad()
     def evaluate(self, batches: CleanBatches, signals: Signals | None = None) -> Evaluation:
         """Mean loss and accuracy over a part; waits for the device once. Raises Interrupted for a preemption meanwhile."""
-        self.network.eval()
-        sums = torch.zeros(2, dtype=torch.float64, device=self.device)
-        for images, labels in batches:
-            if signals:
-                signals.check()
-            with self.precision.autocast():
-                logits = self.network(images)
-                loss = F.cross_entropy(logits, labels, reduction="sum")
-            sums += torch.stack([loss, (logits.argmax(1) == labels).sum()])
-        loss_sum, correct = sums.tolist()
-        return Evaluation(loss_sum / len(batches), correct / len(batches))
+        return evaluate(self.network, batches, self.precision, signals)
 
     def summary(self, signals: Signals | None = None) -> Summary:
         """What the history comes to so far; the clean training accuracy is measured now. Raises Interrupted for a preemption meanwhile."""
@@ -241,6 +234,8 @@ class Run:
             time_train_seconds=self.clock.train_seconds,
             time_wall_seconds=self.clock.wall_seconds,
             time_warmup_seconds=self.warmup_seconds,
+            time_cpu_seconds=self.clock.cpu_seconds,
+            time_cpu_share=self.clock.cpu_share,
             throughput_images_per_second=_median([row.throughput_images_per_second for row in self.history]),
             peak_memory_gb=memory.device_peak_gb(self.device),
             parameters=sum(parameter.numel() for parameter in self.network.parameters()),
@@ -271,18 +266,23 @@ class Run:
     def resume(self, file: File, formerly: str | None = None) -> bool:
         """Go on from the checkpoint in `file`; false where there is none of this run on these images.
 
-        `formerly` is the run's identity under an earlier version. Raises UserError for a checkpoint of which nobody knows whose it is.
+        `formerly` is the run's identity under an earlier version. Raises UserError for a checkpoint of which nobody knows whose it is,
+        and for one that says it is this run's, and is not.
         """
         state = checkpoint.load(file, self.device)
         if state is None:
             return False
-        if "config" not in state and state.get("run") != f"{formerly}-s{self.config.train.seed}":
-            fault = "is a checkpoint of an earlier version of reglab, and no record beside it tells of which run"
-            raise UserError(f"{file} {fault}: go on with that version, or remove it to train this run from the start")
-        if not self._is_of(state) or state["data"] != self.images.fingerprint:
-            _log.warning("%s is of another configuration or other images: the run starts anew", file)
-            return False
-        self.load_state_dict(state)
+        try:
+            if "config" not in state and state["run"] != f"{formerly}-s{self.config.train.seed}":
+                fault = "is a checkpoint of an earlier version of reglab, and no record beside it tells of which run"
+                raise UserError(f"{file} {fault}: go on with that version, or remove it to train this run from the start")
+            if not self._is_of(state) or state["data"] != self.images.fingerprint:
+                _log.warning("%s is of another configuration or other images: the run starts anew", file)
+                return False
+            self.load_state_dict(state)
+        except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:  # whatever stood there in its place
+            reason = f"{type(error).__name__}: {first_line(error)}"
+            raise UserError(f"{file} is no checkpoint of this run ({reason}): remove it to train this run from the start") from None
         return True
 
     def _is_of(self, state: Mapping[str, Any]) -> bool:
@@ -293,7 +293,9 @@ class Run:
             return False
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave. Raises ValueError, TypeError or KeyError for what another kind of run gave."""
         assert not self.captured, "the graphs would go on with the optimizer's old state"
+        self._expect_mine(state)
         for name, value in self.network.state_dict().items():
             value.copy_(state["network"][name])
         optimizer.load(self.optimizer, state["optimizer"])
@@ -312,15 +314,36 @@ class Run:
         self.seconds_before_epoch, self.warmup_seconds = state["seconds_before_epoch"], state["warmup_seconds"]
         self.history = [Epoch.model_validate(row) for row in state["history"]]
 
+    def _expect_mine(self, state: dict[str, Any]) -> None:
+        """Whether it fits this network, optimizer and epoch: what does not fit may load all the same, and train nonsense."""
+        checkpoint.expect_alike("the network", self.network.state_dict(), state["network"])
+        slots = state["optimizer"]["state"]
+        for key, slot in self.optimizer.state_dict()["state"].items():
+            checkpoint.expect_alike("the optimizer", slot, slots[key])
+        order, steps = state["order"], state["steps_done"]
+        if not 0 <= steps <= self.batches.steps_per_epoch or (order is not None and len(order) != len(self.images.train)):
+            raise ValueError(f"its epoch is not of {self.batches.steps_per_epoch} steps on {len(self.images.train)} images")
+        if [row["epoch"] for row in state["history"]] != list(range(1, len(state["history"]) + 1)):
+            raise ValueError("its history is not of epochs 1, 2 and on")
+
 
 def _median(values: list[float]) -> float | None:
     return sorted(values)[len(values) // 2] if values else None
 
 
-def train(run: Run, record: RunRecord, environment: Environment | None, sinks: Sequence[Sink], file: File, signals: Signals) -> RunRecord:
+def train(
+    run: Run,
+    record: RunRecord,
+    environment: Environment | None,
+    sinks: Sequence[Sink],
+    file: File,
+    signals: Signals,
+    kept: File | None = None,
+) -> RunRecord:
     """Train `run` to its end, or to a request, and report to `sinks`; goes on from the checkpoint in `file` where it fits.
 
-    Returns the record as it ended: finished, stopped, diverged or preempted. Raises Interrupted for a request before it begins.
+    A run that finishes leaves its weights in `kept`, where its configuration says so. Returns the record as it ended: finished,
+    stopped, diverged or preempted. Raises Interrupted for a request before it begins.
     """
     with signals.at_once():
         run.resume(file, record.formerly)
@@ -330,6 +353,8 @@ def train(run: Run, record: RunRecord, environment: Environment | None, sinks: S
     for sink in sinks:
         sink.started(record)
     record = record.changed(**_train_to_an_end(run, sinks, file, signals), history=run.history)
+    if kept and run.config.train.keep_weights and record.state == State.finished:
+        record = record.changed(weights=_keep(run, kept))
     for sink in sinks:
         sink.ended(record)
     if record.state.ended:  # after all of them: a machine that is lost before W&B has the end loses no run
@@ -362,16 +387,28 @@ def _train_to_an_end(run: Run, sinks: Sequence[Sink], file: File, signals: Signa
     except Interrupted:
         for sink in sinks:
             sink.preempting()
-        _save(run, file)
-        return {"state": State.preempted}
+        saved_at_all = _save(run, file)
+        return {"state": State.preempted, "reason": None if saved_at_all else "no checkpoint could be written"}
 
 
-def _save(run: Run, file: File) -> None:
-    """A checkpoint that cannot be written costs no run: the one before it stays, and training goes on."""
+def _save(run: Run, file: File) -> bool:
+    """Whether it was written. A checkpoint that is not costs no run: the one before it stays, and training goes on."""
     try:
         checkpoint.save(file, run.state_dict())
     except Exception as error:  # a full disk, a store that is away: each store has kinds of its own
         _log.warning("%s was not written (%s); an older one stays where there is one", file, " ".join(str(error).split()))
+        return False
+    return True
+
+
+def _keep(run: Run, file: File) -> str | None:
+    """The hash of the weights' file; None where it could not be written, which costs no run."""
+    normalization, network = run.batches.normalize, run.network.state_dict()
+    try:
+        return weights.save(file, weights.Kept(run.config, run.images.classes, normalization, run.precision.name, network))
+    except Exception as error:  # a full disk, a store that is away: each store has kinds of its own
+        _log.warning("%s was not written (%s): the weights are lost", file, " ".join(str(error).split()))
+        return None
 
 
 def _remove(file: File) -> None:

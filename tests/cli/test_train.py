@@ -249,6 +249,73 @@ def test_a_checkpoint_that_cannot_be_used_is_left_to_the_user(reglab, folder, at
     assert read_run(folder).state == State.finished
 
 
+def test_a_preempted_run_that_could_leave_no_checkpoint_does_not_say_it_did(reglab, folder, at_step, monkeypatch, capsys):
+    def full(file, state):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save", full)
+    at_step(6, lambda: os.kill(os.getpid(), signal.SIGUSR1))
+    assert reglab("train", *WORDS) == 75
+    said = capsys.readouterr().err
+    assert "no checkpoint could be written" in said
+    assert "checkpoint left" not in said
+
+
+@pytest.mark.parametrize("variable", ["REGLAB_CACHE", "REGLAB_RUNS"])
+def test_a_folder_that_cannot_be_written_is_named_with_its_variable(reglab, tmp_path, monkeypatch, capsys, variable):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv(variable, str(tmp_path / "file"))
+    assert reglab("train", *WORDS) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "cannot be written (Not a directory)" in line
+    assert f"set {variable} to a folder that can" in line
+
+
+@pytest.fixture
+def interrupted(reglab, at_step, capsys):
+    """An unfinished run of two epochs."""
+    at_step(6, lambda: os.kill(os.getpid(), signal.SIGUSR1))
+    assert reglab("train", *WORDS) == 75
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train.epochs=3"],
+        ["train.epochs=3", "train.eval_every=2"],
+        ["train.epochs=3", "optimizer.warmup_epochs=1"],
+        ["train.batch_size=16"],
+    ],
+)
+def test_a_run_that_differs_from_an_unfinished_one_in_its_course_only_names_it(reglab, interrupted, capsys, words):
+    assert reglab("train", *WORDS, *words) == 0
+    keys = sorted(word.partition("=")[0] for word in words)
+    values = {"train.epochs": "2", "train.eval_every": "1", "optimizer.warmup_epochs": "0.0", "train.batch_size": "32"}
+    its = " ".join(f"{key}={values[key]}" for key in keys)
+    said = capsys.readouterr().err
+    assert f"this is another run than {run_id(CONFIG)}, which is unfinished and has {its}: it starts at epoch 1" in said
+
+
+@pytest.mark.parametrize("words", [["train.seed=1", "train.epochs=3"], ["batchnorm.layers=1", "train.epochs=3"], ["data.test_limit=32"]])
+def test_a_run_of_another_seed_or_treatment_is_not_compared(reglab, interrupted, capsys, words):
+    assert reglab("train", *WORDS, *words) == 0
+    assert "another run" not in capsys.readouterr().err
+
+
+def test_the_unfinished_run_itself_goes_on_and_names_none(reglab, interrupted, capsys):
+    assert reglab("train", *WORDS, "train.checkpoint_every=5") == 0
+    said = capsys.readouterr().err
+    assert "resumed after epoch 1" in said
+    assert "another run" not in said
+
+
+def test_a_finished_run_of_other_length_is_not_named(reglab, capsys):
+    assert reglab("train", *WORDS) == 0
+    assert reglab("train", *WORDS, "train.epochs=3") == 0
+    assert "another run" not in capsys.readouterr().err
+
+
 def breaks():
     raise RuntimeError("CUDA error:\nout of memory")
 

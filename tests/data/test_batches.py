@@ -8,6 +8,7 @@ from reglab.config import RunConfig
 from reglab.data import batches
 from reglab.data.batches import CleanBatches, DeviceImages, Normalization, TrainingBatches
 from reglab.data.sources import Part
+from reglab.errors import UserError
 
 CPU = torch.device("cpu")
 EVERYTHING = {"policy": "basic", "shift": 4, "flip": True}
@@ -87,6 +88,12 @@ def test_the_last_batch_is_smaller_and_a_lone_image_is_left_out(count, size, siz
     made = training(numbered(count), size)
     assert made.steps_per_epoch == len(sizes)
     assert [len(batch.labels) for batch in epoch(made)] == sizes
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_fewer_than_two_training_images_are_refused(count):
+    with pytest.raises(UserError, match=f"there is {count} training image.*at least 2"):
+        training(noise(count))
 
 
 def test_batches_are_normalized_by_the_training_images():

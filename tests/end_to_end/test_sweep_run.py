@@ -1,5 +1,6 @@
 """A sweep from its file to its records, through the command and real worker processes."""
 
+import hashlib
 import json
 import os
 import re
@@ -46,7 +47,7 @@ def sweep(tmp_path):
 
 def test_a_sweep_is_run_recorded_and_not_repeated(sweep, tmp_path):
     """With wandb's real client, offline."""
-    code, said = sweep("--workers", "2", WANDB_MODE="offline")
+    code, said = sweep("--workers", "2", "train.keep_weights=true", WANDB_MODE="offline")
     assert code == 0, said
     runs = tmp_path / "runs" / "small"
     records = read_runs(runs)
@@ -58,6 +59,7 @@ def test_a_sweep_is_run_recorded_and_not_repeated(sweep, tmp_path):
         assert record.summary.test_accuracy == record.history[-1].test_accuracy
         assert len(list((folder / "wandb").glob(f"offline-run-*-{record.run_id}"))) == 1
         assert not list(folder.glob("checkpoint*"))
+        assert record.weights == hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
         assert "finished, test accuracy" in (folder / "log.txt").read_text()
     assert "3 runs, 3 finished" in said
     assert re.search(r"baseline s0: finished, epoch 2/2, train \d", said)
@@ -65,7 +67,7 @@ def test_a_sweep_is_run_recorded_and_not_repeated(sweep, tmp_path):
     stored = json.loads((runs / "sweep.json").read_text())
     assert len(stored["draws"]) == 4
     before = {path: path.stat().st_mtime_ns for path in runs.glob("*/*.json*")}
-    code, said = sweep("--workers", "2")
+    code, said = sweep("--workers", "2", "train.keep_weights=true")
     assert code == 0, said
     assert said.count("finished before") == 3
     assert {path: path.stat().st_mtime_ns for path in runs.glob("*/*.json*")} == before

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from reglab.errors import UserError
-from reglab.report import build, claims
+from reglab.report import build, claims, tables
 from reglab.report.questions import FINAL, QUESTIONS
 from reglab.report.study import Study
 from reglab.tracking.fetch import fetch
@@ -132,3 +132,13 @@ def test_a_search_is_told_by_what_it_chose_on_held_out_images(make_record):
     assert build.chosen(cells) == [
         "Of its 2 draws, dropout_bayes chooses 0.1/0.2/0.3 by 80.0% on held-out training images: 70.0% on the test images."
     ]
+
+
+def test_runs_that_shared_their_cores_are_named_in_the_notes_and_the_rows(make_record):
+    quiet, shared = make_record(), make_record(seed=1)
+    shared = shared.changed(summary=shared.summary.model_copy(update={"time_cpu_share": 0.6}))
+    said = build.notes(Study.of([quiet, shared]))
+    assert any(line.startswith("Times come from 2 unlike machines") and "shared cores" in line for line in said)
+    assert any(line.startswith("1 run shared cores with other programs") for line in said)
+    assert list(tables.rows([quiet, shared], {})["device"]) == ["a GPU", "a GPU, shared cores"]
+    assert not any("shared cores" in line for line in build.notes(Study.of([quiet])))

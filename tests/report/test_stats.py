@@ -338,3 +338,23 @@ def test_times_of_unlike_machines_are_not_pooled(make_record, field):
 def test_times_of_like_machines_are_pooled(make_record):
     (cell,) = stats.cells([make_record(seed=seed) for seed in (0, 1, 2)])
     assert [times.train_seconds.n for times in cell.times] == [3]
+
+
+def sharing(record, share):
+    return record.changed(summary=record.summary.model_copy(update={"time_cpu_share": share}))
+
+
+def test_times_on_shared_cores_are_never_pooled_with_quiet_ones(make_record):
+    records = [make_record(seed=0), sharing(make_record(seed=1), 0.95), sharing(make_record(seed=2, seconds=900.0), 0.6)]
+    (cell,) = stats.cells(records)
+    assert cell.test_accuracy.n == 3
+    assert [(times.machine.endswith(", shared cores"), times.train_seconds.n) for times in cell.times] == [(False, 2), (True, 1)]
+    assert cell.times[0].train_seconds.mean == 100
+
+
+def test_a_run_on_shared_cores_is_no_pair_of_a_quiet_one(make_record):
+    one, other = make_record(), make_record(config={"train": {"batch_size": 64}})
+    treated = [(stats.treatment(record), record) for record in (one, sharing(other, 0.5))]
+    blocks = stats.in_blocks(treated, lambda factors: factors.batch_size, lambda factors: None)
+    assert stats.pairs(blocks, 64, 256, stats.train_seconds)
+    assert stats.log_ratio(blocks, 64, 256, stats.train_seconds) is None

@@ -912,6 +912,35 @@ def test_of_a_folder_of_images_no_other_sweep_s_run_is_taken_over(make_sweep, wo
     assert len(workers.jobs) == 2
 
 
+KEPT = {"train": {"epochs": {"value": EPOCHS}, "seed": {"value": 0}, "keep_weights": {"value": True}}}
+
+
+def test_where_weights_are_wanted_a_run_that_finished_without_is_trained(make_sweep, workers):
+    workers.work(make_sweep(grid(train={"seed": {"value": 0}}), folder="earlier"))
+    workers.work(make_sweep(grid(**KEPT)))
+    assert len(workers.jobs) == 2
+
+
+def test_where_weights_are_wanted_they_are_copied_from_the_sweep_that_kept_them(make_sweep, workers):
+    sweep = workers.work(make_sweep(grid(**KEPT), folder="earlier"))
+    there = sweep.folder / sweep.cells[0].run_id
+    write_run(there, read_run(there).changed(weights="hash"))
+    (there / "weights.safetensors").write_bytes(b"weights")
+    sweep = workers.work(make_sweep(grid(**KEPT)))
+    here = sweep.folder / sweep.cells[0].run_id
+    assert len(workers.jobs) == 1
+    assert read_run(here).weights == "hash"
+    assert (here / "weights.safetensors").read_bytes() == b"weights"
+
+
+def test_a_given_run_without_weights_is_no_substitute_where_they_are_wanted(make_sweep, workers):
+    run = {"train": {"epochs": EPOCHS, "seed": 0}}
+    workers.work(make_sweep(grid(**KEPT), folder="one", given=[given(run)]))
+    assert len(workers.jobs) == 1
+    workers.work(make_sweep(grid(**KEPT), folder="other", given=[given(run, weights="hash")]))
+    assert len(workers.jobs) == 1
+
+
 # How long it takes
 
 

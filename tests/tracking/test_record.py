@@ -21,6 +21,7 @@ PER_EPOCH = [
     "lr",
     "time/train_seconds",
     "time/wall_seconds",
+    "time/cpu_seconds",
     "throughput/images_per_second",
     "gpu/memory_gb",
     "agc/clipped_fraction",
@@ -35,6 +36,7 @@ IN_SUMMARY_ONLY = [
     "time_to_target/seconds",
     "time_to_target/epoch",
     "time/warmup_seconds",
+    "time/cpu_share",
     "peak_memory_gb",
     "parameters",
     "epochs",
@@ -53,7 +55,7 @@ def test_the_fields_of_a_stored_run_are_these():
     assert {field.alias for field in Summary.model_fields.values()} >= set(IN_SUMMARY_ONLY)
     assert " ".join(sorted(RunRecord.model_fields)) == (
         "config created environment formerly history identity identity_version label reason run_id schema_version seed state summary sweep "
-        "updated url"
+        "updated url weights"
     )
     assert " ".join(sorted(Environment.model_fields)) == (
         "captured commit compiled cuda data data_fingerprint device driver precision python reglab test_images threads torch train_images"
@@ -146,6 +148,10 @@ def test_a_run_of_the_first_version_stays_readable():
     assert record.history[1].test_accuracy is None
     assert record.environment.device == "NVIDIA H100 80GB HBM3"
     assert record.created == datetime(2026, 11, 24, 2, 53, 10, 123456, tzinfo=UTC)
+
+
+def test_of_a_run_that_counted_no_cpu_seconds_nothing_is_said():
+    assert RunRecord.model_validate(VERSION_1).summary.shared_its_cores is False
 
 
 def test_a_run_is_stored_under_the_names_it_was_read_under():

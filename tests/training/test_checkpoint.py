@@ -211,3 +211,37 @@ def test_a_checkpoint_tells_whose_it_is_over_another_version_of_identities(left_
 def test_a_checkpoint_with_another_interval_is_used(left_behind, make_run, make_record, images):
     _, watch = outcome(make_run(train={"checkpoint_every": 1000}), left_behind, make_record, images)
     assert watch.resumed_behind == 1
+
+
+def wider(make_run):
+    """The network of a run of twice the width."""
+    return {name: value.clone() for name, value in make_run(model={"width": 8}).network.state_dict().items()}
+
+
+FOREIGN = {
+    "nothing_of_a_run": lambda state, make_run: {},
+    "no_network": lambda state, make_run: {name: value for name, value in state.items() if name != "network"},
+    "another_network": lambda state, make_run: state | {"network": wider(make_run)},
+    "tensors_that_would_be_stretched": lambda state, make_run: (
+        state | {"network": {name: value.flatten()[:1] for name, value in state["network"].items()}}
+    ),
+    "part_of_a_network": lambda state, make_run: state | {"network": dict(list(state["network"].items())[:-1])},
+    "another_optimizer": lambda state, make_run: state | {"optimizer": {"state": {0: {"momentum_buffer": torch.zeros(3)}}}},
+    "an_optimizer_of_another_network": lambda state, make_run: state | {"optimizer": make_run(model={"width": 8}).optimizer.state_dict()},
+    "an_epoch_of_other_images": lambda state, make_run: state | {"order": torch.arange(7)},
+    "an_epoch_of_more_steps": lambda state, make_run: state | {"steps_done": 1000},
+    "a_history_with_a_gap": lambda state, make_run: state | {"history": [state["history"][0] | {"epoch": 2}]},
+    "a_history_of_something_else": lambda state, make_run: state | {"history": [{"epoch": 1}]},
+    "text_where_tensors_belong": lambda state, make_run: state | {"network": "resnet50", "optimizer": None},
+}
+
+
+@pytest.mark.parametrize("change", FOREIGN.values(), ids=FOREIGN)
+def test_a_checkpoint_of_something_else_is_named_and_trains_nothing(left_behind, make_run, change):
+    state = checkpoint.load(File(left_behind), CPU)
+    checkpoint.save(File(left_behind), change(state, make_run))
+    with pytest.raises(UserError) as caught:
+        make_run().resume(File(left_behind))
+    line = str(caught.value)
+    assert line.startswith(f"{left_behind} is no checkpoint of this run (")
+    assert line.endswith("remove it to train this run from the start")

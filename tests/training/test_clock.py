@@ -76,3 +76,59 @@ def test_the_host_waits_for_the_step_that_was_eight_before(monkeypatch):
     for step in range(20):
         ahead.step()
         assert waited == list(range(step - 7))
+
+
+@pytest.fixture
+def used(monkeypatch):
+    """The CPU seconds of this process, as a test has them."""
+    cpu = SimpleNamespace(seconds=50.0)
+    monkeypatch.setattr(clock, "cpu_seconds", lambda: cpu.seconds)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    return cpu
+
+
+def spend(both, now, used, seconds, cpu):
+    with both.training():
+        now.seconds += seconds
+        used.seconds += cpu
+
+
+def test_the_cpu_share_is_of_what_the_threads_had_in_training(now, used):
+    both = Clock(CPU)
+    assert both.cpu_share is None
+    spend(both, now, used, 4, 8)
+    now.seconds += 100  # an evaluation
+    used.seconds += 1
+    spend(both, now, used, 6, 2)
+    assert both.cpu_seconds == 10
+    assert both.cpu_share == 10 / (10 * 2)
+
+
+def test_the_cpu_share_goes_on_over_a_resume(now, used):
+    before, after = Clock(CPU), Clock(CPU)
+    spend(before, now, used, 5, 10)
+    after.load_state_dict(before.state_dict())
+    spend(after, now, used, 5, 0)
+    assert (after.cpu_seconds, after.cpu_share) == (10, 0.5)
+
+
+def test_a_checkpoint_that_counted_no_cpu_seconds_is_gone_on_from(now, used):
+    both = Clock(CPU)
+    both.load_state_dict({"train_seconds": 100.0, "wall_seconds": 200.0})
+    spend(both, now, used, 5, 10)
+    assert (both.train_seconds, both.cpu_share) == (105, 1)
+
+
+def test_on_a_gpu_the_host_decides_nothing(now, used):
+    both = Clock(CPU)
+    both.device = torch.device("cuda")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(clock, "synchronize", lambda device: None)
+        spend(both, now, used, 5, 1)
+    assert (both.cpu_seconds, both.cpu_share) == (1, None)
+
+
+def test_cpu_seconds_are_those_of_all_threads_of_the_process():
+    before = clock.cpu_seconds()
+    torch.randn(500, 500).matmul(torch.randn(500, 500))
+    assert clock.cpu_seconds() >= before

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from reglab.config import identity
 from reglab.data import batches
 from reglab.data.sources import Part
+from reglab.errors import UserError
 from reglab.processes.signals import FROM_OUTSIDE, UNDER_WANDB, Interrupted, Request, Signals
 from reglab.tracking.record import Epoch, State
 from reglab.tracking.storage import File
@@ -313,6 +314,15 @@ def test_both_clocks_go_on_over_a_resume_without_the_time_between(make_run, trai
     assert record.summary.time_wall_seconds == 2 * 1 + 8 + 3 * 100  # two warm-ups; the state is taken before it is saved
 
 
+@pytest.mark.parametrize(("share", "shared"), [(1.0, False), (0.9, False), (0.89, True), (0.1, True)])
+def test_a_run_whose_threads_wait_for_cores_is_marked(make_run, train, now, monkeypatch, share, shared):
+    monkeypatch.setattr(clock, "cpu_seconds", lambda: share * now.seconds)
+    record = train(make_run())
+    assert [row.time_cpu_seconds for row in record.history] == pytest.approx([4 * share, 8 * share])
+    assert record.summary.time_cpu_share == pytest.approx(share)
+    assert record.summary.shared_its_cores is shared
+
+
 def test_images_per_second_count_copies(make_run, train, now):
     assert train(make_run(cutout={"images": 8})).history[0].throughput_images_per_second == (128 + STEPS * 8) / 4
 
@@ -336,6 +346,17 @@ def test_a_checkpoint_that_cannot_be_written_costs_no_run(make_run, train, monke
     monkeypatch.setattr(checkpoint, "save", full)
     assert train(make_run(train={"checkpoint_every": 0})).state == State.finished
     assert "No space left" in caplog.text
+
+
+def test_a_preempted_run_that_can_leave_no_checkpoint_says_so(make_run, train, after_step, monkeypatch):
+    def full(file, state):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save", full)
+    run, signals = make_run(), Signals()
+    after_step(run, 2, lambda: setattr(signals, "received", Request.preempt))
+    record = train(run, signals=signals)
+    assert (record.state, record.reason) == (State.preempted, "no checkpoint could be written")
 
 
 def test_a_run_that_is_preempted_says_so_before_it_leaves_its_checkpoint(make_run, make_record, after_step, tmp_path, monkeypatch):
@@ -379,6 +400,29 @@ def test_warm_up_comes_before_the_first_step_and_takes_a_whole_batch(make_run, t
     train(run)
     assert sizes[0] == sizes[1] == (64, 3, 32, 32)
     assert len(sizes) == 1 + 2 * STEPS
+
+
+def test_a_machine_that_cannot_compile_is_named_in_a_line(make_run, monkeypatch):
+    from torch._inductor import config
+
+    monkeypatch.setattr(config.cpp, "cxx", ("/nowhere/g++",))
+    monkeypatch.setattr(config, "force_disable_caches", True)
+    with pytest.raises(UserError) as caught:
+        make_run(train={"compile": True}).warm_up()
+    line = str(caught.value)
+    assert line.startswith("train.compile = true: torch.compile does not work here (")
+    assert "C++ compiler" in line
+
+
+def test_a_step_that_breaks_is_not_blamed_on_the_compiler(make_run, monkeypatch):
+    run = make_run()
+
+    def breaks(batch):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(run, "step", breaks)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        run._train_on(torch.arange(2), probed=False)
 
 
 # Ends

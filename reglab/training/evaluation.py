@@ -1,0 +1,66 @@
+"""How good a network is on images that it was not trained on: while it trains, and later, from the weights that a run kept."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from reglab.data.batches import CleanBatches
+from reglab.data.sources import ImageSet
+from reglab.errors import UserError
+from reglab.models.resnet import ResNet50
+from reglab.processes.signals import Signals
+from reglab.training import checkpoint
+from reglab.training.flat import FlatParameters
+from reglab.training.step import Precision
+from reglab.training.weights import Kept
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Of one part, in evaluation mode: the mean loss, and the fraction of images that are classified rightly."""
+
+    loss: float
+    accuracy: float
+
+
+@torch.no_grad()
+def evaluate(network: nn.Module, batches: CleanBatches, precision: Precision, signals: Signals | None = None) -> Evaluation:
+    """Mean loss and accuracy over a part; waits for the device once. Leaves the network in evaluation mode.
+
+    Raises Interrupted for a preemption meanwhile.
+    """
+    network.eval()
+    sums = torch.zeros(2, dtype=torch.float64, device=precision.device)
+    for images, labels in batches:
+        if signals:
+            signals.check()
+        with precision.autocast():
+            logits = network(images)
+            loss = F.cross_entropy(logits, labels, reduction="sum")
+        sums += torch.stack([loss, (logits.argmax(1) == labels).sum()])
+    loss_sum, correct = sums.tolist()
+    return Evaluation(loss_sum / len(batches), correct / len(batches))
+
+
+def evaluate_kept(kept: Kept, images: ImageSet, device: torch.device) -> Evaluation:
+    """Of kept weights, on the test part of `images`: with the images, the device and the versions of the run, its very result.
+
+    Raises UserError where the images have other classes.
+    """
+    if images.classes != kept.classes:
+        odd = sorted(set(images.classes) ^ set(kept.classes))
+        which = f"not in both: {', '.join(odd)}" if odd else "the same, in another order"
+        there = f"the {len(images.classes)} classes of {images.name} are not the {len(kept.classes)} that the run was trained on"
+        raise UserError(f"{there} ({which}): give images of the same classes")
+    precision = Precision(kept.precision, device)
+    network = ResNet50(kept.config, len(kept.classes)).to(device).to(memory_format=torch.channels_last)
+    FlatParameters(network, network.fc, precision.dtype)  # weights lie as they did in training: a kernel's choice may depend on it
+    own = network.state_dict()
+    checkpoint.expect_alike("the network", own, kept.network)
+    for name, value in own.items():
+        value.copy_(kept.network[name])
+    if kept.config.train.compile is True:
+        network.compile()
+    return evaluate(network, CleanBatches(images.test, kept.normalization.to(device), device, precision.dtype), precision)

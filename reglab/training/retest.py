@@ -1,0 +1,124 @@
+"""A finished run, tested again from the weights that it kept."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from reglab.config import FIELDS, RunConfig, parse_overrides, with_overrides
+from reglab.data.sources import ImageSet, load
+from reglab.errors import ReglabError, UserError
+from reglab.settings import settings
+from reglab.tracking import storage
+from reglab.tracking.record import RunRecord, State
+from reglab.tracking.storage import File
+from reglab.tracking.store import LocalRun, read_run, run_folders
+from reglab.training import weights
+from reglab.training.environment import describe, pick_device
+from reglab.training.evaluation import evaluate_kept
+
+_ITS_OWN = ("data.train_limit", "data.test_limit", "data.validation")
+"""How a run's own images were split: it says nothing of others."""
+
+_DECIDE = ("device", "torch", "cuda", "threads")
+"""What must be as it was for the last bit to be: fields of `Environment`."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """`accuracy` is a fraction of `images`; `note` says in a line how it stands to the record, where that needs saying."""
+
+    record: RunRecord
+    data: str
+    images: int
+    accuracy: float
+    loss: float
+    note: str | None
+
+    @property
+    def correct(self) -> int:
+        """Images classified rightly."""
+        return round(self.accuracy * self.images)
+
+
+def find(run: str) -> Path:
+    """The folder of the run that is meant: a run's folder, or an id below REGLAB_RUNS. Raises UserError where there is none, or several."""
+    folders = run_folders(Path(run))
+    if not folders and "/" not in run:
+        folders = [folder for folder in run_folders(settings().runs) if folder.name == run]
+        folders = [folder for folder in folders if LocalRun(folder).weights.modified()][:1] or folders[:1]  # the same run in several sweeps
+    if not folders:
+        raise UserError(f"{run} is no run: give a run's folder, such as {settings().runs}/train/ID, or its id")
+    if len(folders) > 1:
+        raise UserError(f"{run} holds {len(folders)} runs: give one of them, such as {folders[0]}")
+    return folders[0]
+
+
+def of_run(folder: Path, words: Sequence[str]) -> Result:
+    """Test the run in `folder` on its own test images, or on those that `data.…=…` words name.
+
+    Raises UserError for a run without weights, for images that changed or have other classes, and for words of another section;
+    ReglabError where all is as it was, and the accuracy is not the recorded one.
+    """
+    if odd := [path for path in parse_overrides(words) if not path.startswith("data.")]:
+        raise UserError(f"{odd[0]} is fixed by the run: only data.* keys choose what it is tested on")
+    record = read_run(folder)
+    if record is None:
+        raise UserError(f"{folder} holds no run")
+    if record.weights is None:
+        raise UserError(_without_weights(record, folder))
+    kept = weights.load(_where(folder), record.weights)
+    device = pick_device(settings().device)
+    if threads := settings().threads or (record.environment and record.environment.threads):
+        torch.set_num_threads(threads)  # sums of other threads round otherwise
+    images = load(_images(kept.config, words).data, settings().cache)
+    if not words:
+        _expect_own(images, record, folder)
+    found = evaluate_kept(kept, images, device)
+    note = None if words else _compared(found.accuracy, record, images, device, kept)
+    return Result(record, images.name, len(images.test), found.accuracy, found.loss, note)
+
+
+def _where(folder: Path) -> File:
+    """Beside the record, with the checkpoints that machines share, or where another sweep trained the same run."""
+    here = LocalRun(folder).weights
+    others = sorted(folder.parent.parent.glob(f"*/{folder.name}/{storage.WEIGHTS}"))
+    return next((file for file in (File(folder / storage.WEIGHTS), here, *map(File, others)) if file.modified()), here)
+
+
+def _without_weights(record: RunRecord, folder: Path) -> str:
+    if record.state != State.finished:
+        return f"{folder} is {record.state}: only a run that has finished keeps weights"
+    return f"{folder} kept no weights: train it with train.keep_weights=true (and --again, for it has finished)"
+
+
+def _images(config: RunConfig, words: Sequence[str]) -> RunConfig:
+    """The configuration with the images that the words name; its presets are spelled out in it."""
+    values = config.model_dump(mode="json") | {"arm": None, "cell": None}
+    if words:
+        values["data"] |= {path.removeprefix("data."): FIELDS[path].default for path in _ITS_OWN}
+        if "data.folder" in parse_overrides(words):
+            values["data"]["name"] = None
+    return RunConfig.parse(with_overrides(values, words))
+
+
+def _expect_own(images: ImageSet, record: RunRecord, folder: Path) -> None:
+    if record.environment and images.fingerprint != record.environment.data_fingerprint:
+        seen = f"fingerprint {images.fingerprint}, not {record.environment.data_fingerprint}"
+        raise UserError(f"the images of {folder} are no longer those that it saw ({seen}): bring them back, or name others by data.* keys")
+
+
+def _compared(accuracy: float, record: RunRecord, images: ImageSet, device: torch.device, kept: weights.Kept) -> str | None:
+    recorded = record.summary.test_accuracy if record.summary else None
+    if recorded is None or recorded == accuracy:
+        return None
+    here = describe(device, kept.precision, kept.config.train.compile is True, images)
+    differing = [
+        f"{name} {getattr(record.environment, name)}, here {getattr(here, name)}"
+        for name in _DECIDE
+        if record.environment and getattr(record.environment, name) != getattr(here, name)
+    ]
+    if differing:
+        return f"the record has {recorded!r}, of another place, which may round otherwise: {'; '.join(differing)}"
+    raise ReglabError(f"the weights of {record.run_id} give {accuracy!r} where its record has {recorded!r}, on the same images and machine")
