@@ -81,6 +81,16 @@ class DataConfig(Section):
     resize: Annotated[bool, _OF_A_FOLDER] = Field(
         default=False, description="for source folder: scale images to 32x32 instead of refusing other sizes"
     )
+    background: Annotated[Literal["white", "grey", "black"], _OF_A_FOLDER] = Field(
+        default="white", description="for source folder: what lies behind transparent images"
+    )
+    black: Annotated[float, _OF_A_FOLDER] = Field(
+        default=0.0, description="for source folder: the number that is black in images deeper than 8 bits"
+    )
+    white: Annotated[float | None, _OF_A_FOLDER] = Field(
+        default=None,
+        description="for source folder: the number that is white there; null: 65535, where 16 bits are used and the format says so",
+    )
     train_limit: int | None = Field(default=None, ge=2, description="keep this many training images")
     test_limit: int | None = Field(default=None, ge=1, description="keep this many test images")
     validation: int = Field(default=0, ge=0, description="training images held out for selection")
@@ -91,6 +101,14 @@ class DataConfig(Section):
             raise ValueError("data.source = folder needs data.folder, the folder that holds train/<class>/* and test/<class>/*")
         if "\0" in (self.folder or ""):
             raise ValueError(f"data.folder = {self.folder!r}: no path holds the character NUL")
+        return self
+
+    @model_validator(mode="after")
+    def _white_is_above_black(self) -> Self:
+        if self.white is None and self.black != 0:
+            raise ValueError(f"data.black = {self.black:g} needs data.white, the number that is white")
+        if self.white is not None and self.white <= self.black:
+            raise ValueError(f"data.white = {self.white:g} must be above data.black = {self.black:g}")
         return self
 
     @property

@@ -252,7 +252,7 @@ def test_a_configuration_cannot_be_changed():
 
 @pytest.mark.parametrize("path", [path for path in FIELDS if float in kinds(path)])
 def test_a_whole_number_is_accepted_for_a_float(path):
-    whole = {"train.target_accuracy": 1, "agc.clip": 1, "agc.eps": 1, "optimizer.lr": 1, "optimizer.eps": 1}.get(path, 0)
+    whole = {"train.target_accuracy": 1, "agc.clip": 1, "agc.eps": 1, "optimizer.lr": 1, "optimizer.eps": 1, "data.white": 1}.get(path, 0)
     section, key = path.split(".")
     value = getattr(getattr(RunConfig.parse(nested({path: whole})), section), key)
     assert value == whole and type(value) is float
@@ -402,7 +402,7 @@ def test_a_varied_arm_is_not_labelled_as_the_studys_model():
 # --- identity -------------------------------------------------------------------------------------------------------------
 
 ACTIVE = {
-    "data": {"source": "folder", "folder": "/a/birds", "train_limit": 50, "test_limit": 20, "validation": 10},
+    "data": {"source": "folder", "folder": "/a/birds", "train_limit": 50, "test_limit": 20, "validation": 10, "white": 4095.0},
     "batchnorm": {"layers": 2},
     "dropout": {"layers": 3, "p1": 0.1, "p2": 0.2, "p3": 0.3},
     "agc": {"enabled": True},
@@ -415,6 +415,9 @@ MATTERS = {
     "data.folder": "/a/cats",
     "data.name": "finches",
     "data.resize": True,
+    "data.background": "black",
+    "data.black": -1.0,
+    "data.white": 255.0,
     "data.train_limit": 51,
     "data.test_limit": None,
     "data.validation": 11,
@@ -569,6 +572,9 @@ DEFAULTS = {
     "data.folder": None,
     "data.name": None,
     "data.resize": False,
+    "data.background": "white",
+    "data.black": 0.0,
+    "data.white": None,
     "data.train_limit": None,
     "data.test_limit": None,
     "data.validation": 0,
@@ -741,6 +747,9 @@ def configurations(draw):
     flat = draw(st.fixed_dictionaries({}, optional=free))
     if flat.get("data.source") == "folder":
         flat["data.folder"] = draw(PATHS)
+    black = flat.pop("data.black", 0)
+    if flat.get("data.white") is not None:
+        flat["data.black"], flat["data.white"] = min(black, flat["data.white"]) - 1, max(black, flat["data.white"]) + 1
     probability = st.floats(0, 0.99)
     symmetric = draw(st.booleans())
     flat["dropout.layers"] = draw(st.integers(0, 3))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import torch
     from rich.progress import Progress, TaskID
 
-    from reglab.data.sources import ImageSet
+    from reglab.data.images import ImageSet
 
 _PATIENCE_SECONDS = 30.0
 

@@ -20,7 +20,8 @@ import numpy as np
 import torch
 
 from reglab.config import RunConfig
-from reglab.data.sources import ImageSet, load
+from reglab.data.images import ImageSet
+from reglab.data.sources import load
 from reglab.errors import ReglabError
 from reglab.settings import settings
 from reglab.training import memory

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from reglab.config import RunConfig, run_id
 from reglab.data.batches import CleanBatches, Normalization, TrainingBatches
-from reglab.data.sources import ImageSet
+from reglab.data.images import ImageSet
 from reglab.errors import UserError, first_line
 from reglab.models.resnet import ResNet50
 from reglab.tracking.record import Environment, Epoch, RunRecord, Sink, State, Summary

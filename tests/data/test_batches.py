@@ -7,7 +7,7 @@ import torch
 from reglab.config import RunConfig
 from reglab.data import batches
 from reglab.data.batches import CleanBatches, DeviceImages, Normalization, TrainingBatches
-from reglab.data.sources import Part
+from reglab.data.images import Part
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")

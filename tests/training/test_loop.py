@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from reglab.config import identity
 from reglab.data import batches
-from reglab.data.sources import Part
+from reglab.data.images import Part
 from reglab.tracking.record import Epoch, State
 from reglab.tracking.storage import File
 from reglab.tracking.store import LocalRun, read_run
