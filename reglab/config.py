@@ -119,6 +119,11 @@ class DataConfig(Section):
             path = path.expanduser()
         return self.name or path.resolve().name
 
+    @property
+    def is_here(self) -> bool:
+        """Whether there is such a folder on this machine."""
+        return Path(str(self.folder)).expanduser().is_dir()
+
     def effective(self, run: "RunConfig") -> dict[str, Any]:
         """Of a folder the name, given or its own, and not the path: so that an arm is the same on two machines."""
         found = super().effective(run)

@@ -747,9 +747,8 @@ def configurations(draw):
     flat = draw(st.fixed_dictionaries({}, optional=free))
     if flat.get("data.source") == "folder":
         flat["data.folder"] = draw(PATHS)
-    black = flat.pop("data.black", 0)
-    if flat.get("data.white") is not None:
-        flat["data.black"], flat["data.white"] = min(black, flat["data.white"]) - 1, max(black, flat["data.white"]) + 1
+    if "data.black" in flat or "data.white" in flat:
+        flat["data.black"], flat["data.white"] = draw(st.sampled_from([(0.0, None), (0.0, 255.0), (-1.0, 0.5), (7.25, 4095.0)]))
     probability = st.floats(0, 0.99)
     symmetric = draw(st.booleans())
     flat["dropout.layers"] = draw(st.integers(0, 3))

@@ -20,6 +20,7 @@ from reglab.tracking.state import State
 from reglab.tracking.wandb_run import PROJECT
 
 if TYPE_CHECKING:
+    from reglab.config import DataConfig
     from reglab.sweep.limit import Limit, Rest
     from reglab.sweep.local import Cell, LocalSweep
     from reglab.tracking.record import RunRecord
@@ -197,6 +198,7 @@ def run_locally(file: Path, terms: Terms, folder: Path | None = None) -> Path:
 def carry_out(file: Path, terms: Terms, folder: Path | None = None) -> Outcome:
     """Run a sweep as far as the terms let it, show it live, and say what it came to."""
     from reglab.cli.worker import start
+    from reglab.data.sources import load
     from reglab.settings import settings
     from reglab.sweep.local import LocalSweep
     from reglab.sweep.spec import read
@@ -205,8 +207,12 @@ def carry_out(file: Path, terms: Terms, folder: Path | None = None) -> Outcome:
     for warning in spec.warnings:
         say(f"note: {warning}")
     folder = folder or settings().runs / spec.name
-    sweep = LocalSweep(spec, folder, terms.workers, start, terms.retry_failed, terms.limit, terms.beyond, terms.given)
     interrupted = False
+
+    def fingerprint(data: "DataConfig") -> str:
+        return load(data, settings().cache).fingerprint
+
+    sweep = LocalSweep(spec, folder, terms.workers, start, terms.retry_failed, terms.limit, terms.beyond, terms.given, fingerprint)
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         nonlocal interrupted

@@ -6,7 +6,7 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageFile, ImageOps
 
 from reglab.config import DataConfig
 from reglab.data.images import SIDE
@@ -76,6 +76,7 @@ def decode(blob: bytes, config: DataConfig) -> Decoded:
 
 
 def _decode(blob: bytes, config: DataConfig) -> Decoded:
+    image: Image.Image
     with Image.open(io.BytesIO(blob)) as opened:
         if getattr(opened, "is_animated", False) and opened.format not in _LAYERED:
             raise UnfitError("holds more than one image", "split it, since only the first would be used")
@@ -100,10 +101,10 @@ def _decode(blob: bytes, config: DataConfig) -> Decoded:
     return Decoded(np.asarray(rgb), frozenset(treatments), depth)
 
 
-def _raw_mode(image: Image.Image) -> str:
+def _raw_mode(image: ImageFile.ImageFile) -> str:
     """Pillow's name for the samples in the file, such as `RGB;16B`; known only before the pixels are loaded."""
     arguments = image.tile[0][3] if image.tile else ""
-    return str(arguments if isinstance(arguments, str) else arguments[0] if arguments else "")
+    return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
 
 
 def _upright(image: Image.Image, treatments: set[str]) -> Image.Image:
@@ -156,8 +157,8 @@ def _depth_of_colour(image: Image.Image, config: DataConfig, treatments: set[str
         raise UnfitError("has 16 bits a channel, of which only the upper 8 can be read", "convert it to 8 bits a channel")
     if config.white is not None:
         treatments.add(f"black {config.black:g} white {config.white:g}")
-    colours = [band.getextrema() for band in image.split()[: len(image.getbands()) - (image.mode in _TRANSPARENT)]]
-    return Depth(256.0 * min(low for low, _ in colours), 256.0 * max(high for _, high in colours) + 255, True)
+    upper = np.asarray(image.convert("RGB"))
+    return Depth(256.0 * upper.min(), 256.0 * upper.max() + 255, True)
 
 
 def _over_background(image: Image.Image, raw: str, config: DataConfig, treatments: set[str]) -> Image.Image:
