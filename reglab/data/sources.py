@@ -48,9 +48,7 @@ def _split(full: ImageSet, config: DataConfig) -> ImageSet:
     train = full.train.take(np.sort(rest[: config.train_limit]))
     if len(np.unique(train.labels)) < 2:
         key, value = ("validation", config.validation) if config.train_limit is None else ("train_limit", config.train_limit)
-        raise UserError(
-            f"data.{key} = {value}: it leaves images of one class only, {full.classes[train.labels[0]]}; leave more to train on"
-        )
+        raise UserError(f"data.{key} = {value}: it leaves one class to train on, {full.classes[train.labels[0]]}; leave more")
     return replace(
         full,
         train=train,
