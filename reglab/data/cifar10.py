@@ -104,7 +104,7 @@ def _fetch(url: str, part: Path, given_up: threading.Event) -> None:
     here = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"User-Agent": "reglab"} | ({"Range": f"bytes={here}-"} if here else {}))
     try:
-        with urllib.request.urlopen(request, timeout=SILENCE_SECONDS) as response:
+        with urllib.request.build_opener().open(request, timeout=SILENCE_SECONDS) as response:
             with part.open("ab" if response.status == 206 else "wb") as stream:
                 while (chunk := response.read1(_CHUNK)) and not given_up.is_set():
                     stream.write(chunk)
@@ -116,5 +116,6 @@ def _fetch(url: str, part: Path, given_up: threading.Event) -> None:
     except (TimeoutError, urllib.error.URLError) as error:
         if not isinstance(getattr(error, "reason", error), TimeoutError):
             raise
-        proxy = urllib.request.getproxies().get(urlsplit(url).scheme)
-        raise TimeoutError(f"{proxy or urlsplit(url).hostname} said nothing for {SILENCE_SECONDS:g} seconds") from None
+        where = urlsplit(url)
+        proxy = None if urllib.request.proxy_bypass(where.netloc) else urllib.request.getproxies().get(where.scheme)
+        raise TimeoutError(f"{proxy or where.hostname} said nothing for {SILENCE_SECONDS:g} seconds") from None
