@@ -20,7 +20,7 @@ from reglab.tracking.record import Epoch, RunRecord, Sink, State
 from reglab.tracking.storage import File
 from reglab.tracking.store import RECORD, RUN_LOCK, LocalRun, former_names, read_run, run_folders
 from reglab.tracking.wandb_run import WandbRun
-from reglab.training.preemption import Request, Signals
+from reglab.training.preemption import Signals
 
 if TYPE_CHECKING:
     import torch
@@ -72,12 +72,9 @@ def _run(config: RunConfig, record: RunRecord, folder: Path, in_sweep: bool, aga
 
     local = LocalRun(folder)
     sinks: list[Sink] = [local, WandbRun(folder, signals.stop), Announcer(config)]
-    try:
-        with _failures_recorded(sinks, record, folder, in_sweep):
-            device = pick_device(settings().device)
-            images = load(config.data, settings().cache, lambda: _heed(signals))
-    except _AskedToEnd:
-        return _not_begun(record, folder, sinks if in_sweep else (), signals)
+    with _failures_recorded(sinks, record, folder, in_sweep):
+        device = pick_device(settings().device)
+        images = load(config.data, settings().cache)
     with _alone(folder):
         if again:
             local.checkpoint.remove()
@@ -93,32 +90,6 @@ def _run(config: RunConfig, record: RunRecord, folder: Path, in_sweep: bool, aga
             record = record.changed(created=before.created, formerly=before.formerly)
         with _failures_recorded(sinks, record, folder, True):
             return _train(config, images, device, record, sinks, local.checkpoint, signals)
-
-
-class _AskedToEnd(BaseException):
-    """A request came while the images were made ready, which may take minutes: a download, another process that decodes them."""
-
-
-def _heed(signals: Signals) -> None:
-    if signals.received:
-        raise _AskedToEnd
-
-
-def _not_begun(record: RunRecord, folder: Path, sinks: Sequence[Sink], signals: Signals) -> RunRecord:
-    """The record of a run that was asked to end before its training began; what an earlier call reached stays."""
-    latest = read_run(folder) or record
-    if latest.state.ended and latest.state != State.failed:
-        return latest
-    if signals.received == Request.stop:
-        ended = latest.changed(state=State.stopped, reason="stopped on request")
-    else:
-        ended = latest.changed(state=State.preempted)
-    for sink in sinks:
-        sink.started(latest)
-        if ended.state == State.preempted:
-            sink.preempting()
-        sink.ended(ended)
-    return ended
 
 
 def _train(
@@ -207,8 +178,6 @@ def _record_unbuildable(job: assignment.Assignment, reason: str) -> None:
 
 
 def outcome(record: RunRecord) -> str:
-    if record.state == State.preempted and not record.environment:
-        return f"{record.label} s{record.seed}: asked to end before training began; the same command begins it"
     if record.state == State.preempted:
         return f"{record.label} s{record.seed}: checkpoint left after epoch {len(record.history)}; the same command goes on from there"
     line = f"{record.label} s{record.seed}: {record.state}"

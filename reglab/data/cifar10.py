@@ -11,7 +11,7 @@ import numpy as np
 
 from reglab.data.images import ImageSet, Part
 from reglab.data.store import cached, read, stored
-from reglab.data.waiting import Heed, in_background
+from reglab.data.waiting import Alive, in_background
 from reglab.errors import UserError, first_line
 
 SILENCE_SECONDS = 30.0
@@ -21,9 +21,9 @@ _KEY = "cifar10-v1"
 _CHUNK = 2**16
 
 
-def load(cache: Path, heed: Heed) -> ImageSet:
+def load(cache: Path) -> ImageSet:
     """Both parts. Raises UserError where they are neither here nor within reach."""
-    return cached(_KEY, cache, "downloading or unpacking CIFAR-10", lambda heed: _unpacked(cache / "downloads", heed), heed)
+    return cached(_KEY, cache, "downloading or unpacking CIFAR-10", lambda alive: _unpacked(cache / "downloads", alive))
 
 
 def is_here(cache: Path) -> bool:
@@ -40,17 +40,15 @@ def is_here(cache: Path) -> bool:
     return True
 
 
-def _unpacked(root: Path, heed: Heed) -> ImageSet:
+def _unpacked(root: Path, alive: Alive) -> ImageSet:
     import torchvision  # seconds to import, and needed the first time only
 
     dataset = torchvision.datasets.CIFAR10
     root.mkdir(parents=True, exist_ok=True)
     archive = root / dataset.filename
     try:
-        heed()
         if not (archive.exists() and _is_whole(archive, dataset.tgz_md5)) and not _is_unpacked(dataset, root):
-            download(dataset.url, archive, dataset.tgz_md5, heed)
-        heed()
+            download(dataset.url, archive, dataset.tgz_md5, alive)
         train, test = dataset(root, train=True, download=True), dataset(root, train=False)
     except (OSError, HTTPException, RuntimeError) as error:  # no network, a portal in the way, a wrong checksum
         damaged = " in place of the damaged one" if archive.exists() else ""
@@ -76,7 +74,7 @@ def _is_whole(archive: Path, md5: str) -> bool:
     return torchvision.datasets.utils.check_integrity(archive, md5)
 
 
-def download(url: str, path: Path, md5: str, heed: Heed) -> None:
+def download(url: str, path: Path, md5: str, alive: Alive) -> None:
     """Fetch `url` to `path`, which is there whole or not at all.
 
     What has come so far lies in `<path>.part`, and a later call goes on behind it. Raises OSError or HTTPException where the server
@@ -89,10 +87,10 @@ def download(url: str, path: Path, md5: str, heed: Heed) -> None:
         return f"downloading {path.name} from {host}: {here / 1e6:,.1f} MB are here"
 
     resumed = part.exists()
-    in_background(lambda given_up: _fetch(url, part, given_up), heed, line)
+    in_background(lambda given_up: _fetch(url, part, given_up), alive, line)
     if resumed and not _is_whole(part, md5):  # the rest of another file
         part.unlink()
-        in_background(lambda given_up: _fetch(url, part, given_up), heed, line)
+        in_background(lambda given_up: _fetch(url, part, given_up), alive, line)
     if not _is_whole(part, md5):
         part.unlink()
         raise OSError(f"what {host} sent is corrupted: its MD5 is not {md5}")

@@ -24,7 +24,7 @@ from reglab.config import DataConfig
 from reglab.data.decode import DECODING, Decoded, UnfitError, decode
 from reglab.data.images import SIDE, ImageSet, Part
 from reglab.data.store import cached, writing
-from reglab.data.waiting import Heed
+from reglab.data.waiting import Alive
 from reglab.errors import UserError
 
 PARTS = ("train", "test")
@@ -69,13 +69,13 @@ class Listing:
             yield from files
 
 
-def load(config: DataConfig, cache: Path, heed: Heed) -> ImageSet:
+def load(config: DataConfig, cache: Path) -> ImageSet:
     """All images of the folder, from the cache where they are there. Raises UserError for what is not right with them."""
     listing = listed(Path(str(config.folder)).expanduser())
-    content = fingerprint(listing, cache, heed)
+    content = fingerprint(listing, cache)
     drawn = config.resize, config.background, config.black, config.white
     key = hashlib.sha256(f"{content} {drawn}".encode()).hexdigest()[:32]
-    found = cached(f"folder-{key}-v{DECODING}", cache, "decoding these images", lambda heed: _decoded(listing, content, config, heed), heed)
+    found = cached(f"folder-{key}-v{DECODING}", cache, "decoding these images", lambda alive: _decoded(listing, content, config, alive))
     return replace(found, name=config.folder_name)
 
 
@@ -204,7 +204,7 @@ def _is_image(path: str) -> bool:
 # Its fingerprint
 
 
-def fingerprint(listing: Listing, cache: Path, heed: Heed) -> str:
+def fingerprint(listing: Listing, cache: Path) -> str:
     """SHA-256 of the classes and of every file's name and bytes.
 
     Reading many files takes seconds, listing them a fraction. So what was read before is not read again where every file has the
@@ -216,7 +216,6 @@ def fingerprint(listing: Listing, cache: Path, heed: Heed) -> str:
         return stored.decode()
     content = Content(listing)
     for file in listing.files:
-        heed()
         content.add(file, _bytes(file))
     if max(file.stat.st_ctime_ns for file in listing.files) + _RACY_NANOSECONDS < listing.listed:
         with writing(known):
@@ -257,14 +256,14 @@ def _bytes(file: ImageFile) -> bytes:
 # Its pixels
 
 
-def _decoded(listing: Listing, content: str, config: DataConfig, heed: Heed) -> ImageSet:
+def _decoded(listing: Listing, content: str, config: DataConfig, alive: Alive) -> ImageSet:
     """Raises UserError, naming the files, for images that cannot be drawn, or whose numbers could mean two things."""
     again, seen, parts = Content(listing), _Seen(), []
     for part, files in listing.parts.items():
         images = np.empty((len(files), SIDE, SIDE, 3), dtype=np.uint8)
         bar = track(files, f"decoding {part}", console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
         for row, file in enumerate(bar):
-            heed()
+            alive()
             blob = _bytes(file)
             again.add(file, blob)
             try:

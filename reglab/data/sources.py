@@ -11,26 +11,25 @@ from reglab.config import DataConfig
 from reglab.data import cifar10, folder
 from reglab.data.images import SIDE, ImageSet, Part
 from reglab.data.store import cached
-from reglab.data.waiting import Heed
+from reglab.data.waiting import Alive
 from reglab.errors import UserError
 
 _SPLIT_SEED = 20170802
 """Orders the images for the limits and the validation part; fixed, so that no split depends on a run's seed."""
 
 
-def load(config: DataConfig, cache: Path, heed: Heed = lambda: None) -> ImageSet:
-    """The configured images, from the cache where they are there; `heed` is called all along, and may raise to end it.
+def load(config: DataConfig, cache: Path) -> ImageSet:
+    """The configured images, from the cache where they are there. A signal's handler may raise to end it at any moment.
 
     Raises UserError for a folder that is not laid out as needed, files that are no images of it, a failed download, limits larger
     than the source or that leave one class to train on, and a cache that cannot be written.
     """
-    heed()
     if config.source == "cifar10":
-        full = cifar10.load(cache, heed)
+        full = cifar10.load(cache)
     elif config.source == "folder":
-        full = folder.load(config, cache, heed)
+        full = folder.load(config, cache)
     else:
-        full = _digits(cache, heed)
+        full = _digits(cache)
     return _split(full, config)
 
 
@@ -58,10 +57,10 @@ def _split(full: ImageSet, config: DataConfig) -> ImageSet:
     )
 
 
-def _digits(cache: Path, heed: Heed) -> ImageSet:
+def _digits(cache: Path) -> ImageSet:
     """scikit-learn's 1,797 handwritten digits, 8x8 at 16 grey levels, enlarged to 32x32x3; every fifth of a class is a test image."""
 
-    def decode(heed: Heed) -> ImageSet:
+    def decode(alive: Alive) -> ImageSet:
         from sklearn.datasets import load_digits
 
         bunch = load_digits()
@@ -77,4 +76,4 @@ def _digits(cache: Path, heed: Heed) -> ImageSet:
         classes = tuple(str(name) for name in bunch.target_names)
         return ImageSet("digits", classes, whole.take(~is_test), whole.take(is_test), None, fingerprint)
 
-    return cached("digits-v1", cache, "decoding the digits", decode, heed)
+    return cached("digits-v1", cache, "decoding the digits", decode)

@@ -9,20 +9,20 @@ import numpy as np
 
 from reglab.atomic import write_whole
 from reglab.data.images import ImageSet, Part
-from reglab.data.waiting import Heed, alone
+from reglab.data.waiting import Alive, alone
 from reglab.errors import UserError, first_line
 
 
-def cached(key: str, cache: Path, what: str, make: Callable[[Heed], ImageSet], heed: Heed) -> ImageSet:
+def cached(key: str, cache: Path, what: str, make: Callable[[Alive], ImageSet]) -> ImageSet:
     """The set stored under `key`, or what `make` gives, then stored. One process makes it (`what`), the others wait for it."""
     path = stored(key, cache)
     if (found := read(path)) is not None:
         return found
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with alone(path, what, heed) as heed_alone:
+        with alone(path, what) as alive:
             if (found := read(path)) is None:
-                found = make(heed_alone)
+                found = make(alive)
                 write_whole(path, lambda stream: _write(stream, found))
     return found
 

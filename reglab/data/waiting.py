@@ -1,4 +1,4 @@
-"""Waiting for another process or a server: it says for what, ends where nothing comes, and hears a signal at every moment."""
+"""Waiting for another process or a server: it says for what, ends where nothing comes, and lets a signal's handler raise at any moment."""
 
 import sys
 import threading
@@ -11,8 +11,8 @@ from filelock import FileLock, Timeout
 
 from reglab.errors import UserError
 
-Heed = Callable[[], None]
-"""Called many times a second while images are made ready; raises where the run is asked to end."""
+Alive = Callable[[], None]
+"""Called again and again by who holds a lock: the sign by which those who wait for it know that it goes on."""
 
 FIRST_LINE_SECONDS = 5.0
 """After so long a wait is told of; a short one is nobody's affair."""
@@ -43,8 +43,8 @@ class Wait:
             say(line())
 
 
-def in_background(work: Callable[[threading.Event], None], heed: Heed, line: Callable[[], str]) -> None:
-    """Do what may block without an end, such as asking a server, in a thread, while this one heeds signals and says `line`.
+def in_background(work: Callable[[threading.Event], None], alive: Alive, line: Callable[[], str]) -> None:
+    """Do what may block for long, such as asking a server, in a thread, while this one hears signals and says `line`.
 
     `work` is handed an event that tells it to give up: nobody waits for it any more. What it raises is raised here.
     """
@@ -61,7 +61,7 @@ def in_background(work: Callable[[threading.Event], None], heed: Heed, line: Cal
     try:
         while thread.is_alive():
             thread.join(_POLL_SECONDS)
-            heed()
+            alive()
             wait.tell(line)
     finally:
         given_up.set()
@@ -70,11 +70,10 @@ def in_background(work: Callable[[threading.Event], None], heed: Heed, line: Cal
 
 
 @contextmanager
-def alone(path: Path, what: str, heed: Heed) -> Iterator[Heed]:
+def alone(path: Path, what: str) -> Iterator[Alive]:
     """Hold `<path>.lock`, whose holder is `what`: "decoding these images". Other processes wait for it.
 
-    Yields what its holder has to call instead of `heed`: it is the sign of life by which the others know that it goes on.
-    Raises UserError where the holder has shown none for `SILENCE_SECONDS`.
+    Yields what the holder has to call all along. Raises UserError where another one has not for `SILENCE_SECONDS`.
     """
     lock, beat = FileLock(f"{path}.lock"), path.with_name(f"{path.name}.alive")
     wait, seen, since = Wait(), _changed(beat), time.monotonic()
@@ -83,7 +82,6 @@ def alone(path: Path, what: str, heed: Heed) -> Iterator[Heed]:
             lock.acquire(timeout=_POLL_SECONDS)
             break
         except Timeout:
-            heed()
             wait.tell(lambda: f"waiting for another process that is {what} ({lock.lock_file})")
             if (now := _changed(beat)) != seen:
                 seen, since = now, time.monotonic()
@@ -95,25 +93,23 @@ def alone(path: Path, what: str, heed: Heed) -> Iterator[Heed]:
     try:
         with suppress(OSError):
             beat.touch()
-        yield _beating(beat, heed)
+        yield _beating(beat)
     finally:
         beat.unlink(missing_ok=True)
         lock.release()
 
 
-def _beating(beat: Path, heed: Heed) -> Heed:
-    """`heed`, and every other second a sign of life."""
+def _beating(beat: Path) -> Alive:
     due = 0.0
 
-    def heed_and_beat() -> None:
+    def alive() -> None:
         nonlocal due
-        heed()
         if (now := time.monotonic()) >= due:
             due = now + _BEAT_SECONDS
             with suppress(OSError):  # a full disk: the work itself will say so
                 beat.touch()
 
-    return heed_and_beat
+    return alive
 
 
 def _changed(beat: Path) -> int | None:

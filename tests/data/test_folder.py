@@ -221,10 +221,10 @@ def test_a_treatment_that_was_needed_belongs_to_the_fingerprint(images, load_set
     assert plain[0] == plain[1]
     half = np.full((32, 32, 4), 100, dtype=np.uint8)
     Image.fromarray(half).save(images / "train/bird/0.png")
-    content = fingerprint(listed(images), images / "cache", lambda: None)
+    content = fingerprint(listed(images), images / "cache")
     found = {load_set(images, background=ground).fingerprint for ground in ("white", "grey", "black")}
     assert len(found) == 3 and sources._split(load_set(images), DataConfig()).fingerprint not in found
-    assert content == fingerprint(listed(images), images / "other cache", lambda: None)
+    assert content == fingerprint(listed(images), images / "other cache")
 
 
 def swap(one, other):
@@ -321,19 +321,3 @@ def test_an_old_decoding_is_never_used_again(images, load_set, tmp_path):
     (stored,) = (tmp_path / "cache/images").glob("folder-*.npz")
     assert stored.name.endswith(f"-v{folders.DECODING}.npz") and folders.DECODING > 1
     assert before.fingerprint
-
-
-def test_a_folder_is_read_on_no_more_once_it_is_asked_to_end(images, tmp_path):
-    class AskedError(Exception):
-        pass
-
-    def ask():
-        nonlocal calls
-        calls += 1
-        if calls > 5:
-            raise AskedError
-
-    calls = 0
-    with pytest.raises(AskedError):
-        sources.load(DataConfig(source="folder", folder=str(images)), tmp_path / "cache", ask)
-    assert calls == 6 and not list((tmp_path / "cache").rglob("*.npz"))

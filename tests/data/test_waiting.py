@@ -1,4 +1,4 @@
-"""Waiting for another process: it is told of, has an end, and hears a request."""
+"""Waiting for another process: it is told of, has an end, and hears a signal."""
 
 import threading
 
@@ -20,20 +20,39 @@ def held(tmp_path):
         yield tmp_path / "set.npz"
 
 
-def enter(path, heed=lambda: None):
-    with waiting.alone(path, "decoding these images", heed):
+@pytest.fixture
+def on_line(monkeypatch):
+    """`on_line(action)`: what happens instead of a line about the wait, each time there would be one."""
+
+    def arrange(action):
+        monkeypatch.setattr(waiting, "FIRST_LINE_SECONDS", 0)
+        monkeypatch.setattr(waiting, "LINE_SECONDS", 0)
+        monkeypatch.setattr(waiting, "say", action)
+
+    return arrange
+
+
+def enter(path):
+    with waiting.alone(path, "decoding these images"):
         pass
 
 
-def test_a_wait_for_another_process_is_told_of(held, monkeypatch, capfd):
-    monkeypatch.setattr(waiting, "FIRST_LINE_SECONDS", 0)
+def test_a_wait_for_another_process_is_told_of(held, on_line):
+    def tell(line):
+        assert line == f"waiting for another process that is decoding these images ({held}.lock)"
+        raise AskedError
 
-    def ask():
-        if "waiting for another process that is decoding these images" in capfd.readouterr().err:
-            raise AskedError
-
+    on_line(tell)
     with pytest.raises(AskedError):
-        enter(held, ask)
+        enter(held)
+
+
+def test_a_short_wait_is_not_told_of(tmp_path, monkeypatch, capfd):
+    lock = FileLock(tmp_path / "set.npz.lock", thread_local=False)
+    lock.acquire()
+    threading.Timer(0.3, lock.release).start()
+    enter(tmp_path / "set.npz")
+    assert capfd.readouterr().err == ""
 
 
 def test_a_holder_without_a_sign_of_life_is_given_up(held, monkeypatch):
@@ -42,44 +61,29 @@ def test_a_holder_without_a_sign_of_life_is_given_up(held, monkeypatch):
         enter(held)
 
 
-def test_a_holder_that_goes_on_is_waited_for(held, monkeypatch):
-    monkeypatch.setattr(waiting, "SILENCE_SECONDS", 0.3)
-    calls = 0
+def test_a_holder_that_goes_on_is_waited_for(held, monkeypatch, on_line):
+    signs = []
 
-    def ask():
-        nonlocal calls
-        calls += 1
-        held.with_name("set.npz.alive").write_text(str(calls))
-        if calls == 20:
+    def go_on(line):
+        signs.append(line)
+        held.with_name("set.npz.alive").write_text("")
+        if len(signs) == 10:
             raise AskedError
 
+    monkeypatch.setattr(waiting, "SILENCE_SECONDS", 0.5)
+    on_line(go_on)
     with pytest.raises(AskedError):
-        enter(held, ask)
+        enter(held)
 
 
 def test_a_holder_shows_that_it_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(waiting, "_BEAT_SECONDS", 0)
     beat = tmp_path / "set.npz.alive"
-    with waiting.alone(tmp_path / "set.npz", "decoding these images", lambda: None) as heed:
+    with waiting.alone(tmp_path / "set.npz", "decoding these images") as alive:
         before = beat.stat().st_mtime_ns
         while beat.stat().st_mtime_ns == before:
-            heed()
+            alive()
     assert not beat.exists()
-
-
-def test_a_lock_that_is_let_go_is_taken(tmp_path):
-    first, done = threading.Event(), threading.Event()
-
-    def hold():
-        with waiting.alone(tmp_path / "set.npz", "decoding", lambda: None):
-            first.set()
-            done.wait(60)
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    first.wait(60)
-    enter(tmp_path / "set.npz", done.set)
-    thread.join()
 
 
 def test_what_fails_in_the_background_fails_here():
