@@ -24,7 +24,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from reglab.arms import ARMS
-from reglab.errors import UserError
+from reglab.errors import UserError, shown
 
 UNITS_PER_BLOCK = 3
 """Convolution units in a bottleneck block, hence the most layers a regularizer can have."""
@@ -95,6 +95,13 @@ class DataConfig(Section):
     test_limit: int | None = Field(default=None, ge=1, description="keep this many test images")
     validation: int = Field(default=0, ge=0, description="training images held out for selection")
 
+    @field_validator("folder", "name", mode="before")
+    @classmethod
+    def _records_can_hold_it(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, str) and not value.isascii() and (text := shown(value)) != value:
+            raise ValueError(f"data.{info.field_name} = {text}: it is no UTF-8, so no record can hold it: rename it, or link to it")
+        return value
+
     @model_validator(mode="after")
     def _folder_is_given_where_it_is_read(self) -> Self:
         if self.source == "folder" and not self.folder:
@@ -112,17 +119,22 @@ class DataConfig(Section):
         return self
 
     @property
-    def folder_name(self) -> str:
-        """What reports call a folder's images."""
+    def path(self) -> Path:
+        """The folder, for source folder."""
         path = Path(str(self.folder))
         with suppress(RuntimeError):  # a home that is not known here
             path = path.expanduser()
-        return self.name or path.resolve().name
+        return path
+
+    @property
+    def folder_name(self) -> str:
+        """What reports call a folder's images."""
+        return self.name or shown(self.path.resolve().name)
 
     @property
     def is_here(self) -> bool:
         """Whether there is such a folder on this machine."""
-        return Path(str(self.folder)).expanduser().is_dir()
+        return self.path.is_dir()
 
     def effective(self, run: "RunConfig") -> dict[str, Any]:
         """Of a folder the name, given or its own, and not the path: so that an arm is the same on two machines."""

@@ -4,6 +4,8 @@ A ReglabError carries one line for a person: what is wrong, where, and how to me
 with the class's code; a traceback is shown with `--debug` only.
 """
 
+import os
+
 
 class ReglabError(Exception):
     """Something went wrong that is not the user's doing (exit code 1)."""
@@ -18,6 +20,11 @@ class UserError(ReglabError):
     """The input cannot be used as given (exit code 2); the message says how to mend it."""
 
     exit_code = 2
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """A path as text for people and records, also where its bytes are no UTF-8."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def first_line(error: Exception) -> str:

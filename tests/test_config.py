@@ -1,6 +1,7 @@
 """RunConfig: what it accepts, what it refuses and how it says so, and which configurations are one arm."""
 
 import json
+import os
 import types
 import typing
 from pathlib import Path
@@ -530,6 +531,18 @@ def test_a_value_without_effect_does_not_change_the_identity(values, same):
 )
 def test_a_value_with_effect_changes_the_identity(values, other):
     assert identity(RunConfig.parse(values)) != identity(RunConfig.parse(other))
+
+
+def test_a_folder_whose_path_is_no_utf8_is_refused_by_path():
+    with pytest.raises(UserError, match=r"^data.folder = /a/caf\\xe9: it is no UTF-8"):
+        RunConfig.parse({"data": {"source": "folder", "folder": os.fsdecode(b"/a/caf\xe9")}})
+
+
+def test_a_folder_in_a_place_that_is_no_utf8_has_a_name_that_records_can_hold(tmp_path, monkeypatch):
+    (tmp_path / os.fsdecode(b"caf\xe9")).mkdir()
+    monkeypatch.chdir(tmp_path / os.fsdecode(b"caf\xe9"))
+    config = RunConfig.parse({"data": {"source": "folder", "folder": "."}})
+    assert config.data.folder_name == "caf\\xe9" and len(identity(config)) == 12
 
 
 def test_a_folder_given_by_a_relative_path_counts_by_its_own_name(tmp_path, monkeypatch):

@@ -25,7 +25,7 @@ from reglab.data.decode import DECODING, Decoded, UnfitError, decode
 from reglab.data.images import SIDE, ImageSet, Part
 from reglab.data.store import cached, writing
 from reglab.data.waiting import Alive
-from reglab.errors import UserError
+from reglab.errors import UserError, shown
 
 PARTS = ("train", "test")
 
@@ -71,17 +71,12 @@ class Listing:
 
 def load(config: DataConfig, cache: Path) -> ImageSet:
     """All images of the folder, from the cache where they are there. Raises UserError for what is not right with them."""
-    listing = listed(Path(str(config.folder)).expanduser())
+    listing = listed(config.path)
     content = fingerprint(listing, cache)
     drawn = config.resize, config.background, config.black, config.white
     key = hashlib.sha256(f"{content} {drawn}".encode()).hexdigest()[:32]
     found = cached(f"folder-{key}-v{DECODING}", cache, "decoding these images", lambda alive: _decoded(listing, content, config, alive))
     return replace(found, name=config.folder_name)
-
-
-def shown(path: str | Path) -> str:
-    """A path as text for people and records, also where its bytes are no UTF-8."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 # What is there

@@ -33,8 +33,8 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, NotImplementedError) as error:  # the latter of a file system without locks
-        fault = f"images cannot be kept in {path.parent} ({first_line(error)})"
-        raise UserError(f"{fault}: make room there, or set REGLAB_CACHE to a folder that can be written") from None
+        fault = f"the cache {path.parent.parent} cannot be written ({getattr(error, 'strerror', None) or first_line(error)})"
+        raise UserError(f"{fault}: set REGLAB_CACHE to a folder that can, with room for the decoded images") from None
 
 
 def stored(key: str, cache: Path) -> Path:
