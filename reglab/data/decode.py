@@ -6,7 +6,7 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import ExifTags, Image, ImageFile, ImageOps
+from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from reglab.config import DataConfig
 from reglab.data.images import SIDE
@@ -71,6 +71,8 @@ def decode(blob: bytes, config: DataConfig) -> Decoded:
             return _decode(blob, config)
     except UnfitError:
         raise
+    except UnidentifiedImageError:
+        raise UnfitError("is not an image that can be read", "mend or remove it") from None
     except Exception as error:  # Pillow raises a dozen kinds for a damaged file
         raise UnfitError(f"is not an image that can be read ({first_line(error)})", "mend or remove it") from None
 

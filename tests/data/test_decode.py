@@ -163,6 +163,11 @@ def test_several_images_in_one_file_are_refused(form):
         decode(stored(frames[0], form, save_all=True, append_images=frames[1:]), config())
 
 
+def test_what_is_no_image_is_told_without_an_address_in_memory():
+    with pytest.raises(UnfitError, match=r"^is not an image that can be read: mend or remove it$"):
+        decode(b"text", config())
+
+
 # --- numbers deeper than 8 bits -------------------------------------------------------------------------------------------------
 
 
