@@ -24,7 +24,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from reglab.arms import ARMS
-from reglab.errors import UserError
+from reglab.errors import UserError, shown
 
 UNITS_PER_BLOCK = 3
 """Convolution units in a bottleneck block, hence the most layers a regularizer can have."""
@@ -81,9 +81,26 @@ class DataConfig(Section):
     resize: Annotated[bool, _OF_A_FOLDER] = Field(
         default=False, description="for source folder: scale images to 32x32 instead of refusing other sizes"
     )
+    background: Annotated[Literal["white", "grey", "black"], _OF_A_FOLDER] = Field(
+        default="white", description="for source folder: what lies behind transparent images"
+    )
+    black: Annotated[float, _OF_A_FOLDER] = Field(
+        default=0.0, description="for source folder: the number that is black in images deeper than 8 bits"
+    )
+    white: Annotated[float | None, _OF_A_FOLDER] = Field(
+        default=None,
+        description="for source folder: the number that is white there; null: 65535, where 16 bits are used and the format says so",
+    )
     train_limit: int | None = Field(default=None, ge=2, description="keep this many training images")
     test_limit: int | None = Field(default=None, ge=1, description="keep this many test images")
     validation: int = Field(default=0, ge=0, description="training images held out for selection")
+
+    @field_validator("folder", "name", mode="before")
+    @classmethod
+    def _records_can_hold_it(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, str) and not value.isascii() and (text := shown(value)) != value:
+            raise ValueError(f"data.{info.field_name} = {text}: it is no UTF-8, so no record can hold it: rename it, or link to it")
+        return value
 
     @model_validator(mode="after")
     def _folder_is_given_where_it_is_read(self) -> Self:
@@ -93,13 +110,31 @@ class DataConfig(Section):
             raise ValueError(f"data.folder = {self.folder!r}: no path holds the character NUL")
         return self
 
+    @model_validator(mode="after")
+    def _white_is_above_black(self) -> Self:
+        if self.white is None and self.black != 0:
+            raise ValueError(f"data.black = {self.black:g} needs data.white, the number that is white")
+        if self.white is not None and self.white <= self.black:
+            raise ValueError(f"data.white = {self.white:g} must be above data.black = {self.black:g}")
+        return self
+
     @property
-    def folder_name(self) -> str:
-        """What reports call a folder's images."""
+    def path(self) -> Path:
+        """The folder, for source folder."""
         path = Path(str(self.folder))
         with suppress(RuntimeError):  # a home that is not known here
             path = path.expanduser()
-        return self.name or path.resolve().name
+        return path
+
+    @property
+    def folder_name(self) -> str:
+        """What reports call a folder's images."""
+        return self.name or shown(self.path.resolve().name)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether there is such a folder on this machine."""
+        return self.path.is_dir()
 
     def effective(self, run: "RunConfig") -> dict[str, Any]:
         """Of a folder the name, given or its own, and not the path: so that an arm is the same on two machines."""

@@ -4,6 +4,8 @@ A ReglabError carries one line for a person: what is wrong, where, and how to me
 with the class's code; a traceback is shown with `--debug` only.
 """
 
+import os
+
 from reglab import exits
 
 
@@ -20,6 +22,11 @@ class UserError(ReglabError):
     """The input cannot be used as given; the message says how to mend it."""
 
     exit_code = exits.BAD_INPUT
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """A path as text for people and records, also where its bytes are no UTF-8."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def first_line(error: Exception) -> str:

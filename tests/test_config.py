@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import types
 import typing
 from pathlib import Path
@@ -263,7 +264,7 @@ def test_a_configuration_cannot_be_changed():
 
 @pytest.mark.parametrize("path", [path for path in FIELDS if float in kinds(path)])
 def test_a_whole_number_is_accepted_for_a_float(path):
-    whole = {"train.target_accuracy": 1, "agc.clip": 1, "agc.eps": 1, "optimizer.lr": 1, "optimizer.eps": 1}.get(path, 0)
+    whole = {"train.target_accuracy": 1, "agc.clip": 1, "agc.eps": 1, "optimizer.lr": 1, "optimizer.eps": 1, "data.white": 1}.get(path, 0)
     section, key = path.split(".")
     value = getattr(getattr(RunConfig.parse(nested({path: whole})), section), key)
     assert value == whole and type(value) is float
@@ -413,7 +414,7 @@ def test_a_varied_arm_is_not_labelled_as_the_studys_model():
 # --- identity -------------------------------------------------------------------------------------------------------------
 
 ACTIVE = {
-    "data": {"source": "folder", "folder": "/a/birds", "train_limit": 50, "test_limit": 20, "validation": 10},
+    "data": {"source": "folder", "folder": "/a/birds", "train_limit": 50, "test_limit": 20, "validation": 10, "white": 4095.0},
     "batchnorm": {"layers": 2},
     "dropout": {"layers": 3, "p1": 0.1, "p2": 0.2, "p3": 0.3},
     "agc": {"enabled": True},
@@ -426,6 +427,9 @@ MATTERS = {
     "data.folder": "/a/cats",
     "data.name": "finches",
     "data.resize": True,
+    "data.background": "black",
+    "data.black": -1.0,
+    "data.white": 255.0,
     "data.train_limit": 51,
     "data.test_limit": None,
     "data.validation": 11,
@@ -542,6 +546,18 @@ def test_a_value_with_effect_changes_the_identity(values, other):
     assert identity(RunConfig.parse(values)) != identity(RunConfig.parse(other))
 
 
+def test_a_folder_whose_path_is_no_utf8_is_refused_by_path():
+    with pytest.raises(UserError, match=r"^data.folder = /a/caf\\xe9: it is no UTF-8"):
+        RunConfig.parse({"data": {"source": "folder", "folder": os.fsdecode(b"/a/caf\xe9")}})
+
+
+def test_a_folder_in_a_place_that_is_no_utf8_has_a_name_that_records_can_hold(tmp_path, monkeypatch):
+    (tmp_path / os.fsdecode(b"caf\xe9")).mkdir()
+    monkeypatch.chdir(tmp_path / os.fsdecode(b"caf\xe9"))
+    config = RunConfig.parse({"data": {"source": "folder", "folder": "."}})
+    assert config.data.folder_name == "caf\\xe9" and len(identity(config)) == 12
+
+
 def test_a_folder_given_by_a_relative_path_counts_by_its_own_name(tmp_path, monkeypatch):
     (tmp_path / "birds").mkdir()
     monkeypatch.chdir(tmp_path / "birds")
@@ -582,6 +598,9 @@ DEFAULTS = {
     "data.folder": None,
     "data.name": None,
     "data.resize": False,
+    "data.background": "white",
+    "data.black": 0.0,
+    "data.white": None,
     "data.train_limit": None,
     "data.test_limit": None,
     "data.validation": 0,
@@ -756,6 +775,8 @@ def configurations(draw):
         flat["data.folder"] = draw(PATHS)
     if "optimizer.warmup_epochs" in flat:
         flat["train.epochs"] = max(flat.get("train.epochs", 200), math.ceil(flat["optimizer.warmup_epochs"]))
+    if "data.black" in flat or "data.white" in flat:
+        flat["data.black"], flat["data.white"] = draw(st.sampled_from([(0.0, None), (0.0, 255.0), (-1.0, 0.5), (7.25, 4095.0)]))
     probability = st.floats(0, 0.99)
     symmetric = draw(st.booleans())
     flat["dropout.layers"] = draw(st.integers(0, 3))

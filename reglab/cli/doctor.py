@@ -144,15 +144,18 @@ def _mps() -> Finding:
 
 
 def _images() -> Finding:
-    from reglab.data.sources import cifar10_is_here
+    from reglab.data import cifar10
     from reglab.settings import settings
     from reglab.sweep.health import cache_fault
 
     cache = settings().cache
     if fault := cache_fault():
         return Finding("images", "none", fault, fatal=True)
-    if cifar10_is_here(cache):
-        return Finding("images", f"CIFAR-10 is in {cache}")
+    try:
+        if cifar10.is_here(cache):
+            return Finding("images", f"CIFAR-10 is in {cache}")
+    except UserError as error:
+        return Finding("images", f"CIFAR-10 is not in {cache}", f"{error}; else the first run downloads it again")
     downloads = cache / "downloads"
     advice = f"the first run downloads it; without a network, put cifar-10-python.tar.gz into {downloads}, or use data.source=digits"
     return Finding("images", f"CIFAR-10 is not in {cache}", advice)

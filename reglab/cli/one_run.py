@@ -17,6 +17,7 @@ from reglab.processes.signals import Interrupted, Request, Signals
 from reglab.settings import settings
 from reglab.sweep import assignment, health
 from reglab.sweep.workers import cores
+from reglab.tracking.images import refuse_other
 from reglab.tracking.record import Epoch, RunRecord, Sink, State
 from reglab.tracking.store import RECORD, RUN_LOCK, LocalRun, former_names, read_run, run_folders
 from reglab.tracking.wandb_run import WandbRun
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     import torch
     from rich.progress import Progress, TaskID
 
-    from reglab.data.sources import ImageSet
+    from reglab.data.images import ImageSet
 
 _PATIENCE_SECONDS = 30.0
 
@@ -95,8 +96,9 @@ def _run(config: RunConfig, record: RunRecord, folder: Path, in_sweep: bool, aga
             local.weights.remove()
         elif before := read_run(folder):
             say_recognized(int(before.formerly is not None and not in_sweep))
-            same_images = not before.environment or before.environment.data_fingerprint == images.fingerprint
-            if before.state.ended and before.state != State.failed and same_images:
+            if before.state != State.failed:
+                refuse_other(before, images.fingerprint, folder)
+            if before.state.ended and before.state != State.failed:
                 without = config.train.keep_weights and before.state == State.finished and not before.weights
                 say(f"{folder} holds this run already{', without its weights' if without else ''}; --again trains it anew")
                 if in_sweep:

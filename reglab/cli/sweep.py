@@ -20,6 +20,7 @@ from reglab.tracking.state import State
 from reglab.tracking.wandb_run import PROJECT
 
 if TYPE_CHECKING:
+    from reglab.config import DataConfig
     from reglab.sweep.limit import Limit, Rest
     from reglab.sweep.local import Cell, LocalSweep
     from reglab.tracking.record import RunRecord
@@ -209,6 +210,7 @@ def run_locally(file: Path, terms: Terms, folder: Path | None = None) -> Path:
 def carry_out(file: Path, terms: Terms, folder: Path | None = None) -> Outcome:
     """Run a sweep as far as the terms let it, show it live, and say what it came to."""
     from reglab.cli.worker import start
+    from reglab.data.sources import load
     from reglab.processes import sockets
     from reglab.settings import settings
     from reglab.sweep import workers
@@ -224,7 +226,11 @@ def carry_out(file: Path, terms: Terms, folder: Path | None = None) -> Outcome:
         say(f"note: {warning}")
     folder = folder or settings().runs / spec.name
     count = terms.workers or workers.at_once(spec.size, learns=spec.method == "bayes")
-    sweep = LocalSweep(spec, folder, count, start, terms.retry_failed, terms.limit, terms.beyond, terms.given)
+
+    def fingerprint(data: "DataConfig") -> str:
+        return load(data, settings().cache).fingerprint
+
+    sweep = LocalSweep(spec, folder, count, start, terms.retry_failed, terms.limit, terms.beyond, terms.given, fingerprint)
     with terms.signals.calling(sweep.preempt), _display(sweep) as show:
         for _ in sweep.run():
             show()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from reglab.config import RunConfig
-from reglab.data.sources import SIDE, Part
+from reglab.data.images import SIDE, Part
 from reglab.errors import UserError
 from reglab.regularizers import augment, cutout
 

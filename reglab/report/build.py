@@ -14,6 +14,7 @@ from reglab.report.page import GENERATOR, Figure, Page, Section
 from reglab.report.questions import FINAL, QUESTIONS, Drawing, Question
 from reglab.report.stats import Cell
 from reglab.report.study import Study
+from reglab.tracking.images import refuse_mixed
 from reglab.tracking.record import QUIET, RunRecord, State
 from reglab.tracking.store import ARCHIVE, write_archive
 
@@ -33,8 +34,9 @@ def build(records: Sequence[RunRecord], folder: Path, source: str, sweeps: Mappi
     """Write the report on `records` into `folder`, in place of an earlier one; returns its page.
 
     `source` is where the records come from, `sweeps` the hashes of sweep files; the manifest keeps those that these runs are of.
-    Raises UserError where none of the runs has finished, or the folder holds something else than a report.
+    Raises UserError where none of the runs has finished, they saw different images of one name, or the folder is no report.
     """
+    refuse_mixed(records)
     if not any(stats.counts(record) for record in records):
         raise UserError(f"none of the {len(records)} runs has finished: finish the sweep first (`reglab sweep run` goes on)")
     if folder.exists() and not _is_report(folder):
@@ -270,8 +272,6 @@ def notes(study: Study) -> list[str]:
     if shared := sum(bool(record.summary and record.summary.shared_its_cores) for record in study.records):
         who = "1 run" if shared == 1 else f"{shared} runs"
         found.append(f"{who} shared cores with other programs, with less than {QUIET:.0%} of the time of its own: slower than need be")
-    if any(len(seen) > 1 for seen in study.images()):
-        found.append("Not all runs saw the same images: their accuracies are not comparable")
     return found
 
 

@@ -19,6 +19,7 @@ from reglab.config import RunConfig, flat, identity, nested, run_id
 from reglab.errors import UserError
 from reglab.sweep.search import Search, ends
 from reglab.sweep.spec import SweepSpec, leaves
+from reglab.tracking.images import refuse_mixed
 from reglab.tracking.record import RunRecord, State
 
 MISSING = "missing"
@@ -86,7 +87,16 @@ class Ledger:
 
 
 def reckon(spec: SweepSpec, records: Sequence[RunRecord], draws: Sequence[dict[str, Any]] = ()) -> Ledger:
-    """The ledger of a sweep with these runs. `draws`: the values that a search on this machine is known to have drawn."""
+    """The ledger of a sweep with these runs. `draws`: the values that a search on this machine is known to have drawn.
+
+    Raises UserError where its runs saw other images under one name.
+    """
+    found = _reckoned(spec, records, draws)
+    refuse_mixed(record for cell in found.cells for record in cell.records)
+    return found
+
+
+def _reckoned(spec: SweepSpec, records: Sequence[RunRecord], draws: Sequence[dict[str, Any]]) -> Ledger:
     if spec.method == "grid":
         return _of_grid(spec, records)
     possible, asked = _possible(spec), {key: values for values in draws if (key := _key(values))}

@@ -11,7 +11,7 @@ import os
 import signal
 import statistics
 import time
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -21,7 +21,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from reglab.atomic import write_whole
-from reglab.config import RunConfig, identity, run_id
+from reglab.config import DataConfig, RunConfig, identity, run_id
 from reglab.errors import ReglabError, UserError
 from reglab.exits import PREEMPTED
 from reglab.processes.signals import PREEMPT, STOP
@@ -31,6 +31,7 @@ from reglab.sweep.search import Search
 from reglab.sweep.spec import SweepSpec
 from reglab.sweep.workers import GRACE_SECONDS, LOST, Process, Start, cores, last_line, pid, shares, threads, visible_gpus
 from reglab.tracking import storage
+from reglab.tracking.images import KEPT, refuse_mixed, refuse_other
 from reglab.tracking.record import RunRecord, State
 from reglab.tracking.store import LOG, RECORD, RUN_LOCK, former_names, mark_crashed, read_run, write_record, write_run
 
@@ -103,6 +104,7 @@ class LocalSweep:
     With a `limit` a run is started only if it is expected to end in what is left of it; where nothing tells yet, one is, to see.
     `beyond`: and so is a run that is too long for any call, where nothing else fits: it goes on over several.
     `given` are runs from elsewhere: those that have finished are taken as done here, those of a folder of images by its name.
+    `fingerprint` tells that of the images here, so that no run on other images of the same name is taken as done.
     """
 
     def __init__(
@@ -115,10 +117,14 @@ class LocalSweep:
         limit: Limit | None = None,
         beyond: bool = True,
         given: Iterable[RunRecord] = (),
+        fingerprint: Callable[[DataConfig], str] | None = None,
     ):
         self.spec, self.folder, self.workers, self.start, self.retry_failed = spec, folder, workers, start, retry_failed
         self.limit, self.beyond = limit, beyond
-        self._given = {(record.identity, record.seed): record for record in given if record.state == State.finished}
+        self._fingerprint, self._fingerprints = fingerprint, dict[DataConfig, str]()
+        given = [record for record in given if record.state == State.finished]
+        refuse_mixed(given)
+        self._given = {(record.identity, record.seed): record for record in given}
         self._former_names = {key: record.run_id for key, record in self._given.items() if record.has_former_name}
         self.search = Search(spec.config)
         self.draws: list[Cell] = []  # in the order of the search; what it drew twice is there twice
@@ -141,7 +147,7 @@ class LocalSweep:
     def run(self) -> Iterator[None]:
         """Works until nothing is left, yielding some times a second so that the caller can show how it stands.
 
-        Raises UserError where another process runs this sweep, or the folder holds another one.
+        Raises UserError where another process runs this sweep, the folder holds another one, or its runs saw other images.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.folder / ".lock")
@@ -206,6 +212,7 @@ class LocalSweep:
             self._look_up(cell)
             if self.retry_failed and cell.record and cell.state == State.failed:
                 self._write(cell, cell.record.changed(state=State.pending, reason=None))
+        refuse_mixed(cell.record for cell in self.cells if cell.record)
 
     def _learnt_from(self) -> list[dict[str, Any]]:
         """What a search has drawn that learns from its runs, as they tell it: it would draw others now that they have ended."""
@@ -220,12 +227,22 @@ class LocalSweep:
         folder = self.folder / cell.run_id
         self._mark_dead(cell)
         cell.record = read_run(folder)
-        if elsewhere := self._given_as_finished(cell) or (None if cell.record else self._finished_elsewhere(cell)):
+        elsewhere = self._given_as_finished(cell) or (None if cell.record else self._finished_elsewhere(cell))
+        self._compare_images(cell, elsewhere or cell.record)
+        if elsewhere:
             write_run(folder, elsewhere)
             cell.record = elsewhere
         if cell.record and not cell.state.ended:
             with suppress(ReglabError):  # a store that cannot be asked now: the run's own process will say so
                 cell.lost = storage.checkpoint(folder).modified() is None
+
+    def _compare_images(self, cell: Cell, record: RunRecord | None) -> None:
+        """Before a run is taken as done. Raises UserError where it saw other images than those that a worker would train on."""
+        data = cell.config.data if cell.config else None
+        if self._fingerprint and record and record.state in KEPT and data and data.source == "folder" and data.is_here:
+            if data not in self._fingerprints:
+                self._fingerprints[data] = self._fingerprint(data)
+            refuse_other(record, self._fingerprints[data], self.folder / cell.run_id if record is cell.record else "--from")
 
     def _given_as_finished(self, cell: Cell) -> RunRecord | None:
         """The same arm and seed among the runs that were given, under this cell's name: W&B gives its runs names of its own."""

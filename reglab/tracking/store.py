@@ -14,6 +14,7 @@ from pathlib import Path
 from reglab.atomic import write_whole
 from reglab.errors import UserError
 from reglab.tracking import storage
+from reglab.tracking.images import refuse_mixed
 from reglab.tracking.record import SCHEMA_VERSION, Epoch, RunRecord, State
 
 RECORD = "run.json"
@@ -118,12 +119,18 @@ def former_names(folders: Iterable[Path]) -> dict[tuple[str, int], str]:
 def read_runs(root: Path, history: bool = True) -> list[RunRecord]:
     """The runs in a folder, oldest first; what several sweeps share is there once, as far as it came in any of them.
 
-    Raises UserError where there is none.
+    Raises UserError where there is none, and where one run is there twice, on other images each time.
     """
-    records: dict[str, RunRecord] = {}
+    found: dict[str, list[RunRecord]] = {}
     for folder in run_folders(root):
-        if (record := read_run(folder, history)) and not _tells_more(records.get(record.run_id), record):
-            records[record.run_id] = record
+        if record := read_run(folder, history):
+            found.setdefault(record.run_id, []).append(record)
+    records: dict[str, RunRecord] = {}
+    for name, group in found.items():
+        refuse_mixed(group)
+        for record in group:
+            if not _tells_more(records.get(name), record):
+                records[name] = record
     if not records:
         raise UserError(f"{root} holds no run: `reglab sweep run FILE` makes some")
     return sorted(records.values(), key=lambda record: record.created)

@@ -19,7 +19,8 @@ import numpy as np
 import torch
 
 from reglab.config import RunConfig
-from reglab.data.sources import ImageSet, load
+from reglab.data.images import ImageSet
+from reglab.data.sources import load
 from reglab.errors import ReglabError
 from reglab.processes import forks
 from reglab.processes.signals import Signals

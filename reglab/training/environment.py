@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 import reglab
-from reglab.data.sources import ImageSet
+from reglab.data.images import ImageSet
 from reglab.errors import UserError
 from reglab.tracking.record import Environment
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from reglab.config import RunConfig, run_id
 from reglab.data.batches import CleanBatches, Normalization, TrainingBatches
-from reglab.data.sources import ImageSet
+from reglab.data.images import ImageSet
 from reglab.errors import UserError, first_line
 from reglab.models.resnet import ResNet50
 from reglab.processes.signals import Interrupted, Request, Signals

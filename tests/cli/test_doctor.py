@@ -103,14 +103,27 @@ def test_whether_mps_is_up_is_said_with_how_to_start_it(monkeypatch, up, line):
     assert line in str(doctor._mps())
 
 
-@pytest.mark.parametrize("there", ["images/cifar10-v1.npz", "downloads/cifar-10-python.tar.gz", None])
-def test_images_that_are_not_in_the_cache_are_noted(monkeypatch, tmp_path, there):
+@pytest.mark.parametrize(
+    ("there", "advice"),
+    [
+        (None, "the first run downloads it"),
+        ("images/cifar10-v1.npz", "the first run downloads it"),
+        ("downloads/cifar-10-python.tar.gz", "cifar-10-python.tar.gz is damaged or not whole"),
+    ],
+    ids=["nothing", "a damaged set", "a damaged archive"],
+)
+def test_images_that_are_not_whole_in_the_cache_are_noted(monkeypatch, tmp_path, there, advice):
     monkeypatch.setenv("REGLAB_CACHE", str(tmp_path))
     settings.cache_clear()
     if there:
         (tmp_path / there).parent.mkdir()
-        (tmp_path / there).touch()
-    assert (finding("images").advice is None) == bool(there)
+        (tmp_path / there).write_bytes(b"cut off")
+    assert advice in finding("images").advice
+
+
+def test_images_that_are_in_the_cache_are_well(monkeypatch):
+    monkeypatch.setattr("reglab.data.cifar10.is_here", lambda cache: True)
+    assert finding("images").advice is None
 
 
 def test_without_a_key_the_way_to_one_is_told(monkeypatch):

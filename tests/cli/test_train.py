@@ -552,20 +552,58 @@ def test_a_checkpoint_is_left_in_the_run_s_folder(reglab, folder, at_step):
     assert checkpoint.load(File(folder / "checkpoint.pt"), torch.device("cpu"))["steps_done"] == 2
 
 
-def test_a_folder_whose_images_changed_is_another_run_s_worth_of_training(reglab, tmp_path):
-    def fill(colour):
-        for part, name in itertools.product(("train", "test"), ("cats", "dogs")):
-            (tmp_path / "pets" / part / name).mkdir(parents=True, exist_ok=True)
-            for number in range(4):
-                shade = colour + number + 100 * (name == "dogs")
-                Image.new("RGB", (32, 32), (shade, 0, 0)).save(tmp_path / "pets" / part / name / f"{number}.png")
+def pets(root, colour):
+    """A folder of images, all of a `colour`, in two classes."""
+    for part, name in itertools.product(("train", "test"), ("cats", "dogs")):
+        (root / part / name).mkdir(parents=True, exist_ok=True)
+        for number in range(4):
+            shade = colour + number + 100 * (name == "dogs")
+            Image.new("RGB", (32, 32), (shade, 0, 0)).save(root / part / name / f"{number}.png")
+    return root
 
-    words = ["data.source=folder", f"data.folder={tmp_path / 'pets'}", "model.width=4", "train.epochs=1", "train.batch_size=4"]
-    found = []
-    for colour in (10, 10, 60):
-        fill(colour)
-        assert reglab("train", *words) == 0
-        (record,) = [read_run(path.parent) for path in (tmp_path / "runs").glob("train/*/run.json")]
-        found.append(record)
-    assert found[0] == found[1]
-    assert found[2].environment.data_fingerprint != found[0].environment.data_fingerprint
+
+PETS = ["data.source=folder", "model.width=4", "train.epochs=1", "train.batch_size=4"]
+
+
+def test_a_run_on_other_images_of_one_name_is_refused_and_the_finished_one_stays(reglab, tmp_path, capsys):
+    one, other = (f"data.folder={pets(tmp_path / name / 'pets', colour)}" for name, colour in (("a", 10), ("b", 60)))
+    assert reglab("train", *PETS, one) == 0
+    (folder,) = [path.parent for path in (tmp_path / "runs").glob("train/*/run.json")]
+    before = read_run(folder)
+    capsys.readouterr()
+    assert reglab("train", *PETS, other) == 2
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1 and before.environment.data_fingerprint in line and "data.name=" in line and "--again" in line
+    assert read_run(folder) == before
+    assert reglab("train", *PETS, one) == 0
+    assert read_run(folder) == before
+    assert reglab("train", *PETS, other, "data.name=others") == 0
+    assert read_run(folder) == before
+    assert reglab("train", *PETS, other, "--again") == 0
+    assert read_run(folder).environment.data_fingerprint not in (None, before.environment.data_fingerprint)
+
+
+def test_a_run_on_images_that_were_corrected_since_is_replaced_only_if_asked(reglab, tmp_path, capsys):
+    words = [*PETS, f"data.folder={pets(tmp_path / 'pets', 10)}"]
+    assert reglab("train", *words) == 0
+    (folder,) = [path.parent for path in (tmp_path / "runs").glob("train/*/run.json")]
+    before = read_run(folder)
+    pets(tmp_path / "pets", 60)
+    assert reglab("train", *words) == 2
+    assert read_run(folder) == before
+    assert reglab("train", *words, "--again") == 0
+
+
+def test_an_interrupted_run_is_not_begun_anew_on_other_images(reglab, tmp_path, at_step):
+    one, other = (f"data.folder={pets(tmp_path / name / 'pets', colour)}" for name, colour in (("a", 10), ("b", 60)))
+    at_step(1, lambda: os.kill(os.getpid(), signal.SIGUSR1))
+    assert reglab("train", *PETS, one) == 75
+    assert reglab("train", *PETS, other) == 2
+    assert reglab("train", *PETS, one) == 0
+
+
+def test_a_background_that_nothing_shows_is_another_arm_on_the_same_images(reglab, tmp_path):
+    words = [*PETS, f"data.folder={pets(tmp_path / 'pets', 10)}"]
+    assert reglab("train", *words) == reglab("train", *words, "data.background=black") == 0
+    records = [read_run(path.parent) for path in (tmp_path / "runs").glob("train/*/run.json")]
+    assert len(records) == 2 and len({record.environment.data_fingerprint for record in records}) == 1

@@ -7,7 +7,7 @@ import torch
 from reglab.config import RunConfig
 from reglab.data import batches
 from reglab.data.batches import CleanBatches, DeviceImages, Normalization, TrainingBatches
-from reglab.data.sources import Part
+from reglab.data.images import Part
 from reglab.errors import UserError
 
 CPU = torch.device("cpu")

@@ -106,7 +106,7 @@ def test_a_label_says_what_the_runs_are_not(study):
 
 
 def test_notes_name_what_was_left_out_and_what_was_not_pooled(make_record):
-    unlike = make_record(seed=1).environment.model_copy(update={"device": "another GPU", "data_fingerprint": "g"})
+    unlike = make_record(seed=1).environment.model_copy(update={"device": "another GPU"})
     records = [
         make_record(),
         make_record(seed=1, environment=unlike),
@@ -117,7 +117,17 @@ def test_notes_name_what_was_left_out_and_what_was_not_pooled(make_record):
     assert "1 failed, not counted: baseline s2 (out of memory)" in notes
     assert any("1 run is of another set-up" in note and "model.width 64 / 8" in note for note in notes)
     assert any("not pooled: a GPU" in note and "another GPU" in note for note in notes)
-    assert any("Not all runs saw the same images" in note for note in notes)
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["another seed", "the same seed"])
+def test_runs_on_other_images_of_one_name_are_never_pooled(study, make_record, make, again):
+    record = make_record(seed=0 if again else 8, run_id="w4ndb1d")
+    other = record.model_copy(update={"environment": record.environment.model_copy(update={"data_fingerprint": "g"})})
+    with pytest.raises(
+        UserError, match=r"different images that are called digits, of fingerprints f \(\d+ runs, .* and g \(1 run, such as w4ndb1d"
+    ):
+        make([*study, other])
+    assert make([*study, other.model_copy(update={"state": State.failed})])
 
 
 def test_a_search_is_told_by_what_it_chose_on_held_out_images(make_record):

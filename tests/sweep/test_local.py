@@ -941,6 +941,46 @@ def test_a_given_run_without_weights_is_no_substitute_where_they_are_wanted(make
     assert len(workers.jobs) == 1
 
 
+PETS = {"source": {"value": "folder"}, "folder": {"value": "."}, "name": {"value": "pets"}}
+
+
+def test_a_run_on_other_images_of_one_name_is_not_taken_as_done(make_sweep, workers):
+    workers.work(make_sweep(grid(data=PETS), fingerprint=lambda data: "f"))
+    workers.work(make_sweep(grid(data=PETS), fingerprint=lambda data: "f"))
+    (folder,) = [job.folder for job in workers.jobs]
+    before = read_run(folder)
+    with pytest.raises(UserError, match=rf"{folder} holds this run on other images .* fingerprint is f, that of these is g: .*data.name="):
+        workers.work(make_sweep(grid(data=PETS), fingerprint=lambda data: "g"))
+    assert read_run(folder) == before and len(workers.jobs) == 1
+
+
+def test_a_given_run_on_other_images_of_one_name_is_refused(make_sweep, workers):
+    data = {"source": "folder", "folder": "/elsewhere", "name": "pets"}
+    there = given({"train": {"epochs": EPOCHS}, "data": data}, environment=MACHINE)
+    with pytest.raises(UserError, match="--from holds this run on other images"):
+        workers.work(make_sweep(grid(data=PETS), given=[there], fingerprint=lambda data: "g"))
+    assert not workers.jobs
+    workers.work(make_sweep(grid(data=PETS), given=[there], fingerprint=lambda data: "f"))
+    assert not workers.jobs
+
+
+def test_given_runs_on_two_sets_of_one_name_are_refused(make_sweep):
+    values = {"train": {"epochs": EPOCHS}, "data": {"source": "folder", "folder": "/elsewhere", "name": "pets"}}
+    there = [given(values, environment=MACHINE.model_copy(update={"data_fingerprint": fingerprint})) for fingerprint in "fg"]
+    with pytest.raises(UserError, match=r"fingerprints f \(1 run, .*\) and g \(1 run"):
+        make_sweep(grid(data=PETS), given=there)
+
+
+def test_where_the_images_are_not_here_nothing_is_compared_with_them(make_sweep, workers):
+    def fail(data):
+        raise AssertionError("asked for")
+
+    data = PETS | {"folder": {"value": "/nowhere/pets"}}
+    for _ in range(2):
+        workers.work(make_sweep(grid(data=data), fingerprint=fail))
+    assert len(workers.jobs) == 1
+
+
 # How long it takes
 
 

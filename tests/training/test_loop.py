@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from reglab.config import identity
 from reglab.data import batches
-from reglab.data.sources import Part
+from reglab.data.images import Part
 from reglab.errors import UserError
 from reglab.processes.signals import FROM_OUTSIDE, UNDER_WANDB, Interrupted, Request, Signals
 from reglab.tracking.record import Epoch, State
