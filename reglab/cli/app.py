@@ -7,14 +7,16 @@ import typer
 
 import reglab
 from reglab.cli import agent, bench, dashboard, demo, doctor, ledger, report, study, sweep, sync, train
-from reglab.cli.console import run_to_exit
+from reglab.cli.console import Group, run_to_exit
 
 app = typer.Typer(
     name="reglab",
+    cls=Group,
     help="Regularization studies as Weights & Biases sweeps.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # help is plain text: `[/sweep]` is no closing tag, and `[b]` no style
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("demo")(demo.demo)

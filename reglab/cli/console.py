@@ -13,11 +13,22 @@ from typing import Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from reglab.errors import ReglabError
 
 _USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
 """What the parser raises for words that fit no command; typer does not name it."""
+
+
+class Group(TyperGroup):
+    """A group whose help is plain text, and says of each command what it does; the parser's own list cuts that to a line."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        rows = [(name, " ".join((self.commands[name].help or "").split("\n\n")[0].split())) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
 
 EXIT_SECONDS = 30.0
 """How long what the libraries do at the exit may take."""

@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from reglab.cli.console import say
+from reglab.cli.console import Group, say
 from reglab.tracking.wandb_run import PROJECT
 
-app = typer.Typer(help="Keep the shared pages at W&B.", no_args_is_help=True)
+app = typer.Typer(cls=Group, help="Keep the shared pages at W&B.", no_args_is_help=True)
 
 
 @app.callback()

@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
-from reglab.cli.console import counting, handling, is_terminal, progress, say
+from reglab.cli.console import Group, counting, handling, is_terminal, progress, say
 from reglab.cli.train import PREEMPTED
 from reglab.errors import UserError
 from reglab.tracking.state import State
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from reglab.sweep.local import Cell, LocalSweep
     from reglab.tracking.record import RunRecord
 
-app = typer.Typer(help="Check sweep files, and run them.", no_args_is_help=True)
+app = typer.Typer(cls=Group, help="Check sweep files, and run them.", no_args_is_help=True)
 
 Files = Annotated[list[Path], typer.Argument(metavar="FILE…", help="Sweep YAML files.")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="Laid over the file's parameters.")]
