@@ -364,10 +364,10 @@ def _listed(path: str, text: str) -> list[Any]:
         node = yaml.compose(text, yaml.BaseLoader)
     except yaml.YAMLError:
         node = None
-    whole = isinstance(node, yaml.SequenceNode) and node.end_mark.index == len(text.rstrip())
-    if not whole or not all(isinstance(item, yaml.ScalarNode) for item in node.value):
+    items = node.value if isinstance(node, yaml.SequenceNode) and node.end_mark.index == len(text.rstrip()) else None
+    if items is None or not all(isinstance(item, yaml.ScalarNode) for item in items):
         raise UserError(f"{path}={text}: neither a list such as [a, b], over which a sweep searches, nor a text in quotes")
-    return [_value(path, item.value, quoted=item.style is not None) for item in node.value]
+    return [_value(path, item.value, quoted=item.style is not None) for item in items]
 
 
 def _read(path: str, text: str) -> Any:

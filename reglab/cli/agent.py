@@ -13,7 +13,7 @@ from reglab.cli.console import handling, is_terminal, progress, say
 from reglab.cli.sweep import STYLES, duration
 from reglab.cli.train import PREEMPTED
 from reglab.errors import UserError
-from reglab.tracking import wandb_run
+from reglab.tracking import client
 
 if TYPE_CHECKING:
     from reglab.sweep.agent import Slot, SweepAgent
@@ -34,8 +34,8 @@ def agent(
     from reglab.sweep import metadata, remote, workers
     from reglab.sweep.agent import SweepAgent, slots
 
-    if (mode := wandb_run.mode()) != "online":
-        raise UserError(f"W&B is {mode} here: `wandb login` sets the key, and WANDB_MODE must not say otherwise")
+    if (mode := client.mode()) != "online":
+        raise UserError(f"W&B is {mode} here: `wandb login` sets the key, and WANDB_MODE and `wandb offline` must not say otherwise")
     sweep = remote.find(path)
     places = slots(_chosen(gpus, workers.visible_gpus()), per_gpu, workers.cores(), count)
     crew = SweepAgent(sweep, settings().runs / sweep.sweep_id, places, start, hand_back, say)

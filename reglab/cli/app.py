@@ -8,6 +8,7 @@ import typer
 import reglab
 from reglab.cli import agent, bench, dashboard, demo, doctor, ledger, report, study, sweep, sync, train
 from reglab.cli.console import Group, run_to_exit
+from reglab.tracking.client import forget_other_runs
 
 app = typer.Typer(
     name="reglab",
@@ -41,12 +42,14 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def options(
+    context: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something goes wrong.")] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)] = False,
 ) -> None:
     from dotenv import load_dotenv
 
     load_dotenv(".env")
+    forget_other_runs(handed_over=context.invoked_subcommand == "train")
 
 
 def main() -> None:

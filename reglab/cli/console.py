@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -29,6 +29,9 @@ class Group(TyperGroup):
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
+
+Entity = Annotated[str | None, typer.Option("--entity", help="W&B account or team; else WANDB_ENTITY, the sweep's file, W&B's settings.")]
+Project = Annotated[str | None, typer.Option("--project", help="W&B project; else WANDB_PROJECT, the file, W&B's settings, `reglab`.")]
 
 EXIT_SECONDS = 30.0
 """How long what the libraries do at the exit may take."""

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from reglab.cli.console import handling, say
 from reglab.errors import ReglabError, UserError
-from reglab.tracking import wandb_run
+from reglab.tracking import client
 
 if TYPE_CHECKING:
     from reglab.config import RunConfig
@@ -156,7 +156,10 @@ def _images() -> Finding:
 
 def _wandb() -> Finding:
     """The network is asked only where runs would be online, too."""
-    mode, key = wandb_run.mode(), wandb_run.has_key()
+    try:
+        mode, key = client.mode(), client.has_key()
+    except ReglabError as error:
+        return Finding("W&B", "not set up", str(error), fatal=True)
     found = f"{mode}, {'a key' if key else 'no key'} is configured"
     if mode == "online":
         from reglab.tracking.wandb_project import default_entity

@@ -31,7 +31,7 @@ _PATIENCE_SECONDS = 30.0
 
 
 def ordered(
-    job: assignment.Assignment | None, overrides: Sequence[str], print_config: bool, again: bool, signals: Signals
+    job: assignment.Assignment | None, overrides: Sequence[str], print_config: bool, again: bool, signals: Signals, as_new: bool = False
 ) -> RunRecord | None:
     """Do what the command line or the agent asks for; returns the record of the run, if there was one."""
     try:
@@ -53,23 +53,25 @@ def ordered(
         seed=config.train.seed,
         config=config.model_dump(mode="json"),
     )
-    return _run(config, record, settings().runs / sweep / name, in_sweep=job is not None, again=again, signals=signals)
+    folder = settings().runs / sweep / name
+    wandb_run = WandbRun(folder, signals.stop, as_new=as_new)
+    return _run(config, record, folder, wandb_run, in_sweep=job is not None, again=again, signals=signals)
 
 
-def _run(config: RunConfig, record: RunRecord, folder: Path, in_sweep: bool, again: bool, signals: Signals) -> RunRecord:
+def _run(
+    config: RunConfig, record: RunRecord, folder: Path, wandb_run: WandbRun, in_sweep: bool, again: bool, signals: Signals
+) -> RunRecord:
     """Train, or go on, or leave a run that has ended as it is; returns its record."""
     from reglab.data.sources import load
     from reglab.training.environment import pick_device
 
     local = LocalRun(folder)
-    sinks: list[Sink] = [local, WandbRun(folder, signals.stop), Announcer(config)]
+    sinks: list[Sink] = [local, wandb_run, Announcer(config)]
     with _failures_recorded(sinks, record, folder, in_sweep):
         device = pick_device(settings().device)
         images = load(config.data, settings().cache)
     with _alone(folder):
-        if again:
-            local.checkpoint.remove()
-        elif before := read_run(folder):
+        if not again and (before := read_run(folder)):
             same_images = not before.environment or before.environment.data_fingerprint == images.fingerprint
             if before.state.ended and before.state != State.failed and same_images:
                 say(f"{folder} holds this run already; --again trains it anew")
@@ -78,6 +80,9 @@ def _run(config: RunConfig, record: RunRecord, folder: Path, in_sweep: bool, aga
                 return before
             record = record.changed(created=before.created)
         with _failures_recorded(sinks, record, folder, True):
+            wandb_run.begin(record)  # what it refuses leaves the run as it was
+            if again:
+                local.checkpoint.remove()
             return _train(config, images, device, record, sinks, local.checkpoint, signals)
 
 

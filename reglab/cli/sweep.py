@@ -1,5 +1,6 @@
 """`reglab sweep`: check sweep files, and run them on this machine."""
 
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,11 +14,10 @@ from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
-from reglab.cli.console import Group, counting, handling, is_terminal, progress, say
+from reglab.cli.console import Entity, Group, Project, counting, handling, is_terminal, progress, say
 from reglab.cli.train import PREEMPTED
 from reglab.errors import UserError
 from reglab.tracking.state import State
-from reglab.tracking.wandb_run import PROJECT
 
 if TYPE_CHECKING:
     from reglab.sweep.limit import Limit, Rest
@@ -85,25 +85,26 @@ def check(files: Files, quick: Quick = False) -> None:
 @app.command()
 def create(
     files: Files,
-    entity: Annotated[str | None, typer.Option("--entity", envvar="WANDB_ENTITY", help="W&B account or team.")] = None,
-    project: Annotated[str, typer.Option("--project", envvar="WANDB_PROJECT", help="W&B project.")] = PROJECT,
+    entity: Entity = None,
+    project: Project = None,
     again: Annotated[bool, typer.Option("--again", help="Register a second one where the same sweep is there already.")] = False,
     quick: Quick = False,
 ) -> None:
     """Register sweeps on W&B and print the agent's command for each. The same sweep is registered once."""
     from reglab.sweep import remote
     from reglab.sweep.spec import read
+    from reglab.tracking import client
 
     specs = [read(path, quick=quick) for path in files]
     for spec in specs:  # all are valid before any is registered
         remote.check_command(spec.config, spec.path)
     for spec in specs:
-        sweep = remote.create(spec, entity, project, again)
+        sweep = remote.create(spec, *client.destination(entity, project, spec.config), again)
         before = f"registered before, and {sweep.state.lower()}"
         if sweep.state not in ("PENDING", "RUNNING"):
             before += " (--again registers a second one)"
         say(f"{spec.path}: {'registered' if sweep.is_new else before}; on each GPU machine, run this, or reglab agent instead")
-        print(f"wandb agent {sweep.path}")
+        print(f"wandb agent {shlex.quote(sweep.path)}")
 
 
 @app.command()

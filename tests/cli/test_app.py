@@ -29,8 +29,8 @@ COMMANDS = {
     "sweep plan": ["--from", "--gpu", "--gpus", "--price", "--probe", "--quick"],
     "sweep status": ["--from", "--json", "--quick"],
     "sweep run": ["--from", "--name", "--quick", "--retry-failed", "--stop-after", "--workers"],
-    "sync": ["--entity", "--project"],
-    "train": ["--again", "--print-config"],
+    "sync": ["--as-new", "--entity", "--project"],
+    "train": ["--again", "--as-new", "--print-config"],
 }
 
 

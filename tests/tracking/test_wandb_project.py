@@ -12,11 +12,12 @@ from reglab.errors import ReglabError, UserError
 from reglab.report import stats, tables
 from reglab.settings import settings
 from reglab.tracking import wandb_project
+from reglab.tracking.client import PROJECT
 from reglab.tracking.fetch import fetch
 from reglab.tracking.record import Environment, Epoch, RunRecord, State, Summary
 from reglab.tracking.store import LocalRun, read_runs
 from reglab.tracking.wandb_project import Project, records, runs_of_sweep
-from reglab.tracking.wandb_run import PROJECT, WandbRun
+from reglab.tracking.wandb_run import WandbRun
 from tests.loopback.faults import Fault
 from tests.loopback.state import ENTITY, HISTORY, Run
 
