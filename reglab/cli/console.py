@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.table import Table
 from typer.core import TyperGroup
 
 from reglab.errors import ReglabError
@@ -42,6 +43,14 @@ progress = Console(stderr=True, highlight=False)
 def say(line: str) -> None:
     """A plain line about the work, on standard error."""
     progress.print(line, markup=False, soft_wrap=True)
+
+
+def show(table: Table) -> None:
+    """A table on standard output: as wide as the terminal, and into a pipe as wide as it is, so that nothing is cut."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, console.measure(table, options=console.options.update(max_width=10**6)).maximum)
+    console.print(table)
 
 
 def complain(line: str) -> None:

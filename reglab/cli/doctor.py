@@ -11,10 +11,9 @@ from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from reglab.cli.console import handling, say
+from reglab.cli.console import handling, say, show
 from reglab.errors import ReglabError, UserError
 from reglab.tracking import client
 
@@ -230,7 +229,7 @@ def _measure(config: "RunConfig", counts: list[int]) -> None:
             readings.append(capacity.measure(config, _places(count), MEASURE_SECONDS))
             if readings[-1].fault:  # nor do more
                 break
-    Console().print(table(readings))
+    show(table(readings))
     if not (chosen := capacity.choice(readings)):
         raise ReglabError(f"not even {counts[0]} at a time trains here: {readings[0].fault}")
     print(verdict(chosen.runs, _mps().advice if _places(1)[0].gpu else None))

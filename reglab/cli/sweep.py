@@ -9,12 +9,11 @@ from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
-from reglab.cli.console import Entity, Group, Project, counting, handling, is_terminal, progress, say
+from reglab.cli.console import Entity, Group, Project, counting, handling, is_terminal, progress, say, show
 from reglab.cli.train import PREEMPTED
 from reglab.errors import UserError
 from reglab.tracking.state import State
@@ -78,7 +77,7 @@ def check(files: Files, quick: Quick = False) -> None:
             table.add_row(str(spec.path), spec.method, str(spec.run_cap), "drawn", str(spec.run_cap), "–")
         for warning in spec.warnings:
             say(f"{spec.path}: note: {warning}")
-    Console().print(table)
+    show(table)
     print("* runs that a file above has too: they are the same arm and seed, and run once")
 
 
