@@ -431,7 +431,7 @@ class SweepAgent:
         slot.not_before = time.monotonic() + min(2.0**slot.tries, 60.0)
 
     def _watch_sweep(self) -> None:
-        """Say when W&B's page has paused, stopped or deleted the sweep: its own agent waits without a word. Nothing waits for the answer."""
+        """Say when W&B's page has paused, stopped or deleted the sweep, whose agent waits without a word; nothing waits for the answer."""
         if self._asked is None:
             if time.monotonic() >= self._ask_at:
                 self._ask_at = time.monotonic() + LOOK_SECONDS

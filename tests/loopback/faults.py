@@ -18,6 +18,10 @@ class Fault(StrEnum):
     cut = "cut"  # half of the answer, then the connection is closed
 
 
+REFUSALS = (Fault.error_401, Fault.error_403)
+"""Those that the client takes for an answer."""
+
+
 @dataclass(frozen=True)
 class Planned:
     fault: Fault
