@@ -7,6 +7,7 @@ stored record all hold its nested form. `identity` tells which configurations ar
 import difflib
 import hashlib
 import json
+import re
 import shlex
 import types
 import typing
@@ -19,7 +20,7 @@ from typing import Annotated, Any, Literal, Self
 
 import yaml
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
@@ -56,10 +57,14 @@ class Section(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _a_flag_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+    def _nothing_is_read_as_what_it_does_not_say(cls, value: Any, info: ValidationInfo) -> Any:
         options, _ = _options(cls.model_fields[str(info.field_name)].annotation)
         if isinstance(value, bool) and bool not in options:
             raise PydanticCustomError("flag", "true and false are not numbers")
+        if isinstance(value, str) and options[0] in (int, float) and _number(value) is None:
+            raise PydanticCustomError("number", "digits in groups, of another base or of a clock are no number")
+        if isinstance(value, float) and options == [str]:
+            raise PydanticCustomError("text", "1.10 was text, and is 1.1 as a number")
         return value
 
     def effective(self, run: "RunConfig") -> dict[str, Any]:
@@ -439,7 +444,7 @@ def at_default_speed(config: RunConfig) -> RunConfig:
 
 
 def with_overrides(values: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
-    """A nested mapping with `section.key=value` words laid over it; values are read as YAML.
+    """A nested mapping with `section.key=value` words laid over it, as `parse_overrides` reads them.
 
     Raises UserError for a word without `=` and for a value given to a whole section.
     """
@@ -468,7 +473,12 @@ def flat(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
-    """`section.key=value` words as a mapping of key paths to values. Raises UserError for an unknown key."""
+    """`section.key=value` words as a mapping of key paths to values; `section.key=[a, b]` gives a list. The key's type decides.
+
+    A text key takes the very text, a number key decimal or scientific notation; `null` unsets a key that may be unset. A text
+    in quotes is what stands between them: that is how one begins with `[`, or is called null.
+    Raises UserError for an unknown key, and for what the key's type cannot be.
+    """
     values = {}
     for word in words:
         path, equals, text = word.partition("=")
@@ -476,10 +486,7 @@ def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
             raise UserError(f"{word!r} is not key=value; for example train.epochs=10")
         if path not in FIELDS:
             raise UserError(unknown_key(path))
-        try:
-            values[path] = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError):  # such as a date that does not exist
-            values[path] = text
+        values[path] = _listed(path, text) if text.lstrip().startswith("[") else _read(path, text)
     return values
 
 
@@ -489,6 +496,62 @@ def _is_section(field: FieldInfo) -> bool:
 
 def _matter(field: FieldInfo, run: RunConfig) -> Iterator[bool]:
     return (mark.when(run) for mark in field.metadata if isinstance(mark, Matters))
+
+
+def _listed(path: str, text: str) -> list[Any]:
+    """The values of `[a, "b, c"]`, a flow sequence of YAML. Raises UserError for anything else that begins with a bracket."""
+    try:
+        node = yaml.compose(text, yaml.BaseLoader)
+    except yaml.YAMLError:
+        node = None
+    items = node.value if isinstance(node, yaml.SequenceNode) and node.end_mark.index == len(text.rstrip()) else None
+    if items is None or not all(isinstance(item, yaml.ScalarNode) for item in items):
+        raise UserError(f"{path}={text}: neither a list such as [a, b], over which a sweep searches, nor a text in quotes")
+    return [_value(path, item.value, quoted=item.style is not None) for item in items]
+
+
+def _read(path: str, text: str) -> Any:
+    """What `text` is to the key at `path`, its quotes removed if it stands in some."""
+    if text[:1] in ("'", '"'):
+        try:
+            node = yaml.compose(text, yaml.BaseLoader)
+        except yaml.YAMLError:  # such as 'a' and 'b'
+            node = None
+        if isinstance(node, yaml.ScalarNode) and node.end_mark.index == len(text):
+            return _value(path, node.value, quoted=True)
+    return _value(path, text)
+
+
+def _value(path: str, text: str, quoted: bool = False) -> Any:
+    """The text as the key's type has it; what it cannot be is left to the model, but for what that would take for another."""
+    options, optional = _options(FIELDS[path].annotation)
+    bare = text.strip()
+    if optional and bare == "null" and not quoted:
+        return None
+    if not bare and not quoted:
+        raise UserError(f"{path}= has no value: it must be {allowed(path)}")
+    if options == [str]:
+        return text
+    if options[0] in (int, float):
+        if (number := _number(bare)) is None:
+            raise UserError(f"{path} = {text}: must be {allowed(path)}")
+        return number
+    if bool in options:
+        try:
+            return TypeAdapter(bool).validate_python(bare)
+        except ValidationError:
+            return bare
+    return bare
+
+
+def _number(text: str) -> int | float | None:
+    """A number in decimal or scientific notation; None for everything else that programs take for one: `1_000`, `0x10`, `1:30`."""
+    if not re.fullmatch(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)(e[-+]?[0-9]+)?", text, re.IGNORECASE):
+        return None
+    try:
+        return int(text)
+    except ValueError:  # with a point or an exponent, or thousands of digits
+        return float(text)
 
 
 def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
@@ -567,6 +630,8 @@ def explain(error: ValidationError) -> str:
         options, _ = _options(FIELDS[path].annotation)
         choices = [str(choice) for option in options for choice in typing.get_args(option)]
         line = f"{path} = {fault['input']}: must be {allowed(path)}{nearest(str(fault['input']), choices)}"
+        if isinstance(fault["input"], list):
+            line += "; a sweep searches over a list, and a text that begins with [ stands in quotes"
     else:
         section = str(fault["loc"][0]) if fault["loc"] else "the configuration"
         line = f"{section} = {fault['input']}: must be a mapping of keys"

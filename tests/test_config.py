@@ -290,9 +290,125 @@ def test_words_are_laid_over_a_mapping_that_stays_as_it_is():
     assert values == {"train": {"epochs": 3, "seed": 1}, "model": {"width": 8}}
 
 
-@pytest.mark.parametrize("text", ["[", "{a", "*x", "2020-13-45"])
-def test_a_word_that_is_not_yaml_is_text(text):
-    assert parse_overrides([f"data.name={text}"]) == {"data.name": text}
+TEXTS = [
+    "007",
+    "010",
+    "1.10",
+    "1_000",
+    "12:30:00",
+    "a #b",
+    "2024-01-01",
+    "1e3",
+    "true",
+    "no",
+    "~/images",
+    "{a",
+    "*x",
+    "&x",
+    "!t",
+    "a: b",
+    " x ",
+]
+
+
+@pytest.mark.parametrize("text", [*TEXTS, "2020-13-45", "'a' and 'b'", "a=b", "x]", "é", "0x10", "NaN", "?", "- x", "%"])
+@pytest.mark.parametrize("path", ["data.name", "data.folder"])
+def test_a_text_key_takes_the_very_text(path, text):
+    assert parse_overrides([f"{path}={text}"]) == {path: text}
+    assert getattr(RunConfig.parse(with_overrides({}, [f"{path}={text}"])).data, path.partition(".")[2]) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [("'[a, b]'", "[a, b]"), ('"[a"', "[a"), ("'null'", "null"), ("''", ""), ("'007'", "007"), ("'it''s'", "it's"), ("'\\'x\\''", None)],
+)
+def test_quotes_around_a_text_are_no_part_of_it(text, meant):
+    assert parse_overrides([f"data.name={text}"]) == {"data.name": text if meant is None else meant}
+
+
+@pytest.mark.parametrize(("path", "text", "value"), [("data.name", "null", None), ("train.epochs", "010", 10), ("train.epochs", "+8", 8)])
+def test_null_and_numbers_are_read_as_their_key_has_them(path, text, value):
+    assert parse_overrides([f"{path}={text}"]) == {path: value}
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "value"),
+    [
+        ("train.epochs", "1e1", 10),
+        ("train.epochs", "3.0", 3),
+        ("optimizer.lr", "1E-3", 1e-3),
+        ("optimizer.lr", ".5", 0.5),
+        ("optimizer.lr", "007", 7.0),
+        ("dropout.p", "null", None),
+        ("train.compile", "auto", "auto"),
+        ("train.compile", "true", True),
+        ("agc.enabled", "no", False),
+        ("agc.enabled", "TRUE", True),
+        ("model.stem", "cifar", "cifar"),
+        ("augment.policy", "none", "none"),
+    ],
+)
+def test_a_configuration_has_what_a_word_says(path, text, value):
+    section, _, key = path.partition(".")
+    found = getattr(getattr(RunConfig.parse(with_overrides({}, [f"{path}={text}"])), section), key)
+    assert (type(found), found) == (type(value), value)
+
+
+@pytest.mark.parametrize(
+    "text", ["1_000", "0x10", "0b11", "0o10", "1:30", "12:30:00", "1,000", "१०", "1 0", "auto", "true", "~", "inf", ".nan", "1e", "'"]
+)
+@pytest.mark.parametrize("path", ["train.epochs", "optimizer.lr", "dropout.p", "data.train_limit"])
+def test_what_is_no_decimal_number_is_refused_for_a_number_wherever_it_stands(path, text):
+    """Programs take each of these for some number, and not all for the same."""
+    line = refusal(parse_overrides, [f"{path}={text}"])
+    assert line.startswith(f"{path} = {text}: must be {allowed(path)}"), line
+    line = refusal(RunConfig.parse, nested({path: text}))
+    assert line.startswith(f"{path} = {text}: must be {allowed(path)}"), line
+
+
+@pytest.mark.parametrize(
+    ("path", "text"), [("optimizer.name", "null"), ("train.epochs", "null"), ("agc.enabled", "null"), ("agc.enabled", "2")]
+)
+def test_null_is_refused_where_a_key_cannot_be_unset(path, text):
+    assert f"{path} = {text}: must be" in refusal(lambda: RunConfig.parse(with_overrides({}, [f"{path}={text}"])))
+
+
+@pytest.mark.parametrize("path", ["data.name", "data.train_limit", "train.epochs", "agc.enabled"])
+def test_a_key_without_a_value_is_refused(path):
+    assert refusal(parse_overrides, [f"{path}="]) == f"{path}= has no value: it must be {allowed(path)}"
+
+
+@pytest.mark.parametrize(
+    ("word", "values"),
+    [
+        ("train.seed=[0, 010, 1e1]", [0, 10, 10.0]),
+        ("data.name=[007, a b, 'x, y', 12:30:00, \"[\"]", ["007", "a b", "x, y", "12:30:00", "["]),
+        ("dropout.p=[null, 0.1]", [None, 0.1]),
+        ("data.name=['null', null]", ["null", None]),
+        ("agc.enabled=[true, no]", [True, False]),
+        ("train.seed=[]", []),
+        ("train.seed=[1,]", [1]),
+    ],
+)
+def test_the_values_of_a_list_are_read_as_its_key_has_them(word, values):
+    (found,) = parse_overrides([word]).values()
+    assert [(type(each), each) for each in found] == [(type(each), each) for each in values]
+
+
+@pytest.mark.parametrize("text", ["[", "[a", "[a]b", "[a #b]", "[[1]]", "[a: b]", "[*x]", "[1] # one"])
+def test_what_begins_with_a_bracket_and_is_no_list_is_refused_and_both_meanings_are_said(text):
+    line = refusal(parse_overrides, [f"data.name={text}"])
+    assert "a list such as [a, b], over which a sweep searches" in line and "a text in quotes" in line
+
+
+def test_a_run_takes_no_list():
+    line = refusal(lambda: RunConfig.parse(with_overrides({}, ["data.name=[a, b]"])))
+    assert line.startswith("data.name = ['a', 'b']: must be text or null") and "stands in quotes" in line
+
+
+def test_a_number_is_no_text_where_it_may_have_been_written_otherwise():
+    assert "data.name = 1.1: must be text" in refusal(RunConfig.parse, {"data": {"name": 1.10}})
+    assert RunConfig.parse({"data": {"name": 2024}}).data.name == "2024"
 
 
 @pytest.mark.parametrize("path", FIELDS)

@@ -14,7 +14,7 @@ from reglab.cli.sweep import STYLES, duration
 from reglab.errors import UserError
 from reglab.exits import FAILED, PREEMPTED
 from reglab.processes.signals import Signals
-from reglab.tracking import wandb_run
+from reglab.tracking import client
 
 if TYPE_CHECKING:
     from reglab.sweep.agent import Slot, SweepAgent
@@ -41,8 +41,8 @@ def _work(path: str, gpus: str, per_gpu: int, count: int | None, signals: Signal
     from reglab.sweep import metadata, remote, workers
     from reglab.sweep.agent import SweepAgent, slots
 
-    if (mode := wandb_run.mode()) != "online":
-        raise UserError(f"W&B is {mode} here: `wandb login` sets the key, and WANDB_MODE must not say otherwise")
+    if (mode := client.mode()) != "online":
+        raise UserError(f"W&B is {mode} here: `wandb login` sets the key, and WANDB_MODE and `wandb offline` must not say otherwise")
     sockets.folder()  # before a run is taken
     sweep = remote.find(path)
     places = slots(_chosen(gpus, workers.visible_gpus()), per_gpu, workers.cores(), count)

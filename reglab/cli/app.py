@@ -7,14 +7,17 @@ import typer
 
 import reglab
 from reglab.cli import agent, bench, dashboard, demo, doctor, evaluate, ledger, report, study, sweep, sync, train
-from reglab.cli.console import run_to_exit
+from reglab.cli.console import Group, run_to_exit
+from reglab.tracking.client import forget_other_runs
 
 app = typer.Typer(
     name="reglab",
+    cls=Group,
     help="Regularization studies as Weights & Biases sweeps.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # help is plain text: `[/sweep]` is no closing tag, and `[b]` no style
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("demo")(demo.demo)
@@ -40,6 +43,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def options(
+    context: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something goes wrong.")] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)] = False,
 ) -> None:
@@ -49,6 +53,7 @@ def options(
     from reglab.settings import require_home
 
     require_home()
+    forget_other_runs(handed_over=context.invoked_subcommand == "train")
 
 
 def main() -> None:

@@ -7,10 +7,12 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.table import Table
+from typer.core import TyperGroup
 
 from reglab import exits
 from reglab.errors import ReglabError
@@ -18,6 +20,19 @@ from reglab.processes.signals import Interrupted
 
 _USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
 """What the parser raises for words that fit no command; typer does not name it."""
+
+
+class Group(TyperGroup):
+    """A group whose help is plain text, and says of each command what it does; the parser's own list cuts that to a line."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        rows = [(name, " ".join((self.commands[name].help or "").split("\n\n")[0].split())) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+Entity = Annotated[str | None, typer.Option("--entity", help="W&B account or team; else WANDB_ENTITY, the sweep's file, W&B's settings.")]
+Project = Annotated[str | None, typer.Option("--project", help="W&B project; else WANDB_PROJECT, the file, W&B's settings, `reglab`.")]
 
 EXIT_SECONDS = 30.0
 """How long what the libraries do at the exit may take."""
@@ -28,6 +43,14 @@ progress = Console(stderr=True, highlight=False)
 def say(line: str) -> None:
     """A plain line about the work, on standard error."""
     progress.print(line, markup=False, soft_wrap=True)
+
+
+def show(table: Table) -> None:
+    """A table on standard output: as wide as the terminal, and into a pipe as wide as it is, so that nothing is cut."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, console.measure(table, options=console.options.update(max_width=10**6)).maximum)
+    console.print(table)
 
 
 def complain(line: str) -> None:

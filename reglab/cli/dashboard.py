@@ -1,13 +1,11 @@
 """`reglab dashboard`: the shared pages at W&B."""
 
-from typing import Annotated
-
 import typer
 
-from reglab.cli.console import say
-from reglab.tracking.wandb_run import PROJECT
+from reglab.cli.console import Entity, Group, Project, say
+from reglab.tracking import client
 
-app = typer.Typer(help="Keep the shared pages at W&B.", no_args_is_help=True)
+app = typer.Typer(cls=Group, help="Keep the shared pages at W&B.", no_args_is_help=True)
 
 
 @app.callback()
@@ -17,13 +15,13 @@ def group() -> None:
 
 @app.command()
 def push(
-    entity: Annotated[str | None, typer.Option("--entity", envvar="WANDB_ENTITY", help="W&B account or team.")] = None,
-    project: Annotated[str, typer.Option("--project", envvar="WANDB_PROJECT", help="W&B project.")] = PROJECT,
+    entity: Entity = None,
+    project: Project = None,
 ) -> None:
     """Save a workspace and a report of the study's questions in the project; pushed again, they are updated in place."""
     from reglab.report import dashboard
 
-    links = dashboard.push(entity, project)
+    links = dashboard.push(*client.destination(entity, project))
     say("workspace and report:")
     print(links.workspace)
     print(links.report)

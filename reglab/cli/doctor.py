@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from reglab.cli.console import say
+from reglab.cli.console import say, show
 from reglab.errors import ReglabError, UserError
 from reglab.exits import FAILED, INTERRUPTED
 from reglab.processes.signals import Interrupted, Signals
-from reglab.tracking import wandb_run
+from reglab.tracking import client
 
 if TYPE_CHECKING:
     from reglab.config import RunConfig
@@ -163,7 +162,10 @@ def _images() -> Finding:
 
 def _wandb() -> Finding:
     """The network is asked only where runs would be online, too."""
-    mode, key = wandb_run.mode(), wandb_run.has_key()
+    try:
+        mode, key = client.mode(), client.has_key()
+    except ReglabError as error:
+        return Finding("W&B", "not set up", str(error), fatal=True)
     found = f"{mode}, {'a key' if key else 'no key'} is configured"
     if mode == "online":
         from reglab.tracking.wandb_project import default_entity
@@ -237,7 +239,7 @@ def _measure(config: "RunConfig", counts: list[int]) -> None:
                     break
     except Interrupted:  # its processes have ended
         raise typer.Exit(INTERRUPTED) from None
-    Console().print(table(readings))
+    show(table(readings))
     if not (chosen := capacity.choice(readings)):
         raise ReglabError(f"not even {counts[0]} at a time trains here: {readings[0].fault}")
     print(verdict(chosen.runs, _mps().advice if _places(1)[0].gpu else None))

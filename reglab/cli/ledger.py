@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
-from reglab.cli.console import counting, say, say_recognized
+from reglab.cli.console import counting, say, say_recognized, show
 from reglab.cli.sweep import STYLES, Files, Overrides, Quick
 from reglab.errors import UserError
 from reglab.exits import FAILED
@@ -47,7 +46,7 @@ def status(
     if as_json:
         print(json.dumps(_plain(reckoned), indent=1))
     else:
-        Console().print(_matrix(reckoned))
+        show(_matrix(reckoned))
         print(", ".join(f"{count} {state}" for state, count in reckoned.counts.items()) or "no cell")
         for cell in reckoned.cells:
             if cell.records and cell.state in (State.failed, State.crashed, State.diverged):
@@ -125,7 +124,7 @@ def plan(
         table.add_row(*row, *([f"{forecast.hours * price:,.2f}"] if price else []))
     if len(specs) > 1:
         table.add_row("all", "", "", "", *_hours(total, low, high), *([f"{total * price:,.2f}"] if price else []))
-    Console().print(table)
+    show(table)
     for basis in sorted(bases):
         print(f"from {basis}")
     if gpus > 1:
@@ -190,7 +189,8 @@ def _matrix(reckoned: "Ledger") -> Table:
     states: dict[str, dict[int, list[str]]] = {}
     for cell in reckoned.cells:
         states.setdefault(cell.label, {}).setdefault(cell.seed, []).append(cell.state)
-    view = Table("arm", *(f"seed {seed}" for seed in seeds), box=None, pad_edge=False)
+    columns = [Column(name, overflow="fold") for name in ("arm", *(f"seed {seed}" for seed in seeds))]
+    view = Table(*columns, box=None, pad_edge=False)
     for label, by_seed in states.items():
         view.add_row(label, *(_together(by_seed.get(seed, [])) for seed in seeds))
     return view

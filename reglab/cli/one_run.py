@@ -17,11 +17,11 @@ from reglab.processes.signals import Interrupted, Request, Signals
 from reglab.settings import settings
 from reglab.sweep import assignment, health
 from reglab.sweep.workers import cores
+from reglab.tracking import client
 from reglab.tracking.images import refuse_other
 from reglab.tracking.record import Epoch, RunRecord, Sink, State
 from reglab.tracking.store import RECORD, RUN_LOCK, LocalRun, former_names, read_run, run_folders
 from reglab.tracking.wandb_run import WandbRun
-from reglab.tracking.wandb_run import mode as wandb_mode
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +36,7 @@ _LENGTH = frozenset({"optimizer.warmup_epochs", "optimizer.schedule"})
 
 
 def ordered(
-    job: assignment.Assignment | None, overrides: Sequence[str], print_config: bool, again: bool, signals: Signals
+    job: assignment.Assignment | None, overrides: Sequence[str], print_config: bool, again: bool, signals: Signals, as_new: bool = False
 ) -> RunRecord | None:
     """Do what the command line or the agent asks for; returns the record of the run, if there was one.
 
@@ -62,8 +62,9 @@ def ordered(
         config=config.model_dump(mode="json"),
     )
     folder = settings().runs / sweep / name
+    wandb_run = WandbRun(folder, signals.stop, as_new=as_new, hurried=lambda: signals.received)
     try:
-        return _run(config, record, folder, in_sweep=job is not None, again=again, signals=signals)
+        return _run(config, record, folder, wandb_run, in_sweep=job is not None, again=again, signals=signals)
     except Interrupted as asked:
         if job is None:
             raise
@@ -78,23 +79,22 @@ def _name(config: RunConfig, folder: Path) -> str:
     return former_names(sorted(run_folders(folder))).get((identity(config), config.train.seed), name)
 
 
-def _run(config: RunConfig, record: RunRecord, folder: Path, in_sweep: bool, again: bool, signals: Signals) -> RunRecord:
+def _run(
+    config: RunConfig, record: RunRecord, folder: Path, wandb_run: WandbRun, in_sweep: bool, again: bool, signals: Signals
+) -> RunRecord:
     """Train, or go on, or leave a run that has ended as it is; returns its record."""
     from reglab.data.sources import load
     from reglab.training.environment import pick_device
 
     local = LocalRun(folder)
-    sinks: list[Sink] = [local, WandbRun(folder, signals.stop, lambda: signals.received), Announcer(config)]
+    sinks: list[Sink] = [local, wandb_run, Announcer(config)]
     with _failures_recorded(sinks, record, folder, in_sweep), signals.at_once():
         device = pick_device(settings().device)
         if fault := health.cache_fault():
             raise UserError(fault)
         images = load(config.data, settings().cache)
     with _alone(folder, signals):
-        if again:
-            local.checkpoint.remove()
-            local.weights.remove()
-        elif before := read_run(folder):
+        if not again and (before := read_run(folder)):
             say_recognized(int(before.formerly is not None and not in_sweep))
             if before.state != State.failed:
                 refuse_other(before, images.fingerprint, folder)
@@ -105,9 +105,14 @@ def _run(config: RunConfig, record: RunRecord, folder: Path, in_sweep: bool, aga
                     _tell_again(before, folder, lambda: signals.received)
                 return before
             record = record.changed(created=before.created, formerly=before.formerly)
-        elif not in_sweep and (line := _unfinished_kin(config, folder)):
+        elif not in_sweep and not again and (line := _unfinished_kin(config, folder)):
             say(line)
         with _failures_recorded(sinks, record, folder, True):
+            with signals.at_once():
+                wandb_run.begin(record)  # what it refuses leaves the run as it was
+            if again:
+                local.checkpoint.remove()
+                local.weights.remove()
             return _train(config, images, device, record, sinks, local, signals)
 
 
@@ -232,7 +237,7 @@ def _ended_before_it_began(request: Request, record: RunRecord, folder: Path) ->
             local.ended(ended)
             if request == Request.stop:
                 local.checkpoint.remove()
-    if wandb_mode() == "online":
+    if client.mode() == "online":
         if ended.state == State.preempted:
             _hand_back(latest, folder)
         else:

@@ -8,13 +8,13 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from reglab.cli.console import counting, say_recognized
+from reglab.cli.console import Group, counting, say_recognized
 from reglab.exits import FAILED
 
 if TYPE_CHECKING:
     from reglab.tracking.record import RunRecord
 
-app = typer.Typer(help="Turn runs into tables, figures, verdicts and a page.", no_args_is_help=True)
+app = typer.Typer(cls=Group, help="Turn runs into tables, figures, verdicts and a page.", no_args_is_help=True)
 
 
 @app.command()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reglab.cli.console import say, say_recognized
+from reglab.cli.console import Group, say, say_recognized
 from reglab.cli.report import write
 from reglab.cli.sweep import Given, Outcome, Overrides, Quick, StopAfter, Terms, Workers, carry_out, fetched, left_undone, limit_of
 from reglab.errors import UserError
@@ -16,7 +16,7 @@ from reglab.processes.signals import Signals
 if TYPE_CHECKING:
     from reglab.sweep.limit import Rest
 
-app = typer.Typer(help="Run the whole study, and report on it.", no_args_is_help=True)
+app = typer.Typer(cls=Group, help="Run the whole study, and report on it.", no_args_is_help=True)
 
 Name = Annotated[str | None, typer.Option("--name", help="Folder under runs/ and reports/; study, or study-quick.")]
 

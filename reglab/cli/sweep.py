@@ -1,5 +1,6 @@
 """`reglab sweep`: check sweep files, and run them on this machine."""
 
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -7,17 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
-from reglab.cli.console import counting, is_terminal, progress, say, say_recognized
+from reglab.cli.console import Entity, Group, Project, counting, is_terminal, progress, say, say_recognized, show
 from reglab.errors import UserError
 from reglab.exits import FAILED, PREEMPTED
 from reglab.processes.signals import Signals
 from reglab.tracking.state import State
-from reglab.tracking.wandb_run import PROJECT
 
 if TYPE_CHECKING:
     from reglab.config import DataConfig
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from reglab.sweep.local import Cell, LocalSweep
     from reglab.tracking.record import RunRecord
 
-app = typer.Typer(help="Check sweep files, and run them.", no_args_is_help=True)
+app = typer.Typer(cls=Group, help="Check sweep files, and run them.", no_args_is_help=True)
 
 Files = Annotated[list[Path], typer.Argument(metavar="FILE…", help="Sweep YAML files.")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="Laid over the file's parameters.")]
@@ -83,32 +82,33 @@ def check(files: Files, quick: Quick = False) -> None:
             table.add_row(str(spec.path), spec.method, str(spec.run_cap), "drawn", str(spec.run_cap), "–")
         for warning in spec.warnings:
             say(f"{spec.path}: note: {warning}")
-    Console().print(table)
+    show(table)
     print("* runs that a file above has too: they are the same arm and seed, and run once")
 
 
 @app.command()
 def create(
     files: Files,
-    entity: Annotated[str | None, typer.Option("--entity", envvar="WANDB_ENTITY", help="W&B account or team.")] = None,
-    project: Annotated[str, typer.Option("--project", envvar="WANDB_PROJECT", help="W&B project.")] = PROJECT,
+    entity: Entity = None,
+    project: Project = None,
     again: Annotated[bool, typer.Option("--again", help="Register a second one where the same sweep is there already.")] = False,
     quick: Quick = False,
 ) -> None:
     """Register sweeps on W&B and print the agent's command for each. The same sweep is registered once."""
     from reglab.sweep import remote
     from reglab.sweep.spec import read
+    from reglab.tracking import client
 
     specs = [read(path, quick=quick) for path in files]
     for spec in specs:  # all are valid before any is registered
         remote.check_command(spec.config, spec.path)
     for spec in specs:
-        sweep = remote.create(spec, entity, project, again)
+        sweep = remote.create(spec, *client.destination(entity, project, spec.config), again)
         before = f"registered before, and {sweep.state.lower()}"
         if sweep.state not in ("PENDING", "RUNNING"):
             before += " (--again registers a second one)"
         say(f"{spec.path}: {'registered' if sweep.is_new else before}; on each GPU machine, run this, or reglab agent instead")
-        print(f"wandb agent {sweep.path}")
+        print(f"wandb agent {shlex.quote(sweep.path)}")
 
 
 @app.command()

@@ -35,7 +35,7 @@ from reglab.sweep.workers import GRACE_SECONDS, LOST, Process, Start, last_line,
 from reglab.tracking import storage
 from reglab.tracking.record import RunRecord, State
 from reglab.tracking.store import LOG, mark_crashed, read_run
-from reglab.tracking.wandb_project import ListedRun, runs_of_sweep
+from reglab.tracking.wandb_project import ListedRun, runs_of_sweep, state_of_sweep
 
 T = TypeVar("T")
 
@@ -173,6 +173,9 @@ class SweepAgent:
         self._closing_since: float | None = None
         self._looked = -LOOK_SECONDS
         self._listed: list[ListedRun] = []
+        self._state: str | None = "RUNNING"  # the sweep's, as W&B last had it
+        self._asked: futures.Future[str | None] | None = None
+        self._ask_at = -math.inf
 
     @property
     def preempted(self) -> bool:
@@ -219,6 +222,7 @@ class SweepAgent:
         if self._closing_since is not None:
             return self._close(time.monotonic() - self._closing_since)
         self._take_orders()
+        self._watch_sweep()
         for slot in self.slots:
             if not slot.job:
                 self._look_after_agent(slot)
@@ -251,15 +255,7 @@ class SweepAgent:
 
     def _in_time(self, ask: Callable[[], T]) -> T:
         """What `ask` returns. Raises ReglabError where it takes too long, or a preemption comes meanwhile; its thread is left behind."""
-        answer: futures.Future[T] = futures.Future()
-
-        def wait() -> None:
-            try:
-                answer.set_result(ask())
-            except Exception as error:
-                answer.set_exception(error)
-
-        threading.Thread(target=wait, daemon=True).start()
+        answer = _ask(ask)
         for _ in range(round(ANSWER_SECONDS / POLL_SECONDS)):
             if futures.wait([answer], POLL_SECONDS).done:
                 return answer.result()
@@ -378,7 +374,7 @@ class SweepAgent:
         if slot.agent:
             if (exitcode := slot.agent.poll()) is None:
                 return
-            slot.agent, self._looked = None, -LOOK_SECONDS
+            slot.agent, self._looked, self._ask_at = None, -LOOK_SECONDS, -math.inf
             slot.over = exitcode == 0
             if exitcode:
                 self._try_again(slot, exitcode)
@@ -433,6 +429,31 @@ class SweepAgent:
             self._take_out(slot, f"W&B's agent ended {TRIES} times without a run, the last with exit code {exitcode}: {said}")
         slot.not_before = time.monotonic() + min(2.0**slot.tries, 60.0)
 
+    def _watch_sweep(self) -> None:
+        """Say when W&B's page has paused, stopped or deleted the sweep, whose agent waits without a word; nothing waits for the answer."""
+        if self._asked is None:
+            if time.monotonic() >= self._ask_at:
+                self._ask_at = time.monotonic() + LOOK_SECONDS
+                self._asked = _ask(lambda: state_of_sweep(self.sweep.entity, self.sweep.project, self.sweep.sweep_id))
+            return
+        if not self._asked.done():
+            return
+        asked, self._asked = self._asked, None
+        if asked.exception():  # it is asked again
+            return
+        before, self._state = self._state, asked.result()
+        if self._state == before:
+            return
+        if self._state is None:
+            for slot in self.slots:
+                self._take_out(slot, "its sweep was deleted at W&B")
+        elif self._state == "PAUSED":
+            self._say(f"{self.sweep.path} is paused at W&B: this agent waits until it is resumed there")
+        elif before == "PAUSED" and self._state in ("PENDING", "RUNNING"):
+            self._say(f"{self.sweep.path} is resumed at W&B")
+        elif self._state in ("STOPPED", "CANCELED"):
+            self._say(f"{self.sweep.path} is {self._state.lower()} at W&B: no more runs begin")
+
     # What other machines left
 
     def _others(self, *states: str) -> list[ListedRun]:
@@ -462,6 +483,20 @@ class SweepAgent:
     def _assigned(self, run: ListedRun) -> dict[str, str]:
         variables = assignment.hand_over(self.sweep.sweep_id, run.name, run.config, self.folder / run.name / _PARAMETERS)
         return variables | {"WANDB_ENTITY": self.sweep.entity, "WANDB_PROJECT": self.sweep.project}
+
+
+def _ask(ask: Callable[[], T]) -> "futures.Future[T]":
+    """What `ask` will have returned, in a thread of its own."""
+    answer: futures.Future[T] = futures.Future()
+
+    def wait() -> None:
+        try:
+            answer.set_result(ask())
+        except Exception as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=wait, daemon=True).start()
+    return answer
 
 
 def _age(run: ListedRun) -> float:

@@ -30,7 +30,7 @@ from reglab.sweep.limit import Limit, Rest
 from reglab.sweep.search import Search
 from reglab.sweep.spec import SweepSpec
 from reglab.sweep.workers import GRACE_SECONDS, LOST, Process, Start, cores, last_line, pid, shares, threads, visible_gpus
-from reglab.tracking import storage
+from reglab.tracking import client, storage
 from reglab.tracking.images import KEPT, refuse_mixed, refuse_other
 from reglab.tracking.record import RunRecord, State
 from reglab.tracking.store import LOG, RECORD, RUN_LOCK, former_names, mark_crashed, read_run, write_record, write_run
@@ -394,7 +394,7 @@ class LocalSweep:
         folder = self.folder / cell.run_id
         variables = assignment.hand_over(self.folder.name, cell.run_id, cell.values, folder / _PARAMETERS)
         variables["REGLAB_RUNS"] = str(self.folder.parent)
-        variables["WANDB_MODE"] = os.environ.get("WANDB_MODE", "offline")  # no server knows this sweep
+        variables |= client.of_local_sweep(self.spec.config)
         if self._gpus:
             variables["CUDA_VISIBLE_DEVICES"] = self._gpus[slot % len(self._gpus)]
         share = self._shares[slot]

@@ -1,7 +1,9 @@
 """Sweeps on W&B's server: registered once, found again by what they ask for."""
 
 import hashlib
+import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +59,8 @@ def create(spec: SweepSpec, entity: str | None, project: str, again: bool = Fals
         if not again and (there := _find(api, entity, project, mark(spec))):
             return RemoteSweep(entity, project, there.id, spec.method, state=there.state)
         described = f"{spec.config.get('description', '')} {mark(spec)}".strip()
-        sweep_id = wandb.sweep(spec.config | {"description": described}, entity=entity, project=project)
+        with redirect_stdout(sys.stderr):  # it says where the sweep is
+            sweep_id = wandb.sweep(spec.config | {"description": described}, entity=entity, project=project)
     except (wandb.Error, ValueError) as error:  # the client raises ValueError for a project that it may not read
         if does_not_answer(error):
             raise ReglabError(f"{spec.path}: W&B does not answer ({error})") from None

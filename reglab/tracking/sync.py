@@ -9,7 +9,7 @@ from reglab.errors import UserError
 from reglab.tracking.record import RunRecord, State
 from reglab.tracking.store import read_run, run_folders
 from reglab.tracking.wandb_project import Kept, Project, kept
-from reglab.tracking.wandb_run import WandbRun
+from reglab.tracking.wandb_run import DeletedError, WandbRun
 
 
 @dataclass(frozen=True)
@@ -20,33 +20,50 @@ class Outcome:
     there: int
     going_on: int
     failed: tuple[tuple[RunRecord, str | None], ...]
+    deleted: tuple[RunRecord, ...] = ()
 
 
-def sync(records: Sequence[RunRecord], project: Project, progress: Callable[[int, int], None]) -> Outcome:
-    """Send what the server lacks of these runs; runs that go on, here or there, are left alone. Raises ReglabError without an answer."""
+def sync(records: Sequence[RunRecord], project: Project, progress: Callable[[int, int], None], as_new: bool = False) -> Outcome:
+    """Send what the server lacks of these runs; runs that go on, here or there, are left alone. Raises ReglabError without an answer.
+
+    What was deleted there stays here, or goes up under a new name where `as_new`.
+    """
     there = kept(project)
     ended = [record for record in records if record.state not in (State.pending, State.running)]
     going_on = len(records) - len(ended) + sum(_goes_on(record, there) for record in ended)
     lacking = [record for record in ended if not _is_whole(record, there) and not _goes_on(record, there)]
     said: dict[str, str] = {}
+    deleted: dict[str, RunRecord] = {}
     for number, record in enumerate(lacking, start=1):
         try:
-            _replay(record)
-        except Exception as error:  # W&B does not take it: it was deleted there, say; the others go on
+            _replay(record, _at_the_server(record, there)[0], project, as_new)
+        except DeletedError:
+            deleted[record.run_id] = record
+        except Exception as error:  # W&B does not take it; the others go on
             said[record.run_id] = " ".join(str(error).split())
         progress(number, len(lacking))
     after = kept(project) if lacking else there
-    failed = tuple((record, said.get(record.run_id)) for record in lacking if not _is_whole(record, after))
-    return Outcome(len(lacking) - len(failed), len(records) - going_on - len(lacking), going_on, failed)
+    failed = tuple((record, said.get(record.run_id)) for record in lacking if record.run_id not in deleted and not _is_whole(record, after))
+    sent = len(lacking) - len(failed) - len(deleted)
+    return Outcome(sent, len(records) - going_on - len(lacking), going_on, failed, tuple(deleted.values()))
+
+
+def _at_the_server(record: RunRecord, there: dict[str, Kept]) -> tuple[str, Kept | None]:
+    """The run's name there, the latest that `--as-new` gave it, and what the server has under it."""
+    prefix = f"{record.run_id}-"
+    numbers = [int(name.removeprefix(prefix)) for name in there if name.startswith(prefix) and name.removeprefix(prefix).isdecimal()]
+    name = f"{prefix}{max(numbers)}" if numbers else record.run_id
+    return name, there.get(name)
 
 
 def _goes_on(record: RunRecord, there: dict[str, Kept]) -> bool:
-    return record.run_id in there and there[record.run_id].goes_on
+    _, known = _at_the_server(record, there)
+    return known is not None and known.goes_on
 
 
 def _is_whole(record: RunRecord, there: dict[str, Kept]) -> bool:
     """Whether the server has its end, or that of a later try on another machine, with all its epochs."""
-    known = there.get(record.run_id)
+    _, known = _at_the_server(record, there)
     if known is None or known.updated is None:
         return False
     if known.state == "finished" and not record.state.ended:
@@ -54,12 +71,15 @@ def _is_whole(record: RunRecord, there: dict[str, Kept]) -> bool:
     return known.updated >= record.updated and known.epochs >= len(record.history)
 
 
-def _replay(record: RunRecord) -> None:
-    """Log a run as it was logged, from its record: the client sends the epochs that the server lacks, and the end."""
+def _replay(record: RunRecord, name: str, project: Project, as_new: bool) -> None:
+    destination = (project.entity, project.name)
     with tempfile.TemporaryDirectory(prefix="reglab-") as scratch:
-        run = WandbRun(Path(scratch))
-        run.started(record)
-        run.ended(record)
+        try:
+            WandbRun(Path(scratch), destination=destination).replay(record.model_copy(update={"run_id": name}))
+        except DeletedError:
+            if not as_new:
+                raise
+            WandbRun(Path(scratch), destination=destination, as_new=True).replay(record)
 
 
 @dataclass

@@ -50,6 +50,11 @@ _LISTING = _PAGE % {"name": "ListRuns", "fields": "name state heartbeatAt"}
 _CONFIGURATIONS = _PAGE % {"name": "ListConfigurations", "fields": "name state heartbeatAt config"}
 _EXTENTS = _PAGE % {"name": "ListExtents", "fields": "name state historyLineCount summaryMetrics"}
 _EXISTS = "query FindProject($entity: String!, $project: String!) { project(name: $project, entityName: $entity) { id } }"
+_SWEEP_STATE = """
+query SweepState($entity: String!, $project: String!, $sweep: String!) {
+  project(name: $project, entityName: $entity) { sweep(sweepName: $sweep) { state } }
+}
+"""
 _WHOLE = _PAGE % {
     "name": "ReadRuns",
     "fields": f"""name state heartbeatAt sweepName group config summaryMetrics historyLineCount
@@ -103,6 +108,12 @@ def runs_of_sweep(entity: str, project: str, sweep: str) -> list[ListedRun]:
     """The runs of a sweep, without their results. Raises ReglabError where the server does not answer."""
     nodes = _nodes(_api(), Project(entity, project), _CONFIGURATIONS, {"sweep": sweep}, LISTED_AT_ONCE)
     return [ListedRun(node["name"], node["state"], _moment(node["heartbeatAt"]), _config(node)) for node in nodes]
+
+
+def state_of_sweep(entity: str, project: str, sweep: str) -> str | None:
+    """W&B's own word for how a sweep stands; None where it was deleted. Raises ReglabError where the server does not answer."""
+    found = _answer(_api(), Project(entity, project), _SWEEP_STATE, sweep=sweep)
+    return found["sweep"]["state"] if found and found["sweep"] else None
 
 
 def _moment(text: Any) -> datetime | None:

@@ -1,24 +1,34 @@
-"""The run in Weights & Biases: offline without a key, online with one, as `WANDB_MODE` says otherwise."""
+"""The run in Weights & Biases: offline without a key, online with one, as W&B's own settings say otherwise (`client`).
 
-import os
+Training waits for W&B some seconds, no more: a server that is away gets the whole run when it is back, or by `reglab sync`.
+"""
+
+import re
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from netrc import NetrcParseError, netrc
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
 from reglab import exits
+from reglab.errors import ReglabError, UserError
+from reglab.tracking import client
 from reglab.tracking.state import State
 
 if TYPE_CHECKING:
     from reglab.tracking.record import Epoch, RunRecord
 
-PROJECT = "reglab"
-
 LOGGED_BESIDE = ("schema_version", "identity", "identity_version", "label", "created", "environment")
 """Fields of `RunRecord` that stand in W&B's configuration of a run, beside the keys of `RunConfig`."""
+
+BEGIN_SECONDS = 5.0
+"""How long a run waits for W&B as it begins."""
+
+AGAIN_SECONDS = 60.0
+"""Between two tries to begin there, beside the training, which wait half of it; the last, at the end of a run, waits as long."""
 
 FINISH_SECONDS = 300.0
 """How long the end of a run waits for a server that is away: GPU time costs more, and `reglab sync` sends the rest later."""
@@ -31,92 +41,176 @@ _POLL_SECONDS = 0.2
 _EXIT_CODES = {State.failed: exits.FAILED, State.crashed: exits.FAILED, State.preempted: exits.PREEMPTED}
 """Whatever is not here ended well, as W&B sees it."""
 
+_AWAY = re.compile(
+    r"timed? ?out|deadline|retrying|giving up|\bdial\b|connect|EOF|reset|no such host|lookup|certificate|\b(5\d\d|429)\b", re.I
+)
+"""What the client says of a server that does not answer, or not as it should; everything else is an answer."""
 
-def mode() -> Literal["online", "offline", "disabled", "shared"]:
-    """`online`, `offline`, `disabled` or `shared`: WANDB_MODE, or online where a key is configured."""
-    if (chosen := os.environ.get("WANDB_MODE", "")) in ("online", "offline", "disabled", "shared"):
-        return chosen  # type: ignore[return-value]
-    return "online" if has_key() else "offline"
-
-
-def has_key() -> bool:
-    """Whether a key for the server is configured; whether it is a good one, only the server knows."""
-    return bool(os.environ.get("WANDB_API_KEY")) or _key_in_netrc()
+_DELETED = re.compile(r"\bdeleted\b", re.I)
+_KEY = re.compile(r"\b401\b|api.?key|logged in|unauthori[sz]ed|authenticat|credential", re.I)
 
 
-def _key_in_netrc() -> bool:
-    """Whether `wandb login` left a key for the server; read here, because wandb's own check asks the server."""
-    import wandb
+class AwayError(ReglabError):
+    """W&B does not answer; it may later."""
 
-    path = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
-    try:
-        return netrc(path).authenticators(urlsplit(wandb.setup().settings.base_url).netloc) is not None
-    except (OSError, NetrcParseError):
-        return False
+
+class DeletedError(ReglabError):
+    """The run was deleted at W&B, which gives its name to no other."""
 
 
 class WandbRun:
     """A run of W&B's client; a `Sink`. Its files go to `folder`; `stop` is called, in another thread, when W&B's page stops the run.
 
+    `destination`: its entity and project; W&B's own settings say where none is given. `as_new`: under a name that is still free there.
     `hurried`: whether this process is asked to end; its run's end then waits for W&B no longer than that of a preempted one.
     """
 
-    def __init__(self, folder: Path, stop: Callable[[], None] | None = None, hurried: Callable[[], object] = lambda: False):
-        self.folder, self.stop, self.hurried = folder, stop, hurried
+    def __init__(
+        self,
+        folder: Path,
+        stop: Callable[[], None] | None = None,
+        destination: tuple[str | None, str] | None = None,
+        as_new: bool = False,
+        hurried: Callable[[], object] = lambda: False,
+    ):
+        self.folder, self.stop, self.destination, self.as_new, self.hurried = folder, stop, destination, as_new, hurried
         self._run: Any = None
         self._begun = False
+        self._lacks: list[Epoch] | None = None  # what a server that was away is to hear of
+        self._record: RunRecord | None = None
+        self._trying: Future[Any] | None = None
+        self._try_at = 0.0
 
-    def started(self, record: "RunRecord") -> None:
+    def begin(self, record: "RunRecord") -> None:
+        """Begin at W&B before the run does; where W&B is away, or has deleted the run, it goes on without, and that is said.
+
+        Raises UserError where W&B refuses it: a bad key, a project that is not the user's.
+        """
+        self._begun, self._record = True, record
+        try:
+            self._run = self.connect(record, BEGIN_SECONDS)
+        except AwayError as error:
+            self._lacks = []
+            self._say(f"{error}; the run goes on with its record in {self.folder}, and goes up when W&B is back, or by `reglab sync`")
+        except DeletedError as error:
+            self._say(f"{error}; the run goes on with its record in {self.folder}")
+
+    def connect(self, record: "RunRecord", seconds: float) -> Any:
+        """The client's run. Raises AwayError after so many seconds without an answer, DeletedError, and UserError for a refusal."""
         import wandb  # half a second: not for commands that log nothing
 
-        self._begun = True
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._run = wandb.init(
-            project=os.environ.get("WANDB_PROJECT", PROJECT),
-            id=record.run_id,
-            name=f"{record.label} s{record.seed}",
-            group=record.sweep,
-            config=record.config | record.model_dump(mode="json", include={*LOGGED_BESIDE} - {"environment"}),
-            dir=str(self.folder),
-            resume="allow",
-            mode=mode(),
-            settings=wandb.Settings(console="off", silent=True, stop_fn=self.stop, finish_timeout=FINISH_SECONDS),
-        )
-        self._run.define_metric("epoch")
-        self._run.define_metric("*", step_metric="epoch")
-        if record.environment:
-            self._run.config.update({"environment": record.environment.metrics()}, allow_val_change=True)
-        self._complete(record.history)
+        entity, project = self.destination or client.destination()
+        settings = wandb.Settings(console="off", silent=True, stop_fn=self.stop, finish_timeout=FINISH_SECONDS, init_timeout=seconds)
+        for number in count(2):
+            try:
+                return wandb.init(
+                    entity=entity,
+                    project=project,
+                    id=f"{record.run_id}-{number}" if self.as_new else record.run_id,
+                    name=f"{record.label} s{record.seed}",
+                    group=record.sweep,
+                    config=record.config | record.model_dump(mode="json", include={*LOGGED_BESIDE} - {"environment"}),
+                    dir=str(self.folder),
+                    resume="never" if self.as_new else "allow",
+                    mode=client.mode(),
+                    settings=settings,
+                )
+            except Exception as error:
+                _forget_client()
+                fault = _fault(error, record, f"{entity + '/' if entity else ''}{project}")
+                if not (self.as_new and (isinstance(fault, DeletedError) or "resume='never'" in str(error))):
+                    raise fault from None
+        raise AssertionError("names are many")
 
-    def _complete(self, history: "Sequence[Epoch]") -> None:
-        """Log the epochs of a resumed run that the server does not have: its client was killed before it could send them."""
-        if self._run.offline or self._run.disabled:
-            return
-        for row in history:
-            if row.epoch >= self._run.starting_step:
-                self.epoch(row)
+    def replay(self, record: "RunRecord") -> None:
+        """Log a run that is over as it was logged: the client sends the epochs that the server lacks, and the end. Raises as `connect`."""
+        try:
+            self._run = self.connect(record, BEGIN_SECONDS)
+        except AwayError:  # it has just answered: it is slow
+            self._run = self.connect(record, AGAIN_SECONDS)
+        self._begun = True
+        self.started(record)
+        self.ended(record)
+
+    def started(self, record: "RunRecord") -> None:
+        self._record = record
+        if not self._begun:
+            self.begin(record)
+        if self._lacks is not None:
+            self._lacks = list(record.history)
+        self._try(lambda run: _describe(run, record))
 
     def preempting(self) -> None:
         self._try(lambda run: run.mark_preempting())
 
     def epoch(self, row: "Epoch") -> None:
-        # The epoch as W&B's own step too: rows that a resumed run repeats are dropped instead of rewinding the history.
-        # Committed, else the client keeps each row until the next one comes.
-        self._try(lambda run: run.log(row.metrics(), step=row.epoch, commit=True))
+        if self._lacks is not None:
+            self._lacks.append(row)
+            self._try_to_begin(AGAIN_SECONDS / 2)
+        else:
+            self._try(lambda run: _log(run, row))
 
     def ended(self, record: "RunRecord") -> None:
         if not self._begun:  # it failed before it could begin
             self.started(record)
+        finish = threading.Thread(target=self._finish, args=(record,), daemon=True)
+        finish.start()
+        while finish.is_alive() and record.state != State.preempted and not self.hurried():
+            finish.join(_POLL_SECONDS)
+        finish.join(PREEMPTED_SECONDS)
+
+    def _finish(self, record: "RunRecord") -> None:
+        if self._lacks is not None:
+            self._try_at = 0.0
+            self._try_to_begin(PREEMPTED_SECONDS / 2 if record.state == State.preempted else AGAIN_SECONDS / 2)
+            while self._trying and self._lacks is not None:
+                self._trying.exception()  # waits for it
+                self._adopt()
+            if self._lacks is not None:
+                self._say("W&B has not answered; `reglab sync` sends the run")
+            elif record.state == State.preempted:
+                self.preempting()
         ended = record.model_dump(mode="json", include={"state", "reason", "updated"})
         ended |= {"weights": record.weights} if record.weights else {}
         # What it lacks is said, too: W&B would keep what the last epoch logged under that name.
         summary = ended | (record.summary.model_dump(by_alias=True, mode="json") if record.summary else {})
         self._try(lambda run: run.summary.update(summary))
-        finish = threading.Thread(target=self._try, args=(lambda run: run.finish(exit_code=_EXIT_CODES.get(record.state, 0)),), daemon=True)
-        finish.start()
-        while finish.is_alive() and record.state != State.preempted and not self.hurried():
-            finish.join(_POLL_SECONDS)
-        finish.join(PREEMPTED_SECONDS)
+        self._try(lambda run: run.finish(exit_code=_EXIT_CODES.get(record.state, 0)))
+
+    def _try_to_begin(self, seconds: float) -> None:
+        """Begin at a W&B that was away: in a thread of its own, since training does not wait; what came of it is seen a call later."""
+        self._adopt()
+        if self._lacks is None or self._trying or time.monotonic() < self._try_at:
+            return
+        trying: Future[Any] = Future()
+
+        def connect() -> None:
+            try:
+                assert self._record
+                trying.set_result(self.connect(self._record, seconds))
+            except Exception as error:
+                trying.set_exception(error)
+
+        self._trying, self._try_at = trying, time.monotonic() + AGAIN_SECONDS
+        threading.Thread(target=connect, daemon=True).start()
+
+    def _adopt(self) -> None:
+        """Take over what the last try to begin came to, if it came to anything; W&B hears what it has missed."""
+        if not self._trying or not self._trying.done():
+            return
+        error, trying, self._trying = self._trying.exception(), self._trying, None
+        if isinstance(error, AwayError):
+            return
+        missed, self._lacks = self._lacks or [], None
+        if error:
+            self._say(f"{error}; the run goes on with its record in {self.folder}")
+            return
+        self._run = trying.result()
+        assert self._record
+        record = self._record.model_copy(update={"history": missed})
+        self._say("W&B is back, and has the run")
+        self._try(lambda run: _describe(run, record))
 
     def _try(self, log: Callable[[Any], object]) -> None:
         """Logging that breaks (the client's service was killed, say) does not end the training: the local record is whole."""
@@ -127,4 +221,54 @@ class WandbRun:
         except Exception as error:
             self._run = None
             reason = " ".join(str(error).split())
-            print(f"W&B's client failed ({reason}); the run goes on without it, with its record in {self.folder}", file=sys.stderr)
+            self._say(f"W&B's client failed ({reason}); the run goes on without it, with its record in {self.folder}")
+
+    def _say(self, line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+
+def _forget_client() -> None:
+    """End the client's own process: it holds the name of a run that it could not begin, so that nobody begins it again."""
+    import wandb
+
+    ending = threading.Thread(target=wandb.teardown, daemon=True)  # it may end its caller, or wait for that process without a limit
+    ending.start()
+    ending.join(PREEMPTED_SECONDS / 2)
+
+
+def _describe(run: Any, record: "RunRecord") -> None:
+    """Say what its metrics are, where it runs, and the epochs that the server lacks: a client that was killed could not send them."""
+    run.define_metric("epoch")
+    run.define_metric("*", step_metric="epoch")
+    if record.environment:
+        run.config.update({"environment": record.environment.metrics()}, allow_val_change=True)
+    if run.offline or run.disabled:
+        return
+    for row in record.history:
+        if row.epoch >= run.starting_step:
+            _log(run, row)
+
+
+def _log(run: Any, row: "Epoch") -> None:
+    """The epoch is W&B's own step too: rows that a resumed run repeats are dropped instead of rewinding the history.
+
+    Committed, else the client keeps each row until the next one comes.
+    """
+    run.log(row.metrics(), step=row.epoch, commit=True)
+
+
+def _fault(error: Exception, record: "RunRecord", where: str) -> ReglabError:
+    """What it means that the client could not begin the run."""
+    import wandb
+
+    said = " ".join(str(error).split()).partition("Consider increasing the init_timeout")[0]
+    if isinstance(error, ReglabError):
+        return error
+    if _DELETED.search(said):
+        return DeletedError(f"run {record.run_id} was deleted at W&B ({where}); `reglab sync --as-new` sends it under a new id")
+    answered = isinstance(error, (wandb.errors.CommError, wandb.errors.UsageError)) and not _AWAY.search(said)
+    if isinstance(error, wandb.errors.AuthenticationError) or (answered and _KEY.search(said)):
+        return UserError(f"W&B does not take the key ({said.strip()}); `wandb login` sets it, WANDB_MODE=offline trains without it")
+    if answered:
+        return UserError(f"W&B does not take the run into {where} ({said.strip()}); WANDB_MODE=offline trains without it")
+    return AwayError(f"W&B does not answer ({said.strip()})")

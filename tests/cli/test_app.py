@@ -1,5 +1,11 @@
+import fcntl
+import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
+import threading
 
 import pytest
 from typer.main import get_command
@@ -24,8 +30,8 @@ COMMANDS = {
     "sweep plan": ["--from", "--gpu", "--gpus", "--price", "--probe", "--quick"],
     "sweep status": ["--from", "--json", "--quick"],
     "sweep run": ["--from", "--name", "--quick", "--retry-failed", "--stop-after", "--workers"],
-    "sync": ["--entity", "--project"],
-    "train": ["--again", "--print-config"],
+    "sync": ["--as-new", "--entity", "--project"],
+    "train": ["--again", "--as-new", "--print-config"],
 }
 
 
@@ -43,6 +49,68 @@ def surface(command, path=()):
 
 def test_the_commands_and_their_options_are_these():
     assert dict(surface(get_command(cli.app))) == COMMANDS
+
+
+def pages(command, path=()):
+    """Every command and group, by its words."""
+    yield path, command
+    for name, child in sorted(getattr(command, "commands", {}).items()):
+        yield from pages(child, (*path, name))
+
+
+PAGES = dict(pages(get_command(cli.app)))
+
+
+class Terminal:
+    """A pseudo-terminal of so many columns; what is written to `stream` is in `shown()`."""
+
+    def __init__(self, columns):
+        self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        self.stream, self._read = os.fdopen(slave, "w"), []
+        self._reader = threading.Thread(target=self._keep, daemon=True)
+        self._reader.start()
+
+    def _keep(self):
+        try:
+            while some := os.read(self._master, 1 << 12):
+                self._read.append(some)
+        except OSError:  # closed at the other end
+            os.close(self._master)
+
+    def shown(self):
+        self.stream.close()
+        self._reader.join(30)
+        return b"".join(self._read).decode()
+
+
+def squeezed(text):
+    return "".join(text.split())
+
+
+@pytest.mark.parametrize("columns", [60, 200])
+@pytest.mark.parametrize("terminal", [True, False], ids=["terminal", "pipe"])
+@pytest.mark.parametrize("words", PAGES, ids=lambda words: "-".join(words) or "reglab")
+def test_help_says_all_of_what_is_written_however_wide_it_is_shown(monkeypatch, capsys, words, terminal, columns):
+    """Brackets are no markup: in `[/sweep]` they ended the page with an error, in `[b]` they would have vanished."""
+    if terminal:
+        there = Terminal(columns)
+        monkeypatch.delenv("COLUMNS", raising=False)
+        monkeypatch.setattr(sys, "stdout", there.stream)
+        monkeypatch.setattr(sys, "__stdout__", there.stream)
+    else:
+        monkeypatch.setenv("COLUMNS", str(columns))
+    assert run(monkeypatch, *words, "--help") == 0
+    shown = there.shown() if terminal else capsys.readouterr().out
+    command = PAGES[words]
+    texts = [
+        command.help,
+        *(item.help for item in command.params),
+        *(each.help.split("\n\n")[0] for each in getattr(command, "commands", {}).values()),
+    ]
+    for text in filter(None, texts):
+        assert squeezed(text) in squeezed(shown)
+    assert max(len(line.rstrip()) for line in shown.splitlines()) <= columns
 
 
 def run(monkeypatch, *words):

@@ -65,6 +65,15 @@ def test_status_shows_what_is_there_and_what_is_not(reglab, file, half_done, cap
     assert told["counts"] == {"finished": 2, "crashed": 1, "missing": 1}
 
 
+def test_states_are_whole_in_a_pipe_however_many_seeds_there_are(reglab, file, half_done, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "60")
+    seeds = ",".join(map(str, range(12)))
+    assert reglab("sweep", "status", file, f"train.seed=[{seeds}]") == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert "…" not in lines[1]
+    assert lines[1].split() == ["baseline", "finished", "crashed", *["missing"] * 10]
+
+
 def test_makeup_writes_what_is_missing_and_then_there_is_nothing(reglab, file, half_done, tmp_path, capsys):
     out = tmp_path / "rest.yaml"
     assert reglab("sweep", "makeup", file, "--out", out) == 0

@@ -342,8 +342,11 @@ def heard(monkeypatch, runs):
     states = []
 
     class Spy:
-        def __init__(self, folder, stop=None, hurried=None):
+        def __init__(self, folder, stop=None, as_new=False, hurried=None):
             self.folder = folder
+
+        def begin(self, record):
+            pass
 
         def started(self, record):
             states.append((record.state, (self.folder / "checkpoint.pt").exists()))

@@ -11,6 +11,7 @@ import wandb
 
 from reglab.tracking.record import State
 from reglab.tracking.store import read_run
+from tests.loopback.faults import Fault
 from tests.waiting import PATIENCE, wait_for
 
 KEYS = {
@@ -73,3 +74,20 @@ def test_a_stop_is_told_from_a_preemption(wandb_server, tmp_path, told, state, t
     assert record.state == state
     assert run.summary["state"] == state
     assert [row["epoch"] for row in run.history] == list(range(1, len(record.history) + 1))
+
+
+@pytest.mark.timeout(240)
+def test_a_run_that_begins_while_w_and_b_is_away_ends_alike_on_both_sides(wandb_server, tmp_path):
+    """It was failed here, and pending there."""
+    sweep = wandb.sweep({**SWEEP, "parameters": {**SWEEP["parameters"], "dropout": {"parameters": {"layers": {"value": 0}}}}}, project="p")
+    wandb_server.faults.plan("RunResumeStatus", Fault.error_500, times=8)  # longer than a run waits for W&B
+    scripts = str(Path(sys.executable).parent)
+    environment = os.environ | {"PATH": f"{scripts}:{os.environ['PATH']}", "REGLAB_RUNS": str(tmp_path / "runs"), "WANDB_MODE": "online"}
+    agent = [sys.executable, "-m", "wandb", "agent", "--count", "1", f"p/{sweep}"]
+    done = subprocess.run(agent, cwd=tmp_path, env=environment, timeout=200, check=True, capture_output=True, text=True)
+    assert "W&B does not answer (" in done.stderr
+    assert wandb_server.faults.left() == 0
+    (run,) = wandb_server.world.project("p").runs.values()
+    record = read_run(tmp_path / "runs" / sweep / run.name)
+    assert (run.state, run.sweep, record.state) == ("finished", sweep, State.finished)
+    assert [row["epoch"] for row in run.history] == [1, 2]

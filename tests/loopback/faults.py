@@ -13,7 +13,13 @@ class Fault(StrEnum):
     time_out = "time_out"  # held, then closed without an answer
     error_500 = "500"
     error_429 = "429"
+    error_401 = "401"  # the key is not good
+    error_403 = "403"  # the key may not do this
     cut = "cut"  # half of the answer, then the connection is closed
+
+
+REFUSALS = (Fault.error_401, Fault.error_403)
+"""Those that the client takes for an answer."""
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,10 @@ class NotFoundError(Exception):
     """Answered with status 404."""
 
 
+class DeletedError(Exception):
+    """Answered with status 409."""
+
+
 class Schema:
     """Answers from a `World`, whose lock is held meanwhile; `base_url` is where files are sent and fetched."""
 
@@ -288,6 +292,8 @@ class Schema:
             project, run = self._world.find_run(id)
         else:
             project = self._world.project(said["modelName"], said.get("entityName"))
+            if name in project.deleted:
+                raise DeletedError(f"run {project.entity}/{project.name}/{name} was previously created and deleted; try a new run name")
             inserted = name not in project.runs
             run = project.add(Run(name=name, state="pending"))
             if not run.alive:

@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from tests.loopback import query
 from tests.loopback.faults import Fault, Faults, Planned
-from tests.loopback.graphql import NotFoundError, Schema
+from tests.loopback.graphql import DeletedError, NotFoundError, Schema
 from tests.loopback.state import Run, World
 
 KEY = "local-" + "0" * 40
@@ -196,7 +196,7 @@ class _Handler(BaseHTTPRequestHandler):
             with owner.world.lock:
                 request.status, answer = 200, act()
         except Exception as error:
-            request.status = 404 if isinstance(error, NotFoundError) else 400  # which the client does not try again
+            request.status = {NotFoundError: 404, DeletedError: 409}.get(type(error), 400)  # 404 and 400: the client does not try again
             request.refusal = f"{type(error).__name__}: {error}"
             answer = json.dumps({"errors": [{"message": request.refusal}]}).encode()
         self._send(request.status, answer, cut=planned is not None)
@@ -224,8 +224,8 @@ class _Handler(BaseHTTPRequestHandler):
         raise NotFoundError(self.path)
 
     def _fail(self, planned: Planned) -> None:
-        if planned.fault in (Fault.error_500, Fault.error_429):
-            self._send(int(planned.fault), json.dumps({"error": f"{planned.fault} on demand"}).encode())
+        if planned.fault.isdigit():
+            self._send(int(planned.fault), json.dumps({"errors": [{"message": f"{planned.fault} on demand"}]}).encode())
             return
         if planned.fault == Fault.time_out:
             self.server.stopping.wait(planned.hold_seconds)

@@ -156,6 +156,12 @@ class Project(_Stored):
     entity: str = ENTITY
     runs: dict[str, Run] = field(default_factory=dict, repr=False)
     sweeps: dict[str, Sweep] = field(default_factory=dict, repr=False)
+    deleted: set[str] = field(default_factory=set, repr=False)  # names that no run may have again
+
+    def delete(self, name: str) -> None:
+        """Delete a run, as the page does."""
+        del self.runs[name]
+        self.deleted.add(name)
 
     def add(self, run: Run) -> Run:
         """Put a run there as if a client had logged it."""

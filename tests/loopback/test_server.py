@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.loopback.faults import Fault
+from tests.loopback.faults import REFUSALS, Fault
 from tests.loopback.server import Server
 from tests.loopback.state import ENTITY, Project, Run, Sweep
 from tests.waiting import PATIENCE, wait_for
@@ -164,7 +164,10 @@ def test_a_sweep_is_registered_and_found_again(wandb_server: Server) -> None:
     assert wandb.Api().sweep(f"{ENTITY}/p/{name}").config == config
 
 
-@pytest.mark.parametrize("fault", [pytest.param(fault, marks=() if fault == Fault.error_500 else pytest.mark.slow) for fault in Fault])
+FAULTS = [fault for fault in Fault if fault not in REFUSALS]
+
+
+@pytest.mark.parametrize("fault", [pytest.param(fault, marks=() if fault == Fault.error_500 else pytest.mark.slow) for fault in FAULTS])
 def test_a_run_survives_a_fault(fault: Fault, wandb_server: Server, client: Client) -> None:
     kinds = ("file_stream", "upload") if fault == Fault.cut else ("UpsertBucket", "file_stream", "upload")
     for kind in kinds:

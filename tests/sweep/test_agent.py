@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from collections import Counter, deque
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -176,6 +177,8 @@ class World:
         monkeypatch.setattr(module, "STAGGER_SECONDS", 0)
         monkeypatch.setattr(module.time, "monotonic", lambda: self.seconds)
         monkeypatch.setattr(module, "runs_of_sweep", lambda *path: list(self.listed))
+        self.state = "RUNNING"
+        monkeypatch.setattr(module, "state_of_sweep", lambda *path: self.state)
 
     def agent(self, count=None, number=1, sweep=SWEEP):
         self.crew = SweepAgent(sweep, self.folder, slots([], number, range(8), count), self.train, self.hand_back, self.said.append)
@@ -332,6 +335,90 @@ def test_a_run_whose_client_is_killed_is_killed_and_nobody_blames_the_machine(wo
     crew = world.work(kill_client)
     assert crew.ended == {"crashed": 4}
     assert crew.complaint is None
+
+
+# What W&B's page does to the sweep
+
+
+def test_it_says_when_its_sweep_is_paused_and_when_it_goes_on(world):
+    """W&B's own agent waits without a word."""
+    world.state = "PAUSED"
+    waiting = deque(["a"])
+    world.agent()
+
+    class Waits(WandbAgent):
+        def step(self):
+            if world.state != "PAUSED":
+                super().step()
+
+    def start(slot):
+        world.wandb_agents.append(Waits(slot, world, world.crew._relay.variables(slot.number)))
+        return world.wandb_agents[-1]
+
+    world.crew._start_agent = start
+
+    def resume():
+        time.sleep(0.001)
+        if any("is paused at W&B: this agent waits until it is resumed there" in line for line in world.said):
+            world.state = "RUNNING"
+            if waiting:
+                world.queue.append(waiting.popleft())
+
+    world.work(resume, rounds=20_000)
+    assert world.trained == ["a"]
+    assert [line.count("paused") for line in world.said if "paused" in line] == [1]
+
+
+def test_it_says_that_its_sweep_was_deleted_and_lets_what_goes_on_end(world):
+    world.queue.extend("ab")
+    crew = world.agent()
+
+    def holds(worker):
+        worker.write(State.running)
+        while not crew.complaint:
+            yield
+        worker.write(State.finished, EPOCHS)
+        return 0
+
+    world.script = holds
+
+    def delete():
+        time.sleep(0.001)
+        if world.workers:
+            world.state = None
+
+    world.work(delete, rounds=20_000)
+    assert crew.complaint == "its sweep was deleted at W&B"
+    assert crew.ended == {"finished": 1}
+    assert world.trained == ["a"]
+
+
+def test_a_server_that_does_not_say_how_the_sweep_stands_is_asked_again(world, monkeypatch):
+    answers = deque([ReglabError("away")])
+
+    def state(*path):
+        if answers:
+            raise answers.popleft()
+        return "STOPPED"
+
+    monkeypatch.setattr(module, "state_of_sweep", state)
+    world.agent()
+    left = deque(["a"])
+
+    def bring():
+        time.sleep(0.001)
+        if left and any("is stopped at W&B: no more runs begin" in line for line in world.said):
+            left.popleft()
+            world.wandb_agents[-1].exitcode = 0
+
+    world.crew._start_agent = lambda slot: world.wandb_agents.append(Never(slot, world, {})) or world.wandb_agents[-1]
+    world.work(bring, rounds=20_000)
+    assert not left
+
+
+class Never(WandbAgent):
+    def step(self):
+        pass
 
 
 # The next run in time

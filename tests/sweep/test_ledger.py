@@ -1,12 +1,13 @@
+import shlex
 import subprocess
 import sys
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as some
 
-from reglab.config import RunConfig, identity, run_id
+from reglab.config import RunConfig, identity, parse_overrides, run_id
 from reglab.sweep import ledger, spec
 from reglab.sweep.search import Search
 from reglab.tracking.record import RunRecord, State
@@ -253,3 +254,13 @@ def test_wandb_takes_a_makeup(read, folder, wandb_server):
     subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE)
     (there,) = wandb_server.world.project("p").sweeps.values()
     assert there.expected == 12
+
+
+@given(some.text())
+@example("007")
+@example("[a, b]")
+@example("null")
+@example("'a' and 'b'")
+def test_a_text_in_a_cell_is_read_as_it_was(value):
+    (word,) = shlex.split(ledger._word("data.name", value))
+    assert parse_overrides([word]) == {"data.name": value}

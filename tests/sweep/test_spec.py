@@ -231,7 +231,7 @@ def test_overrides_replace_add_and_stay_out_of_the_rest(read):
     }
 
 
-def test_overrides_are_read_as_yaml(read):
+def test_overrides_are_read_as_their_keys_have_them(read):
     found = read(grid(train={"seed": {"values": [0]}}), "agc.enabled=true", "data.train_limit=null", "optimizer.lr=1e-3")
     (cell,) = Search(found.config).grid()
     config = RunConfig.parse(cell)
@@ -272,6 +272,25 @@ def test_a_section_that_is_there_twice_is_refused_with_its_line(tmp_path):
     path.write_text("method: grid\nparameters:\n  train: {parameters: {seed: {value: 0}}}\n  train: {parameters: {epochs: {value: 1}}}\n")
     with pytest.raises(UserError, match=r"twice.yaml, line 4: not YAML \(train: is there twice\)"):
         spec.read(path)
+
+
+@pytest.mark.parametrize(("written", "read_as"), [("010", 8), ("1_000", 1000), ("1:30", 90), ("0x10", 16), ("0b11", 3), ("1:30.5", 90.5)])
+def test_a_number_that_yaml_reads_as_another_is_refused_and_both_are_said(tmp_path, written, read_as):
+    path = tmp_path / "odd.yaml"
+    path.write_text(f"method: grid\nparameters:\n  train: {{parameters: {{epochs: {{value: {written}}}}}}}\n")
+    with pytest.raises(
+        UserError, match=rf"odd.yaml, line 3: not YAML \({written} is {read_as} to YAML: write that, or, for a text, '{written}'"
+    ):
+        spec.read(path)
+
+
+def test_numbers_in_the_usual_forms_are_read(tmp_path):
+    path = tmp_path / "plain.yaml"
+    lr = "{values: [0.1, 1.0e-3, 1e-4, .5, +0.25]}"
+    path.write_text(
+        f"method: grid\nparameters:\n  optimizer: {{parameters: {{lr: {lr}}}}}\n  train: {{parameters: {{seed: {{value: 0}}}}}}\n"
+    )
+    assert [RunConfig.parse(cell).optimizer.lr for cell in spec.read(path).grid()] == [0.1, 1e-3, 1e-4, 0.5, 0.25]
 
 
 def test_a_metric_on_held_out_images_needs_some(read):

@@ -5,12 +5,14 @@ from wandb.errors import CommError
 
 from reglab.config import IDENTITY_VERSION
 from reglab.errors import UserError
+from reglab.tracking import wandb_run
+from reglab.tracking.client import PROJECT
 from reglab.tracking.fetch import fetch
 from reglab.tracking.record import RunRecord, State
 from reglab.tracking.store import LocalRun, read_runs
 from reglab.tracking.sync import read, sync
 from reglab.tracking.wandb_project import Project
-from reglab.tracking.wandb_run import PROJECT, WandbRun
+from reglab.tracking.wandb_run import WandbRun
 from tests.loopback.faults import Fault
 from tests.loopback.state import ENTITY
 from tests.tracking.test_wandb_project import ENDS, record, row
@@ -135,17 +137,41 @@ def test_what_does_not_get_through_is_named(wandb_server, store, monkeypatch):
 
 def test_one_run_that_w_and_b_refuses_keeps_no_other_back(wandb_server, store, monkeypatch):
     refused = read([store]).records[0].run_id
-    started = WandbRun.started
+    replay = WandbRun.replay
 
-    def starts(self, record):
+    def replays(self, record):
         if record.run_id == refused:
-            raise CommError("run was deleted")
-        started(self, record)
+            raise CommError("permission denied")
+        replay(self, record)
 
-    monkeypatch.setattr(WandbRun, "started", starts)
+    monkeypatch.setattr(WandbRun, "replay", replays)
     outcome = sync(read([store]).records, HERE, quiet)
     assert outcome.sent == len(ENDS) - 1
-    assert [(record.run_id, said) for record, said in outcome.failed] == [(refused, "run was deleted")]
+    assert [(record.run_id, said) for record, said in outcome.failed] == [(refused, "permission denied")]
+
+
+def test_a_run_that_was_deleted_at_w_and_b_stays_here_and_goes_up_under_a_new_id_on_request(wandb_server, store, monkeypatch):
+    """W&B gives the name of a deleted run to no other, and its client tries that for minutes."""
+    monkeypatch.setattr(wandb_run, "BEGIN_SECONDS", 2.0)
+    whole = next(each for each in read([store]).records if each.state == State.finished)
+    assert sync([whole], HERE, quiet).sent == 1
+    project = wandb_server.world.project(PROJECT)
+    project.delete(whole.run_id)
+    outcome = sync([whole], HERE, quiet)
+    assert (outcome.sent, outcome.failed, outcome.deleted) == (0, (), (whole,))
+    assert not project.runs
+    outcome = sync([whole], HERE, quiet, as_new=True)
+    assert (outcome.sent, outcome.failed, outcome.deleted) == (1, (), ())
+    (name,) = project.runs
+    assert name == f"{whole.run_id}-2"
+    assert [line["epoch"] for line in project.runs[name].history] == [1, 2, 3]
+    for as_new in (False, True):
+        assert sync([whole], HERE, quiet, as_new).there == 1
+    project.delete(name)
+    assert sync([whole], HERE, quiet, as_new=True).sent == 1
+    assert list(project.runs) == [f"{whole.run_id}-3"]
+    (read_back,) = fetch(str(HERE))
+    assert (read_back.identity, read_back.seed, read_back.state) == (whole.identity, whole.seed, whole.state)
 
 
 def test_one_damaged_record_keeps_no_other_back(store):

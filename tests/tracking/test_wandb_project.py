@@ -6,17 +6,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import wandb
 
 from reglab.config import RunConfig, identity, run_id
 from reglab.errors import ReglabError, UserError
 from reglab.report import stats, tables
 from reglab.settings import settings
 from reglab.tracking import wandb_project
+from reglab.tracking.client import PROJECT
 from reglab.tracking.fetch import fetch
 from reglab.tracking.record import Environment, Epoch, RunRecord, State, Summary
 from reglab.tracking.store import LocalRun, read_runs
 from reglab.tracking.wandb_project import Project, records, runs_of_sweep
-from reglab.tracking.wandb_run import PROJECT, WandbRun
+from reglab.tracking.wandb_run import WandbRun
 from tests.loopback.faults import Fault
 from tests.loopback.state import ENTITY, HISTORY, Run
 
@@ -255,3 +257,14 @@ def test_the_listing_of_a_sweep_has_what_an_agent_needs(wandb_server):
     (found,) = runs_of_sweep(ENTITY, PROJECT, "s")
     assert (found.name, found.state, found.config["train"]) == ("a", "crashed", {"seed": 3})
     assert abs(found.heartbeat.timestamp() - run.heard) < 2
+
+
+def test_how_a_sweep_stands_is_w_and_b_s_own_word_and_none_where_it_was_deleted(wandb_server):
+    sweep = wandb.sweep({"method": "random", "parameters": {"x": {"min": 0.0, "max": 1.0}}}, project=PROJECT)
+    project = wandb_server.world.project(PROJECT)
+    for state in ("RUNNING", "PAUSED", "CANCELED"):
+        project.sweeps[sweep].state = state
+        assert wandb_project.state_of_sweep(ENTITY, PROJECT, sweep) == state
+    del project.sweeps[sweep]
+    assert wandb_project.state_of_sweep(ENTITY, PROJECT, sweep) is None
+    assert wandb_project.state_of_sweep(ENTITY, "nowhere", sweep) is None

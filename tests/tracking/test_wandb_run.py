@@ -2,7 +2,6 @@ import json
 import os
 import pickle
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -12,70 +11,13 @@ from types import SimpleNamespace
 
 import pytest
 import wandb
-from wandb.sdk.lib import wbauth
+from wandb.errors import AuthenticationError, CommError, UsageError
 
+from reglab.errors import UserError
 from reglab.tracking import wandb_run
 from reglab.tracking.record import Environment, Epoch, RunRecord, State, Summary
 from reglab.tracking.wandb_run import WandbRun
 from tests.waiting import PATIENCE, wait_for
-
-KEY = "0123456789" * 4
-
-
-@pytest.fixture
-def server(monkeypatch):
-    """Where wandb's server would be: a port that keeps whoever knocks waiting."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        listening.setblocking(False)
-        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{listening.getsockname()[1]}")
-        yield listening
-
-
-@pytest.fixture
-def account(monkeypatch, tmp_path, server):
-    """The home of a user who has none of wandb's settings."""
-    home = tmp_path / "home"
-    home.mkdir()
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("NETRC", str(home / "netrc"))
-    monkeypatch.setenv("WANDB_CONFIG_DIR", str(home / "config"))
-    monkeypatch.delenv("WANDB_MODE")
-    forget()
-    yield home
-    forget()
-
-
-def forget():
-    """wandb's client keeps settings and keys for as long as its process lives."""
-    wandb.teardown()
-    wbauth.unauthenticate_session(update_settings=False)
-
-
-def test_without_a_key_runs_are_offline(account):
-    assert wandb_run.mode() == "offline"
-
-
-def test_with_a_key_runs_are_online_and_nobody_is_asked(account, monkeypatch, server):
-    monkeypatch.setenv("WANDB_API_KEY", KEY)
-    assert wandb_run.mode() == "online"
-    with pytest.raises(BlockingIOError):
-        server.accept()
-
-
-def test_a_key_that_a_login_left_counts(account, server):
-    port = server.getsockname()[1]
-    (account / "netrc").write_text(f"machine 127.0.0.1:{port}\n  login user\n  password {KEY}\n")
-    (account / "netrc").chmod(0o600)
-    assert wandb_run.mode() == "online"
-
-
-@pytest.mark.parametrize("mode", ["online", "offline", "disabled", "shared"])
-@pytest.mark.parametrize("key", [None, KEY])
-def test_wandb_mode_wins(account, monkeypatch, mode, key):
-    if key:
-        monkeypatch.setenv("WANDB_API_KEY", key)
-    monkeypatch.setenv("WANDB_MODE", mode)
-    assert wandb_run.mode() == mode
 
 
 @pytest.fixture
@@ -113,7 +55,7 @@ SUMMARY = Summary(test_accuracy=0.5, train_clean_accuracy=0.75, time_train_secon
 
 
 @pytest.fixture
-def client(monkeypatch):
+def told(monkeypatch):
     """wandb's client, replaced by one that keeps what it is told."""
     told = SimpleNamespace(init=None, metrics=[], config={}, rows=[], summary={}, exit_code=None, preempting=0, starting_step=0)
 
@@ -135,9 +77,9 @@ def client(monkeypatch):
     return told
 
 
-def test_a_run_is_named_grouped_and_resumable(client, record, tmp_path):
+def test_a_run_is_named_grouped_and_resumable(told, record, tmp_path):
     WandbRun(tmp_path / "run").started(record)
-    kept = {name: client.init[name] for name in ("project", "id", "name", "group", "resume", "dir", "mode")}
+    kept = {name: told.init[name] for name in ("project", "id", "name", "group", "resume", "dir", "mode")}
     assert kept == {
         "project": "reglab",
         "id": "a-s1",
@@ -149,27 +91,27 @@ def test_a_run_is_named_grouped_and_resumable(client, record, tmp_path):
     }
 
 
-def test_the_project_can_be_another(client, record, tmp_path, monkeypatch):
+def test_the_project_can_be_another(told, record, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_PROJECT", "mine")
     WandbRun(tmp_path / "run").started(record)
-    assert client.init["project"] == "mine"
+    assert told.init["project"] == "mine"
 
 
-def test_configuration_identity_and_environment_are_there_nested(client, record, tmp_path):
+def test_configuration_identity_and_environment_are_there_nested(told, record, tmp_path):
     WandbRun(tmp_path / "run").started(record)
-    beside = {key: client.init["config"][key] for key in client.init["config"].keys() - record.config.keys()}
+    beside = {key: told.init["config"][key] for key in told.init["config"].keys() - record.config.keys()}
     created = record.model_dump(mode="json")["created"]
     assert beside == {"schema_version": 1, "identity": "a", "identity_version": 1, "label": "baseline", "created": created}
-    assert client.init["config"] == record.config | beside
-    assert client.config["environment"]["precision"] == "fp32"
+    assert told.init["config"] == record.config | beside
+    assert told.config["environment"]["precision"] == "fp32"
 
 
-def test_the_epoch_is_the_axis_of_every_metric(client, record, tmp_path):
+def test_the_epoch_is_the_axis_of_every_metric(told, record, tmp_path):
     run = WandbRun(tmp_path / "run")
     run.started(record)
-    assert client.metrics == [("epoch", {}), ("*", {"step_metric": "epoch"})]
+    assert told.metrics == [("epoch", {}), ("*", {"step_metric": "epoch"})]
     run.epoch(row(7))
-    assert client.rows == [(7, row(7).metrics())]
+    assert told.rows == [(7, row(7).metrics())]
 
 
 @pytest.mark.parametrize(
@@ -182,18 +124,18 @@ def test_the_epoch_is_the_axis_of_every_metric(client, record, tmp_path):
         (State.preempted, 75),
     ],
 )
-def test_a_run_ends_there_as_it_ended_here(client, record, tmp_path, state, exit_code):
+def test_a_run_ends_there_as_it_ended_here(told, record, tmp_path, state, exit_code):
     run = WandbRun(tmp_path / "run")
     run.started(record)
     run.ended(record.changed(state=state, reason="because", summary=SUMMARY))
-    assert client.exit_code == exit_code
-    assert client.summary.pop("updated")
-    kept = {name: value for name, value in client.summary.items() if value is not None}
+    assert told.exit_code == exit_code
+    assert told.summary.pop("updated")
+    kept = {name: value for name, value in told.summary.items() if value is not None}
     assert kept == {"state": state.value, "reason": "because"} | SUMMARY.metrics()
-    assert client.summary["val/accuracy"] is None  # whatever the last epoch logged
+    assert told.summary["val/accuracy"] is None  # whatever the last epoch logged
 
 
-def test_the_end_of_a_preempted_run_is_not_waited_for(client, record, tmp_path, monkeypatch):
+def test_the_end_of_a_preempted_run_is_not_waited_for(told, record, tmp_path, monkeypatch):
     """The server may be away, and the machine has half a minute."""
     monkeypatch.setattr(wandb_run, "PREEMPTED_SECONDS", 0.1)
     run, answers, answered = WandbRun(tmp_path / "run"), threading.Event(), []
@@ -204,7 +146,7 @@ def test_the_end_of_a_preempted_run_is_not_waited_for(client, record, tmp_path, 
     answers.set()
 
 
-def test_a_signal_while_w_and_b_is_waited_for_ends_the_wait(client, record, tmp_path, monkeypatch):
+def test_a_signal_while_w_and_b_is_waited_for_ends_the_wait(told, record, tmp_path, monkeypatch):
     """The run is over, and its record is here: `reglab sync` sends the rest."""
     monkeypatch.setattr(wandb_run, "PREEMPTED_SECONDS", 0.1)
     asked, ends = threading.Event(), threading.Event()
@@ -217,11 +159,11 @@ def test_a_signal_while_w_and_b_is_waited_for_ends_the_wait(client, record, tmp_
     ends.set()
 
 
-def test_a_run_without_a_summary_ends_too(client, record, tmp_path):
+def test_a_run_without_a_summary_ends_too(told, record, tmp_path):
     run = WandbRun(tmp_path / "run")
     run.started(record)
     run.ended(record.changed(state=State.preempted))
-    assert client.summary["state"] == "preempted"
+    assert told.summary["state"] == "preempted"
 
 
 def test_an_offline_run_is_written_under_the_run_s_folder_with_the_epoch_as_step(monkeypatch, record, tmp_path):
@@ -255,25 +197,25 @@ def test_a_client_that_breaks_does_not_end_the_training(tmp_path, record, capsys
     assert capsys.readouterr().err.count("W&B's client failed (division by zero)") == 1
 
 
-def test_a_run_that_fails_before_it_begins_is_told_all_the_same(client, record, tmp_path):
+def test_a_run_that_fails_before_it_begins_is_told_all_the_same(told, record, tmp_path):
     WandbRun(tmp_path).ended(record.changed(state=State.failed, reason="no such images"))
-    assert client.init["id"] == record.run_id
-    assert client.summary["reason"] == "no such images"
-    assert client.exit_code == 1
+    assert told.init["id"] == record.run_id
+    assert told.summary["reason"] == "no such images"
+    assert told.exit_code == 1
 
 
-def test_epochs_that_the_server_lacks_are_sent_when_the_run_goes_on(client, record, tmp_path):
+def test_epochs_that_the_server_lacks_are_sent_when_the_run_goes_on(told, record, tmp_path):
     """Its client was killed before it could send them; what the server has is not sent again."""
-    client.starting_step = 3
+    told.starting_step = 3
     WandbRun(tmp_path).started(record.changed(history=[row(number) for number in (1, 2, 3, 4)]))
-    assert [step for step, _ in client.rows] == [3, 4]
+    assert [step for step, _ in told.rows] == [3, 4]
 
 
-def test_a_run_that_is_about_to_be_preempted_is_marked(client, record, tmp_path):
+def test_a_run_that_is_about_to_be_preempted_is_marked(told, record, tmp_path):
     run = WandbRun(tmp_path)
     run.started(record)
     run.preempting()
-    assert client.preempting == 1
+    assert told.preempting == 1
 
 
 # With the real client, and a server on this machine
@@ -323,3 +265,100 @@ os._exit(1)
     (there,) = wandb_server.world.project("reglab").runs.values()
     assert [line["epoch"] for line in there.history] == [1, 2, 3]
     assert [line["train/loss"] for line in there.history] == [row(number).train_loss for number in (1, 2, 3)]
+
+
+# A server that is away, and comes back
+
+
+@pytest.fixture
+def hasty(monkeypatch):
+    monkeypatch.setattr(wandb_run, "BEGIN_SECONDS", 1.0)
+    monkeypatch.setattr(wandb_run, "AGAIN_SECONDS", 1.0)
+
+
+def runs_at(server):
+    return list(server.world.project("reglab").runs.values())
+
+
+def test_a_run_that_began_without_its_server_is_whole_there_once_it_is_back(wandb_server, hasty, record, tmp_path, capsys):
+    run = WandbRun(tmp_path)
+    with wandb_server.down():
+        run.begin(record)
+        run.started(record.changed(history=[row(1)]))  # as one that goes on from a checkpoint
+        run.epoch(row(2))
+        assert "W&B does not answer (" in capsys.readouterr().err
+    number = 2
+    deadline = time.monotonic() + 120
+    while run._run is None:
+        assert time.monotonic() < deadline
+        number += 1
+        run.epoch(row(number))
+        time.sleep(0.2)
+    assert "W&B is back" in capsys.readouterr().err
+    run.epoch(row(number + 1))
+    run.ended(record.changed(state=State.finished, summary=SUMMARY))
+    (there,) = runs_at(wandb_server)
+    assert [line["epoch"] for line in there.history] == list(range(1, number + 2))
+    assert (there.state, there.summary["state"], there.values["environment"]["device"]) == ("finished", "finished", "cpu")
+
+
+@pytest.mark.parametrize(("state", "ends"), [(State.finished, "finished"), (State.preempted, "preempted"), (State.failed, "failed")])
+def test_a_server_that_is_back_at_the_end_hears_of_it(wandb_server, hasty, record, tmp_path, monkeypatch, state, ends):
+    monkeypatch.setattr(wandb_run, "PREEMPTED_SECONDS", 20.0)
+    run = WandbRun(tmp_path)
+    with wandb_server.down():
+        run.started(record)
+    run.epoch(row(1))
+    if run._trying:
+        run._trying.exception()
+    run.ended(record.changed(state=state))
+    (there,) = runs_at(wandb_server)
+    assert (there.state, [line["epoch"] for line in there.history]) == (ends, [1])
+
+
+def test_a_preempted_run_whose_server_is_away_ends_in_time(wandb_server, hasty, record, tmp_path, monkeypatch):
+    monkeypatch.setattr(wandb_run, "PREEMPTED_SECONDS", 0.1)
+    monkeypatch.setattr(WandbRun, "connect", lambda self, record, seconds: away(seconds))
+    held = threading.Event()
+
+    def away(seconds):
+        if run._record is not None and run._lacks is not None:
+            held.wait(60)
+        raise wandb_run.AwayError("W&B does not answer")
+
+    run = WandbRun(tmp_path)
+    run.begin(record)
+    began = time.monotonic()
+    run.ended(record.changed(state=State.preempted))
+    assert time.monotonic() - began < 20
+    held.set()
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (CommError("Failed to get resume status for run a: context deadline exceeded"), wandb_run.AwayError),
+        (CommError("Timed out while retrying: HTTP 500: {}\nConsider increasing the init_timeout setting:"), wandb_run.AwayError),
+        (CommError("dial tcp: lookup api.wandb.ai: no such host"), wandb_run.AwayError),
+        (RuntimeError("the service process is gone"), wandb_run.AwayError),
+        (
+            CommError("Timed out while retrying: HTTP 409: run e/p/a was previously created and deleted; try a new run name"),
+            wandb_run.DeletedError,
+        ),
+        (CommError("returned error 401: user is not logged in"), UserError),
+        (CommError("permission denied"), UserError),
+        (CommError("entity nobody not found"), UserError),
+        (UsageError("No API key configured. Use `wandb login` to log in."), UserError),
+        (AuthenticationError("WANDB_API_KEY invalid: API key must have 40+ characters, has 5."), UserError),
+    ],
+    ids=lambda each: str(each)[:30],
+)
+def test_what_keeps_a_run_from_beginning_is_told_apart_in_one_line(record, tmp_path, monkeypatch, error, kind):
+    def fails(**options):
+        raise error
+
+    monkeypatch.setattr(wandb, "init", fails)
+    with pytest.raises(kind) as caught:
+        WandbRun(tmp_path).connect(record, 1.0)
+    assert type(caught.value) is kind
+    assert "\n" not in str(caught.value) and "init_timeout" not in str(caught.value)
