@@ -580,12 +580,12 @@ def test_the_target_is_taken_on_either_training_accuracy(make_run, train, target
     run, clean = make_run(train={"epochs": 3, "target_accuracy": 0.6, "target_on": target_on}), iter([0.5, 0.7, 0.9, 0.9])
     evaluate = run.evaluate
 
-    def measured(batches):
-        found = evaluate(batches)
+    def measured(batches, signals):
+        found = evaluate(batches, signals)
         return replace(found, accuracy=next(clean)) if batches is run.clean_train else found
 
     monkeypatch.setattr(run, "evaluate", measured)
-    monkeypatch.setattr(run, "end_epoch", lambda sums, end=run.end_epoch: end({**sums, "correct": 0}))
+    monkeypatch.setattr(run, "end_epoch", lambda sums, signals, end=run.end_epoch: end({**sums, "correct": 0}, signals))
     summary = train(run).summary
     assert summary.time_to_target_epoch == (2 if target_on == "clean" else None)
     assert summary.time_to_target_reached == (target_on == "clean")
