@@ -10,13 +10,15 @@ import pytest
 from reglab.cli import app
 from reglab.report.study import Study
 from reglab.sweep import spec
+from reglab.tracking.client import PROJECT
 from reglab.tracking.record import State
 from reglab.tracking.store import read_runs
 from reglab.tracking.sync import read, sync
 from reglab.tracking.wandb_project import Project
-from reglab.tracking.wandb_run import PROJECT
 from tests.loopback.conftest import wandb_server as wandb_server
 from tests.loopback.state import ENTITY, Run
+
+pytestmark = pytest.mark.slow
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 

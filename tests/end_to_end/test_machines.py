@@ -12,7 +12,7 @@ import reglab
 from reglab.tracking.record import State
 from reglab.tracking.store import read_runs
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.slow
 
 KEYS = {
     "data": {"source": "digits", "train_limit": 64, "test_limit": 32},

@@ -22,7 +22,7 @@ from reglab.tracking.storage import File
 from reglab.tracking.store import read_run, read_runs
 from reglab.training import loop
 
-pytestmark = [pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux")]
 
 FIVE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 

@@ -17,6 +17,8 @@ from tests.loopback.conftest import _forget_client as forget_client
 from tests.loopback.faults import Fault
 from tests.loopback.server import KEY
 
+pytestmark = pytest.mark.slow
+
 WORDS = ["data.source=digits", "data.train_limit=64", "data.test_limit=32", "model.width=4", "train.epochs=2", "train.batch_size=32"]
 RUN = run_id(RunConfig.parse(with_overrides({}, WORDS)))
 

@@ -1,8 +1,8 @@
 import pytest
 import torch
-from reglab.training.preemption import Signals
 
 from reglab.config import identity
+from reglab.processes.signals import Signals
 from reglab.training import cautions
 
 

@@ -6,9 +6,9 @@ import pytest
 import safetensors.torch
 import torch
 import torchvision
-from reglab.training.preemption import Request, Signals
 
 from reglab.errors import UserError
+from reglab.processes.signals import Request, Signals
 from reglab.tracking.record import State
 from reglab.tracking.storage import File
 from reglab.tracking.store import LocalRun, read_run
