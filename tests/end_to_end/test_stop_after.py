@@ -49,20 +49,24 @@ def test_a_study_with_a_limit_ends_before_its_runs_and_goes_on_at_the_very_step(
     (first, _) = read_runs(tmp_path / "measured" / "runs")
     limit = max(10.0, 4 * (startup - first.summary.time_wall_seconds))  # a busy machine imports torch for many seconds
     began, *_, ended = [row.time_wall_seconds for row in first.history]
-    epochs = round(0.8 * limit / ((ended - began) / 9))  # twice what fits between startup and notice: a machine's pace changes
+    epochs = round(0.8 * limit / ((ended - began) / 9))  # twice what fits between startup and notice
 
-    words = (*STUDY, f"train.epochs={epochs}")
-    code, said, _ = reglab_on("here", *words, "--stop-after", f"{limit}s")
+    for attempt in range(5):  # a machine that others have left is faster than it was when it was measured
+        machine, words = f"attempt {attempt}", (*STUDY, f"train.epochs={epochs}")
+        code, said, _ = reglab_on(machine, *words, "--stop-after", f"{limit}s")
+        if code == 75 and "0 of 2 runs are done" in said:
+            break
+        epochs *= 2
     assert code == 75, said
     assert "the time is up: 0 of 2 runs are done, 2 left, about " in said, said
     assert "the same command goes on" in said
-    runs = tmp_path / "here" / "runs" / "study-quick"
+    runs = tmp_path / machine / "runs" / "study-quick"
     begun = read_runs(runs)
     assert {record.state for record in begun} == {State.preempted}
     assert all((runs / "augmentation" / record.run_id / "checkpoint.pt").exists() for record in begun)
     assert any(record.history for record in begun)
 
-    code, said, _ = reglab_on("here", *words, "--stop-after", "9m")
+    code, said, _ = reglab_on(machine, *words, "--stop-after", "60m")
     assert code == 0, said
     assert [record.state for record in read_runs(runs)] == [State.finished] * 2
     assert list(trained(runs).values()) == [list(range(1, epochs + 1))] * 2
