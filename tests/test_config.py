@@ -759,6 +759,7 @@ DEFAULTS = {
     "train.seed": 0,
     "train.eval_every": 1,
     "train.checkpoint_every": 60.0,
+    "train.keep_weights": False,
 }
 """What departures are departures from, in version 1."""
 

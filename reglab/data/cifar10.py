@@ -102,8 +102,10 @@ def _fetch(url: str, part: Path, given_up: threading.Event) -> None:
     here = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"User-Agent": "reglab"} | ({"Range": f"bytes={here}-"} if here else {}))
     try:
-        with urllib.request.build_opener().open(request, timeout=SILENCE_SECONDS) as response:
-            with part.open("ab" if response.status == 206 else "wb") as stream:
+        with urllib.request.urlopen(request, timeout=SILENCE_SECONDS) as response:
+            with part.open("ab") as stream:
+                if response.status != 206:
+                    stream.truncate(0)
                 while (chunk := response.read1(_CHUNK)) and not given_up.is_set():
                     stream.write(chunk)
             if response.length and not given_up.is_set():

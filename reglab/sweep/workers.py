@@ -71,7 +71,7 @@ _ANY = secrets.randbelow(2**16)
 def _cpu_limit() -> int:
     """How many cores' time a container is allowed, rounded up; very many where there is no limit."""
     try:
-        quota, period = _CPU_LIMIT.read_text().split()
+        quota, period = _CPU_LIMIT.read_text(encoding="utf-8").split()
         return max(math.ceil(int(quota) / int(period)), 1)
     except (OSError, ValueError):  # there is none, or it is "max"
         return sys.maxsize
@@ -120,7 +120,7 @@ def memory_gb() -> float:
     """The memory that this process may use, in GB."""
     there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
     try:
-        return min(there, int(_MEMORY_LIMIT.read_text()) / 1e9)
+        return min(there, int(_MEMORY_LIMIT.read_text(encoding="utf-8")) / 1e9)
     except (OSError, ValueError):  # there is no limit, and it says "max"
         return there
 
