@@ -101,8 +101,9 @@ def _fetch(url: str, part: Path, given_up: threading.Event) -> None:
     """Append to `part` what the server has beyond it, or begin again where it does not serve a part of a file."""
     here = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"User-Agent": "reglab"} | ({"Range": f"bytes={here}-"} if here else {}))
+    opener = urllib.request.build_opener()  # by the proxies of now; urlopen keeps those of its first call
     try:
-        with urllib.request.urlopen(request, timeout=SILENCE_SECONDS) as response:
+        with opener.open(request, timeout=SILENCE_SECONDS) as response:
             with part.open("ab") as stream:
                 if response.status != 206:
                     stream.truncate(0)
