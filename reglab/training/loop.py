@@ -48,7 +48,7 @@ class Run:
         if device.type == "cpu":
             memory.keep_freed()
         else:  # convolutions that are matrix products (`models.convolution`) compute in fp32 as the others do: in TF32
-            torch.backends.cuda.matmul.fp32_precision = torch.backends.cudnn.conv.fp32_precision
+            torch.backends.cuda.matmul.fp32_precision = torch.backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
         self.clock = Clock(device)
         self.precision = Precision.resolve(config.train.precision, device)
         self.compiled = config.train.compile is True
