@@ -19,6 +19,9 @@ from reglab.tracking import client
 if TYPE_CHECKING:
     from reglab.sweep.agent import Slot, SweepAgent
 
+_GPU_WIDTH = 12
+"""Of a GPU's name in the table: a UUID begins so, and is not read further."""
+
 
 def agent(
     path: Annotated[str, typer.Argument(metavar="ENTITY/PROJECT/SWEEP", help="As `reglab sweep create` prints it.")],
@@ -59,9 +62,11 @@ def _work(path: str, gpus: str, per_gpu: int, count: int | None, signals: Signal
 
 
 def _chosen(asked: str, there: list[str]) -> list[str]:
+    """The GPUs that `--gpus` names: as CUDA_VISIBLE_DEVICES does, or by nvidia-smi's numbers where it names them by UUID."""
     if asked == "all":
         return there
-    names = [name.strip() for name in asked.split(",")]
+    numbers = {str(number): name for number, name in enumerate(there)} if not any(name.isdigit() for name in there) else {}
+    names = [numbers.get(name.strip(), name.strip()) for name in asked.split(",")]
     if unknown := [name for name in names if name not in there]:
         raise UserError(f"--gpus {asked}: there is no GPU {unknown[0]}; this machine shows {', '.join(there) or 'none'}")
     return names
@@ -96,7 +101,7 @@ def table(crew: "SweepAgent") -> Table:
     view = Table("slot", "GPU", "run", "seed", "state", "epoch", "train", "test", "time", title=crew.sweep.path, title_justify="left")
     view.box, view.pad_edge = None, False
     for slot in crew.slots:
-        view.add_row(str(slot.number), slot.gpu or "–", *_cells(slot))
+        view.add_row(str(slot.number), (slot.gpu or "–")[:_GPU_WIDTH], *_cells(slot))
     return view
 
 

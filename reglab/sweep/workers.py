@@ -7,6 +7,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Collection, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Protocol
 
@@ -129,12 +130,16 @@ _MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def visible_gpus() -> list[str]:
-    """The GPUs that workers may use, as CUDA_VISIBLE_DEVICES names them; none where the device is set to cpu."""
+    """The GPUs that workers may use, as CUDA_VISIBLE_DEVICES may name them; none where the device is set to cpu.
+
+    Where nothing is chosen, by their UUIDs in the driver's order: the numbers that CUDA gives them may be in another.
+    """
     if settings().device == "cpu":
         return []
     if (chosen := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        return [name for name in chosen.split(",") if name]
-    command = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
+        names = [name.strip() for name in chosen.split(",")]
+        return list(takewhile(lambda name: name not in ("", "-1"), names))  # as CUDA reads it: up to the first that is none
+    command = ["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"]
     try:
         listed = subprocess.run(command, check=False, capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):

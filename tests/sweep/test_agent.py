@@ -242,6 +242,25 @@ def test_the_slots_share_gpus_cores_and_the_count():
     ]
 
 
+@pytest.mark.parametrize(
+    ("asked", "there", "found"),
+    [
+        ("all", ["GPU-1c0d", "GPU-9a2b"], ["GPU-1c0d", "GPU-9a2b"]),
+        ("1", ["GPU-1c0d", "GPU-9a2b"], ["GPU-9a2b"]),  # as nvidia-smi numbers them
+        ("GPU-9a2b, 0", ["GPU-1c0d", "GPU-9a2b"], ["GPU-9a2b", "GPU-1c0d"]),
+        ("3", ["3", "5"], ["3"]),
+    ],
+)
+def test_gpus_are_chosen_by_their_numbers_or_names(asked, there, found):
+    assert command._chosen(asked, there) == found
+
+
+@pytest.mark.parametrize(("asked", "there"), [("0", ["3", "5"]), ("2", ["GPU-1c0d", "GPU-9a2b"]), ("0", [])])
+def test_a_gpu_that_is_not_there_is_refused(asked, there):
+    with pytest.raises(ReglabError, match=f"there is no GPU {asked}"):
+        command._chosen(asked, there)
+
+
 def test_without_a_gpu_there_is_the_processor():
     assert [(slot.gpu, list(slot.cores), slot.count) for slot in slots([], 2, [3, 5])] == [(None, [3], None), (None, [5], None)]
     assert [list(slot.cores) for slot in slots([], 3, [0, 1])] == [[], [], []]  # too few to divide

@@ -52,10 +52,11 @@ def test_a_lost_gpu_is_one(tmp_path, nvidia_smi, script):
     assert health.fault(tmp_path, "1").startswith("GPU 1: ")
 
 
-def test_a_gpu_that_answers_is_none_and_it_is_the_one_that_is_asked(tmp_path, nvidia_smi):
-    nvidia_smi('[ "$1 $2" = "-i 3" ] && echo "NVIDIA H100, 81559 MiB"')
-    assert health.fault(tmp_path, "3") is None
-    assert health.fault(tmp_path, "4") is not None
+@pytest.mark.parametrize(("gpu", "other"), [("3", "4"), ("GPU-1c0d-88", "GPU-9a2b-07")])
+def test_a_gpu_that_answers_is_none_and_it_is_the_one_that_is_asked(tmp_path, nvidia_smi, gpu, other):
+    nvidia_smi(f'[ "$1 $2" = "-i {gpu}" ] && echo "NVIDIA H100, 81559 MiB"')
+    assert health.fault(tmp_path, gpu) is None
+    assert health.fault(tmp_path, other) is not None
 
 
 def test_a_driver_that_hangs_is_one(tmp_path, nvidia_smi, monkeypatch):

@@ -22,17 +22,37 @@ def gpus(monkeypatch):
     return show
 
 
-@pytest.mark.parametrize(("names", "device", "found"), [("0,1", "auto", ["0", "1"]), ("0,1", "cpu", []), ("", "auto", [])])
+@pytest.mark.parametrize(
+    ("names", "device", "found"),
+    [
+        ("0,1", "auto", ["0", "1"]),
+        ("0, 1 ", "auto", ["0", "1"]),
+        ("1,-1,0", "auto", ["1"]),  # CUDA shows those before the first that is none
+        ("-1", "auto", []),
+        ("GPU-1c0d, MIG-7c3e", "auto", ["GPU-1c0d", "MIG-7c3e"]),
+        ("0,1", "cpu", []),
+        ("", "auto", []),
+    ],
+)
 def test_the_gpus_are_those_that_the_environment_shows(gpus, names, device, found):
     gpus(names, device)
     assert workers.visible_gpus() == found
 
 
-@pytest.mark.parametrize(("code", "said", "found"), [(0, "0\n1\n", ["0", "1"]), (9, "no devices were found\n", [])])
-def test_else_the_gpus_are_the_drivers(gpus, monkeypatch, code, said, found):
+@pytest.mark.parametrize(
+    ("code", "said", "found"), [(0, "GPU-1c0d\nGPU-9a2b\n", ["GPU-1c0d", "GPU-9a2b"]), (9, "no devices were found\n", [])]
+)
+def test_else_the_gpus_are_the_drivers_by_names_that_no_order_changes(gpus, monkeypatch, code, said, found):
+    asked = []
+
+    def run(command, **options):
+        asked.extend(command)
+        return subprocess.CompletedProcess(command, code, said)
+
     gpus(None)
-    monkeypatch.setattr(subprocess, "run", lambda *words, **options: subprocess.CompletedProcess(words, code, said))
+    monkeypatch.setattr(subprocess, "run", run)
     assert workers.visible_gpus() == found
+    assert "--query-gpu=uuid" in asked
 
 
 def test_without_a_driver_there_is_no_gpu(gpus, monkeypatch):
