@@ -20,6 +20,7 @@ COMMANDS = {
     "dashboard push": ["--entity", "--project"],
     "demo": ["--out", "--workers"],
     "doctor": ["--measure"],
+    "evaluate": [],
     "report build": ["--from", "--out"],
     "report check": ["--from"],
     "study report": ["--from", "--name", "--out", "--quick"],

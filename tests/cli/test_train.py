@@ -261,13 +261,15 @@ def test_a_preempted_run_that_could_leave_no_checkpoint_does_not_say_it_did(regl
     assert "checkpoint left" not in said
 
 
-@pytest.mark.parametrize("variable", ["REGLAB_CACHE", "REGLAB_RUNS"])
-def test_a_folder_that_cannot_be_written_is_named_with_its_variable(reglab, tmp_path, monkeypatch, capsys, variable):
+@pytest.mark.parametrize(
+    ("variable", "fault"), [("REGLAB_CACHE", "images cannot be kept in"), ("REGLAB_RUNS", "cannot be written (Not a directory)")]
+)
+def test_a_folder_that_cannot_be_written_is_named_with_its_variable(reglab, tmp_path, monkeypatch, capsys, variable, fault):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv(variable, str(tmp_path / "file"))
     assert reglab("train", *WORDS) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "cannot be written (Not a directory)" in line
+    assert fault in line
     assert f"set {variable} to a folder that can" in line
 
 

@@ -76,7 +76,7 @@ def test_a_stop_is_told_from_a_preemption(wandb_server, tmp_path, told, state, t
     assert [row["epoch"] for row in run.history] == list(range(1, len(record.history) + 1))
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.slow
 def test_a_run_that_begins_while_w_and_b_is_away_ends_alike_on_both_sides(wandb_server, tmp_path):
     """It was failed here, and pending there."""
     sweep = wandb.sweep({**SWEEP, "parameters": {**SWEEP["parameters"], "dropout": {"parameters": {"layers": {"value": 0}}}}}, project="p")
@@ -84,7 +84,7 @@ def test_a_run_that_begins_while_w_and_b_is_away_ends_alike_on_both_sides(wandb_
     scripts = str(Path(sys.executable).parent)
     environment = os.environ | {"PATH": f"{scripts}:{os.environ['PATH']}", "REGLAB_RUNS": str(tmp_path / "runs"), "WANDB_MODE": "online"}
     agent = [sys.executable, "-m", "wandb", "agent", "--count", "1", f"p/{sweep}"]
-    done = subprocess.run(agent, cwd=tmp_path, env=environment, timeout=200, check=True, capture_output=True, text=True)
+    done = subprocess.run(agent, cwd=tmp_path, env=environment, timeout=PATIENCE, check=True, capture_output=True, text=True)
     assert "W&B does not answer (" in done.stderr
     assert wandb_server.faults.left() == 0
     (run,) = wandb_server.world.project("p").runs.values()

@@ -1,5 +1,6 @@
 import socket
 import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -9,17 +10,18 @@ from reglab.sweep.relay import Relay
 
 
 @pytest.fixture
-def temporary(monkeypatch, tmp_path):
+def temporary(monkeypatch):
     """Files that are temporary go to a folder whose path has so many bytes."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:
 
-    def of(length):
-        folder = tmp_path / ("x" * (length - len(str(tmp_path)) - 1))
-        folder.mkdir()
-        assert len(str(folder)) == length
-        monkeypatch.setattr(tempfile, "tempdir", str(folder))
-        return str(folder)
+        def of(length):
+            folder = Path(short) / ("x" * (length - len(short) - 1))
+            folder.mkdir()
+            assert len(str(folder)) == length
+            monkeypatch.setattr(tempfile, "tempdir", str(folder))
+            return str(folder)
 
-    return of
+        yield of
 
 
 def test_sockets_are_where_temporary_files_are_if_their_paths_fit(monkeypatch):

@@ -154,7 +154,7 @@ SEARCHED = {
     "lr": {"min": 0.001, "max": 0.1},
     "momentum": {"values": [0.8, 0.9]},
     "weight_decay": {"distribution": "log_uniform", "min": -9.0, "max": -2.0},
-    "warmup_epochs": {"distribution": "q_uniform", "min": 0, "max": 3.5, "q": 2},
+    "warmup_epochs": {"distribution": "q_uniform", "min": 0, "max": 2.5, "q": 2},
 }
 
 

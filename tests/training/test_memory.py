@@ -35,7 +35,7 @@ print([before, memory.peak_gb()])
 
 
 def test_where_the_kernel_does_not_tell_the_peak_getrusage_does(monkeypatch):
-    monkeypatch.setattr(memory.Path, "read_text", lambda self: "VmPeak: 1 kB")
+    monkeypatch.setattr(memory.Path, "read_text", lambda self, encoding: "VmPeak: 1 kB")
     assert memory.peak_gb() == pytest.approx(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9, rel=0.2)
 
 

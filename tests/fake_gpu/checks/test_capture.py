@@ -6,10 +6,10 @@ import math
 
 import pytest
 import torch
+from reglab.training.preemption import Signals
 
 from reglab.tracking.storage import File
 from reglab.training import checkpoint
-from reglab.training.preemption import Signals
 from tests.fake_gpu.fake import WORK, used
 
 REGULARIZERS = {
