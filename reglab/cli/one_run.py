@@ -101,12 +101,13 @@ def _train(
 ) -> RunRecord:
     import torch
 
-    from reglab.training import environment, loop
+    from reglab.training import environment, loop, shortage
 
     signals.listen()
     if threads := settings().threads:
         torch.set_num_threads(threads)
-    run = loop.Run(config, images, device)
+    with shortage.told_while_placing(device):
+        run = loop.Run(config, images, device)
     where = environment.describe(device, run.precision.name, run.compiled, images)
     return loop.train(run, record, where, sinks, checkpoint, signals)
 

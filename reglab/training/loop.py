@@ -3,6 +3,7 @@
 import logging
 import math
 import time
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -15,11 +16,11 @@ from torch.nn import functional as F
 from reglab.config import RunConfig, run_id
 from reglab.data.batches import CleanBatches, Normalization, TrainingBatches
 from reglab.data.sources import ImageSet
-from reglab.errors import UserError, first_line
+from reglab.errors import ReglabError, UserError, first_line
 from reglab.models.resnet import ResNet50
 from reglab.tracking.record import Environment, Epoch, RunRecord, Sink, State, Summary
 from reglab.tracking.storage import File
-from reglab.training import checkpoint, memory, optimizer
+from reglab.training import checkpoint, memory, optimizer, shortage
 from reglab.training.clock import Ahead, Clock, synchronize
 from reglab.training.flat import FlatParameters
 from reglab.training.graph import CapturedStep, Step
@@ -109,7 +110,7 @@ class Run:
             self._advance = CapturedStep(self._train_on, cases, self.device, [self.draws])
         except Exception as error:  # an operation that waits for the device, say: PyTorch raises many kinds
             _log.warning("the training step is not captured as a CUDA graph, and takes longer: %s", first_line(error))
-            self.step.scaler = self.precision.scaler()  # the step may have ended between its unscaling and its update
+            self.step.renew_scaler()
 
     @contextmanager
     def _unchanged(self) -> Iterator[None]:
@@ -130,6 +131,27 @@ class Run:
         batch = self.batches.batch(index, self.draws)
         with self.step.probing() if probed else nullcontext():
             self.step(batch)
+
+    def shortage(self) -> str:
+        """In a line, how many images would fit, when it had no memory left. Not to be trained on from here."""
+        self._advance = self._train_on  # gives the graphs' memory back
+        return shortage.explained(self.device, self.batches.size, self._try)
+
+    def _try(self, size: int) -> None:
+        """Warm up with batches of so many images, and evaluate beside the memory that their graph keeps; holds none of it afterwards."""
+        self.network.train()
+        self.step.renew_scaler()
+        with self._unchanged():
+            try:
+                graphs = CapturedStep(self._train_on, [(size, False)], self.device, [self.draws]) if self._captures else None
+            except Exception as error:
+                if shortage.is_one(error):
+                    raise
+                graphs = None  # it is trained eagerly whatever the memory
+            if graphs is None:
+                self.step.renew_scaler()
+                self._train_on(torch.arange(size, device=self.device), probed=False)
+        self.evaluate(self.clean_train)
 
     def train_until(self, deadline: float, signals: Signals) -> None:
         """Train on in the epoch under way until it ends, a request comes or `deadline` (of `time.perf_counter`) passes; at least a step."""
@@ -315,8 +337,18 @@ def _median(values: list[float]) -> float | None:
 def train(run: Run, record: RunRecord, environment: Environment | None, sinks: Sequence[Sink], file: File, signals: Signals) -> RunRecord:
     """Train `run` to its end, or to a request, and report to `sinks`; goes on from the checkpoint in `file` where it fits.
 
-    Returns the record as it ended: finished, stopped, diverged or preempted.
+    Returns the record as it ended: finished, stopped, diverged or preempted. Raises ReglabError where the GPU's memory does not do.
     """
+    try:
+        return _train(run, record, environment, sinks, file, signals)
+    except RuntimeError as error:
+        if run.device.type != "cuda" or not shortage.is_one(error):
+            raise
+        traceback.clear_frames(error.__traceback__)  # they hold the step's tensors
+    raise ReglabError(run.shortage())
+
+
+def _train(run: Run, record: RunRecord, environment: Environment | None, sinks: Sequence[Sink], file: File, signals: Signals) -> RunRecord:
     run.resume(file, record.formerly)
     run.warm_up()
     environment = environment and environment.model_copy(update={"captured": run.captured})
