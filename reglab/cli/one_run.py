@@ -144,11 +144,12 @@ def _train(
 ) -> RunRecord:
     import torch
 
-    from reglab.training import cautions, environment, loop
+    from reglab.training import cautions, environment, loop, shortage
 
     torch.set_num_threads(settings().threads or min(torch.get_num_threads(), len(cores())))
     with signals.at_once():
-        run = loop.Run(config, images, device)
+        with shortage.told_while_placing(device):
+            run = loop.Run(config, images, device)
         for line in cautions.of(run):
             say(line)
     where = environment.describe(device, run.precision.name, run.compiled, images)

@@ -49,10 +49,12 @@ def capturing(device: torch.device, generators: Sequence[torch.Generator]) -> Ca
 
     def capture(work: Callable[[], None]) -> Callable[[], None]:
         stream.wait_stream(torch.cuda.current_stream(device))
-        with torch.cuda.stream(stream):
-            for _ in range(WARM_UP_STEPS):
-                work()
-        torch.cuda.current_stream(device).wait_stream(stream)
+        try:
+            with torch.cuda.stream(stream):
+                for _ in range(WARM_UP_STEPS):
+                    work()
+        finally:  # where one fails, too: an eager step follows it
+            torch.cuda.current_stream(device).wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         if torch.__version__ < "2.15":  # from there on a graph finds them by itself
             for generator in generators:

@@ -3,6 +3,7 @@
 import logging
 import math
 import time
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -13,12 +14,12 @@ from torch import Tensor
 from reglab.config import RunConfig, run_id
 from reglab.data.batches import CleanBatches, Normalization, TrainingBatches
 from reglab.data.images import ImageSet
-from reglab.errors import UserError, first_line
+from reglab.errors import ReglabError, UserError, first_line
 from reglab.models.resnet import ResNet50
 from reglab.processes.signals import Interrupted, Request, Signals
 from reglab.tracking.record import Environment, Epoch, RunRecord, Sink, State, Summary
 from reglab.tracking.storage import File
-from reglab.training import checkpoint, memory, optimizer, weights
+from reglab.training import checkpoint, memory, optimizer, shortage, weights
 from reglab.training.clock import Ahead, Clock, synchronize
 from reglab.training.evaluation import Evaluation, evaluate
 from reglab.training.flat import FlatParameters
@@ -112,7 +113,7 @@ class Run:
             self._advance = CapturedStep(self._train_on, cases, self.device, [self.draws])
         except Exception as error:  # an operation that waits for the device, say: PyTorch raises many kinds
             _log.warning("the training step is not captured as a CUDA graph, and takes longer: %s", first_line(error))
-            self.step.scaler = self.precision.scaler()  # the step may have ended between its unscaling and its update
+            self.step.renew_scaler()
 
     @contextmanager
     def _unchanged(self) -> Iterator[None]:
@@ -133,6 +134,27 @@ class Run:
         batch = self.batches.batch(index, self.draws)
         with self.step.probing() if probed else nullcontext():
             self.step(batch)
+
+    def shortage(self) -> str:
+        """In a line, how many images would fit, when it had no memory left. Not to be trained on from here."""
+        self._advance = self._train_on  # gives the graphs' memory back
+        return shortage.explained(self.device, self.batches.size, self._try)
+
+    def _try(self, size: int) -> None:
+        """Warm up with batches of so many images, and evaluate beside the memory that their graph keeps; holds none of it afterwards."""
+        self.network.train()
+        self.step.renew_scaler()
+        with self._unchanged():
+            try:
+                graphs = CapturedStep(self._train_on, [(size, False)], self.device, [self.draws]) if self._captures else None
+            except Exception as error:
+                if shortage.is_one(error):
+                    raise
+                graphs = None  # it is trained eagerly whatever the memory
+            if graphs is None:
+                self.step.renew_scaler()
+                self._train_on(torch.arange(size, device=self.device), probed=False)
+        self.evaluate(self.clean_train)
 
     def train_until(self, deadline: float, signals: Signals) -> None:
         """Train on in the epoch under way until it ends, a request comes or `deadline` (of `time.perf_counter`) passes; at least a step."""
@@ -343,8 +365,26 @@ def train(
     """Train `run` to its end, or to a request, and report to `sinks`; goes on from the checkpoint in `file` where it fits.
 
     A run that finishes leaves its weights in `kept`, where its configuration says so. Returns the record as it ended: finished,
-    stopped, diverged or preempted. Raises Interrupted for a request before it begins.
+    stopped, diverged or preempted. Raises Interrupted for a request before it begins, ReglabError where the GPU's memory does not do.
     """
+    try:
+        return _train(run, record, environment, sinks, file, signals, kept)
+    except RuntimeError as error:
+        if run.device.type != "cuda" or not shortage.is_one(error):
+            raise
+        traceback.clear_frames(error.__traceback__)  # they hold the step's tensors
+    raise ReglabError(run.shortage())
+
+
+def _train(
+    run: Run,
+    record: RunRecord,
+    environment: Environment | None,
+    sinks: Sequence[Sink],
+    file: File,
+    signals: Signals,
+    kept: File | None,
+) -> RunRecord:
     with signals.at_once():
         run.resume(file, record.formerly)
         run.warm_up()

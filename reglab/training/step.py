@@ -115,6 +115,10 @@ class TrainingStep:
         self.flat.backward(self.scaler.scale(loss))
         return loss, logits
 
+    def renew_scaler(self) -> None:
+        """After a step that broke off, which may have been between its unscaling and its update."""
+        self.scaler = self.precision.scaler()
+
     @property
     def has_probes(self) -> bool:
         """Whether a probing step counts anything: it takes longer."""

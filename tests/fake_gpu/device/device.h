@@ -48,7 +48,7 @@ struct Device {
   std::unordered_map<const void*, std::string> kernels;  // names, by their address on the host
   std::map<uintptr_t, Block> blocks;  // memory that was handed out, by its first address
   size_t total = size_t(80) << 30, used = 0;
-  long allocation_to_refuse = 0;  // counted down: 1 is the next one; 0 refuses none
+  long allocation_to_refuse = 0;  // counted down by each: the last three of it are refused
   long allocations_asked_for = 0;
   bool answer = true;  // of the device to a question: its kernels computed nothing
   bool logging = false;

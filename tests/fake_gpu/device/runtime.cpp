@@ -14,8 +14,14 @@ namespace fake {
 
 static thread_local cudaError_t last_error = cudaSuccess;
 
+static Device* new_device() {
+  Device* made = new Device;
+  if (const char* bytes = getenv("FAKE_GPU_BYTES")) made->total = strtoull(bytes, nullptr, 10);
+  return made;
+}
+
 Device& device() {
-  static Device& made = *new Device;
+  static Device& made = *new_device();
   return made;
 }
 
@@ -59,13 +65,20 @@ void trace(const char* call) {
   fprintf(stderr, "fake GPU: %s in process %d with CUDA_VISIBLE_DEVICES=%s\n", call, getpid(), shown ? shown : "(all)");
 }
 
+// PyTorch makes two more attempts, after it has freed what it keeps.
+static bool is_refused() {
+  long& left = device().allocation_to_refuse;
+  if (left == 0) return false;
+  left--;
+  return left < 3;
+}
+
 static cudaError_t take(void** address, size_t size, Memory kind) {
   const size_t page = 4096, rounded = (size + page - 1) / page * page;
   Locked locked(device().mutex);
   if (kind == Memory::device) {
     device().allocations_asked_for++;
-    const bool is_refused = device().allocation_to_refuse > 0 && --device().allocation_to_refuse < 3 && device().allocation_to_refuse >= 0;
-    if (is_refused || device().used + rounded > device().total) {
+    if (is_refused() || device().used + rounded > device().total) {
       say("refused", std::to_string(size));
       return failed(cudaErrorMemoryAllocation);
     }
@@ -131,7 +144,7 @@ EXPORTED size_t fake_used() { return device().used; }
 
 EXPORTED long fake_allocations() { return device().allocations_asked_for; }
 
-// Refuses an allocation, 1 being the next, and the two attempts that PyTorch makes after it has freed what it keeps.
+// Refuses an allocation, 1 being the next, and what PyTorch attempts after it; 0 refuses none.
 EXPORTED void fake_refuse(long number) { device().allocation_to_refuse = number > 0 ? number + 2 : 0; }
 
 // Where libcuda's stand-in tells of Triton's kernels.
