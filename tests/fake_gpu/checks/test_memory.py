@@ -10,12 +10,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from reglab.training.preemption import Signals
 
 from reglab.errors import ReglabError
 from reglab.tracking.record import State
 from reglab.tracking.storage import File
 from reglab.training import loop, shortage
-from reglab.training.preemption import Signals
 from tests.fake_gpu import fake
 from tests.fake_gpu.conftest import noise
 
