@@ -1,8 +1,11 @@
 """What every test stands on: no key, no network, one thread, folders of its own; and runs small enough for any of them."""
 
 import os
+import signal
 
 os.environ["OMP_NUM_THREADS"] = "1"  # of whatever the tests start, too: threads that share a core spin while they wait for each other
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell without job control starts what it leaves in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest
 import torch
