@@ -101,6 +101,8 @@ def _run(
             if before.state.ended and before.state != State.failed:
                 without = config.train.keep_weights and before.state == State.finished and not before.weights
                 say(f"{folder} holds this run already{', without its weights' if without else ''}; --again trains it anew")
+                if wandb_run.as_new:
+                    say("`reglab sync --as-new` sends it to W&B under a new id")
                 if in_sweep:
                     _tell_again(before, folder, lambda: signals.received)
                 return before

@@ -8,7 +8,20 @@ import typer
 
 from reglab.cli.console import Group, say, say_recognized
 from reglab.cli.report import write
-from reglab.cli.sweep import Given, Outcome, Overrides, Quick, StopAfter, Terms, Workers, carry_out, fetched, left_undone, limit_of
+from reglab.cli.sweep import (
+    Given,
+    Outcome,
+    Overrides,
+    Quick,
+    StopAfter,
+    Terms,
+    Workers,
+    carry_out,
+    check_name,
+    fetched,
+    left_undone,
+    limit_of,
+)
 from reglab.errors import UserError
 from reglab.exits import FAILED, PREEMPTED
 from reglab.processes.signals import Signals
@@ -108,8 +121,8 @@ def report(
 
 
 def _name(name: str | None, quick: bool) -> str:
-    if name in ("", ".", ".."):
-        raise UserError(f"--name {name}: give the name of a folder")
+    if name is not None:
+        check_name(name)
     return name or ("study-quick" if quick else "study")
 
 

@@ -13,7 +13,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from reglab.cli.console import Entity, Group, Project, counting, is_terminal, progress, say, say_recognized, show
-from reglab.errors import UserError
+from reglab.errors import UserError, shown
 from reglab.exits import FAILED, PREEMPTED
 from reglab.processes.signals import Signals
 from reglab.tracking.state import State
@@ -126,13 +126,21 @@ def run(
     from reglab.settings import settings
     from reglab.sweep.spec import read
 
-    if name in ("", ".", ".."):
-        raise UserError(f"--name {name}: give the name of a folder")
+    if name is not None:
+        check_name(name)
     with Signals() as signals, signals.at_once():
         limit = limit_of(stop_after)
         read(file, overrides or [], quick)  # before runs are fetched
         terms = Terms(overrides or [], workers, quick, retry_failed, limit, given=fetched(source), signals=signals)
         run_locally(file, terms, settings().runs / name if name else None)
+
+
+def check_name(name: str) -> None:
+    """Raises UserError where a folder of runs cannot be called so."""
+    if name in ("", ".", ".."):
+        raise UserError(f"--name {name}: give the name of a folder")
+    if not name.isascii() and (text := shown(name)) != name:
+        raise UserError(f"--name {text}: it is no UTF-8, so no record can hold it: give another")
 
 
 @dataclass(frozen=True)

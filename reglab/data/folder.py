@@ -35,7 +35,7 @@ _SHOWN = 10
 """Names of one fault and folder in a message; the rest is counted."""
 
 _FAULTS = 20
-"""UnfitError files after which no more are looked for."""
+"""Unfit files after which no more are looked for."""
 
 _RACY_NANOSECONDS = 2 * 10**9
 """No file system's clock is coarser. A file that was changed so shortly before it was read may change again within one tick."""

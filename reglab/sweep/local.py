@@ -248,9 +248,9 @@ class LocalSweep:
         """The same arm and seed among the runs that were given, under this cell's name: W&B gives its runs names of its own."""
         if cell.config is None or cell.state == State.running or (cell.state.ended and cell.state != State.failed):
             return None
-        record = self._given.get((identity(cell.config), cell.seed))
-        if record and cell.config.train.keep_weights and not record.weights:
+        if cell.config.train.keep_weights:  # which no record brings
             return None
+        record = self._given.get((identity(cell.config), cell.seed))
         return record and record.model_copy(update={"run_id": cell.run_id})
 
     def _mark_dead(self, cell: Cell) -> None:
@@ -282,7 +282,8 @@ class LocalSweep:
 
     def _add(self, values: dict[str, Any]) -> Cell:
         cell = Cell.of(values, len(self.draws))
-        if (former := self._former_name(cell)) and not any(self.folder.parent.glob(f"*/{cell.run_id}/{RECORD}")):
+        former = self._former_name(cell)
+        if former and ((self.folder / former / RECORD).exists() or not any(self.folder.parent.glob(f"*/{cell.run_id}/{RECORD}"))):
             cell.run_id = former
         cell = next((known for known in self.draws if known.run_id == cell.run_id), cell)
         self.draws.append(cell)

@@ -121,19 +121,24 @@ def read_runs(root: Path, history: bool = True) -> list[RunRecord]:
 
     Raises UserError where there is none, and where one run is there twice, on other images each time.
     """
+    records = each_once(record for folder in run_folders(root) if (record := read_run(folder, history)))
+    if not records:
+        raise UserError(f"{root} holds no run: `reglab sweep run FILE` makes some")
+    return records
+
+
+def each_once(records: Iterable[RunRecord]) -> list[RunRecord]:
+    """Of each run the record that tells most, oldest first. Raises UserError where one run is there twice, on other images each time."""
     found: dict[str, list[RunRecord]] = {}
-    for folder in run_folders(root):
-        if record := read_run(folder, history):
-            found.setdefault(record.run_id, []).append(record)
-    records: dict[str, RunRecord] = {}
+    for record in records:
+        found.setdefault(record.run_id, []).append(record)
+    best: dict[str, RunRecord] = {}
     for name, group in found.items():
         refuse_mixed(group)
         for record in group:
-            if not _tells_more(records.get(name), record):
-                records[name] = record
-    if not records:
-        raise UserError(f"{root} holds no run: `reglab sweep run FILE` makes some")
-    return sorted(records.values(), key=lambda record: record.created)
+            if not _tells_more(best.get(name), record):
+                best[name] = record
+    return sorted(best.values(), key=lambda record: record.created)
 
 
 def _tells_more(one: RunRecord | None, other: RunRecord) -> bool:

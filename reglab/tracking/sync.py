@@ -7,7 +7,7 @@ from pathlib import Path
 
 from reglab.errors import UserError
 from reglab.tracking.record import RunRecord, State
-from reglab.tracking.store import read_run, run_folders
+from reglab.tracking.store import each_once, read_run, run_folders
 from reglab.tracking.wandb_project import Kept, Project, kept
 from reglab.tracking.wandb_run import DeletedError, WandbRun
 
@@ -91,8 +91,8 @@ class Found:
 
 
 def read(roots: Iterable[Path]) -> Found:
-    """The runs in these folders, oldest first. Raises UserError for a folder without any."""
-    records: dict[str, RunRecord] = {}
+    """The runs in these folders, oldest first. Raises UserError for a folder without any, and as `each_once`."""
+    records: list[RunRecord] = []
     found = Found()
     for root in roots:
         folders = run_folders(root)
@@ -101,8 +101,8 @@ def read(roots: Iterable[Path]) -> Found:
         for folder in folders:
             try:
                 if record := read_run(folder):
-                    records[record.run_id] = record
+                    records.append(record)
             except UserError as error:
                 found.damaged.append(str(error))
-    found.records = sorted(records.values(), key=lambda record: record.created)
+    found.records = each_once(records)
     return found

@@ -75,7 +75,7 @@ class WandbRun:
     ):
         self.folder, self.stop, self.destination, self.as_new, self.hurried = folder, stop, destination, as_new, hurried
         self._run: Any = None
-        self._begun = False
+        self._begun = self._over = False
         self._lacks: list[Epoch] | None = None  # what a server that was away is to hear of
         self._record: RunRecord | None = None
         self._trying: Future[Any] | None = None
@@ -159,6 +159,7 @@ class WandbRun:
         while finish.is_alive() and record.state != State.preempted and not self.hurried():
             finish.join(_POLL_SECONDS)
         finish.join(PREEMPTED_SECONDS)
+        self._over = True
 
     def _finish(self, record: "RunRecord") -> None:
         if self._lacks is not None:
@@ -171,8 +172,7 @@ class WandbRun:
                 self._say("W&B has not answered; `reglab sync` sends the run")
             elif record.state == State.preempted:
                 self.preempting()
-        ended = record.model_dump(mode="json", include={"state", "reason", "updated"})
-        ended |= {"weights": record.weights} if record.weights else {}
+        ended = record.model_dump(mode="json", include={"state", "reason", "updated", "weights"})
         # What it lacks is said, too: W&B would keep what the last epoch logged under that name.
         summary = ended | (record.summary.model_dump(by_alias=True, mode="json") if record.summary else {})
         self._try(lambda run: run.summary.update(summary))
@@ -224,6 +224,8 @@ class WandbRun:
             self._say(f"W&B's client failed ({reason}); the run goes on without it, with its record in {self.folder}")
 
     def _say(self, line: str) -> None:
+        if self._over:  # nobody waits for it any more, and the run does not go on
+            return
         print(line, file=sys.stderr, flush=True)
 
 

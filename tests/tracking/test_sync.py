@@ -189,3 +189,19 @@ def test_folders_may_be_a_run_a_sweep_or_all_and_a_run_that_two_hold_counts_once
     assert len(read([store.parent, store]).records) == len(ENDS)
     with pytest.raises(UserError, match="holds no run"):
         read([store / "nowhere"])
+
+
+def test_of_two_records_of_a_run_the_finished_one_goes_up_wherever_it_lies(store):
+    (finished,) = [each for each in read([store]).records if each.state == State.finished]
+    begun = LocalRun(store.parent / "train" / finished.run_id)
+    begun.started(finished.changed(history=[]))
+    begun.ended(finished.changed(state=State.preempted, history=[]))
+    assert finished in read([store.parent]).records
+
+
+def test_two_runs_of_one_name_on_other_images_are_refused(store):
+    (finished,) = [each for each in read([store]).records if each.state == State.finished]
+    images = finished.environment.model_copy(update={"data_fingerprint": "others"})
+    LocalRun(store.parent / "other" / finished.run_id).ended(finished.changed(environment=images))
+    with pytest.raises(UserError, match="never pooled"):
+        read([store.parent])
