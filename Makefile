@@ -7,7 +7,7 @@ READY  := .venv/.ready
 WORKERS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench lock clean
+.PHONY: help setup demo test test-all lint format bench lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,8 +30,15 @@ endif
 demo: $(READY)  ## train six models on real images on a CPU, and report: about two minutes
 	$(BIN)/reglab demo
 
-test: lint  ## all checks and tests
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+test: lint  ## all checks, and the tests that are not slow
+	$(PYTEST) -m "not slow"
+
+# OTHER: a Python with another torch, the oldest that is supported, say, and with what the tests need.
+test-all: lint  ## all checks and all tests; OTHER=/path/to/python runs those on a fake GPU with its torch, too
+	$(PYTEST)
+	$(if $(OTHER),$(OTHER) -m pytest tests/fake_gpu)
 
 lint: $(READY)  ## style, types and the floors of the house
 	$(BIN)/ruff check .
