@@ -35,8 +35,10 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-r
 test: lint  ## all checks, and the tests that are not slow
 	$(PYTEST) -m "not slow"
 
-test-all: lint  ## all checks and all tests
+# OTHER: a Python with another torch, the oldest that is supported, say, and with what the tests need.
+test-all: lint  ## all checks and all tests; OTHER=/path/to/python runs those on a fake GPU with its torch, too
 	$(PYTEST)
+	$(if $(OTHER),$(OTHER) -m pytest tests/fake_gpu)
 
 lint: $(READY)  ## style, types and the floors of the house
 	$(BIN)/ruff check .

@@ -5,14 +5,14 @@ half-precision weights are made by one copy a step, where autocast casts each we
 that a step can be captured in a CUDA graph.
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from itertools import groupby
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from reglab.models.convolution import Conv2d
+from reglab.models.convolution import Conv2d, Rows, Standardization, StandardizedConv2d
 from reglab.regularizers.agc import Units, unit_length
 from reglab.training import memory
 
@@ -26,14 +26,16 @@ _CAST = (Conv2d, nn.Linear)
 class FlatParameters:
     """Takes the parameters of `network` over: from here on they, and their gradients, are views of this object's buffers.
 
-    Ordered by the length of their units (`agc.unit_length`), the weight of `head` last; `units` describes all but it. A
-    parameter keeps its memory format, with units contiguous either way. `weights` is the one parameter to optimize.
+    Ordered by the length of their units (`agc.unit_length`), weights that are standardized first, the weight of `head` last;
+    `units` describes all but it, `places` has each parameter's first element. A parameter keeps its memory format, with units
+    contiguous either way. `weights` is the one parameter to optimize.
     """
 
     def __init__(self, network: nn.Module, head: nn.Linear, dtype: torch.dtype):
         parameters = dict(network.named_parameters())
         self.units: list[Units] = []
-        places = dict(self._arrange(parameters, head))
+        layers = {f"{name}.weight": layer for name, layer in network.named_modules() if isinstance(layer, StandardizedConv2d)}
+        self.places = places = dict(self._arrange(parameters, head, layers))
         end = max(place + parameters[name].numel() for name, place in places.items())
         self.buffer = memory.zeros(2, -(-end // ALIGNMENT) * ALIGNMENT, device=head.weight.device)
         self.weights = nn.Parameter(self.buffer[0])
@@ -42,18 +44,39 @@ class FlatParameters:
             view = _view(self.buffer[0], parameter, places[name]).copy_(parameter.detach())
             parameter.data, parameter.grad = view, _view(self.buffer[1], parameter, places[name])
         self._half = torch.zeros_like(self.buffer[0], dtype=dtype) if dtype != torch.float32 else None
+        ready = self._half if self._half is not None else torch.zeros_like(self.buffer[0]) if layers else None
         cast = _cast_names(network) if self._half is not None else []
-        self._cast = {name: _view(self._half, parameters[name], places[name]).requires_grad_() for name in cast if self._half is not None}
-        leaves = self._cast | {name: parameter for name, parameter in parameters.items() if name not in self._cast}
+        # By its parameter's name, what the network computes with in its place, and what it is called there.
+        called = {name: name for name in cast} | {name: _beside(name, "ready") for name in layers}
+        given = {name: _view(ready, parameters[name], places[name]).requires_grad_() for name in called if ready is not None}
+        self._given = {called[name]: view for name, view in given.items()}
+        self._standardization = self._standardized(layers, places, ready) if ready is not None and layers else None
+        gains = {_beside(name, "gain") for name in layers}  # theirs are the standardization's
+        leaves = given | {name: parameter for name, parameter in parameters.items() if name not in given.keys() | gains}
         self._leaves = list(leaves.values())
         gradients = [_gradient(parameters[name]) for name in leaves]
-        self._gradients = [part for part in (gradients[: len(cast)], gradients[len(cast) :]) if part]  # a part has one type
+        halves = len(given) if self._half is not None else 0
+        self._gradients = [part for part in (gradients[:halves], gradients[halves:]) if part]  # a part has one type
 
-    def _arrange(self, parameters: dict[str, nn.Parameter], head: nn.Linear) -> Iterator[tuple[str, int]]:
-        """Each parameter's name and first element in the buffers."""
+    def _standardized(self, layers: dict[str, StandardizedConv2d], places: dict[str, int], ready: Tensor) -> Standardization:
+        """Of all these layers, by their weights' names."""
+        groups, gains = [], []
+        for length, names in groupby(sorted(layers, key=places.__getitem__), lambda name: unit_length(layers[name].weight)):
+            together = list(names)
+            for name in together:
+                first = places[_beside(name, "gain")]
+                gains.append(torch.arange(first, first + layers[name].out_channels, device=ready.device))
+            start, count = places[together[0]], sum(layers[name].out_channels for name in together)
+            weights, gradients, made = (flat[start : start + count * length].view(count, length) for flat in (*self.buffer, ready))
+            groups.append(Rows(weights, gradients, made))
+        return Standardization(groups, self.buffer[0], self.buffer[1], torch.cat(gains))
+
+    def _arrange(self, parameters: dict[str, nn.Parameter], head: nn.Linear, first_of_all: Container[str]) -> Iterator[tuple[str, int]]:
+        """Each parameter's name and first element in the buffers; among units of one length, `first_of_all` are neighbours."""
         start = 0
         clipped = {name: parameter for name, parameter in parameters.items() if parameter is not head.weight}
-        for length, names in groupby(sorted(clipped, key=lambda name: unit_length(clipped[name])), lambda name: unit_length(clipped[name])):
+        order = sorted(clipped, key=lambda name: (unit_length(clipped[name]), name not in first_of_all))
+        for length, names in groupby(order, lambda name: unit_length(clipped[name])):
             first = start = -(-start // ALIGNMENT) * ALIGNMENT
             for name in names:
                 yield name, start
@@ -64,11 +87,14 @@ class FlatParameters:
 
     def forward(self, network: nn.Module, images: Tensor) -> Tensor:
         """What `network` says to `images`, with its weights in the type that it computes in."""
-        if self._half is None:
+        if not self._given:
             return network(images)
-        with torch.no_grad():
-            self._half.copy_(self.weights)
-        return functional_call(network, self._cast, (images,))
+        if self._half is not None:
+            with torch.no_grad():
+                self._half.copy_(self.weights)
+        if self._standardization:
+            self._standardization.forward()
+        return functional_call(network, self._given, (images,))
 
     def backward(self, loss: Tensor) -> None:
         """Replace the gradients by those of `loss`, a scalar that came of `forward`."""
@@ -76,10 +102,17 @@ class FlatParameters:
         for part in self._gradients:
             torch._foreach_copy_(part, found[: len(part)])
             found = found[len(part) :]
+        if self._standardization:
+            self._standardization.backward()
 
 
 def _view(flat: Tensor, parameter: Tensor, start: int) -> Tensor:
     return torch.as_strided(flat.detach(), parameter.shape, parameter.stride(), start + flat.storage_offset())
+
+
+def _beside(weight: str, own: str) -> str:
+    """The name of another tensor of the layer whose weight has this name."""
+    return weight.removesuffix("weight") + own
 
 
 def _gradient(parameter: nn.Parameter) -> Tensor:
@@ -88,5 +121,11 @@ def _gradient(parameter: nn.Parameter) -> Tensor:
 
 
 def _cast_names(network: nn.Module) -> list[str]:
-    modules = [(name, module) for name, module in network.named_modules() if type(module) in _CAST]
-    return [f"{name}.{own}" for name, module in modules for own, _ in module.named_parameters(recurse=False)]
+    """Parameters that are cast as they are: a standardized layer's bias, too, but not its weight."""
+    found = []
+    for name, module in network.named_modules():
+        if type(module) in _CAST:
+            found += [f"{name}.{own}" for own, _ in module.named_parameters(recurse=False)]
+        elif isinstance(module, StandardizedConv2d) and module.bias is not None:
+            found.append(f"{name}.bias")
+    return found

@@ -272,6 +272,7 @@ class Run:
             "device": self.device.type,
             "network": {name: value.clone() for name, value in self.network.state_dict().items()},  # a view is saved with its whole buffer
             "optimizer": self.optimizer.state_dict(),
+            "places": self.flat.places,  # of which the optimizer's state is
             "scaler": self.step.scaler.state_dict(),
             "clock": self.clock.state_dict(),
             "sums": self.sums.state_dict(),
@@ -301,6 +302,9 @@ class Run:
             if not self._is_of(state) or state["data"] != self.images.fingerprint:
                 _log.warning("%s is of another configuration or other images: the run starts anew", file)
                 return False
+            if not self._has_moments_of(state):
+                _log.warning("%s is of a version that kept parameters in another order: the run starts anew", file)
+                return False
             self.load_state_dict(state)
         except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:  # whatever stood there in its place
             reason = f"{type(error).__name__}: {first_line(error)}"
@@ -313,6 +317,10 @@ class Run:
             return run_id(RunConfig.parse(state.get("config", self.config.model_dump()))) == run_id(self.config)
         except UserError:
             return False
+
+    def _has_moments_of(self, state: Mapping[str, Any]) -> bool:
+        """Whether its optimizer's state lies as the parameters do. Before states told, those of standardized networks lay otherwise."""
+        return state["places"] == self.flat.places if "places" in state else not self.config.model.standardize
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` gave. Raises ValueError, TypeError or KeyError for what another kind of run gave."""

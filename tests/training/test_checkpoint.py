@@ -202,6 +202,19 @@ def test_a_checkpoint_of_an_earlier_version_that_nothing_tells_of_is_refused(lef
     assert left_by_an_earlier_version.exists()
 
 
+@pytest.mark.parametrize(("standardize", "goes_on"), [(False, True), (True, False)])
+def test_moments_of_parameters_in_another_order_are_not_taken_over(make_run, tmp_path, caplog, standardize, goes_on):
+    """Those of standardized networks lay in another before checkpoints told their places."""
+    file, run = File(tmp_path / "checkpoint"), make_run(model={"standardize": standardize})
+    state = run.state_dict()
+    checkpoint.save(file, state)
+    assert make_run(model={"standardize": standardize}).resume(file)
+    del state["places"]
+    checkpoint.save(file, state)
+    assert make_run(model={"standardize": standardize}).resume(file) is goes_on
+    assert ("kept parameters in another order" in caplog.text) is not goes_on
+
+
 def test_a_checkpoint_tells_whose_it_is_over_another_version_of_identities(left_behind, make_run, make_record, images, monkeypatch):
     monkeypatch.setattr("reglab.config.IDENTITY_VERSION", 2)
     _, watch = outcome(make_run(), left_behind, make_record, images)
