@@ -345,7 +345,7 @@ def heard(monkeypatch, runs):
 
     class Spy:
         def __init__(self, folder, stop=None, as_new=False, hurried=None):
-            self.folder = folder
+            self.folder, self.as_new = folder, as_new
 
         def begin(self, record):
             pass

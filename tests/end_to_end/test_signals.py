@@ -41,7 +41,7 @@ SWEEP = {
     "parameters": {section: {"parameters": {key: {"value": value} for key, value in keys.items()}} for section, keys in KEYS.items()},
 }
 SWEEP["parameters"]["train"]["parameters"]["seed"] = {"values": [0, 1]}
-TIMES = ("time/train_seconds", "time/wall_seconds", "throughput/images_per_second")
+TIMES = ("time/train_seconds", "time/wall_seconds", "time/cpu_seconds", "throughput/images_per_second")
 
 
 AS_IN_A_TERMINAL = f"""

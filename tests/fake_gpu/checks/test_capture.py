@@ -6,8 +6,8 @@ import math
 
 import pytest
 import torch
-from reglab.training.preemption import Signals
 
+from reglab.processes.signals import Signals
 from reglab.tracking.storage import File
 from reglab.training import checkpoint
 from tests.fake_gpu.fake import WORK, used

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from reglab.training.preemption import Signals
 
+from reglab.processes.signals import Signals
 from tests.fake_gpu.fake import WORK
 
 ROOT = Path(__file__).parents[3]

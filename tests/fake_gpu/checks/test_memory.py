@@ -10,9 +10,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from reglab.training.preemption import Signals
 
 from reglab.errors import ReglabError
+from reglab.processes.signals import Signals
 from reglab.tracking.record import State
 from reglab.tracking.storage import File
 from reglab.training import loop, shortage
