@@ -5,7 +5,7 @@ import math
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import torch
@@ -144,13 +144,11 @@ class Run:
         """Warm up with batches of so many images, and evaluate beside the memory that their graph keeps; holds none of it afterwards."""
         self.network.train()
         self.step.renew_scaler()
+        graphs = None
         with self._unchanged():
-            try:
-                graphs = CapturedStep(self._train_on, [(size, False)], self.device, [self.draws]) if self._captures else None
-            except Exception as error:
-                if shortage.is_one(error):
-                    raise
-                graphs = None  # it is trained eagerly whatever the memory
+            if self._captures:
+                with suppress(Exception):  # what cannot be captured, for memory or else, is trained eagerly
+                    graphs = CapturedStep(self._train_on, [(size, False)], self.device, [self.draws])
             if graphs is None:
                 self.step.renew_scaler()
                 self._train_on(torch.arange(size, device=self.device), probed=False)

@@ -74,7 +74,6 @@ def test_batches_that_do_not_fit_are_told_with_the_number_that_does(gpu_run, man
         empty()
         smaller = gpu_run(f"{words} train.batch_size={found[1]}", many)
         assert train(smaller).state == State.finished
-        assert smaller.captured
     assert 8 < int(found[1]) < 512
 
 
