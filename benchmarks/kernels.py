@@ -8,7 +8,6 @@ largest kernels of all stand in the JSON.
 """
 
 import re
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -76,11 +75,7 @@ class Share:
 
 def profiled(side: Ours, steps: int) -> tuple[list[Kernel], float]:
     """The kernels of a step, longest first, and its milliseconds outside the profiler."""
-    synchronize(side.device)
-    start = time.perf_counter()
-    side.epoch()
-    synchronize(side.device)
-    milliseconds = (time.perf_counter() - start) / side.run.batches.steps_per_epoch * 1000
+    milliseconds = shared.timed(side.epoch, side.device) / side.run.batches.steps_per_epoch * 1000
     with profile(activities=[ProfilerActivity.CUDA], acc_events=True) as taken:
         side.epoch()
         synchronize(side.device)
@@ -110,8 +105,7 @@ def measure(overrides: Sequence[str], rounds: int | None = None) -> Iterator[Out
         for kind, members in [*sorted(by_kind.items(), key=lambda item: -sum(each.milliseconds for each in item[1])), ("idle", [idle])]:
             spent, launches = sum(each.milliseconds for each in members), sum(each.launches for each in members)
             largest = [(each.name, each.launches, each.milliseconds) for each in members[:8]]
-            where = shared.device_name(device), torch.__version__
-            yield Share("kernels", title, kind, spent, launches, spent / step, *where, largest)
+            yield Share("kernels", title, kind, spent, launches, spent / step, shared.device_name(device), torch.__version__, largest)
 
 
 if __name__ == "__main__":
