@@ -19,30 +19,8 @@ import pytest
 
 from reglab.config import DataConfig
 from reglab.data import cifar10, sources, waiting
-from reglab.errors import UserError
-
-
-def refusal(call, *arguments, **keys):
-    with pytest.raises(UserError) as caught:
-        call(*arguments, **keys)
-    line = str(caught.value)
-    assert line and "\n" not in line
-    return line
-
-
-def same(first, second):
-    return np.array_equal(first.images, second.images) and np.array_equal(first.labels, second.labels)
-
-
-def leftovers(cache):
-    """What a failed load may not leave: a stored set, or a temporary file."""
-    return [path for path in cache.rglob("*") if path.suffix in (".npz", ".tmp")]
-
-
-@pytest.fixture
-def cache(tmp_path):
-    return tmp_path / "cache"
-
+from tests.data.test_sources import cache as cache
+from tests.data.test_sources import leftovers, refusal, same
 
 NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
