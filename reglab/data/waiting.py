@@ -1,6 +1,5 @@
 """Waiting for another process or a server: it says for what, ends where nothing comes, and lets a signal's handler raise at any moment."""
 
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from reglab.errors import UserError
+from reglab.processes.streams import say
 
 Alive = Callable[[], None]
 """Called again and again by who holds a lock: the sign by which those who wait for it know that it goes on."""
@@ -25,10 +25,6 @@ SILENCE_SECONDS = 600.0
 
 _POLL_SECONDS = 0.1
 _BEAT_SECONDS = 2.0
-
-
-def say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 class Wait:

@@ -30,6 +30,11 @@ class _Unbreakable(io.TextIOWrapper):
         super().flush()
 
 
+def say(line: str) -> None:
+    """A line on standard error, at once: from where no live display is known of."""
+    print(line, file=sys.stderr, flush=True)
+
+
 def outlive_their_reader() -> None:
     """Standard error of this process is unbreakable from here on; standard output shows a `?` for what its encoding lacks."""
     if sys.stderr is None:  # it was closed from the start

@@ -4,7 +4,6 @@ Training waits for W&B some seconds, no more: a server that is away gets the who
 """
 
 import re
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from reglab import exits
 from reglab.errors import ReglabError, UserError
+from reglab.processes.streams import say
 from reglab.tracking import client
 from reglab.tracking.state import State
 
@@ -226,7 +226,7 @@ class WandbRun:
     def _say(self, line: str) -> None:
         if self._over:  # nobody waits for it any more, and the run does not go on
             return
-        print(line, file=sys.stderr, flush=True)
+        say(line)
 
 
 def _forget_client() -> None:
