@@ -7,24 +7,13 @@ from reglab.config import RunConfig, identity, run_id
 from reglab.errors import UserError
 from reglab.sweep import ledger, spec
 from reglab.tracking.images import refuse_mixed, refuse_other
-from reglab.tracking.record import Environment, RunRecord, State
+from reglab.tracking.record import RunRecord, State
 from reglab.tracking.store import read_runs, write_run
+from tests.tracking.test_wandb_project import ENVIRONMENT
 
 
 def environment(fingerprint, data="pets"):
-    return Environment(
-        device="a CPU",
-        torch="2",
-        python="3",
-        threads=1,
-        precision="fp32",
-        compiled=False,
-        reglab="0",
-        data=data,
-        data_fingerprint=fingerprint,
-        train_images=1,
-        test_images=1,
-    )
+    return ENVIRONMENT.model_copy(update={"data": data, "data_fingerprint": fingerprint})
 
 
 def record(fingerprint, state=State.finished, seed=0, name="pets", folder="/here", **data):

@@ -15,28 +15,16 @@ from wandb.errors import AuthenticationError, CommError, UsageError
 
 from reglab.errors import UserError
 from reglab.tracking import wandb_run
-from reglab.tracking.record import Environment, Epoch, RunRecord, State, Summary
+from reglab.tracking.record import Epoch, RunRecord, State, Summary
 from reglab.tracking.wandb_run import WandbRun
+from tests.tracking.test_wandb_project import ENVIRONMENT
 from tests.waiting import PATIENCE, wait_for
 
 
 @pytest.fixture
 def record():
-    environment = Environment(
-        device="cpu",
-        torch="2",
-        python="3",
-        threads=1,
-        precision="fp32",
-        compiled=False,
-        reglab="0",
-        data="digits",
-        data_fingerprint="f",
-        train_images=128,
-        test_images=64,
-    )
     config = {"arm": None, "dropout": {"layers": 3, "p1": 0.1}, "train": {"epochs": 2}}
-    return RunRecord(run_id="a-s1", sweep="final", label="baseline", identity="a", seed=1, config=config, environment=environment)
+    return RunRecord(run_id="a-s1", sweep="final", label="baseline", identity="a", seed=1, config=config, environment=ENVIRONMENT)
 
 
 def row(number):
