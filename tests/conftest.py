@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 
 os.environ["OMP_NUM_THREADS"] = "1"  # of whatever the tests start, too: threads that share a core spin while they wait for each other
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell without job control starts what it leaves in the background
@@ -86,6 +87,20 @@ def machine(monkeypatch, tmp_path, cache):
     settings.cache_clear()
     yield
     settings.cache_clear()
+
+
+@pytest.fixture
+def reglab(monkeypatch):
+    """Runs a command in this process: `reglab("train", "arm=baseline")`; returns its exit code."""
+    from reglab.cli import app
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["reglab", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            app.main()
+        return ended.value.code or 0
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,11 @@
 import json
 import os
 import signal
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from reglab.cli import app
 from reglab.config import DataConfig
 from reglab.data import sources
 from reglab.settings import settings
@@ -26,16 +24,14 @@ WORDS = [
 
 
 @pytest.fixture
-def reglab(monkeypatch, tmp_path, capsys):
+def reglab(reglab, monkeypatch, tmp_path, capsys):
     """Runs a command in this process; returns its exit code and its two streams."""
     monkeypatch.chdir(tmp_path)
 
     def run(*words):
-        monkeypatch.setattr(sys, "argv", ["reglab", *words])
-        with pytest.raises(SystemExit) as ended:
-            app.main()
+        code = reglab(*words)
         said = capsys.readouterr()
-        return ended.value.code or 0, said.out, said.err
+        return code, said.out, said.err
 
     return run
 

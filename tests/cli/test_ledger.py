@@ -1,12 +1,10 @@
 """The commands on a small sweep that really ran."""
 
 import json
-import sys
 
 import pytest
 import yaml
 
-from reglab.cli import app as cli
 from reglab.config import RunConfig
 from reglab.sweep import spec
 from reglab.tracking.record import State
@@ -21,17 +19,6 @@ SWEEP = {
         "train": {"parameters": {"epochs": {"value": 1}, "batch_size": {"value": 32}, "seed": {"values": [0, 1]}}},
     },
 }
-
-
-@pytest.fixture
-def reglab(monkeypatch):
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["reglab", *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        return end.value.code or 0
-
-    return run
 
 
 @pytest.fixture

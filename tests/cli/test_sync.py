@@ -1,22 +1,6 @@
-import sys
-
-import pytest
-
-from reglab.cli import app as cli
 from tests.loopback.conftest import wandb_server as wandb_server
 
 WORDS = ["data.source=digits", "data.train_limit=64", "data.test_limit=32", "model.width=4", "train.epochs=1", "train.batch_size=32"]
-
-
-@pytest.fixture
-def reglab(monkeypatch):
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["reglab", *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        return end.value.code or 0
-
-    return run
 
 
 def test_a_run_that_was_trained_offline_goes_up_once(wandb_server, reglab, monkeypatch, capsys, tmp_path):

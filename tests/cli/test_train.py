@@ -2,7 +2,6 @@ import itertools
 import json
 import os
 import signal
-import sys
 import time
 
 import pytest
@@ -11,7 +10,7 @@ import yaml
 from filelock import FileLock
 from PIL import Image
 
-from reglab.cli import app, one_run
+from reglab.cli import one_run
 from reglab.config import RunConfig, run_id
 from reglab.sweep import assignment
 from reglab.tracking.record import State
@@ -29,17 +28,10 @@ CONFIG = RunConfig.parse(TINY)
 
 
 @pytest.fixture
-def reglab(monkeypatch, tmp_path):
-    """Runs a command in this process; returns its exit code."""
+def reglab(reglab, monkeypatch, tmp_path):
+    """Runs a command in this process, in a folder of its own; returns its exit code."""
     monkeypatch.chdir(tmp_path)
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["reglab", *words])
-        with pytest.raises(SystemExit) as ended:
-            app.main()
-        return ended.value.code or 0
-
-    return run
+    return reglab
 
 
 @pytest.fixture

@@ -2,12 +2,10 @@
 
 import gzip
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from reglab.cli import app
 from reglab.report.study import Study
 from reglab.sweep import spec
 from reglab.tracking.client import PROJECT
@@ -37,7 +35,7 @@ CIFAR10 = (
 
 
 @pytest.fixture
-def reglab(monkeypatch, tmp_path):
+def reglab(reglab, monkeypatch, tmp_path):
     """Runs a command in this process, in which no run can be trained; returns its exit code."""
     monkeypatch.chdir(tmp_path)
 
@@ -45,14 +43,7 @@ def reglab(monkeypatch, tmp_path):
         raise AssertionError(f"a run is trained again: {started}")
 
     monkeypatch.setattr("reglab.cli.worker.start", train)
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["reglab", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            app.main()
-        return ended.value.code or 0
-
-    return run
+    return reglab
 
 
 def records_of(name):

@@ -2,12 +2,10 @@
 
 import re
 import shlex
-import sys
 
 import pytest
 import yaml
 
-from reglab.cli import app
 from reglab.config import RunConfig, run_id, with_overrides
 from reglab.sweep import remote, spec
 from reglab.tracking import wandb_run
@@ -24,17 +22,14 @@ RUN = run_id(RunConfig.parse(with_overrides({}, WORDS)))
 
 
 @pytest.fixture
-def reglab(monkeypatch, tmp_path):
+def reglab(reglab, monkeypatch, tmp_path):
     """Runs a command as a process of its own would: with a client that has seen no settings yet."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
 
     def run(*words):
         forget_client()
-        monkeypatch.setattr(sys, "argv", ["reglab", *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            app.main()
-        return end.value.code or 0
+        return reglab(*words)
 
     return run
 
