@@ -157,8 +157,8 @@ def test_only_a_step_that_counts_dropout_is_captured_twice(make_run, captured, m
     assert cases == [[(32, False)], [(32, False), (32, True)], [(48, False), (32, False)]]
 
 
-def test_a_step_that_cannot_be_captured_is_trained_eagerly_and_the_log_says_why(make_run, train, captured, monkeypatch, caplog):
-    run, plain = make_run(), make_run(train={"graph": False})
+def waiting(run, monkeypatch):
+    """Its step asks the device for a number, which a capture forbids."""
     gradients = run.step.gradients
 
     def waits(batch):
@@ -167,6 +167,11 @@ def test_a_step_that_cannot_be_captured_is_trained_eagerly_and_the_log_says_why(
         return loss, logits
 
     monkeypatch.setattr(run.step, "gradients", waits)
+    return run
+
+
+def test_a_step_that_cannot_be_captured_is_trained_eagerly_and_the_log_says_why(make_run, train, captured, monkeypatch, caplog):
+    run, plain = waiting(make_run(), monkeypatch), make_run(train={"graph": False})
     record = train(run)
     assert record.state == State.finished
     assert not run.captured

@@ -11,6 +11,7 @@ from reglab.processes.signals import Signals
 from reglab.tracking.storage import File
 from reglab.training import checkpoint
 from tests.fake_gpu.fake import WORK, used
+from tests.training.test_graph import waiting
 
 REGULARIZERS = {
     "batchnorm": {"batchnorm": {"layers": 2}},
@@ -53,19 +54,6 @@ def test_every_technique_is_captured_whole(gpu_run, technique, log, caplog):
 @pytest.mark.parametrize("sections", (PAIRS | OTHERS).values(), ids=(PAIRS | OTHERS).keys())
 def test_every_pair_of_regularizers_is_captured_whole(gpu_run, sections, log, caplog):
     assert_captured(gpu_run(**sections), log, caplog)
-
-
-def waiting(run, monkeypatch):
-    """Its step asks the device for a number, which a capture forbids."""
-    gradients = run.step.gradients
-
-    def waits(batch):
-        loss, logits = gradients(batch)
-        loss.item()
-        return loss, logits
-
-    monkeypatch.setattr(run.step, "gradients", waits)
-    return run
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
