@@ -59,7 +59,7 @@ def write(source: str, out: Path) -> "Sequence[RunRecord]":
     from reglab.tracking.store import ARCHIVE
 
     with counting("reading runs") as progress:
-        records = fetch(source, history=False, progress=progress)
+        records = fetch(source, progress=progress)
     say_recognized(sum(record.formerly is not None for record in records))
     hashes = sweep_hashes()
     if (Path(source) / ARCHIVE).exists():  # a report that is built again tells of the same runs and sweeps

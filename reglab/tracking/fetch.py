@@ -19,7 +19,7 @@ def fetch(source: str, history: bool = True, progress: Callable[[int, int], None
     folder = Path(source)
     if not folder.is_dir():
         raise UserError(f"--from {source}: no such folder; `reglab sweep run` makes runs/<sweep>/")
-    return read_archive(folder / ARCHIVE) if (folder / ARCHIVE).exists() else read_runs(folder, history)
+    return read_archive(folder / ARCHIVE, history) if (folder / ARCHIVE).exists() else read_runs(folder, history)
 
 
 def _from_wandb(source: str, history: bool, progress: Callable[[int, int], None] | None) -> list[RunRecord]:

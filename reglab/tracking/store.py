@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from reglab.atomic import write_whole
 from reglab.errors import UserError
@@ -149,15 +150,16 @@ def _tells_more(one: RunRecord | None, other: RunRecord) -> bool:
 
 
 def write_archive(path: Path, records: Iterable[RunRecord]) -> None:
-    """All records in one compressed file, without their epochs: a line a run."""
-    lines = "".join(record.model_dump_json(by_alias=True, exclude={"history"}, exclude_none=True) + "\n" for record in records)
+    """All records in one compressed file, with their epochs: a line a run."""
+    lines = "".join(record.model_dump_json(by_alias=True, exclude_none=True) + "\n" for record in records)  # NaN and infinity as null
     write_whole(path, lambda stream: stream.write(gzip.compress(lines.encode(), mtime=0)))
 
 
-def read_archive(path: Path) -> list[RunRecord]:
-    """The records in an archive. Raises UserError for a damaged one."""
+def read_archive(path: Path, history: bool = True) -> list[RunRecord]:
+    """The records in an archive; an older one lacks their epochs. Raises UserError for a damaged one."""
+    left_out: dict[str, Any] = {} if history else {"history": []}
     try:
-        return [RunRecord.stored(json.loads(line)) for line in gzip.decompress(path.read_bytes()).splitlines()]
+        return [RunRecord.stored(json.loads(line) | left_out) for line in gzip.decompress(path.read_bytes()).splitlines()]
     except (OSError, EOFError, zlib.error, ValueError, TypeError):
         raise UserError(f"{path} is damaged: build the report again from its runs") from None
 

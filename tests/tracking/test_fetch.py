@@ -31,9 +31,11 @@ def test_a_study_s_sweeps_are_read_together_and_what_they_share_once(study, tmp_
         assert fetch(str(source)) == sorted(study[:5], key=lambda record: record.created)
 
 
-def test_a_report_s_own_records_are_read_without_their_epochs(study, tmp_path):
+def test_a_report_s_own_records_are_read_with_their_epochs_and_without(study, tmp_path):
     write_archive(tmp_path / ARCHIVE, study)
-    assert fetch(str(tmp_path)) == [record.model_copy(update={"history": []}) for record in study]
+    assert any(record.history for record in study)
+    assert fetch(str(tmp_path)) == study
+    assert fetch(str(tmp_path), history=False) == [record.model_copy(update={"history": []}) for record in study]
 
 
 def test_a_damaged_archive_is_named(tmp_path):
