@@ -101,7 +101,7 @@ def study_of(whole_study):
 
 @pytest.mark.parametrize(
     "variant",
-    ["missing", "two machines", *(pytest.param(name, marks=pytest.mark.slow) for name in ("whole", "one seed", "unreached"))],
+    ["missing", *(pytest.param(name, marks=pytest.mark.slow) for name in ("whole", "one seed", "two machines", "unreached"))],
 )
 def test_every_figure_of_a_study_fits_the_page_and_says_nothing_that_is_no_number(study_of, variant):
     for stem, (_, drawing) in DRAWINGS.items():
