@@ -8,7 +8,7 @@ from platformdirs import user_cache_path
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from reglab.errors import UserError
+from reglab.errors import UserError, shown
 
 
 class Settings(BaseSettings):
@@ -36,6 +36,11 @@ def require_home() -> None:
         raise UserError(
             f"HOME is not set, and the system knows no user {os.getuid()}: set HOME to a folder that can be written, such as HOME=$PWD"
         ) from None
+
+
+def unwritable_cache(cache: Path, reason: str) -> UserError:
+    """That no images can be kept there, and how to mend it."""
+    return UserError(f"the cache {shown(cache)} cannot be written ({reason}): set REGLAB_CACHE to a folder that can, with room for images")
 
 
 @cache

@@ -5,8 +5,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Annotated, Any
 
 import typer
@@ -37,6 +37,12 @@ Project = Annotated[str | None, typer.Option("--project", help="W&B project; els
 EXIT_SECONDS = 30.0
 """How long what the libraries do at the exit may take."""
 
+PREEMPTED_EXIT_SECONDS = 3.0
+"""As long for a process that is asked to end: its machine has half a minute in all, and what W&B has to know it was told before."""
+
+_RECOGNIZED = ".recognized"
+"""The file below REGLAB_RUNS with the runs of which that was said."""
+
 progress = Console(stderr=True, highlight=False)
 
 
@@ -62,10 +68,18 @@ def is_terminal() -> bool:
     return progress.is_terminal
 
 
-def say_recognized(runs: int) -> None:
-    """A note, where some runs began under an earlier version of identities."""
-    if runs:
-        say(f"note: runs of an earlier version of reglab, recognized by their configurations: {runs}; they keep their names")
+def say_recognized(run_ids: Iterable[str]) -> None:
+    """A note, the first time that these runs, which began under an earlier version of identities, are met on this machine."""
+    from reglab.settings import settings
+
+    told = settings().runs / _RECOGNIZED
+    known = frozenset(told.read_text(encoding="utf-8").split()) if told.exists() else frozenset()
+    if new := sorted(frozenset(run_ids) - known):
+        say(f"note: runs of an earlier version of reglab, recognized by their configurations: {len(new)}; they keep their names")
+        with suppress(OSError):  # then it is said again
+            told.parent.mkdir(parents=True, exist_ok=True)
+            with told.open("a", encoding="utf-8") as stream:
+                stream.write("".join(f"{name}\n" for name in new))
 
 
 @contextmanager
@@ -115,7 +129,7 @@ def _exit_code(command: Callable[[], object], debug: bool) -> int:
 def _end_in_time(code: int) -> None:
     """W&B's client waits at the exit for a process of its own, without a limit, and that one was once seen not to end."""
     threading.main_thread().join()
-    time.sleep(EXIT_SECONDS)
+    time.sleep(PREEMPTED_EXIT_SECONDS if code == exits.PREEMPTED else EXIT_SECONDS)
     os._exit(code)
 
 

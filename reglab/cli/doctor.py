@@ -149,7 +149,7 @@ def _images() -> Finding:
 
     cache = settings().cache
     if fault := cache_fault():
-        return Finding("images", "none", fault, fatal=True)
+        return Finding("images", "none", str(fault), fatal=True)
     try:
         if cifar10.is_here(cache):
             return Finding("images", f"CIFAR-10 is in {cache}")

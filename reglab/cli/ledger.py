@@ -168,7 +168,7 @@ def _fetched(source: str) -> "list[RunRecord]":
 
     with counting("reading runs") as progress:
         records = fetch(source, history=False, progress=progress)
-    say_recognized(sum(record.formerly is not None for record in records))
+    say_recognized(record.run_id for record in records if record.formerly)
     return records
 
 

@@ -1,8 +1,9 @@
 """One run, from the configuration that was asked for to its record. Imported by the commands that train."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +16,12 @@ from reglab.errors import ReglabError, UserError, first_line
 from reglab.exits import PREEMPTED
 from reglab.processes.signals import Interrupted, Request, Signals
 from reglab.settings import settings
-from reglab.sweep import assignment, health
+from reglab.sweep import assignment
 from reglab.sweep.workers import cores
 from reglab.tracking import client
-from reglab.tracking.images import refuse_other
+from reglab.tracking.images import refuse_other, saw_others
 from reglab.tracking.record import Epoch, RunRecord, Sink, State
-from reglab.tracking.store import RECORD, RUN_LOCK, LocalRun, former_names, read_run, run_folders
+from reglab.tracking.store import RECORD, RUN_LOCK, LocalRun, former_names, read_run, readable, run_folders
 from reglab.tracking.wandb_run import WandbRun
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ def ordered(
     """
     try:
         config = RunConfig.parse(with_overrides(job.values if job else {}, overrides))
+        if job and (again or as_new):
+            raise UserError("--again and --as-new are for runs by hand: a run of a sweep goes on where its sweep has it, under that id")
     except UserError as error:
         if job:
             _record_unbuildable(job, str(error))
@@ -52,7 +55,8 @@ def ordered(
         sys.stdout.write(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
         return None
     sweep = job.sweep if job else "train"
-    name = job.run_id if job and job.run_id else _name(config, settings().runs / sweep)
+    others = () if job and job.run_id else _others(config, settings().runs / sweep)
+    name = job.run_id if job and job.run_id else _name(config, others)
     record = RunRecord(
         run_id=name,
         sweep=sweep,
@@ -62,77 +66,100 @@ def ordered(
         config=config.model_dump(mode="json"),
     )
     folder = settings().runs / sweep / name
-    wandb_run = WandbRun(folder, signals.stop, as_new=as_new, hurried=lambda: signals.received)
     try:
-        return _run(config, record, folder, wandb_run, in_sweep=job is not None, again=again, signals=signals)
+        kin = None if job or again else _unfinished_kin(config, others)
+        return _run(config, record, folder, kin, in_sweep=job is not None, again=again, as_new=as_new, signals=signals)
     except Interrupted as asked:
         if job is None:
             raise
         return _ended_before_it_began(asked.request, record, folder)
 
 
-def _name(config: RunConfig, folder: Path) -> str:
-    """What a run in this folder is called: after its identity; one that began under an earlier version of identities keeps its name."""
-    name = run_id(config)
-    if (folder / name / RECORD).exists():
-        return name
-    return former_names(sorted(run_folders(folder))).get((identity(config), config.train.seed), name)
+def _others(config: RunConfig, folder: Path) -> Sequence[RunRecord]:
+    """The runs in this folder, where this one is not among them under its own name."""
+    if (folder / run_id(config) / RECORD).exists():
+        return ()
+    return list(readable(sorted(run_folders(folder))))
+
+
+def _name(config: RunConfig, others: Iterable[RunRecord]) -> str:
+    """What a run is called: after its identity; one among the others that began under an earlier version of identities keeps its name."""
+    return former_names(others).get((identity(config), config.train.seed), run_id(config))
 
 
 def _run(
-    config: RunConfig, record: RunRecord, folder: Path, wandb_run: WandbRun, in_sweep: bool, again: bool, signals: Signals
+    config: RunConfig, record: RunRecord, folder: Path, kin: str | None, in_sweep: bool, again: bool, as_new: bool, signals: Signals
 ) -> RunRecord:
-    """Train, or go on, or leave a run that has ended as it is; returns its record."""
+    """Train, or go on, or leave a run that has ended as it is; returns its record. `kin` is said where the run begins."""
     from reglab.data.sources import load
     from reglab.training.environment import pick_device
 
-    local = LocalRun(folder)
+    local, wandb_run = LocalRun(folder), WandbRun(folder, signals.stop, hurried=lambda: signals.received)
     sinks: list[Sink] = [local, wandb_run, Announcer(config)]
     with _failures_recorded(sinks, record, folder, in_sweep), signals.at_once():
         device = pick_device(settings().device)
-        if fault := health.cache_fault():
-            raise UserError(fault)
         images = load(config.data, settings().cache)
     with _alone(folder, signals):
-        if not again and (before := read_run(folder)):
-            say_recognized(int(before.formerly is not None and not in_sweep))
-            if before.state != State.failed:
-                refuse_other(before, images.fingerprint, folder)
+        before = None if again else read_run(folder)
+        if before:
+            if before.formerly and not in_sweep:
+                say_recognized([before.run_id])
+            if before.state not in (State.failed, State.pending) or local.checkpoint.modified():  # else nothing of it is lost
+                with _failures_recorded(sinks, record, folder, in_sweep):
+                    refuse_other(before, images.fingerprint, folder)
             if before.state.ended and before.state != State.failed:
                 without = config.train.keep_weights and before.state == State.finished and not before.weights
                 say(f"{folder} holds this run already{', without its weights' if without else ''}; --again trains it anew")
-                if wandb_run.as_new:
+                if as_new:
                     say("`reglab sync --as-new` sends it to W&B under a new id")
                 if in_sweep:
                     _tell_again(before, folder, lambda: signals.received)
                 return before
-            record = record.changed(created=before.created, formerly=before.formerly)
-        elif not in_sweep and not again and (line := _unfinished_kin(config, folder)):
-            say(line)
+        elif kin:
+            say(kin)
         with _failures_recorded(sinks, record, folder, True):
             with signals.at_once():
-                wandb_run.begin(record)  # what it refuses leaves the run as it was
+                goes_on = _goes_on(before, local, images) and not again
+                record = _named(record, before, goes_on, again, as_new)
+                wandb_run.anew = not goes_on and (not in_sweep or record.is_named_after_identity)
+                record = wandb_run.begin(record)  # what it refuses leaves the run as it was
             if again:
                 local.checkpoint.remove()
                 local.weights.remove()
             return _train(config, images, device, record, sinks, local, signals)
 
 
-def _unfinished_kin(config: RunConfig, folder: Path) -> str | None:
-    """Says in a line which run beside `folder` is unfinished, and is this one but for how it trains: it may have been meant."""
+def _goes_on(before: RunRecord | None, local: LocalRun, images: "ImageSet") -> bool:
+    """Whether the run begins behind its first step: there is a checkpoint, and the record, if there is one, is of the same images."""
+    return not (before and saw_others(before, images.fingerprint)) and local.checkpoint.modified() is not None
+
+
+def _named(record: RunRecord, before: RunRecord | None, goes_on: bool, again: bool, as_new: bool) -> RunRecord:
+    """The record with what W&B calls the run: another training has an id of its own there, so that no page shows epochs of two."""
+    if before:
+        record = record.changed(formerly=before.formerly, again=before.again)
+        if goes_on:
+            record = record.changed(created=before.created, wandb_id=before.wandb_id)
+    if as_new:
+        return record.changed(wandb_id=record.with_id_of(datetime.now(UTC)))
+    return record.changed(wandb_id=record.id_of_its_own, again=True) if again else record
+
+
+def _unfinished_kin(config: RunConfig, others: Iterable[RunRecord]) -> str | None:
+    """Says in a line which of the others is unfinished, and is this run but for how it trains: it may have been meant."""
     mine, found = effective(config), []
-    for path in folder.parent.glob(f"*/{RECORD}"):
-        with suppress(UserError):  # damaged, or of keys that are no more
-            if path.parent != folder and (record := read_run(path.parent, history=False)) and not record.state.ended:
+    for record in others:
+        if not record.state.ended and record.seed == config.train.seed:
+            with suppress(UserError):  # of keys that are no more
                 its = effective(RunConfig.parse(record.config))
-                other = sorted(key for key in mine.keys() | its.keys() if mine.get(key) != its.get(key))
-                if record.seed == config.train.seed and other and all(key in _LENGTH or key.startswith("train.") for key in other):
-                    found.append((record.updated, path.parent, {key: its.get(key, FIELDS[key].default) for key in other}))
+                differing = sorted(key for key in mine.keys() | its.keys() if mine.get(key) != its.get(key))
+                if differing and all(key in _LENGTH or key.startswith("train.") for key in differing):
+                    found.append((record.updated, record.run_id, {key: its.get(key, FIELDS[key].default) for key in differing}))
     if not found:
         return None
     _, kin, values = max(found, key=lambda each: each[:2])
     words = " ".join(f"{key}={value}" for key, value in values.items())
-    return f"this is another run than {kin.name}, which is unfinished and has {words}: it starts at epoch 1 (with {words} that one goes on)"
+    return f"this is another run than {kin}, which is unfinished and has {words}: it starts at epoch 1 (with {words} that one goes on)"
 
 
 def _train(

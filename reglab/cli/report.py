@@ -60,7 +60,7 @@ def write(source: str, out: Path) -> "Sequence[RunRecord]":
 
     with counting("reading runs") as progress:
         records = fetch(source, progress=progress)
-    say_recognized(sum(record.formerly is not None for record in records))
+    say_recognized(record.run_id for record in records if record.formerly)
     hashes = sweep_hashes()
     if (Path(source) / ARCHIVE).exists():  # a report that is built again tells of the same runs and sweeps
         earlier = Manifest.read(Path(source))

@@ -74,7 +74,7 @@ def _each(files: list[Path], terms: Terms, folder: Path) -> dict[Path, Outcome]:
             break
         say(f"sweep {number} of {len(files)}: {file.stem}")
         outcomes[file] = outcome = carry_out(file, terms, folder / file.stem)
-        if outcome.interrupted:
+        if outcome.interrupted or (terms.signals.received and number < len(files)):
             raise typer.Exit(PREEMPTED)
     return outcomes
 
@@ -83,7 +83,7 @@ def _close(folder: Path, outcomes: dict[Path, Outcome], sweeps: int, terms: Term
     unwell = [file.stem for file, outcome in outcomes.items() if outcome.has_failures]
     failures = f"; runs failed in {', '.join(unwell)}" if unwell else ""
     runs, rest = _together(list(outcomes.values()))
-    say_recognized(len(frozenset[str]().union(*(outcome.recognized for outcome in outcomes.values()))))
+    say_recognized(frozenset[str]().union(*(outcome.recognized for outcome in outcomes.values())))
     if terms.limit and (rest.runs or len(outcomes) < sweeps):
         unseen = f"; {sweeps - len(outcomes)} sweeps were not looked at" if len(outcomes) < sweeps else ""
         workers = max((outcome.workers for outcome in outcomes.values()), default=1)

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -164,6 +164,7 @@ class Terms:
 class Outcome:
     """What a sweep came to in this call, with so many workers: its `runs`, of which `rest` would begin or go on another time.
 
+    `interrupted`: whether it was asked to end, and left some.
     `recognized` are those that began under an earlier version of identities.
     """
 
@@ -202,7 +203,7 @@ def run_locally(file: Path, terms: Terms, folder: Path | None = None) -> Path:
     Raises typer.Exit where it was interrupted, or the limit or a preempted worker left runs undone (75), and where a run failed (1).
     """
     outcome = carry_out(file, terms, folder)
-    say_recognized(len(outcome.recognized))
+    say_recognized(outcome.recognized)
     if terms.limit and outcome.rest.runs and not outcome.interrupted:
         say(f"{outcome.folder}: {left_undone(outcome.rest, len(outcome.runs), outcome.workers)}")
         raise typer.Exit(PREEMPTED)
@@ -228,7 +229,7 @@ def carry_out(file: Path, terms: Terms, folder: Path | None = None) -> Outcome:
 
     spec = read(file, terms.overrides, terms.quick)
     if fault := cache_fault():
-        raise UserError(fault)
+        raise fault
     sockets.folder()  # one fault of the machine, not one for each run
     for warning in spec.warnings:
         say(f"note: {warning}")
@@ -236,16 +237,21 @@ def carry_out(file: Path, terms: Terms, folder: Path | None = None) -> Outcome:
     count = terms.workers or workers.at_once(spec.size, learns=spec.method == "bayes")
 
     def fingerprint(data: "DataConfig") -> str:
-        return load(data, settings().cache).fingerprint
+        with terms.signals.at_once():  # images may have to be decoded, or another process waited for that decodes them
+            return load(data, settings().cache).fingerprint
 
     sweep = LocalSweep(spec, folder, count, start, terms.retry_failed, terms.limit, terms.beyond, terms.given, fingerprint)
-    with terms.signals.calling(sweep.preempt), _display(sweep) as show:
-        for _ in sweep.run():
+    with closing(sweep.run()) as course:
+        with terms.signals.at_once():
+            next(course)
+        with terms.signals.calling(sweep.preempt), _display(sweep) as show:
             show()
+            for _ in course:
+                show()
     return _close(sweep, bool(terms.signals.received))
 
 
-def _close(sweep: "LocalSweep", interrupted: bool) -> Outcome:
+def _close(sweep: "LocalSweep", asked_to_end: bool) -> Outcome:
     counts = {state: sum(cell.state == state for cell in sweep.cells) for state in State}
     total = len(sweep.cells) + sweep.undrawn
     parts = [f"{count} {state}" for state, count in counts.items() if count]
@@ -253,11 +259,12 @@ def _close(sweep: "LocalSweep", interrupted: bool) -> Outcome:
     for cell in sweep.cells:
         if cell.record and cell.record.reason and cell.state in (State.failed, State.crashed):
             say(f"  {cell.label} s{cell.seed} {cell.state}: {cell.record.reason}")
-    if interrupted:
+    rest = sweep.rest()
+    if interrupted := asked_to_end and bool(rest.runs):
         say("interrupted; the same command finishes what is missing")
     recognized = frozenset(cell.run_id for cell in sweep.cells if cell.record and cell.record.formerly)
     has_failures = bool(counts[State.failed] or counts[State.crashed])
-    return Outcome(sweep.folder, sweep.workers, sweep.names, sweep.rest(), recognized, has_failures, interrupted)
+    return Outcome(sweep.folder, sweep.workers, sweep.names, rest, recognized, has_failures, interrupted)
 
 
 def left_undone(rest: "Rest", total: int, workers: int) -> str:

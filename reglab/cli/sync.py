@@ -31,7 +31,7 @@ def sync(
         raise UserError("no W&B entity: give --entity, or set WANDB_ENTITY")
     with counting("runs") as progress:
         outcome = tracking.sync(found.records, wandb_project.Project(entity, project), progress, as_new)
-    say_recognized(sum(record.formerly is not None for record in found.records))
+    say_recognized(record.run_id for record in found.records if record.formerly)
     say(f"{outcome.sent} sent, {outcome.there} there before, {outcome.going_on} going on")
     for record in outcome.deleted:
         say(f"{record.label} s{record.seed} ({record.run_id}) was deleted at W&B and stays here; --as-new sends it under a new id")

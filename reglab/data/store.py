@@ -10,7 +10,8 @@ import numpy as np
 from reglab.atomic import write_whole
 from reglab.data.images import ImageSet, Part
 from reglab.data.waiting import Alive, alone
-from reglab.errors import UserError, first_line
+from reglab.errors import first_line
+from reglab.settings import unwritable_cache
 
 
 def cached(key: str, cache: Path, what: str, make: Callable[[Alive], ImageSet]) -> ImageSet:
@@ -33,8 +34,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, NotImplementedError) as error:  # the latter of a file system without locks
-        fault = f"the cache {path.parent.parent} cannot be written ({getattr(error, 'strerror', None) or first_line(error)})"
-        raise UserError(f"{fault}: set REGLAB_CACHE to a folder that can, with room for the decoded images") from None
+        raise unwritable_cache(path.parent.parent, getattr(error, "strerror", None) or first_line(error)) from None
 
 
 def stored(key: str, cache: Path) -> Path:

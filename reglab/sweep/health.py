@@ -6,7 +6,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from reglab.settings import settings
+from reglab.errors import UserError, first_line
+from reglab.settings import settings, unwritable_cache
 from reglab.tracking import storage
 
 FREE_BYTES = 2_000_000_000
@@ -19,11 +20,15 @@ _ASKABLE = re.compile(r"\d+|GPU-[\w-]+")
 
 def fault(folder: Path, gpu: str | None) -> str | None:
     """What is wrong with the disk of `folder`, the place of checkpoints, the cache, or the GPU, in one line; None for a sound machine."""
-    return _disk_fault(folder) or _checkpoints_fault(folder) or cache_fault() or (_gpu_fault(gpu) if gpu else None)
+    if fault := _disk_fault(folder) or _checkpoints_fault(folder):
+        return fault
+    if unwritable := cache_fault():
+        return str(unwritable)
+    return _gpu_fault(gpu) if gpu else None
 
 
-def cache_fault() -> str | None:
-    """Why no images can be kept in the cache, in one line; None, too, for one that cannot be written and holds some."""
+def cache_fault() -> UserError | None:
+    """Why no images can be kept in the cache; None, too, for one that cannot be written and holds some."""
     cache = settings().cache
     try:
         if any((cache / "images").glob("*.npz")):
@@ -32,7 +37,7 @@ def cache_fault() -> str | None:
         with tempfile.TemporaryFile(dir=cache):
             return None
     except OSError as error:
-        return f"images cannot be kept in {cache} ({error.strerror}): set REGLAB_CACHE to a folder that can be written"
+        return unwritable_cache(cache, error.strerror or first_line(error))
 
 
 def mps_is_up() -> bool | None:

@@ -11,7 +11,7 @@ import os
 import signal
 import statistics
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Generator, Hashable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -24,16 +24,16 @@ from reglab.atomic import write_whole
 from reglab.config import DataConfig, RunConfig, identity, run_id
 from reglab.errors import ReglabError, UserError
 from reglab.exits import PREEMPTED
-from reglab.processes.signals import PREEMPT, STOP
+from reglab.processes.signals import PREEMPT, STOP, Interrupted
 from reglab.sweep import assignment, ledger
 from reglab.sweep.limit import Limit, Rest
 from reglab.sweep.search import Search
 from reglab.sweep.spec import SweepSpec
 from reglab.sweep.workers import GRACE_SECONDS, LOST, Process, Start, cores, last_line, pid, shares, threads, visible_gpus
 from reglab.tracking import client, storage
-from reglab.tracking.images import KEPT, refuse_mixed, refuse_other
+from reglab.tracking.images import refuse_mixed, refuse_other
 from reglab.tracking.record import RunRecord, State
-from reglab.tracking.store import LOG, RECORD, RUN_LOCK, former_names, mark_crashed, read_run, write_record, write_run
+from reglab.tracking.store import LOG, RECORD, RUN_LOCK, former_names, mark_crashed, read_run, readable, write_record, write_run
 
 POLL_SECONDS = 0.25
 LEDGER = "sweep.json"
@@ -104,7 +104,8 @@ class LocalSweep:
     With a `limit` a run is started only if it is expected to end in what is left of it; where nothing tells yet, one is, to see.
     `beyond`: and so is a run that is too long for any call, where nothing else fits: it goes on over several.
     `given` are runs from elsewhere: those that have finished are taken as done here, those of a folder of images by its name.
-    `fingerprint` tells that of the images here, so that no run on other images of the same name is taken as done.
+    `fingerprint` tells that of the images here, so that no run on other images of the same name is taken as done; it may raise
+    Interrupted, which is a preemption.
     """
 
     def __init__(
@@ -144,9 +145,10 @@ class LocalSweep:
         """How many runs the search has yet to draw."""
         return 0 if self.spec.method == "grid" else max((self.spec.run_cap or 0) - len(self.draws), 0)
 
-    def run(self) -> Iterator[None]:
+    def run(self) -> Generator[None, None, None]:
         """Works until nothing is left, yielding some times a second so that the caller can show how it stands.
 
+        At its first yield it has looked at what there is, and nothing is begun: until then it may be interrupted at any moment.
         Raises UserError where another process runs this sweep, the folder holds another one, or its runs saw other images.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -162,6 +164,7 @@ class LocalSweep:
             self._take_up()
             if self.limit:
                 self.limit.begin()
+            yield
             while self._advance():
                 yield
                 time.sleep(POLL_SECONDS)
@@ -201,7 +204,7 @@ class LocalSweep:
 
     def _take_up(self) -> None:
         """The cells that an earlier process drew, with their records; of a grid, all cells."""
-        self._former_names |= former_names(path.parent for path in sorted(self.folder.parent.glob(f"*/*/{RECORD}")))
+        self._former_names |= former_names(readable(path.parent for path in sorted(self.folder.parent.glob(f"*/*/{RECORD}"))))
         drawn = self._read_ledger()
         if drawn is None:
             drawn = self.spec.grid() if self.spec.method == "grid" else self._learnt_from() if self.spec.method == "bayes" else []
@@ -237,9 +240,9 @@ class LocalSweep:
                 cell.lost = storage.checkpoint(folder).modified() is None
 
     def _compare_images(self, cell: Cell, record: RunRecord | None) -> None:
-        """Before a run is taken as done. Raises UserError where it saw other images than those that a worker would train on."""
+        """Before a run is taken as done, or goes on. Raises UserError where it saw other images than a worker would train on."""
         data = cell.config.data if cell.config else None
-        if self._fingerprint and record and record.state in KEPT and data and data.source == "folder" and data.is_here:
+        if self._fingerprint and record and record.state != State.failed and data and data.source == "folder" and data.is_here:
             if data not in self._fingerprints:
                 self._fingerprints[data] = self._fingerprint(data)
             refuse_other(record, self._fingerprints[data], self.folder / cell.run_id if record is cell.record else "--from")
@@ -331,8 +334,11 @@ class LocalSweep:
                 self._kill()
             return bool(self._running)
         self._tell(self.search.to_stop([(cell.values, cell.record) for cell in self.cells]), STOP)
-        while len(self._running) < self.workers and self._preempting_since is None and (cell := self._next()):
-            self._launch(cell)
+        try:
+            while len(self._running) < self.workers and self._preempting_since is None and (cell := self._next()):
+                self._launch(cell)
+        except Interrupted:  # while the images of a newly drawn run were looked at
+            self.preempt()
         return bool(self._running)
 
     def _look_at(self, worker: _Worker) -> None:

@@ -35,16 +35,15 @@ _OF_ANOTHER_RUN = (
 def forget_other_runs(handed_over: bool = False) -> None:
     """Take variables out of the environment that belong to a run which is over: left by a sweep, a notebook, a script.
 
-    `handed_over`: this process may be for a run of a sweep; without the file of its parameters there is none. An empty project or
-    entity is none, too.
+    `handed_over`: this process may be for a run of a sweep; without the file of its parameters there is none. So are empty ones, as
+    `.env` files and scripts unset a variable.
     """
     kept = _HANDED_OVER if handed_over and os.environ.get("WANDB_SWEEP_PARAM_PATH") else ()
     for name in (*_HANDED_OVER, *_OF_ANOTHER_RUN):
         if name not in kept:
             os.environ.pop(name, None)
-    for name in ("WANDB_PROJECT", "WANDB_ENTITY"):
-        if not os.environ.get(name, "").strip():
-            os.environ.pop(name, None)
+    for name in [name for name, value in os.environ.items() if name.startswith("WANDB_") and not value.strip()]:
+        del os.environ[name]
 
 
 def mode() -> Literal["online", "offline", "disabled", "shared"]:

@@ -29,9 +29,14 @@ def refuse_mixed(records: Iterable[RunRecord]) -> None:
             )
 
 
+def saw_others(record: RunRecord, fingerprint: str) -> bool:
+    """Whether it is known that a run saw other images than those of this fingerprint."""
+    return record.environment is not None and record.environment.data_fingerprint != fingerprint
+
+
 def refuse_other(record: RunRecord, fingerprint: str, where: object) -> None:
     """Raises UserError where a run that is there saw other images than those of this fingerprint."""
-    if record.environment and record.environment.data_fingerprint != fingerprint:
+    if record.environment and saw_others(record, fingerprint):
         raise UserError(
             f"{where} holds this run on other images that are called {record.environment.data}, too: their fingerprint is "
             f"{record.environment.data_fingerprint}, that of these is {fingerprint}: give these a data.name= of their own; or, if they are "

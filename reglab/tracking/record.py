@@ -122,6 +122,14 @@ class Environment(_Stored):
     test_images: int
 
 
+_ANOTHER_TRAINING = re.compile(r"-\d{8}T\d{12}$")
+
+
+def own_id(wandb_id: str) -> str:
+    """The id of the run of which W&B has a training under this one."""
+    return _ANOTHER_TRAINING.sub("", wandb_id)
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
@@ -141,6 +149,8 @@ class RunRecord(_Stored):
     state: State = State.running
     reason: str | None = Field(default=None, description="why it failed, diverged or was stopped: one line")
     url: str | None = Field(default=None, description="its page at W&B, of a run that was read from there")
+    wandb_id: str | None = Field(default=None, description="what W&B calls it, where it has another training of the run under its id")
+    again: bool | None = Field(default=None, description="whether it stands in place of what there was of the run before: `train --again`")
     created: datetime = Field(default_factory=_now)
     updated: datetime = Field(default_factory=_now)
     environment: Environment | None = None
@@ -177,6 +187,15 @@ class RunRecord(_Stored):
         """Whether it is named after an identity of an earlier version."""
         is_name = re.fullmatch(rf"[0-9a-f]{{12}}-s{self.seed}", self.run_id)
         return bool(self.identity and is_name) and self.run_id != self._own_name
+
+    @property
+    def id_of_its_own(self) -> str:
+        """What W&B calls this training of the run, and no other one."""
+        return self.with_id_of(self.created)
+
+    def with_id_of(self, moment: datetime) -> str:
+        """An id at W&B of another training of the run, which began at that moment; `own_id` gives the run's own again."""
+        return f"{self.run_id}-{moment:%Y%m%dT%H%M%S%f}"
 
     @property
     def _own_name(self) -> str:

@@ -7,7 +7,7 @@ replaced whole, history.jsonl grows a line an epoch: both can be read at any mom
 import gzip
 import json
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -107,14 +107,17 @@ def run_folders(root: Path) -> list[Path]:
     return [path.parent for depth in ("", "*/", "*/*/", "*/*/*/") for path in sorted(root.glob(depth + RECORD))]
 
 
-def former_names(folders: Iterable[Path]) -> dict[tuple[str, int], str]:
-    """Of the runs in these folders that are named after an identity of an earlier version: their names, by identity and seed of now."""
-    found: dict[tuple[str, int], str] = {}
+def readable(folders: Iterable[Path]) -> Iterator[RunRecord]:
+    """The records in these folders, without their epochs; a damaged one is an error where that run is asked for, and left out here."""
     for folder in folders:
-        with suppress(UserError):  # a damaged record is an error where that run is asked for
-            if (record := read_run(folder, history=False)) and record.has_former_name:
-                found[record.identity, record.seed] = record.run_id
-    return found
+        with suppress(UserError):
+            if record := read_run(folder, history=False):
+                yield record
+
+
+def former_names(records: Iterable[RunRecord]) -> dict[tuple[str, int], str]:
+    """Of the runs that are named after an identity of an earlier version: their names, by identity and seed of now."""
+    return {(record.identity, record.seed): record.run_id for record in records if record.has_former_name}
 
 
 def read_runs(root: Path, history: bool = True) -> list[RunRecord]:

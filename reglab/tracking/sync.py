@@ -3,9 +3,11 @@
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from reglab.errors import UserError
+from reglab.tracking.images import KEPT, refuse_other
 from reglab.tracking.record import RunRecord, State
 from reglab.tracking.store import each_once, read_run, run_folders
 from reglab.tracking.wandb_project import Kept, Project, kept
@@ -26,7 +28,8 @@ class Outcome:
 def sync(records: Sequence[RunRecord], project: Project, progress: Callable[[int, int], None], as_new: bool = False) -> Outcome:
     """Send what the server lacks of these runs; runs that go on, here or there, are left alone. Raises ReglabError without an answer.
 
-    What was deleted there stays here, or goes up under a new name where `as_new`.
+    What was deleted there stays here, or goes up under a new id where `as_new`; another training than the one that is there under the
+    run's id goes up under an id of its own. One on other images than those of the run there is not sent.
     """
     there = kept(project)
     ended = [record for record in records if record.state not in (State.pending, State.running)]
@@ -35,8 +38,10 @@ def sync(records: Sequence[RunRecord], project: Project, progress: Callable[[int
     said: dict[str, str] = {}
     deleted: dict[str, RunRecord] = {}
     for number, record in enumerate(lacking, start=1):
+        name, _ = _at_the_server(record, there)
         try:
-            _replay(record, _at_the_server(record, there)[0], project, as_new)
+            _refuse_other_images(record, there)
+            _replay(record.model_copy(update={"wandb_id": name}), project, as_new)
         except DeletedError:
             deleted[record.run_id] = record
         except Exception as error:  # W&B does not take it; the others go on
@@ -49,11 +54,29 @@ def sync(records: Sequence[RunRecord], project: Project, progress: Callable[[int
 
 
 def _at_the_server(record: RunRecord, there: dict[str, Kept]) -> tuple[str, Kept | None]:
-    """The run's name there, the latest that `--as-new` gave it, and what the server has under it."""
-    prefix = f"{record.run_id}-"
-    numbers = [int(name.removeprefix(prefix)) for name in there if name.startswith(prefix) and name.removeprefix(prefix).isdecimal()]
-    name = f"{prefix}{max(numbers)}" if numbers else record.run_id
-    return name, there.get(name)
+    """What the run is called there, and what the server has under that id.
+
+    It is what has begun when it did, under whatever id of it; else it has the id that its record says, or one of its own where that is
+    another training's.
+    """
+    name = record.wandb_id or record.run_id
+    known = there.get(name)
+    if known and known.created in (record.created, None):
+        return name, known
+    other_ids = f"{record.run_id}-"
+    if same := [other for other, kept in there.items() if other.startswith(other_ids) and kept.created == record.created]:
+        return max(same), there[max(same)]
+    if known and record.state in KEPT and record.is_named_after_identity:
+        return record.id_of_its_own, None
+    return name, known
+
+
+def _refuse_other_images(record: RunRecord, there: dict[str, Kept]) -> None:
+    """Raises UserError where W&B has the run with results on other images, and nobody said that this one takes its place."""
+    known = there.get(record.run_id)
+    if known and known.data_fingerprint and known.state == "finished" and record.environment and not record.again:
+        images = record.environment.model_copy(update={"data_fingerprint": known.data_fingerprint})
+        refuse_other(record.model_copy(update={"environment": images}), record.environment.data_fingerprint, "W&B")
 
 
 def _goes_on(record: RunRecord, there: dict[str, Kept]) -> bool:
@@ -71,15 +94,16 @@ def _is_whole(record: RunRecord, there: dict[str, Kept]) -> bool:
     return known.updated >= record.updated and known.epochs >= len(record.history)
 
 
-def _replay(record: RunRecord, name: str, project: Project, as_new: bool) -> None:
+def _replay(record: RunRecord, project: Project, as_new: bool) -> None:
     destination = (project.entity, project.name)
     with tempfile.TemporaryDirectory(prefix="reglab-") as scratch:
         try:
-            WandbRun(Path(scratch), destination=destination).replay(record.model_copy(update={"run_id": name}))
+            WandbRun(Path(scratch), destination=destination).replay(record)
         except DeletedError:
             if not as_new:
                 raise
-            WandbRun(Path(scratch), destination=destination, as_new=True).replay(record)
+            renamed = record.model_copy(update={"wandb_id": record.with_id_of(datetime.now(UTC))})
+            WandbRun(Path(scratch), destination=destination).replay(renamed)
 
 
 @dataclass

@@ -5,6 +5,7 @@ import logging
 import math
 import sqlite3
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import wandb
 
 from reglab.errors import ReglabError, UserError
 from reglab.settings import settings
-from reglab.tracking.record import Environment, Epoch, RunRecord, State, Summary
+from reglab.tracking.record import Environment, Epoch, RunRecord, State, Summary, own_id
 from reglab.tracking.wandb_run import LOGGED_BESIDE
 
 _log = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ query %(name)s($entity: String!, $project: String!, $filters: JSONString!, $afte
 """
 _LISTING = _PAGE % {"name": "ListRuns", "fields": "name state heartbeatAt"}
 _CONFIGURATIONS = _PAGE % {"name": "ListConfigurations", "fields": "name state heartbeatAt config"}
-_EXTENTS = _PAGE % {"name": "ListExtents", "fields": "name state historyLineCount summaryMetrics"}
+_EXTENTS = _PAGE % {"name": "ListExtents", "fields": "name state historyLineCount config summaryMetrics"}
 _EXISTS = "query FindProject($entity: String!, $project: String!) { project(name: $project, entityName: $entity) { id } }"
 _SWEEP_STATE = """
 query SweepState($entity: String!, $project: String!, $sweep: String!) {
@@ -127,11 +128,16 @@ def _moment(text: Any) -> datetime | None:
 
 @dataclass(frozen=True)
 class Kept:
-    """What the server has of a run: W&B's own state, rows of history, and the date of the end that it was told of."""
+    """What the server has of a run: W&B's own state, rows of history, the date of the end that it was told of.
+
+    `created` is when its training began, `data_fingerprint` that of the images it saw; None where nothing of that is there.
+    """
 
     state: str
     epochs: int
     updated: datetime | None
+    created: datetime | None
+    data_fingerprint: str | None
 
     @property
     def goes_on(self) -> bool:
@@ -144,8 +150,10 @@ def kept(project: Project) -> dict[str, Kept]:
     if _answer(api, project, _EXISTS) is None:
         return {}
     for node in _nodes(api, project, _EXTENTS, project.filters, LISTED_AT_ONCE):
-        updated = _moment(json.loads(node["summaryMetrics"] or "{}").get("updated"))
-        found[node["name"]] = Kept(node["state"], node["historyLineCount"] or 0, updated)
+        updated, config = _moment(json.loads(node["summaryMetrics"] or "{}").get("updated")), _config(node)
+        environment = config.get("environment")
+        images = environment.get("data_fingerprint") if isinstance(environment, dict) else None
+        found[node["name"]] = Kept(node["state"], node["historyLineCount"] or 0, updated, _moment(config.get("created")), images)
     return found
 
 
@@ -179,16 +187,40 @@ def records(project: Project, history: bool = True, progress: Callable[[int, int
             if progress:
                 progress(done, len(listed))
         pages = f"{wandb.setup().settings.app_url}/{project.entity}/{project.name}/runs"
-        for node in listed:
-            row = cache.execute("SELECT record, history FROM runs WHERE name = ?", (node["name"],)).fetchone()
+        for name, ids in _standing(cache, [node["name"] for node in listed]).items():
+            row = cache.execute("SELECT record, history FROM runs WHERE name = ?", (name,)).fetchone()
             if row and row[0]:  # else it is none of ours, or it was deleted meanwhile
-                epochs = json.loads(row[1]) if history else []
+                more = ids | {"history": json.loads(row[1]) if history else [], "url": f"{pages}/{name}"}
                 try:
-                    record = RunRecord.stored(json.loads(row[0]) | {"history": epochs, "url": f"{pages}/{node['name']}"})
+                    record = RunRecord.stored(json.loads(row[0]) | more)
                 except UserError as error:  # of a later version
                     _log.warning("left out: %s", error)
                 else:
                     yield record
+
+
+def _standing(cache: sqlite3.Connection, listed: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Of these names at W&B those of runs whose place no later training has taken, each with the ids that its record has here.
+
+    Of the trainings of one run that W&B has, what `reglab train --again` began stands in place of all before it. Where one is left, it
+    has the run's own id here, as in the store of the machine that trained it; several are told apart by their names at W&B.
+    """
+    trainings: defaultdict[str, list[str]] = defaultdict(list)
+    for name in listed:
+        trainings[own_id(name)].append(name)
+    standing: dict[str, dict[str, str]] = {}
+    for run_id, names in trainings.items():
+        if names != [run_id]:
+            found = [cache.execute("SELECT record FROM runs WHERE name = ?", (name,)).fetchone() for name in names]
+            heads = {name: json.loads(row[0]) for name, row in zip(names, found, strict=True) if row and row[0]}
+            begun = {name: datetime.fromisoformat(head["created"]) for name, head in heads.items()}
+            since = max((begun[name] for name, head in heads.items() if head.get("again")), default=datetime.min.replace(tzinfo=UTC))
+            left = [name for name in heads if begun[name] >= since]
+        else:
+            left = names
+        own = {"run_id": run_id} if len(left) == 1 else {}
+        standing |= {name: own | ({"wandb_id": name} if own and name != run_id else {}) for name in left}
+    return {name: standing[name] for name in listed if name in standing}
 
 
 def default_entity() -> str | None:
@@ -300,6 +332,7 @@ def _record(node: dict[str, Any], rows: Sequence[dict[str, Any]]) -> RunRecord |
         reason=said.get("reason") if own_word else None,
         created=config["created"],
         updated=(own_word and said.get("updated")) or node["heartbeatAt"] or config["created"],
+        again=config.get("again"),
         environment=Environment.model_validate(config["environment"]) if "environment" in config else None,
         summary=Summary.model_validate(said) if own_word and "parameters" in said else None,
         history=_epochs(rows),

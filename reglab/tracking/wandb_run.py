@@ -3,12 +3,12 @@
 Training waits for W&B some seconds, no more: a server that is away gets the whole run when it is back, or by `reglab sync`.
 """
 
+import os
 import re
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from reglab.tracking.state import State
 if TYPE_CHECKING:
     from reglab.tracking.record import Epoch, RunRecord
 
-LOGGED_BESIDE = ("schema_version", "identity", "identity_version", "label", "created", "environment")
+LOGGED_BESIDE = ("schema_version", "identity", "identity_version", "label", "created", "again", "environment")
 """Fields of `RunRecord` that stand in W&B's configuration of a run, beside the keys of `RunConfig`."""
 
 BEGIN_SECONDS = 5.0
@@ -47,6 +47,7 @@ _AWAY = re.compile(
 """What the client says of a server that does not answer, or not as it should; everything else is an answer."""
 
 _DELETED = re.compile(r"\bdeleted\b", re.I)
+_TAKEN = re.compile(r"already exists, but your `resume` setting", re.I)
 _KEY = re.compile(r"\b401\b|api.?key|logged in|unauthori[sz]ed|authenticat|credential", re.I)
 
 
@@ -58,10 +59,15 @@ class DeletedError(ReglabError):
     """The run was deleted at W&B, which gives its name to no other."""
 
 
+class TakenError(ReglabError):
+    """W&B has another training under the run's id, and this one can have no other."""
+
+
 class WandbRun:
     """A run of W&B's client; a `Sink`. Its files go to `folder`; `stop` is called, in another thread, when W&B's page stops the run.
 
-    `destination`: its entity and project; W&B's own settings say where none is given. `as_new`: under a name that is still free there.
+    `destination`: its entity and project; W&B's own settings say where none is given. `anew`: the run begins at its first step, so what
+    W&B has under its id, if anything, is another training, whose epochs would stand among its own: this one gets an id of its own.
     `hurried`: whether this process is asked to end; its run's end then waits for W&B no longer than that of a preempted one.
     """
 
@@ -70,10 +76,10 @@ class WandbRun:
         folder: Path,
         stop: Callable[[], None] | None = None,
         destination: tuple[str | None, str] | None = None,
-        as_new: bool = False,
+        anew: bool = False,
         hurried: Callable[[], object] = lambda: False,
     ):
-        self.folder, self.stop, self.destination, self.as_new, self.hurried = folder, stop, destination, as_new, hurried
+        self.folder, self.stop, self.destination, self.anew, self.hurried = folder, stop, destination, anew, hurried
         self._run: Any = None
         self._begun = self._over = False
         self._lacks: list[Epoch] | None = None  # what a server that was away is to hear of
@@ -81,47 +87,52 @@ class WandbRun:
         self._trying: Future[Any] | None = None
         self._try_at = 0.0
 
-    def begin(self, record: "RunRecord") -> None:
+    def begin(self, record: "RunRecord") -> "RunRecord":
         """Begin at W&B before the run does; where W&B is away, or has deleted the run, it goes on without, and that is said.
 
-        Raises UserError where W&B refuses it: a bad key, a project that is not the user's.
+        Returns the record, which tells what W&B calls the run. Raises UserError where W&B refuses it: a bad key, a project that is
+        not the user's.
         """
         self._begun, self._record = True, record
+        own = record if _is_named_by_its_sweep() else record.model_copy(update={"wandb_id": record.wandb_id or record.id_of_its_own})
         try:
             self._run = self.connect(record, BEGIN_SECONDS)
         except AwayError as error:
             self._lacks = []
+            if self.anew:  # whatever W&B has under the run's id
+                self._record = own
             self._say(f"{error}; the run goes on with its record in {self.folder}, and goes up when W&B is back, or by `reglab sync`")
+        except TakenError as error:
+            if own != record:
+                return self.begin(own)
+            self._say(f"{error}; the run goes on with its record in {self.folder}")
         except DeletedError as error:
             self._say(f"{error}; the run goes on with its record in {self.folder}")
+        return self._record
 
     def connect(self, record: "RunRecord", seconds: float) -> Any:
-        """The client's run. Raises AwayError after so many seconds without an answer, DeletedError, and UserError for a refusal."""
+        """The client's run. Raises AwayError after so many seconds without an answer, DeletedError, TakenError; UserError for a refusal."""
         import wandb  # half a second: not for commands that log nothing
 
         self.folder.mkdir(parents=True, exist_ok=True)
         entity, project = self.destination or client.destination()
         settings = wandb.Settings(console="off", silent=True, stop_fn=self.stop, finish_timeout=FINISH_SECONDS, init_timeout=seconds)
-        for number in count(2):
-            try:
-                return wandb.init(
-                    entity=entity,
-                    project=project,
-                    id=f"{record.run_id}-{number}" if self.as_new else record.run_id,
-                    name=f"{record.label} s{record.seed}",
-                    group=record.sweep,
-                    config=record.config | record.model_dump(mode="json", include={*LOGGED_BESIDE} - {"environment"}),
-                    dir=str(self.folder),
-                    resume="never" if self.as_new else "allow",
-                    mode=client.mode(),
-                    settings=settings,
-                )
-            except Exception as error:
-                _forget_client()
-                fault = _fault(error, record, f"{entity + '/' if entity else ''}{project}")
-                if not (self.as_new and (isinstance(fault, DeletedError) or "resume='never'" in str(error))):
-                    raise fault from None
-        raise AssertionError("names are many")
+        try:
+            return wandb.init(
+                entity=entity,
+                project=project,
+                id=record.wandb_id or record.run_id,
+                name=f"{record.label} s{record.seed}",
+                group=record.sweep,
+                config=record.config | record.model_dump(mode="json", include={*LOGGED_BESIDE} - {"environment"}, exclude_none=True),
+                dir=str(self.folder),
+                resume="never" if self.anew else "allow",
+                mode=client.mode(),
+                settings=settings,
+            )
+        except Exception as error:
+            _forget_client()
+            raise _fault(error, record, f"{entity + '/' if entity else ''}{project}") from None
 
     def replay(self, record: "RunRecord") -> None:
         """Log a run that is over as it was logged: the client sends the epochs that the server lacks, and the end. Raises as `connect`."""
@@ -229,6 +240,11 @@ class WandbRun:
         say(line)
 
 
+def _is_named_by_its_sweep() -> bool:
+    """Whether the client takes the run's id from the environment, and no other."""
+    return "WANDB_SWEEP_ID" in os.environ
+
+
 def _forget_client() -> None:
     """End the client's own process: it holds the name of a run that it could not begin, so that nobody begins it again."""
     import wandb
@@ -266,8 +282,11 @@ def _fault(error: Exception, record: "RunRecord", where: str) -> ReglabError:
     said = " ".join(str(error).split()).partition("Consider increasing the init_timeout")[0]
     if isinstance(error, ReglabError):
         return error
+    name = record.wandb_id or record.run_id
     if _DELETED.search(said):
-        return DeletedError(f"run {record.run_id} was deleted at W&B ({where}); `reglab sync --as-new` sends it under a new id")
+        return DeletedError(f"run {name} was deleted at W&B ({where}); `reglab sync --as-new` sends it under a new id")
+    if _TAKEN.search(said):
+        return TakenError(f"W&B ({where}) has another training of run {name}; `reglab sync` sends this one under an id of its own")
     answered = isinstance(error, (wandb.errors.CommError, wandb.errors.UsageError)) and not _AWAY.search(said)
     if isinstance(error, wandb.errors.AuthenticationError) or (answered and _KEY.search(said)):
         return UserError(f"W&B does not take the key ({said.strip()}); `wandb login` sets it, WANDB_MODE=offline trains without it")

@@ -1,11 +1,22 @@
-"""`reglab sweep run`: what the command hands to the sweep."""
+"""`reglab sweep run`: what the command hands to the sweep, and what it hears meanwhile."""
 
+import itertools
+import os
+import signal
+import time
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import yaml
 
 from reglab.cli.sweep import Terms, carry_out
-from reglab.sweep import local, workers
+from reglab.config import RunConfig, identity, run_id
+from reglab.sweep import local, spec, workers
+from reglab.tracking.record import RunRecord, State
+from reglab.tracking.store import write_run
+from tests.tracking.test_wandb_project import ENVIRONMENT
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 
@@ -27,3 +38,59 @@ def test_a_sweep_has_as_many_workers_as_it_is_told_else_one_a_core(monkeypatch, 
     monkeypatch.setattr(local, "LocalSweep", begin)
     with pytest.raises(BegunError, match=f"^{count}$"):
         carry_out(SWEEPS / f"{stem}.yaml", Terms(overrides, asked), tmp_path)
+
+
+@pytest.fixture
+def one(tmp_path):
+    """A sweep of one run on a folder of images, and the record of that run, which has finished on them."""
+    for part, name in itertools.product(("train", "test"), ("cats", "dogs")):
+        (tmp_path / "pets" / part / name).mkdir(parents=True)
+    values = {"data": {"source": "folder", "folder": str(tmp_path / "pets")}, "train": {"epochs": 1}}
+    parameters = {section: {"parameters": {key: {"value": value} for key, value in keys.items()}} for section, keys in values.items()}
+    (tmp_path / "one.yaml").write_text(yaml.safe_dump({"method": "grid", "parameters": parameters}))
+    config = RunConfig.parse(values)
+    record = RunRecord(
+        run_id=run_id(config),
+        sweep="one",
+        label=config.label,
+        identity=identity(config),
+        seed=0,
+        config=values,
+        state=State.finished,
+        environment=ENVIRONMENT,
+    )
+    write_run(tmp_path / "runs" / "one" / record.run_id, record)
+    return tmp_path / "one.yaml"
+
+
+@pytest.mark.parametrize("command", [["sweep", "run"], ["study", "run"]], ids=" ".join)
+def test_a_signal_while_the_sweep_itself_decodes_images_ends_it_at_once(reglab, one, monkeypatch, tmp_path, capsys, command):
+    def decodes(config, cache):
+        os.kill(os.getpid(), signal.SIGTERM)
+        for _ in range(300):
+            time.sleep(0.1)
+        pytest.fail("the signal was not heard")
+
+    monkeypatch.setattr("reglab.data.sources.load", decodes)
+    if command == ["study", "run"]:
+        monkeypatch.setattr("reglab.cli.study._chosen", lambda only: ["one"])
+        monkeypatch.setattr(spec, "shipped", lambda stem: one)
+        (tmp_path / "runs" / "study").mkdir()
+        (tmp_path / "runs" / "one").rename(tmp_path / "runs" / "study" / "one")
+        assert reglab(*command) == 75
+    else:
+        assert reglab(*command, one) == 75
+    assert "interrupted before anything more was begun; the same command goes on" in capsys.readouterr().err
+
+
+def test_a_signal_when_all_is_done_leaves_nothing_to_go_on_with(reglab, one, monkeypatch, capsys):
+    @contextmanager
+    def display(sweep):
+        yield lambda: os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("reglab.data.sources.load", lambda config, cache: SimpleNamespace(fingerprint=ENVIRONMENT.data_fingerprint))
+    monkeypatch.setattr("reglab.cli.sweep._display", display)
+    assert reglab("sweep", "run", one) == 0
+    said = capsys.readouterr().err
+    assert "1 runs, 1 finished" in said
+    assert "interrupted" not in said

@@ -3,6 +3,7 @@ import json
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -134,6 +135,8 @@ def test_a_run_that_an_earlier_version_finished_is_not_trained_again(reglab, run
     said = capsys.readouterr().err
     assert f"{before} holds this run already" in said
     assert "note: runs of an earlier version of reglab, recognized by their configurations: 1;" in said
+    assert reglab("train", *WORDS) == 0
+    assert "recognized" not in capsys.readouterr().err  # it is said once
     assert [path.parent for path in runs.glob("*/*/run.json")] == [before]
 
 
@@ -253,9 +256,7 @@ def test_a_preempted_run_that_could_leave_no_checkpoint_does_not_say_it_did(regl
     assert "checkpoint left" not in said
 
 
-@pytest.mark.parametrize(
-    ("variable", "fault"), [("REGLAB_CACHE", "images cannot be kept in"), ("REGLAB_RUNS", "cannot be written (Not a directory)")]
-)
+@pytest.mark.parametrize(("variable", "fault"), [("REGLAB_CACHE", "the cache"), ("REGLAB_RUNS", "cannot be written (Not a directory)")])
 def test_a_folder_that_cannot_be_written_is_named_with_its_variable(reglab, tmp_path, monkeypatch, capsys, variable, fault):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv(variable, str(tmp_path / "file"))
@@ -336,11 +337,11 @@ def heard(monkeypatch, runs):
     states = []
 
     class Spy:
-        def __init__(self, folder, stop=None, as_new=False, hurried=None):
-            self.folder, self.as_new = folder, as_new
+        def __init__(self, folder, stop=None, hurried=None):
+            self.folder = folder
 
         def begin(self, record):
-            pass
+            return record
 
         def started(self, record):
             states.append((record.state, (self.folder / "checkpoint.pt").exists()))
@@ -597,6 +598,42 @@ def test_an_interrupted_run_is_not_begun_anew_on_other_images(reglab, tmp_path, 
     assert reglab("train", *PETS, one) == 75
     assert reglab("train", *PETS, other) == 2
     assert reglab("train", *PETS, one) == 0
+
+
+def test_under_a_sweep_other_images_are_a_failed_run_that_w_and_b_hears_of_and_what_there_was_goes_on(
+    reglab, tmp_path, runs, monkeypatch, at_step, heard
+):
+    one, other = (pets(tmp_path / name / "pets", colour) for name, colour in (("a", 10), ("b", 60)))
+
+    def train(folder):
+        values = {"data": {"source": "folder", "folder": str(folder)}, "model": {"width": 4}, "train": {"epochs": 1, "batch_size": 4}}
+        for name, value in assignment.hand_over("final", "r1", values, tmp_path / "parameters.yaml").items():
+            monkeypatch.setenv(name, value)
+        return reglab("train")
+
+    at_step(1, lambda: os.kill(os.getpid(), signal.SIGUSR1))
+    assert train(one) == 75
+    heard.clear()
+    for _ in range(2):  # nor does a second try begin it anew
+        assert train(other) == 2
+        record = read_run(runs / "final" / "r1")
+        assert (record.state, "holds this run on other images" in record.reason) == (State.failed, True)
+    assert {state for state, _ in heard} == {State.failed}
+    assert train(one) == 0
+    assert read_run(runs / "final" / "r1").state == State.finished
+
+
+def test_the_other_runs_are_read_once_as_a_run_begins(reglab, interrupted, folder, monkeypatch, capsys):
+    read, records = Path.read_bytes, []
+
+    def counted(self):
+        records.extend([self] if self == folder / "run.json" else [])
+        return read(self)
+
+    monkeypatch.setattr(Path, "read_bytes", counted)
+    assert reglab("train", *WORDS, "train.epochs=3") == 0
+    assert "another run" in capsys.readouterr().err
+    assert len(records) == 1
 
 
 def test_a_background_that_nothing_shows_is_another_arm_on_the_same_images(reglab, tmp_path):

@@ -1,19 +1,25 @@
 """What reaches W&B from the commands, and what does not: its real client, and a server on this machine."""
 
+import os
 import re
 import shlex
+import shutil
+import signal
 
 import pytest
 import yaml
 
 from reglab.config import RunConfig, run_id, with_overrides
-from reglab.sweep import remote, spec
+from reglab.sweep import assignment, remote, spec
 from reglab.tracking import wandb_run
+from reglab.tracking.fetch import fetch
 from reglab.tracking.record import State
 from reglab.tracking.store import read_run
+from reglab.training import loop
 from tests.loopback.conftest import _forget_client as forget_client
 from tests.loopback.faults import Fault
 from tests.loopback.server import KEY
+from tests.loopback.state import HISTORY
 
 pytestmark = pytest.mark.slow
 
@@ -49,6 +55,19 @@ def settings_file(tmp_path):
         path.write_text("[default]\n" + "".join(f"{key} = {value}\n" for key, value in settings.items()))
 
     return write
+
+
+def interrupt_after(steps, monkeypatch):
+    """The next training is preempted after so many steps."""
+    step, left = loop.TrainingStep.__call__, [1 + steps]  # the first is the warm-up's
+
+    def wrapped(self, batch):
+        step(self, batch)
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    monkeypatch.setattr(loop.TrainingStep, "__call__", wrapped)
 
 
 def there(server):
@@ -172,10 +191,11 @@ def test_a_run_trains_without_a_server_says_so_and_goes_up_later(wandb_server, r
 
 def test_a_run_that_was_deleted_trains_here_and_goes_up_under_a_new_id_on_request(wandb_server, reglab, folder, monkeypatch, capsys):
     monkeypatch.setattr(wandb_run, "BEGIN_SECONDS", 2.0)
-    assert reglab("train", *WORDS) == 0
+    interrupt_after(2, monkeypatch)
+    assert reglab("train", *WORDS) == 75
     wandb_server.world.project("reglab").delete(RUN)
     capsys.readouterr()
-    assert reglab("train", *WORDS, "--again") == 0
+    assert reglab("train", *WORDS) == 0
     assert f"run {RUN} was deleted at W&B (reglab); `reglab sync --as-new` sends it under a new id" in capsys.readouterr().err
     assert (read_run(folder).state, len(read_run(folder).history)) == (State.finished, 2)
     assert reglab("sync") == 0
@@ -183,9 +203,58 @@ def test_a_run_that_was_deleted_trains_here_and_goes_up_under_a_new_id_on_reques
     assert f"({RUN}) was deleted at W&B and stays here; --as-new sends it under a new id" in said
     assert reglab("train", *WORDS, "--again", "--as-new") == 0
     (run,) = there(wandb_server).values()
-    assert (run.name, run.state, len(run.history)) == (f"{RUN}-2", "finished", 2)
+    assert (run.name, run.state, len(run.history)) == (read_run(folder).wandb_id, "finished", 2)
     assert reglab("sync") == 0
     assert "0 sent, 1 there before" in capsys.readouterr().err
+
+
+def losses(run):
+    return [line["train/loss"] for line in run.history]
+
+
+def test_a_run_that_is_trained_again_is_another_run_at_w_and_b(wandb_server, reglab, folder, monkeypatch, capsys):
+    """Its page would show the epochs of the one before under the results of this one: W&B drops the steps that it has."""
+    assert reglab("train", *WORDS) == 0
+    first = there(wandb_server)["reglab", RUN]
+    first.streams[HISTORY] = [line.replace('"train/loss":', '"train/loss":1') for line in first.history_lines]  # of another machine, say
+    old = losses(first)
+    interrupt_after(2, monkeypatch)
+    assert reglab("train", *WORDS, "--again") == 75
+    assert reglab("train", *WORDS) == 0
+    record = read_run(folder)
+    new = there(wandb_server)["reglab", record.wandb_id]
+    assert (losses(first), first.summary["updated"] < new.summary["updated"]) == (old, True)
+    assert losses(new) == [row.train_loss for row in record.history]
+    assert reglab("sync") == 0
+    assert "0 sent, 1 there before" in capsys.readouterr().err
+    (read_back,) = fetch("wandb://loopback/reglab")
+    assert read_back.model_copy(update={"url": None}) == record
+    assert len(there(wandb_server)) == 2
+
+
+def test_what_is_trained_again_offline_goes_up_as_another_run(wandb_server, reglab, folder, monkeypatch):
+    assert reglab("train", *WORDS) == 0
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    assert reglab("train", *WORDS, "--again") == 0
+    monkeypatch.setenv("WANDB_MODE", "online")
+    assert reglab("sync") == 0
+    assert {name for _, name in there(wandb_server)} == {RUN, read_run(folder).wandb_id}
+
+
+def test_a_run_that_begins_anew_goes_on_with_no_epochs_that_w_and_b_has_of_it(wandb_server, reglab, folder):
+    """Its record is gone, and nothing tells whose epochs W&B has."""
+    assert reglab("train", *WORDS) == 0
+    shutil.rmtree(folder)
+    assert reglab("train", *WORDS) == 0
+    assert {name: len(run.history) for (_, name), run in there(wandb_server).items()} == {RUN: 2, read_run(folder).wandb_id: 2}
+    assert {record.run_id for record in fetch("wandb://loopback/reglab")} == {RUN, read_run(folder).wandb_id}
+
+
+def test_a_run_by_hand_is_asked_for_again_and_none_of_a_sweep(wandb_server, reglab, monkeypatch, tmp_path, capsys):
+    for name, value in assignment.hand_over("final", "r1", {}, tmp_path / "parameters.yaml").items():
+        monkeypatch.setenv(name, value)
+    assert reglab("train", *WORDS, "--again") == 2
+    assert "--again and --as-new are for runs by hand" in capsys.readouterr().err
 
 
 def test_a_sweep_is_found_whatever_needs_quotes_in_its_project(wandb_server):

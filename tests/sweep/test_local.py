@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from reglab.config import RunConfig, identity, run_id
 from reglab.errors import UserError
-from reglab.processes.signals import STOP
+from reglab.processes.signals import STOP, Interrupted, Request
 from reglab.settings import settings
 from reglab.sweep import ledger, local, spec
 from reglab.sweep import limit as limits
@@ -119,7 +119,9 @@ class Workers:
 
     def work(self, sweep, each=lambda: None):
         """Runs a sweep to its end; `each()` is called whenever it has looked after its workers."""
-        for turn, _ in enumerate(sweep.run()):
+        course = sweep.run()
+        next(course)
+        for turn, _ in enumerate(course):
             assert turn < 10_000, "it never ends"
             each()
             self.most = max(self.most, len(self.running))
@@ -406,6 +408,8 @@ def test_two_at_once_are_refused_and_the_first_goes_on(make_sweep, workers):
 def test_a_sweep_that_is_given_up_leaves_no_worker_and_no_lock(make_sweep, workers):
     sweep = make_sweep(THREE, 2)
     steps = sweep.run()
+    next(steps)
+    assert not workers.jobs
     next(steps)
     for job in workers.running:
         job.turn()
@@ -952,6 +956,37 @@ def test_a_run_on_other_images_of_one_name_is_not_taken_as_done(make_sweep, work
     with pytest.raises(UserError, match=rf"{folder} holds this run on other images .* fingerprint is f, that of these is g: .*data.name="):
         workers.work(make_sweep(grid(data=PETS), fingerprint=lambda data: "g"))
     assert read_run(folder) == before and len(workers.jobs) == 1
+
+
+def test_a_run_that_was_cut_off_goes_on_on_no_other_images(make_sweep, workers):
+    def is_cut_off(job):
+        job.write(State.preempted, 1)
+        yield
+        return 75
+
+    workers.script = is_cut_off
+    sweep = workers.work(make_sweep(grid(data=PETS), fingerprint=lambda data: "f"))
+    before = read_run(sweep.folder / sweep.cells[0].run_id)
+    with pytest.raises(UserError, match="holds this run on other images"):
+        workers.work(make_sweep(grid(data=PETS), fingerprint=lambda data: "g"))
+    assert read_run(sweep.folder / sweep.cells[0].run_id) == before and len(workers.jobs) == 1
+
+
+def test_an_interruption_while_images_are_looked_at_preempts_the_runs_that_go_on(make_sweep, workers):
+    """A search draws one more, whose run is there: its images have to be decoded, and a signal ends that."""
+    keys = RANDOM | {"run_cap": 2, "parameters": nested(train=RANDOM["parameters"]["train"]["parameters"], data=PETS)}
+    sweep = workers.work(make_sweep(keys, fingerprint=lambda data: "f"))
+    first, second = (sweep.folder / cell.run_id for cell in sweep.cells)
+    (sweep.folder / LEDGER).unlink()
+    (first / "run.json").unlink()
+
+    def interrupted(data):
+        raise Interrupted(Request.preempt)
+
+    sweep = workers.work(make_sweep(keys, 2, fingerprint=interrupted))
+    assert workers.jobs[-1].told == [signal.SIGUSR1]
+    assert [read_run(folder).state for folder in (first, second)] == [State.preempted, State.finished]
+    assert sweep.rest().runs
 
 
 def test_a_given_run_on_other_images_of_one_name_is_refused(make_sweep, workers):

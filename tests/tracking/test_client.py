@@ -153,8 +153,11 @@ def test_the_destination_is_the_command_s_the_variable_s_the_file_s_the_settings
 def test_an_empty_variable_is_none(account, monkeypatch):
     monkeypatch.setenv("WANDB_PROJECT", "")
     monkeypatch.setenv("WANDB_ENTITY", " ")
+    monkeypatch.setenv("WANDB_MODE", "")
     client.forget_other_runs()
     assert client.destination() == (None, "reglab")
+    assert "WANDB_MODE" not in os.environ
+    assert client.mode() in ("online", "offline")
 
 
 def test_a_project_that_w_and_b_does_not_take_is_refused_in_one_line(account, monkeypatch):

@@ -1,5 +1,7 @@
 """Local runs go up through W&B's real client to a server on this machine."""
 
+from datetime import timedelta
+
 import pytest
 from wandb.errors import CommError
 
@@ -163,15 +165,72 @@ def test_a_run_that_was_deleted_at_w_and_b_stays_here_and_goes_up_under_a_new_id
     outcome = sync([whole], HERE, quiet, as_new=True)
     assert (outcome.sent, outcome.failed, outcome.deleted) == (1, (), ())
     (name,) = project.runs
-    assert name == f"{whole.run_id}-2"
+    assert name.startswith(f"{whole.run_id}-20")
     assert [line["epoch"] for line in project.runs[name].history] == [1, 2, 3]
     for as_new in (False, True):
         assert sync([whole], HERE, quiet, as_new).there == 1
     project.delete(name)
     assert sync([whole], HERE, quiet, as_new=True).sent == 1
-    assert list(project.runs) == [f"{whole.run_id}-3"]
+    (third,) = project.runs
+    assert third not in (name, whole.run_id)
     (read_back,) = fetch(str(HERE))
-    assert (read_back.identity, read_back.seed, read_back.state) == (whole.identity, whole.seed, whole.state)
+    assert read_back.model_copy(update={"url": None, "wandb_id": None}) == whole
+    assert read_back.wandb_id == third
+
+
+def trained_anew(record, **changes):
+    """Another training of a run, with other results."""
+    later = record.created + timedelta(seconds=1)
+    return record.changed(created=later, history=[row(1, train_loss=9.0)], **changes)
+
+
+def losses(run):
+    return [line["train/loss"] for line in run.history]
+
+
+def test_another_training_of_a_run_goes_up_under_an_id_of_its_own_and_no_page_shows_epochs_of_two(wandb_server, store):
+    """As of two machines, or of one whose records were removed."""
+    whole = next(each for each in read([store]).records if each.state == State.finished)
+    other = trained_anew(whole)
+    assert sync([whole], HERE, quiet).sent == 1
+    assert (sync([other], HERE, quiet).sent, sync([other], HERE, quiet).there, sync([whole], HERE, quiet).there) == (1, 1, 1)
+    runs = wandb_server.world.project(PROJECT).runs
+    assert {name: losses(run) for name, run in runs.items()} == {
+        whole.run_id: [each.train_loss for each in whole.history],
+        other.id_of_its_own: [9.0],
+    }
+    assert {each.run_id for each in fetch(str(HERE))} == runs.keys()  # nobody said that one is to stand for the other
+
+
+def test_what_was_trained_anew_on_request_stands_in_place_of_what_was_before(wandb_server, store):
+    whole = next(each for each in read([store]).records if each.state == State.finished)
+    images = whole.environment.model_copy(update={"data_fingerprint": "corrected"})
+    other = trained_anew(whole, again=True, environment=images)
+    other = other.model_copy(update={"wandb_id": other.id_of_its_own})
+    assert sync([whole], HERE, quiet).sent == sync([other], HERE, quiet).sent == 1
+    assert len(wandb_server.world.project(PROJECT).runs) == 2
+    for _ in range(2):  # the second time out of the cache
+        (there,) = fetch(str(HERE))
+        assert there.model_copy(update={"url": None}) == other
+        assert there.url.endswith(f"/{other.wandb_id}")
+
+
+def test_a_run_on_other_images_than_the_one_at_w_and_b_is_not_sent(wandb_server, store):
+    whole = next(each for each in read([store]).records if each.state == State.finished)
+    assert sync([whole], HERE, quiet).sent == 1
+    other = trained_anew(whole, environment=whole.environment.model_copy(update={"data_fingerprint": "g"}))
+    outcome = sync([other], HERE, quiet)
+    ((_, said),) = outcome.failed
+    assert said.startswith("W&B holds this run on other images that are called digits, too: their fingerprint is f, that of these is g:")
+    assert list(wandb_server.world.project(PROJECT).runs) == [whole.run_id]
+
+
+def test_a_run_of_a_sweep_at_w_and_b_is_one_whichever_machine_went_on_with_it(wandb_server, store):
+    """Its id is W&B's own, and each machine has its own record of when it began there."""
+    whole = next(each for each in read([store]).records if each.state == State.finished).changed(run_id="q1w2e3r4")
+    assert sync([whole], HERE, quiet).sent == 1
+    assert sync([whole.model_copy(update={"created": whole.created - timedelta(hours=1)})], HERE, quiet).there == 1
+    assert list(wandb_server.world.project(PROJECT).runs) == ["q1w2e3r4"]
 
 
 def test_one_damaged_record_keeps_no_other_back(store):
