@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
-from reglab.config import FIELDS, RunConfig, parse_overrides, with_overrides
+from reglab.config import FIELDS, RunConfig, effective, parse_overrides, with_overrides
 from reglab.data.sources import ImageSet, load
-from reglab.errors import ReglabError, UserError
+from reglab.errors import ReglabError, UserError, shown
 from reglab.settings import settings
 from reglab.tracking import storage
 from reglab.tracking.record import RunRecord, State
@@ -49,14 +49,21 @@ def find(run: str) -> Path:
         folders = [folder for folder in run_folders(settings().runs) if folder.name == run]
         folders = [folder for folder in folders if LocalRun(folder).weights.modified()][:1] or folders[:1]  # the same run in several sweeps
     if not folders:
-        raise UserError(f"{run} is no run: give a run's folder, such as {settings().runs}/train/ID, or its id")
+        raise UserError(f"{shown(run)} is no run: give a run's folder, or the id of one in {shown(settings().runs)}{_example()}")
     if len(folders) > 1:
-        raise UserError(f"{run} holds {len(folders)} runs: give one of them, such as {folders[0]}")
+        raise UserError(f"{shown(run)} holds {len(folders)} runs: give one of them, such as {shown(folders[0])}")
     return folders[0]
 
 
+def _example() -> str:
+    """Of the runs that are there, those with weights first."""
+    found = run_folders(settings().runs)
+    folder = next((each for each in found if LocalRun(each).weights.modified()), found[0] if found else None)
+    return f", such as {shown(folder.name)}" if folder else ", which holds none"
+
+
 def of_run(folder: Path, words: Sequence[str]) -> Result:
-    """Test the run in `folder` on its own test images, or on those that `data.…=…` words name.
+    """Test the run in `folder` on its own test images, or on those that `data.…=…` words name; one without effect names none.
 
     Raises UserError for a run without weights, for images that changed or have other classes, and for words of another section;
     ReglabError where all is as it was, and the accuracy is not the recorded one.
@@ -72,6 +79,7 @@ def of_run(folder: Path, words: Sequence[str]) -> Result:
     device = pick_device(settings().device)
     if threads := settings().threads or (record.environment and record.environment.threads):
         torch.set_num_threads(threads)  # sums of other threads round otherwise
+    words = _naming(kept.config, words)
     images = load(_images(kept.config, words).data, settings().cache)
     if not words:
         _expect_own(images, record, folder)
@@ -91,6 +99,13 @@ def _without_weights(record: RunRecord, folder: Path) -> str:
     if record.state != State.finished:
         return f"{folder} is {record.state}: only a run that has finished keeps weights"
     return f"{folder} kept no weights: train it with train.keep_weights=true (and --again, for it has finished)"
+
+
+def _naming(config: RunConfig, words: Sequence[str]) -> Sequence[str]:
+    """The words that choose images: `data.background` of digits, say, does not."""
+    named = _images(config, words)
+    matter = {path for path in effective(named) if path.startswith("data.")} | ({"data.folder"} if named.data.source == "folder" else set())
+    return [word for word in words if word.partition("=")[0] in matter]
 
 
 def _images(config: RunConfig, words: Sequence[str]) -> RunConfig:

@@ -100,7 +100,7 @@ def test_an_unfinished_run_is_one_line(reglab, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["nowhere"], "nowhere is no run"),
+        (["nowhere"], "nowhere is no run: give a run's folder, or the id of one in "),
         (["RUN", "train.seed=1"], "train.seed is fixed by the run"),
         (["RUN", "data.test_limit=99999"], "data.test_limit = 99999"),
         (["RUN", "data.sauce=digits"], "data.source"),
@@ -150,6 +150,14 @@ def test_other_images_of_the_same_classes_are_normalized_as_the_run_s_own(reglab
 def test_limits_of_the_run_do_not_hold_for_other_images(reglab, trained):
     assert "of 355)" in reglab("evaluate", str(trained), "data.source=digits")[1]
     assert "of 7)" in reglab("evaluate", str(trained), "data.test_limit=7")[1]
+
+
+def test_a_key_without_effect_on_the_run_s_own_images_changes_nothing(reglab, trained):
+    assert reglab("evaluate", str(trained), "data.background=black", "data.name=x") == reglab("evaluate", str(trained))
+
+
+def test_where_there_is_no_run_it_names_none(reglab, tmp_path):
+    assert f"in {tmp_path / 'runs'}, which holds none" in reglab("evaluate", "nowhere")[2]
 
 
 def test_images_of_other_classes_are_refused_with_those_that_differ(reglab, trained, digits, tmp_path):
