@@ -7,12 +7,14 @@
 #   benchmarks   an epoch against the plain recipe, AGC against timm's, the loop's overhead, the device's bounds, kernel by kernel
 #   study        sweeps/final.yaml, with as many epochs as let SEEDS seeds of the six models fit, and KEY=VALUE words laid over it
 #
-# What they say lies in OUT as they go: a part that is cut off leaves what it had. Exit code 1 where a test failed or a benchmark
-# or run ended badly. Runs lie in runs/NAME, as those of any sweep do: `reglab sweep run sweeps/final.yaml --name NAME` goes on.
+# What they say lies in OUT as they go: a part that is cut off leaves what it had. Exit code 1 where a test failed, a benchmark or run
+# ended badly, or there was no time for one. Runs lie in runs/NAME, as those of any sweep do: `reglab sweep run sweeps/final.yaml --name
+# NAME` goes on.
 #
 #   OUT          benchmarks/NAME by default
 #   NAME         gpu-check by default
 #   TESTS, BENCHMARKS, STUDY   seconds that each part may take: 180, 180 and 240
+#   IMAGES, ROUNDS             of a benchmark: epochs of 25600 images, and as many rounds as it has by itself, of `epoch` 3
 #   SEEDS, WORKERS             of the study: 1 seed, 2 runs at a time
 #   EPOCHS       of the study's runs; else what fits, at most 200
 #   PYTHON       with reglab and its dev extra installed; .venv/bin/python by default
@@ -39,6 +41,8 @@ out=${OUT:-benchmarks/$name}
 python=${PYTHON:-.venv/bin/python}
 workers=${WORKERS:-2}
 seeds=${SEEDS:-1}
+images=${IMAGES:-25600}
+rounds=(${ROUNDS:+--rounds "$ROUNDS"})
 failed=0
 export PYTHONUNBUFFERED=1
 mkdir -p "$out"
@@ -54,10 +58,12 @@ said() {
   seconds=$(left)
   if [ "$seconds" -lt 10 ]; then
     echo "no time left for: $*" | tee "$file"
+    failed=1
     return
   fi
-  timeout --kill-after 5 "$seconds" "$python" -m "$@" 2>&1 | tee "$file" || code=$?
-  if [ "$code" -ne 0 ] && [ "$code" -ne 75 ]; then # 75: the time of a sweep is up, and what fitted is done
+  # A sweep that is told to end has 25 s for its runs' checkpoints; its own exit code is then 75, as where its time was up.
+  timeout --preserve-status --kill-after 30 "$seconds" "$python" -m "$@" 2>&1 | tee "$file" || code=$?
+  if [ "$code" -ne 0 ] && [ "$code" -ne 75 ]; then # 75: what fitted is done
     echo "exit code $code after $((SECONDS - start)) s: $*" | tee -a "$file"
     failed=1
   fi
@@ -71,15 +77,15 @@ fi
 
 if has benchmarks; then
   begin "${BENCHMARKS:-180}"
-  said agc.txt reglab bench agc --json "$out/agc.json"
+  said agc.txt reglab bench agc ${rounds[@]+"${rounds[@]}"} --json "$out/agc.json"
   for batch in 256 128; do
-    epoch=(reglab bench epoch --rounds 3 data.train_limit=25600 "train.batch_size=$batch")
+    epoch=(reglab bench epoch --rounds "${ROUNDS:-3}" "data.train_limit=$images" "train.batch_size=$batch")
     [ $batch = 256 ] || epoch+=(agc.enabled=false)
     said "epoch_$batch.txt" "${epoch[@]}" --json "$out/epoch_$batch.json"
   done
-  said bounds.txt reglab bench bounds data.train_limit=25600 --json "$out/bounds.json"
+  said bounds.txt reglab bench bounds ${rounds[@]+"${rounds[@]}"} "data.train_limit=$images" --json "$out/bounds.json"
   said kernels.txt reglab bench kernels --json "$out/kernels.json"
-  said overhead.txt reglab bench overhead --json "$out/overhead.json"
+  said overhead.txt reglab bench overhead ${rounds[@]+"${rounds[@]}"} --json "$out/overhead.json"
 fi
 
 # How many epochs of the study's models fit into SECONDS, by a short run of one that takes long.

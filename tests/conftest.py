@@ -3,6 +3,8 @@
 import os
 import signal
 import sys
+from contextlib import nullcontext
+from importlib.util import find_spec
 
 os.environ["OMP_NUM_THREADS"] = "1"  # of whatever the tests start, too: threads that share a core spin while they wait for each other
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell without job control starts what it leaves in the background
@@ -16,6 +18,7 @@ from reglab.data import sources
 from reglab.settings import settings
 from reglab.tracking.record import RunRecord
 from reglab.training import loop
+from tests.fake_gpu import fake
 
 TINY = {
     "data": {"source": "digits", "train_limit": 128, "test_limit": 64},
@@ -49,6 +52,13 @@ TECHNIQUES = {
     "fp16": {"train": {**TINY["train"], "precision": "fp16"}, "agc": {"enabled": True}},
 }
 """Every technique: a row here is trained, interrupted and resumed by the tests that ask for `technique`."""
+
+REGULARIZERS = {
+    name: next((row for row in TECHNIQUES.values() if row.keys() == {name}), {})
+    for name in RunConfig.model_fields
+    if find_spec(f"reglab.regularizers.{name}")
+}
+"""What each of the package's regularizers is set to in the first row that has no other; nothing where none has it alone."""
 
 
 def pytest_collection_modifyitems(items):
@@ -124,6 +134,18 @@ def images(cache):
 def make_run(make_config, images):
     """A run in memory, on the CPU."""
     return lambda **sections: loop.Run(make_config(**sections), images, torch.device("cpu"))
+
+
+def on_gpu(config, images):
+    """A run in memory, on the GPU. A fake one is told what to answer: Adam asks it whether 0 <= rate, SGD whether rate < 0."""
+    with fake.answering(config.optimizer.name != "sgd") if fake.is_here() else nullcontext():
+        return loop.Run(config, images, torch.device("cuda"))
+
+
+@pytest.fixture
+def make_gpu_run(make_config, images):
+    """A run in memory, on the GPU."""
+    return lambda **sections: on_gpu(make_config(**sections), images)
 
 
 @pytest.fixture(scope="session")

@@ -110,7 +110,8 @@ STUB = """#!/bin/bash
 [ "$1" = - ] && exec python3 "$@"
 echo "$*" >> said
 case "$*" in
-  *"$SLOW"*) sleep 60 ;;
+  *"$SLOW"*) echo "what there is"; exec sleep 60 ;;
+  *"$PATIENT"*) trap 'exit 75' TERM; sleep 60 & wait ;;
   *"$BROKEN"*) exit 3 ;;
   *-pace*) mkdir -p runs/n-pace/r && printf '{"time/wall_seconds": %s}\\n' 3 4 5 > runs/n-pace/r/history.jsonl ;;
 esac
@@ -131,7 +132,12 @@ def gpu_check(tmp_path):
     stub.chmod(0o755)
 
     def run(*words, **variables):
-        environment = {"PATH": os.environ["PATH"], "PYTHON": str(stub), "NAME": "n", "SLOW": "none of them", "BROKEN": "none of them"}
+        environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHON": str(stub),
+            "NAME": "n",
+            **dict.fromkeys(["SLOW", "PATIENT", "BROKEN"], "none of them"),
+        }
         done = subprocess.run(
             ["bash", script, *words], check=False, env=environment | variables, capture_output=True, text=True, timeout=120
         )
@@ -182,6 +188,26 @@ def test_what_fails_in_the_check_is_told_at_its_end_and_keeps_nothing_from_going
 def test_a_part_of_the_check_ends_in_its_time(gpu_check):
     code, asked, kept = gpu_check("--skip", "tests", "--skip", "study", SLOW="bench agc", BENCHMARKS="12")
     assert code == 1
-    assert "exit code 124 after 1" in kept["agc.txt"]
+    assert kept["agc.txt"].startswith("what there is\nexit code 143 after 1")
     assert not about(asked, "bench epoch")
     assert "no time left for: reglab bench epoch" in kept["epoch_256.txt"]
+
+
+def test_a_study_that_leaves_its_checkpoints_when_its_time_is_up_is_no_failure(gpu_check):
+    code, asked, kept = gpu_check("--skip", "tests", "--skip", "benchmarks", PATIENT="--name n ", STUDY="12", EPOCHS="9")
+    assert code == 0
+    assert about(asked, "--name n ")
+    assert kept == {"study.txt": ""}
+
+
+def test_what_the_check_has_no_time_for_is_told_and_is_no_success(gpu_check):
+    code, asked, kept = gpu_check("--skip", "tests", "--skip", "study", BENCHMARKS="5")
+    assert (code, asked) == (1, [])
+    assert len(kept) == 6
+    assert all(text.startswith("no time left for: reglab bench ") for text in kept.values())
+
+
+def test_the_check_s_benchmarks_take_as_many_images_and_rounds_as_they_are_told(gpu_check):
+    _, asked, _ = gpu_check("--skip", "tests", "--skip", "study", IMAGES="512", ROUNDS="1")
+    assert len(about(asked, "data.train_limit=512")) == 3
+    assert [line for line in asked if "--rounds 1" not in line] == about(asked, "bench kernels")  # which has none

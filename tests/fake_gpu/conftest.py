@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
-import torch
 
 from reglab.config import RunConfig, with_overrides
 from reglab.data.sources import ImageSet, Part
-from reglab.training import loop
+from tests.conftest import on_gpu
 from tests.fake_gpu import fake
 
 collect_ignore = [] if fake.is_here() else ["checks"]
@@ -23,11 +22,6 @@ def noise_images():
     return ImageSet("noise", tuple("abcdefghij"), noise(150), noise(64), None, "noise")
 
 
-def _run(config: RunConfig, images: ImageSet) -> loop.Run:
-    with fake.answering(config.optimizer.name != "sgd"):  # Adam asks whether 0 <= rate, SGD whether rate < 0
-        return loop.Run(config, images, torch.device("cuda"))
-
-
 @pytest.fixture
 def gpu_run(noise_images):
     """A run on the fake GPU, of a narrow network: `gpu_run("batchnorm.layers=3", images)`."""
@@ -35,7 +29,7 @@ def gpu_run(noise_images):
     def make(words="", images=noise_images, **sections):
         usual = {"model": {"width": 4}, "train": {"batch_size": 64, "epochs": 2}}
         laid = {name: {**usual.get(name, {}), **sections.get(name, {})} for name in usual.keys() | sections.keys()}
-        return _run(RunConfig.parse(with_overrides(laid, words.split())), images)
+        return on_gpu(RunConfig.parse(with_overrides(laid, words.split())), images)
 
     return make
 

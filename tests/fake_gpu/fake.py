@@ -1,7 +1,7 @@
 """A GPU that is not there: PyTorch's own CUDA code runs, its kernels do nothing, and whatever the device is asked for is told.
 
 Dispatch, allocator, graph capture, generators, and Triton's launches are real; numbers that a kernel would have computed are
-zeros, or whatever lay there. `device/` holds the stand-in: a library to be preloaded for CUDA's runtime, cuBLAS and cuDNN, and
+zeros, or whatever lay there. `device/` holds the stand-in: a library to be preloaded for CUDA's runtime, cuBLAS, cuDNN and CUPTI, and
 one for the driver. A process loads CUDA once, so that it is another process, started in `environment()`, that has the fake.
 """
 
@@ -22,7 +22,7 @@ import torch
 
 DEVICE = Path(__file__).parent / "device"
 RUNTIME, DRIVER = "libfakegpu.so", "libcuda.so.1"
-SOURCES = {RUNTIME: ("runtime", "streams", "blas", "dnn"), DRIVER: ("driver",)}
+SOURCES = {RUNTIME: ("runtime", "streams", "blas", "dnn", "profiler"), DRIVER: ("driver",)}
 WORK = ("kernel", "product", "convolution", "normalization", "grid", "copy", "fill")
 """What a graph's nodes are, or what runs beside it."""
 
@@ -105,8 +105,8 @@ class Entry(NamedTuple):
 
     stream: int  # 0 is the default one; -1 for what is on none
     capture: int  # its number; 0 outside
-    kind: str  # one of WORK, "graph" (a launch), "begin" and "end" of a capture, "wait", "forbidden", "allocate", "refused", "free"
-    what: str
+    kind: str  # one of WORK, "graph" (a launch), "begin" and "end" of a capture, "wait", "forbidden", "allocate", "refused", "free",
+    what: str  # or "after": what comes on this stream waits for what is on the stream of this number
 
 
 class Log:

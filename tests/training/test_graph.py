@@ -200,12 +200,11 @@ def test_without_a_gpu_nothing_is_captured(make_run):
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["bf16", "fp16", "fp32"])
-def test_on_a_gpu_a_captured_run_trains_as_the_eager_one(make_config, images, technique, precision):
+def test_on_a_gpu_a_captured_run_trains_as_the_eager_one(make_gpu_run, technique, precision):
     """Not bit for bit, since cuDNN may choose other kernels; and training soon makes much of small differences."""
     losses = []
     for wanted in ("auto", False):
-        config = make_config(**technique | {"train": {**technique.get("train", {}), "precision": precision, "graph": wanted, "epochs": 3}})
-        run = loop.Run(config, images, torch.device("cuda"))
+        run = make_gpu_run(**technique | {"train": {**technique.get("train", {}), "precision": precision, "graph": wanted, "epochs": 3}})
         run.warm_up()
         assert run.captured == (wanted == "auto")
         rows = []
@@ -218,15 +217,15 @@ def test_on_a_gpu_a_captured_run_trains_as_the_eager_one(make_config, images, te
 
 
 @pytest.mark.gpu
-def test_on_a_gpu_a_captured_run_resumes_with_the_draws_that_it_had(make_config, images, tmp_path):
-    config = make_config(dropout={"layers": 3, "p": 0.3}, augment={"policy": "basic"})
-    run = loop.Run(config, images, torch.device("cuda"))
+def test_on_a_gpu_a_captured_run_resumes_with_the_draws_that_it_had(make_gpu_run, tmp_path):
+    sections = {"dropout": {"layers": 3, "p": 0.3}, "augment": {"policy": "basic"}}
+    run = make_gpu_run(**sections)
     run.warm_up()
     run.train_until(0.0, Signals())
     file = File(tmp_path / "checkpoint")
     checkpoint.save(file, run.state_dict())
     masks = torch.cuda.get_rng_state()
-    again = loop.Run(config, images, torch.device("cuda"))
+    again = make_gpu_run(**sections)
     assert again.resume(file)
     again.warm_up()
     for each in (run, again):
@@ -238,9 +237,9 @@ def test_on_a_gpu_a_captured_run_resumes_with_the_draws_that_it_had(make_config,
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_on_a_gpu_a_step_that_cannot_be_captured_is_trained_eagerly(make_config, images, train, monkeypatch, precision):
+def test_on_a_gpu_a_step_that_cannot_be_captured_is_trained_eagerly(make_gpu_run, train, monkeypatch, precision):
     sections = {"agc": {"enabled": True}, "dropout": {"layers": 3, "p": 0.3}, "augment": {"policy": "basic"}}
-    run = loop.Run(make_config(**sections, train={"precision": precision}), images, torch.device("cuda"))
+    run = make_gpu_run(**sections, train={"precision": precision})
     clip = run.step.clip
 
     def waits():

@@ -73,6 +73,9 @@ static bool is_refused() {
   return left < 3;
 }
 
+// Bytes: what is larger is neither filled nor copied within the device. It would only take the host's memory and time, for zeros.
+static const size_t LARGE = 1 << 20;
+
 static cudaError_t take(void** address, size_t size, Memory kind) {
   const size_t page = 4096, rounded = (size + page - 1) / page * page;
   Locked locked(device().mutex);
@@ -417,7 +420,8 @@ EXPORTED cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t size, cu
   if (stream->capture && (source == Memory::pageable || target == Memory::pageable))
     return forbidden("cudaMemcpyAsync of pageable memory", stream->capture);
   if (auto error = work("copy", copy_between(to, from, size), stream)) return error;
-  if (!stream->capture) memmove(to, from, size);
+  const bool stays_there = source == Memory::device && target == Memory::device;
+  if (!stream->capture && !(stays_there && size > LARGE)) memmove(to, from, size);
   const bool is_a_question = size == 1 && source == Memory::device && target != Memory::device;
   if (is_a_question) *static_cast<char*>(to) = device().answer;
   return cudaSuccess;
@@ -425,8 +429,7 @@ EXPORTED cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t size, cu
 
 static cudaError_t fill(void* address, int value, size_t size, Stream* stream) {
   if (auto error = work("fill", std::to_string(size), stream)) return error;
-  const bool is_small = size < (1 << 20);  // what is large would only take the host's memory: it is zeros as it comes
-  if (!stream->capture && is_small) memset(address, value, size);
+  if (!stream->capture && size <= LARGE) memset(address, value, size);
   return cudaSuccess;
 }
 
