@@ -10,15 +10,10 @@ import torch
 from reglab.processes.signals import Signals
 from reglab.tracking.storage import File
 from reglab.training import checkpoint
+from tests.conftest import REGULARIZERS
 from tests.fake_gpu.fake import WORK, used
 from tests.training.test_graph import waiting
 
-REGULARIZERS = {
-    "batchnorm": {"batchnorm": {"layers": 2}},
-    "dropout": {"dropout": {"layers": 3, "p": 0.2}},
-    "augmentation": {"augment": {"policy": "basic", "rotate": 15}, "cutout": {"images": 3}},
-    "agc": {"agc": {"enabled": True}},
-}
 PAIRS = {f"{one}, {other}": REGULARIZERS[one] | REGULARIZERS[other] for one, other in itertools.combinations(REGULARIZERS, 2)}
 ALL = {name: section for sections in REGULARIZERS.values() for name, section in sections.items()}
 OTHERS = {
@@ -28,8 +23,8 @@ OTHERS = {
     "sgd, fp16": {"optimizer": {"name": "sgd"}, "train": {"precision": "fp16"}},
     **{f"all, {precision}": ALL | {"train": {"precision": precision}} for precision in ("bf16", "fp16", "fp32")},
 }
-STEPS = 3
-"""Of an epoch, the last of them smaller."""
+BATCH, STEPS = 64, 3
+"""Of an epoch; its last batch is smaller."""
 
 
 def assert_captured(run, log, caplog):
@@ -48,7 +43,13 @@ def assert_captured(run, log, caplog):
 
 
 def test_every_technique_is_captured_whole(gpu_run, technique, log, caplog):
-    assert_captured(gpu_run(**{name: section for name, section in technique.items() if name != "train"}), log, caplog)
+    sized = {"train": technique.get("train", {}) | {"batch_size": BATCH}}
+    assert_captured(gpu_run(**technique | sized), log, caplog)
+
+
+def test_every_regularizer_of_the_package_is_in_the_pairs():
+    assert len(REGULARIZERS) >= 5
+    assert all(REGULARIZERS.values())  # one without a row of its own in TECHNIQUES would be in none
 
 
 @pytest.mark.parametrize("sections", (PAIRS | OTHERS).values(), ids=(PAIRS | OTHERS).keys())
@@ -72,6 +73,25 @@ def test_a_step_that_waits_is_trained_eagerly_on_the_stream_that_was(gpu_run, pr
     assert {entry.stream for entry in said.of(*WORK)} == {0}
 
 
+def test_an_eager_step_comes_after_a_warm_up_that_failed_on_another_stream(gpu_run, monkeypatch, log):
+    run = gpu_run()
+    gradients, calls = run.step.gradients, itertools.count(1)
+
+    def fails_once(batch):
+        if next(calls) == 2:
+            raise RuntimeError("no memory left")
+        return gradients(batch)
+
+    monkeypatch.setattr(run.step, "gradients", fails_once)
+    with log() as said:
+        run.warm_up()
+    assert not run.captured
+    asked = said.of(*WORK, "after")
+    last = max(place for place, entry in enumerate(asked) if entry.stream > 0)  # of the warm-up's work
+    assert asked[last].kind in WORK
+    assert (asked[last + 1].stream, asked[last + 1].kind, asked[last + 1].what) == (0, "after", str(asked[last].stream))
+
+
 def test_a_capture_that_failed_gives_its_memory_back(gpu_run, monkeypatch):
     torch.cuda.empty_cache()
     run = waiting(gpu_run("model.width=16 batchnorm.layers=3"), monkeypatch)
@@ -92,17 +112,32 @@ def test_a_graph_that_is_garbage_spoils_no_capture(gpu_run, log, caplog):
     assert_captured(gpu_run(), log, caplog)
 
 
-def test_a_run_resumes_captured(gpu_run, tmp_path, log, caplog):
-    words = "dropout.layers=3 dropout.p=0.3 augment.policy=basic"
+def test_a_run_resumes_captured_with_every_bit_that_it_had(gpu_run, tmp_path, log):
+    words = "dropout.layers=3 dropout.p=0.3 augment.policy=basic train.precision=fp16"
     run, file = gpu_run(words), File(tmp_path / "checkpoint")
     run.warm_up()
     run.train_until(0.0, Signals())
+    for tensor in (*run.network.state_dict().values(), *run.optimizer.state_dict()["state"][0].values(), *run.sums.tensors):
+        tensor.copy_(torch.rand(tensor.shape))  # no kernel trained them
     checkpoint.save(file, run.state_dict())
     again = gpu_run(words)
     assert again.resume(file)
     assert (again.steps_done, again.epochs_done) == (1, 0)
     again.warm_up()
     assert again.captured
-    assert torch.equal(again.draws.get_state(), run.draws.get_state())
-    again.train_until(math.inf, Signals())
+    bits, others = numbers(again.state_dict()), numbers(run.state_dict())
+    assert bits.keys() == others.keys()
+    assert [name for name, value in bits.items() if not torch.equal(value, others[name])] == []
+    with log() as said:
+        again.train_until(math.inf, Signals())
     assert again.epoch_is_complete
+    assert len(said.of("graph")) == STEPS - 1
+
+
+def numbers(state, path=""):
+    """The tensors of a nested state by their places, on the host; clocks are floats, and not among them."""
+    items = state.items() if isinstance(state, dict) else enumerate(state) if isinstance(state, list) else ()
+    found = {path: state.cpu()} if isinstance(state, torch.Tensor) else {}
+    for name, part in items:
+        found |= numbers(part, f"{path}/{name}")
+    return found

@@ -5,9 +5,9 @@ namespace fake {
 
 static thread_local cudaStreamCaptureMode thread_mode = cudaStreamCaptureModeGlobal;
 
-// The capture that it was recorded in, by its number: the capture itself may have ended.
+// The stream and the capture that it was recorded in, by their numbers: the capture itself may have ended.
 struct Event {
-  int capture = 0;
+  int stream = 0, capture = 0;
 };
 
 struct Graph {
@@ -96,6 +96,7 @@ EXPORTED cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event,
   Locked locked(device().mutex);
   Stream* stream = stream_of(handle);
   Capture* capture = capture_of(reinterpret_cast<Event*>(event));
+  say("after", std::to_string(reinterpret_cast<Event*>(event)->stream), stream);
   if (capture && !stream->capture) {  // it joins
     stream->capture = capture;
     capture->streams.insert(stream);
@@ -120,7 +121,7 @@ EXPORTED cudaError_t cudaEventDestroy(cudaEvent_t event) {
 EXPORTED cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   Locked locked(device().mutex);
   const Capture* capture = stream_of(stream)->capture;
-  reinterpret_cast<Event*>(event)->capture = capture ? capture->number : 0;
+  *reinterpret_cast<Event*>(event) = {stream_of(stream)->number, capture ? capture->number : 0};
   return cudaSuccess;
 }
 
