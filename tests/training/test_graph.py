@@ -157,16 +157,16 @@ def test_only_a_step_that_counts_dropout_is_captured_twice(make_run, captured, m
     assert cases == [[(32, False)], [(32, False), (32, True)], [(48, False), (32, False)]]
 
 
-def waiting(run, monkeypatch):
-    """Its step asks the device for a number, which a capture forbids."""
-    gradients = run.step.gradients
+def waiting(run, monkeypatch, piece="gradients"):
+    """After a piece of its step it asks the device for a number, which a capture forbids."""
+    done = getattr(run.step, piece)
 
-    def waits(batch):
-        loss, logits = gradients(batch)
-        loss.item()
-        return loss, logits
+    def waits(*arguments):
+        found = done(*arguments)
+        run.sums.values[0].item()
+        return found
 
-    monkeypatch.setattr(run.step, "gradients", waits)
+    monkeypatch.setattr(run.step, piece, waits)
     return run
 
 
@@ -239,14 +239,6 @@ def test_on_a_gpu_a_captured_run_resumes_with_the_draws_that_it_had(make_gpu_run
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_on_a_gpu_a_step_that_cannot_be_captured_is_trained_eagerly(make_gpu_run, train, monkeypatch, precision):
     sections = {"agc": {"enabled": True}, "dropout": {"layers": 3, "p": 0.3}, "augment": {"policy": "basic"}}
-    run = make_gpu_run(**sections, train={"precision": precision})
-    clip = run.step.clip
-
-    def waits():
-        fraction = clip()
-        fraction.item()
-        return fraction
-
-    monkeypatch.setattr(run.step, "clip", waits)
+    run = waiting(make_gpu_run(**sections, train={"precision": precision}), monkeypatch, "clip")
     assert train(run).state == State.finished
     assert not run.captured

@@ -58,8 +58,9 @@ def test_every_pair_of_regularizers_is_captured_whole(gpu_run, sections, log, ca
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_a_step_that_waits_is_trained_eagerly_on_the_stream_that_was(gpu_run, precision, monkeypatch, log, caplog):
-    run = waiting(gpu_run(**ALL | {"train": {"precision": precision}}), monkeypatch)
+@pytest.mark.parametrize("piece", ["gradients", "clip"])  # before fp16's scaler has unscaled them, and after
+def test_a_step_that_waits_is_trained_eagerly_on_the_stream_that_was(gpu_run, precision, piece, monkeypatch, log, caplog):
+    run = waiting(gpu_run(**ALL | {"train": {"precision": precision}}), monkeypatch, piece)
     stream = torch.cuda.current_stream()
     run.warm_up()
     assert not run.captured
@@ -103,13 +104,26 @@ def test_a_capture_that_failed_gives_its_memory_back(gpu_run, monkeypatch):
     assert used() - before < 0.1 * torch.cuda.max_memory_allocated()
 
 
-def test_a_graph_that_is_garbage_spoils_no_capture(gpu_run, log, caplog):
-    run = gpu_run()
-    run.warm_up()
-    cycle = [run]
-    cycle.append(cycle)
-    del run, cycle
-    assert_captured(gpu_run(), log, caplog)
+def test_a_graph_that_becomes_garbage_during_a_capture_does_not_spoil_it(gpu_run, monkeypatch, log, caplog):
+    spent, run = gpu_run(), gpu_run()
+    spent.warm_up()
+    graphs, spent._advance = [spent._advance], spent._train_on
+    gradients, thresholds = run.step.gradients, gc.get_threshold()
+
+    def with_garbage(batch):
+        if graphs and torch.cuda.is_current_stream_capturing():
+            cycle = [graphs.pop()]
+            cycle.append(cycle)
+            del cycle
+            gc.set_threshold(1)  # Python would collect it with whatever is made next
+        return gradients(batch)
+
+    monkeypatch.setattr(run.step, "gradients", with_garbage)
+    try:
+        assert_captured(run, log, caplog)
+    finally:
+        gc.set_threshold(*thresholds)
+    assert not graphs
 
 
 def test_a_run_resumes_captured_with_every_bit_that_it_had(gpu_run, tmp_path, log):
@@ -119,15 +133,17 @@ def test_a_run_resumes_captured_with_every_bit_that_it_had(gpu_run, tmp_path, lo
     run.train_until(0.0, Signals())
     for tensor in (*run.network.state_dict().values(), *run.optimizer.state_dict()["state"][0].values(), *run.sums.tensors):
         tensor.copy_(torch.rand(tensor.shape))  # no kernel trained them
-    checkpoint.save(file, run.state_dict())
+    state = run.state_dict()
+    checkpoint.save(file, state)
+    saved = numbers(state)  # before there is another run, which shares the device's generator
     again = gpu_run(words)
     assert again.resume(file)
     assert (again.steps_done, again.epochs_done) == (1, 0)
     again.warm_up()
     assert again.captured
-    bits, others = numbers(again.state_dict()), numbers(run.state_dict())
-    assert bits.keys() == others.keys()
-    assert [name for name, value in bits.items() if not torch.equal(value, others[name])] == []
+    resumed = numbers(again.state_dict())
+    assert resumed.keys() == saved.keys()
+    assert [name for name, value in resumed.items() if not torch.equal(value, saved[name])] == []
     with log() as said:
         again.train_until(math.inf, Signals())
     assert again.epoch_is_complete

@@ -77,6 +77,14 @@ def test_batches_that_do_not_fit_are_told_with_the_number_that_does(gpu_run, man
     assert 8 < int(found[1]) < 512
 
 
+def test_what_its_graphs_hold_is_given_back_before_anything_is_tried(gpu_run, many):
+    run = gpu_run(f"{BIG} model.width=32 train.batch_size=256", many)
+    run.warm_up()
+    assert run.captured
+    with fake.memory(empty() + 100 * MB):  # an evaluation wanted more, say
+        assert "they fit in the" in run.shortage()
+
+
 def test_where_not_even_a_few_images_fit_that_is_said(gpu_run, many, train):
     run = gpu_run(f"{BIG} train.batch_size=512", many)
     with fake.memory(empty() + 3 * MB), pytest.raises(ReglabError, match=r"not even 8 would fit in the 0\.\d GB that are free$"):
