@@ -7,6 +7,7 @@ stored record all hold its nested form. `identity` tells which configurations ar
 import difflib
 import hashlib
 import json
+import os
 import re
 import shlex
 import types
@@ -156,7 +157,7 @@ class DataConfig(Section):
     @property
     def folder_name(self) -> str:
         """What reports call a folder's images."""
-        return self.name or shown(self.path.resolve().name)
+        return self.name or shown(Path(os.path.realpath(self.path)).name)  # of links in a circle, too
 
     @property
     def is_here(self) -> bool:

@@ -40,11 +40,12 @@ def opened(path: Path, most: int, mend: str) -> BinaryIO:
 
 
 def whole(path: Path, most: int, mend: str) -> bytes:
-    """The bytes of a file. Raises as `opened`, also for one that tells of fewer bytes than it has, as those of `/proc` do."""
+    """The bytes of a file. Raises as `opened`, also for one that has more bytes than it tells of, as those of `/proc` do."""
     with opened(path, most, mend) as stream:
-        content = stream.read(most + 1)
-    if len(content) > most:
-        raise UserError(_too_large(path, most, mend))
+        told = os.fstat(stream.fileno()).st_size
+        content = stream.read(told + 1)
+    if len(content) > told:
+        raise UserError(f"{shown(path)} has more bytes than it tells of: {mend}")
     return content
 
 
@@ -79,11 +80,7 @@ def _refuse_odd(about: os.stat_result, path: Path, most: int, mend: str) -> None
         kind = next((kind for kind, matches in _KINDS.items() if matches(about.st_mode)), "a device")
         raise UserError(f"{shown(path)} is {kind}, not a file: {mend}")
     if about.st_size > most:
-        raise UserError(_too_large(path, most, mend))
-
-
-def _too_large(path: Path, most: int, mend: str) -> str:
-    return f"{shown(path)} is larger than {_bytes(most)}, as none of its kind is: {mend}"
+        raise UserError(f"{shown(path)} is larger than {_bytes(most)}, as none of its kind is: {mend}")
 
 
 def _bytes(number: int) -> str:

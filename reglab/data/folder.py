@@ -240,7 +240,7 @@ class Content:
 
 def _states(listing: Listing) -> str:
     """Hash of all that a file system tells of the files without reading them."""
-    states = hashlib.sha256(os.fsencode(listing.folder.resolve()) + b"\0" + "\0".join(listing.classes).encode())
+    states = hashlib.sha256(os.fsencode(os.path.realpath(listing.folder)) + b"\0" + "\0".join(listing.classes).encode())
     for file in listing.files:
         status = file.stat
         numbers = status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev

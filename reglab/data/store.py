@@ -15,7 +15,6 @@ from reglab.data.waiting import Alive, alone
 from reglab.errors import first_line
 from reglab.settings import unwritable_cache
 
-
 _IMAGE_BYTES = SIDE * SIDE * 3 + 1024
 """Of an image with its label, and the name of a class of its own."""
 

@@ -15,7 +15,7 @@ from reglab.tracking.record import RunRecord
 
 MANIFEST = "manifest.json"
 
-_MOST_BYTES = 10**8
+_MOST_BYTES = 10**7
 """Of a manifest: a run takes two hundred."""
 
 _MOST_FILE_BYTES = 10**9

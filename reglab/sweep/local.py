@@ -39,7 +39,7 @@ from reglab.tracking.store import LOG, RECORD, RUN_LOCK, former_names, mark_cras
 POLL_SECONDS = 0.25
 LEDGER = "sweep.json"
 _MEND_LEDGER = "remove it; runs that have finished stay"
-_MOST_LEDGER_BYTES = 2 * 10**8
+_MOST_LEDGER_BYTES = 16 * 10**6
 _PARAMETERS = "parameters.yaml"
 
 

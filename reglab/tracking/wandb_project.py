@@ -271,7 +271,7 @@ _UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionErro
 
 @contextmanager
 def answering(where: object) -> Iterator[None]:
-    """Raises MachineError for an answer that is none of W&B's: of a proxy, a login page, another server. ValueErrors are the client's own."""
+    """Raises MachineError for an answer that is not as W&B gives it: of a proxy, another server. ValueErrors are the client's own."""
     try:
         yield
     except ValueError:

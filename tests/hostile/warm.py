@@ -41,7 +41,10 @@ def _command(order):
 
 
 def _carried_out(order):
-    """The exit code (None of a command that was still going when its time was over), seconds, and bytes that it took beyond this process."""
+    """What came of it: `code` is None of a command that was still going when its time was over, `worked` the processor's seconds.
+
+    `bytes` are those that it took beyond what it had of this process.
+    """
     told, tells = os.pipe()
     start = time.monotonic()
     child = os.fork()
