@@ -173,7 +173,7 @@ class DataConfig(Section):
 class ModelConfig(Section):
     """The network (He et al. 2016): its size, its stem, and where regularization layers sit."""
 
-    width: int = Field(default=64, ge=1, le=1024, description="channels of the stem; 64 is the standard ResNet-50")
+    width: int = Field(default=64, ge=2, le=1024, description="channels of the stem; 64 is the standard ResNet-50")  # torch breaks at 1
     stem: Literal["imagenet", "cifar"] = Field(default="imagenet", description="imagenet: 7x7 stride 2 and pooling; cifar: 3x3 stride 1")
     placement: Annotated[Literal["unit", "stage"], Matters(lambda run: bool(run.batchnorm.layers or run.dropout.acting))] = Field(
         default="unit", description="layers count the units of every block, or the stages"
@@ -534,6 +534,10 @@ def _listed(path: str, text: str) -> list[Any]:
     return [_value(path, item.value, quoted=item.style is not None) for item in items]
 
 
+def _end(event: yaml.Event) -> int | None:
+    return event.end_mark and event.end_mark.index
+
+
 def _scalars(text: str) -> list[yaml.ScalarEvent] | None:
     """The scalars of YAML's `[a, "b, c"]`, one more than are allowed where they are too many; or the single one of a text in quotes.
 
@@ -547,11 +551,11 @@ def _scalars(text: str) -> list[yaml.ScalarEvent] | None:
             if isinstance(event, yaml.ScalarEvent) and event.anchor is None and event.tag is None:
                 found.append(event)
                 if not begun or len(found) > _MOST_VALUES:
-                    return found if begun or event.end_mark.index == len(text) else None
+                    return found if begun or _end(event) == len(text) else None
             elif isinstance(event, yaml.SequenceStartEvent) and not begun and event.anchor is None and event.tag is None:
                 begun = True
             elif isinstance(event, yaml.SequenceEndEvent):
-                return found if event.end_mark.index == len(text.rstrip()) else None
+                return found if _end(event) == len(text.rstrip()) else None
             elif not isinstance(event, yaml.StreamStartEvent | yaml.DocumentStartEvent):
                 return None
     except (yaml.YAMLError, ValueError, OverflowError):  # the latter two of an escape beyond the last character
@@ -665,6 +669,14 @@ def nearest(word: str, known: Iterable[str]) -> str:
 _UNKNOWN = ("extra_forbidden", "invalid_key")
 
 
+def _text(value: Any) -> str:
+    """What was given, as a line has it."""
+    try:
+        return str(value)
+    except (ValueError, RecursionError):  # of a number of thousands of digits, which is written in another base; of a list without end
+        return f"a {type(value).__name__} too large to be shown"
+
+
 def _unsaid(fault: Mapping[str, Any]) -> str:
     """The limit that a value is beyond, where `allowed` does not name it."""
     limits = {"le": "at most", "ge": "at least"}
@@ -687,10 +699,11 @@ def explain(error: ValidationError) -> str:
     elif path in FIELDS:
         options, _ = _options(FIELDS[path].annotation)
         choices = [str(choice) for option in options for choice in typing.get_args(option)]
-        line = f"{path} = {fault['input']}: must be {allowed(path)}{_unsaid(fault)}{nearest(str(fault['input']), choices)}"
+        given = _text(fault["input"])
+        line = f"{path} = {given}: must be {allowed(path)}{_unsaid(fault)}{nearest(given, choices)}"
         if isinstance(fault["input"], list):
             line += "; a sweep searches over a list, and a text that begins with [ stands in quotes"
     else:
         section = str(fault["loc"][0]) if fault["loc"] else "the configuration"
-        line = f"{section} = {fault['input']}: must be a mapping of keys"
+        line = f"{section} = {_text(fault['input'])}: must be a mapping of keys"
     return line + (f" (and {len(faults) - 1} more)" if len(faults) > 1 else "")

@@ -7,8 +7,9 @@ terabyte of nothing. So what is read is a regular file of no more bytes than it 
 import os
 import stat
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, Protocol
 
 from pydantic_core import from_json
 
@@ -17,7 +18,7 @@ from reglab.errors import ReglabError, UserError, first_line, shown
 _KINDS = {"a folder": stat.S_ISDIR, "a pipe": stat.S_ISFIFO, "a socket": stat.S_ISSOCK}
 
 
-def opened(path: Path, most: int, mend: str) -> BinaryIO:
+def opened(path: Path, most: int, mend: str) -> BufferedReader:
     """Open a regular file of at most `most` bytes to read; the caller closes it. It never waits for a pipe, nor asks a device.
 
     Raises FileNotFoundError where there is none, and UserError, which ends in how to `mend` it, where it is something else, is larger, or
@@ -49,7 +50,13 @@ def whole(path: Path, most: int, mend: str) -> bytes:
     return content
 
 
-def lines(stream: BinaryIO, longest: int, most: int) -> Iterator[bytes]:
+class Lines(Protocol):
+    """What gives a line of at most so many bytes."""
+
+    def readline(self, size: int, /) -> bytes: ...
+
+
+def lines(stream: Lines, longest: int, most: int) -> Iterator[bytes]:
     """The lines of a stream of at most `most` bytes in all, each of at most `longest`. Raises ValueError where there is more."""
     total = 0
     while line := stream.readline(longest + 1):

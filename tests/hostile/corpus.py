@@ -402,7 +402,7 @@ def _in_images(content: Callable[[], bytes], resize: bool) -> Arrange:
                 pixels = np.random.default_rng(number).integers(0, 256, (32, 32, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(folder / "images" / part / name / "good.png")
         (folder / "images" / "train" / "cat" / "odd.png").write_bytes(content())
-        words = ["train", "data.source=folder", "data.folder=images", "model.width=1", "train.epochs=1"]
+        words = ["train", "data.source=folder", "data.folder=images", "model.width=2", "train.epochs=1"]
         return [*words, "data.resize=true"] if resize else words
 
     return arrange
@@ -486,7 +486,7 @@ CACHES: dict[str, Callable[[Path], None]] = {
     "no archive": lambda path: path.write_bytes(b"PK\3\4" + bytes(1000)) and None,
 }
 
-DIGITS = ["train", "data.source=digits", "data.train_limit=64", "data.test_limit=32", "model.width=1", "train.epochs=1"]
+DIGITS = ["train", "data.source=digits", "data.train_limit=64", "data.test_limit=32", "model.width=2", "train.epochs=1"]
 
 
 def _caches() -> dict[str, Arrange]:
