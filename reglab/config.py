@@ -7,6 +7,7 @@ stored record all hold its nested form. `identity` tells which configurations ar
 import difflib
 import hashlib
 import json
+import os
 import re
 import shlex
 import types
@@ -29,6 +30,26 @@ from reglab.errors import UserError, shown
 
 UNITS_PER_BLOCK = 3
 """Convolution units in a bottleneck block, hence the most layers a regularizer can have."""
+
+_MOST = 10**9
+"""The largest number that a key without a limit of its own takes: no run needs more, and single-precision arithmetic holds it."""
+
+_BRIGHTEST = 1e38
+"""The largest number of a pixel: images can be of 32-bit floats."""
+
+_UNSAID = (_MOST, _BRIGHTEST, -_BRIGHTEST)
+"""Limits that nobody meets but by mistake: named to whoever did."""
+
+_LONGEST_NAME = 200
+_LONGEST_PATH = 4096
+_LONGEST_CELL = 4000
+"""Characters. No file system takes a longer path; a cell names each searched key with its value."""
+
+_MOST_VALUES = 10_000
+"""Of one `KEY=[a,b]`."""
+
+_LONGEST_GUESSED = 100
+"""Characters of a word for which a near one is looked for."""
 
 IDENTITY_VERSION = 1
 """What identities mean: raised whenever a default, or what a value does, is changed; not for a new key whose default does nothing."""
@@ -78,10 +99,10 @@ class DataConfig(Section):
 
     source: Literal["cifar10", "folder", "digits"] = "cifar10"
     folder: Annotated[str | None, NO_EFFECT] = Field(
-        default=None, description="for source folder: holds train/<class>/* and test/<class>/*"
+        default=None, max_length=_LONGEST_PATH, description="for source folder: holds train/<class>/* and test/<class>/*"
     )
     name: Annotated[str | None, _OF_A_FOLDER] = Field(
-        default=None, description="for source folder: what reports call it; null: the folder's own name"
+        default=None, max_length=_LONGEST_NAME, description="for source folder: what reports call it; null: the folder's own name"
     )
     resize: Annotated[bool, _OF_A_FOLDER] = Field(
         default=False, description="for source folder: scale images to 32x32 instead of refusing other sizes"
@@ -90,15 +111,17 @@ class DataConfig(Section):
         default="white", description="for source folder: what lies behind transparent images"
     )
     black: Annotated[float, _OF_A_FOLDER] = Field(
-        default=0.0, description="for source folder: the number that is black in images deeper than 8 bits"
+        default=0.0, ge=-_BRIGHTEST, le=_BRIGHTEST, description="for source folder: the number that is black in images deeper than 8 bits"
     )
     white: Annotated[float | None, _OF_A_FOLDER] = Field(
         default=None,
+        ge=-_BRIGHTEST,
+        le=_BRIGHTEST,
         description="for source folder: the number that is white there; null: 65535, where 16 bits are used and the format says so",
     )
-    train_limit: int | None = Field(default=None, ge=2, description="keep this many training images")
-    test_limit: int | None = Field(default=None, ge=1, description="keep this many test images")
-    validation: int = Field(default=0, ge=0, description="training images held out for selection")
+    train_limit: int | None = Field(default=None, ge=2, le=_MOST, description="keep this many training images")
+    test_limit: int | None = Field(default=None, ge=1, le=_MOST, description="keep this many test images")
+    validation: int = Field(default=0, ge=0, le=_MOST, description="training images held out for selection")
 
     @field_validator("folder", "name", mode="before")
     @classmethod
@@ -134,7 +157,7 @@ class DataConfig(Section):
     @property
     def folder_name(self) -> str:
         """What reports call a folder's images."""
-        return self.name or shown(self.path.resolve().name)
+        return self.name or shown(Path(os.path.realpath(self.path)).name)  # of links in a circle, too
 
     @property
     def is_here(self) -> bool:
@@ -150,7 +173,7 @@ class DataConfig(Section):
 class ModelConfig(Section):
     """The network (He et al. 2016): its size, its stem, and where regularization layers sit."""
 
-    width: int = Field(default=64, ge=1, le=1024, description="channels of the stem; 64 is the standard ResNet-50")
+    width: int = Field(default=64, ge=2, le=1024, description="channels of the stem; 64 is the standard ResNet-50")  # torch breaks at 1
     stem: Literal["imagenet", "cifar"] = Field(default="imagenet", description="imagenet: 7x7 stride 2 and pooling; cifar: 3x3 stride 1")
     placement: Annotated[Literal["unit", "stage"], Matters(lambda run: bool(run.batchnorm.layers or run.dropout.acting))] = Field(
         default="unit", description="layers count the units of every block, or the stages"
@@ -213,9 +236,11 @@ class AGCConfig(Section):
 
     enabled: bool = False
     clip: Annotated[float, Matters(lambda run: run.agc.enabled)] = Field(
-        default=0.02, gt=0, description="clip threshold, lambda in equation 3"
+        default=0.02, gt=0, le=_MOST, description="clip threshold, lambda in equation 3"
     )
-    eps: Annotated[float, Matters(lambda run: run.agc.enabled)] = Field(default=1e-3, gt=0, description="floor of a unit's weight norm")
+    eps: Annotated[float, Matters(lambda run: run.agc.enabled)] = Field(
+        default=1e-3, gt=0, le=_MOST, description="floor of a unit's weight norm"
+    )
 
 
 class AugmentConfig(Section):
@@ -250,16 +275,16 @@ class CutoutConfig(Section):
 
 class OptimizerConfig(Section):
     name: Literal["adam", "sgd", "adamw"] = "adam"
-    lr: float = Field(default=1e-3, gt=0, description="peak learning rate")
+    lr: float = Field(default=1e-3, gt=0, le=_MOST, description="peak learning rate")
     momentum: Annotated[float, Matters(lambda run: run.optimizer.name == "sgd")] = Field(
         default=0.9, ge=0, lt=1, description="Nesterov momentum of sgd"
     )
     eps: Annotated[float, Matters(lambda run: run.optimizer.name != "sgd")] = Field(
-        default=1e-7, gt=0, description="of adam and adamw: the default of the study's framework; PyTorch's is 1e-8"
+        default=1e-7, gt=0, le=_MOST, description="of adam and adamw: the default of the study's framework; PyTorch's is 1e-8"
     )
-    weight_decay: float = Field(default=0.0, ge=0, description="L2 penalty (adam, sgd) or decoupled decay (adamw)")
+    weight_decay: float = Field(default=0.0, ge=0, le=_MOST, description="L2 penalty (adam, sgd) or decoupled decay (adamw)")
     schedule: Literal["constant", "cosine", "step"] = "constant"
-    warmup_epochs: float = Field(default=0.0, ge=0, description="epochs of linear warm-up from zero")
+    warmup_epochs: float = Field(default=0.0, ge=0, le=_MOST, description="epochs of linear warm-up from zero")
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
 
     def effective(self, run: "RunConfig") -> dict[str, Any]:
@@ -268,8 +293,8 @@ class OptimizerConfig(Section):
 
 
 class TrainConfig(Section):
-    epochs: int = Field(default=200, ge=1)
-    batch_size: int = Field(default=256, ge=2)
+    epochs: int = Field(default=200, ge=1, le=_MOST)
+    batch_size: int = Field(default=256, ge=2, le=_MOST)
     precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(default="auto", description="auto: bf16 or fp16 on a GPU, fp32 on a CPU")
     compile: Annotated[Literal["auto"] | bool, SPEED_ONLY] = Field(
         default="auto", description="torch.compile the network; auto: no, until a benchmark shows it pays"
@@ -282,9 +307,9 @@ class TrainConfig(Section):
         default="running", description="running: over the epoch's own batches; clean: in evaluation mode, measured after each epoch"
     )
     seed: Annotated[int, NO_EFFECT] = Field(default=0, ge=0, lt=2**31)  # of the identity; a run is named after both
-    eval_every: int = Field(default=1, ge=1, description="epochs between evaluations; the last epoch is always evaluated")
+    eval_every: int = Field(default=1, ge=1, le=_MOST, description="epochs between evaluations; the last epoch is always evaluated")
     checkpoint_every: Annotated[float, NO_EFFECT] = Field(
-        default=60.0, ge=0, description="seconds between checkpoints; 0: after every step"
+        default=60.0, ge=0, le=_MOST, description="seconds between checkpoints; 0: after every step"
     )
     keep_weights: Annotated[bool, NO_EFFECT] = Field(
         default=False, description="leave the weights of the finished run beside its record, for `reglab evaluate`"
@@ -299,7 +324,9 @@ class RunConfig(Section):
     """Everything that decides what one run does. Build it with `RunConfig.parse`."""
 
     cell: Annotated[str | None, NO_EFFECT] = Field(
-        default=None, description="`section.key=value` words, expanded into the other keys: one cell of a sweep"
+        default=None,
+        max_length=_LONGEST_CELL,
+        description="`section.key=value` words, expanded into the other keys: one cell of a sweep",
     )
     arm: Annotated[str | None, NO_EFFECT] = Field(default=None, description="a named preset, expanded into the other keys")
     data: DataConfig = DataConfig()
@@ -317,7 +344,7 @@ class RunConfig(Section):
     def _expand_presets(cls, values: Any) -> Any:
         if not isinstance(values, Mapping):
             return values
-        if isinstance(values.get("cell"), str):
+        if isinstance(values.get("cell"), str) and len(values["cell"]) <= _LONGEST_CELL:  # a longer one is refused where it stands
             values = _laid_under(values, _cell(values["cell"]))
         if values.get("arm") is None:
             return values
@@ -500,25 +527,46 @@ def _matter(field: FieldInfo, run: RunConfig) -> Iterator[bool]:
 
 def _listed(path: str, text: str) -> list[Any]:
     """The values of `[a, "b, c"]`, a flow sequence of YAML. Raises UserError for anything else that begins with a bracket."""
-    try:
-        node = yaml.compose(text, yaml.BaseLoader)
-    except yaml.YAMLError:
-        node = None
-    items = node.value if isinstance(node, yaml.SequenceNode) and node.end_mark.index == len(text.rstrip()) else None
-    if items is None or not all(isinstance(item, yaml.ScalarNode) for item in items):
+    if (items := _scalars(text)) is None:
         raise UserError(f"{path}={text}: neither a list such as [a, b], over which a sweep searches, nor a text in quotes")
+    if len(items) > _MOST_VALUES:
+        raise UserError(f"{path}=[…]: a list of more than {_MOST_VALUES:,} values; give fewer")
     return [_value(path, item.value, quoted=item.style is not None) for item in items]
+
+
+def _end(event: yaml.Event) -> int | None:
+    return event.end_mark and event.end_mark.index
+
+
+def _scalars(text: str) -> list[yaml.ScalarEvent] | None:
+    """The scalars of YAML's `[a, "b, c"]`, one more than are allowed where they are too many; or the single one of a text in quotes.
+
+    None for all else, such as what nests, or names values by anchors and tags. It stops at the first event that does not fit: the parser
+    takes minutes, and more levels than Python has, for ten thousand brackets.
+    """
+    found: list[yaml.ScalarEvent] = []
+    begun = False
+    try:
+        for event in yaml.parse(text, yaml.BaseLoader):
+            if isinstance(event, yaml.ScalarEvent) and event.anchor is None and event.tag is None:
+                found.append(event)
+                if not begun or len(found) > _MOST_VALUES:
+                    return found if begun or _end(event) == len(text) else None
+            elif isinstance(event, yaml.SequenceStartEvent) and not begun and event.anchor is None and event.tag is None:
+                begun = True
+            elif isinstance(event, yaml.SequenceEndEvent):
+                return found if _end(event) == len(text.rstrip()) else None
+            elif not isinstance(event, yaml.StreamStartEvent | yaml.DocumentStartEvent):
+                return None
+    except (yaml.YAMLError, ValueError, OverflowError):  # the latter two of an escape beyond the last character
+        pass
+    return None
 
 
 def _read(path: str, text: str) -> Any:
     """What `text` is to the key at `path`, its quotes removed if it stands in some."""
-    if text[:1] in ("'", '"'):
-        try:
-            node = yaml.compose(text, yaml.BaseLoader)
-        except yaml.YAMLError:  # such as 'a' and 'b'
-            node = None
-        if isinstance(node, yaml.ScalarNode) and node.end_mark.index == len(text):
-            return _value(path, node.value, quoted=True)
+    if text[:1] in ("'", '"') and (quoted := _scalars(text)):  # else such as 'a' and 'b'
+        return _value(path, quoted[0].value, quoted=True)
     return _value(path, text)
 
 
@@ -584,7 +632,10 @@ def allowed(path: str) -> str:
         text = {int: "a whole number", float: "a number", str: "text"}[options[0]]
         words = {Ge: ("at least", "ge"), Gt: ("above", "gt"), Le: ("at most", "le"), Lt: ("below", "lt")}
         bounds = [
-            f"{word} {getattr(bound, name):g}" for kind, (word, name) in words.items() for bound in field.metadata if type(bound) is kind
+            f"{word} {limit:g}"
+            for kind, (word, name) in words.items()
+            for bound in field.metadata
+            if type(bound) is kind and (limit := getattr(bound, name)) not in _UNSAID
         ]
         text = " ".join([text, " and ".join(bounds)]).strip()
     return text + (" or null" if optional else "")
@@ -607,6 +658,8 @@ def unknown_key(path: str) -> str:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """`; did you mean …?`, or nothing where no known word is near. A bare last part (`lr`) counts as near."""
+    if len(word) > _LONGEST_GUESSED:
+        return ""
     known = list(known)
     same_tail = [key for key in known if key.rpartition(".")[2] == word.rpartition(".")[2]]
     near = difflib.get_close_matches(word, same_tail or known, n=1, cutoff=0 if same_tail else 0.55)
@@ -614,6 +667,21 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 _UNKNOWN = ("extra_forbidden", "invalid_key")
+
+
+def _text(value: Any) -> str:
+    """What was given, as a line has it."""
+    try:
+        return str(value)
+    except (ValueError, RecursionError):  # of a number of thousands of digits, which is written in another base; of a list without end
+        return f"a {type(value).__name__} too large to be shown"
+
+
+def _unsaid(fault: Mapping[str, Any]) -> str:
+    """The limit that a value is beyond, where `allowed` does not name it."""
+    limits = {"le": "at most", "ge": "at least"}
+    met = (f", {words} {limit:g}" for name, words in limits.items() if (limit := fault.get("ctx", {}).get(name)) in _UNSAID)
+    return next(met, "")
 
 
 def explain(error: ValidationError) -> str:
@@ -626,13 +694,16 @@ def explain(error: ValidationError) -> str:
         line = unknown_key(path)
     elif fault["type"] == "value_error":
         line = str(fault["ctx"]["error"])
+    elif fault["type"] == "string_too_long":
+        line = f"{path} is a text of {len(fault['input']):,} characters: give at most {fault['ctx']['max_length']:,}"
     elif path in FIELDS:
         options, _ = _options(FIELDS[path].annotation)
         choices = [str(choice) for option in options for choice in typing.get_args(option)]
-        line = f"{path} = {fault['input']}: must be {allowed(path)}{nearest(str(fault['input']), choices)}"
+        given = _text(fault["input"])
+        line = f"{path} = {given}: must be {allowed(path)}{_unsaid(fault)}{nearest(given, choices)}"
         if isinstance(fault["input"], list):
             line += "; a sweep searches over a list, and a text that begins with [ stands in quotes"
     else:
         section = str(fault["loc"][0]) if fault["loc"] else "the configuration"
-        line = f"{section} = {fault['input']}: must be a mapping of keys"
+        line = f"{section} = {_text(fault['input'])}: must be a mapping of keys"
     return line + (f" (and {len(faults) - 1} more)" if len(faults) > 1 else "")

@@ -1,4 +1,4 @@
-"""The two ways a command ends badly, and what other errors say in a line.
+"""The ways a command ends badly, and what other errors say in a line.
 
 A ReglabError carries one line for a person: what is wrong, where, and how to mend it. `reglab.cli.app` prints that line and exits
 with the class's code; a traceback is shown with `--debug` only.
@@ -22,6 +22,12 @@ class UserError(ReglabError):
     """The input cannot be used as given; the message says how to mend it."""
 
     exit_code = exits.BAD_INPUT
+
+
+class MachineError(ReglabError):
+    """The machine, or one that it asks, cannot do its part now. The same command goes on when that is mended."""
+
+    exit_code = exits.PREEMPTED
 
 
 def shown(path: str | os.PathLike[str]) -> str:

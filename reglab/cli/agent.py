@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from reglab.cli.console import is_terminal, progress, say
+from reglab.cli.console import MOST_AT_ONCE, is_terminal, progress, say
 from reglab.cli.sweep import STYLES, duration
 from reglab.errors import UserError
 from reglab.exits import FAILED, PREEMPTED
@@ -26,7 +26,9 @@ _GPU_WIDTH = 12
 def agent(
     path: Annotated[str, typer.Argument(metavar="ENTITY/PROJECT/SWEEP", help="As `reglab sweep create` prints it.")],
     gpus: Annotated[str, typer.Option("--gpus", metavar="all|0,2", help="The GPUs to use.")] = "all",
-    per_gpu: Annotated[int, typer.Option("--per-gpu", min=1, help="Runs at a time on each GPU, or on the processor without one.")] = 1,
+    per_gpu: Annotated[
+        int, typer.Option("--per-gpu", min=1, max=MOST_AT_ONCE, help="Runs at a time on each GPU, or on the processor without one.")
+    ] = 1,
     count: Annotated[int | None, typer.Option("--count", min=1, help="Take this many runs and end.")] = None,
 ) -> None:
     """Work on a W&B sweep with every GPU of this machine, until no run is left.

@@ -34,6 +34,9 @@ class Group(TyperGroup):
 Entity = Annotated[str | None, typer.Option("--entity", help="W&B account or team; else WANDB_ENTITY, the sweep's file, W&B's settings.")]
 Project = Annotated[str | None, typer.Option("--project", help="W&B project; else WANDB_PROJECT, the file, W&B's settings, `reglab`.")]
 
+MOST_AT_ONCE = 1024
+"""Runs at a time on a machine, whatever is asked for: each is a process."""
+
 EXIT_SECONDS = 30.0
 """How long what the libraries do at the exit may take."""
 

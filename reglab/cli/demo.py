@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 
-from reglab.cli.console import say
+from reglab.cli.console import MOST_AT_ONCE, say
 from reglab.processes.signals import Signals
 
 SWEEP = "demo"
 
 
 def demo(
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Runs at a time.")] = 2,
+    workers: Annotated[int, typer.Option("--workers", min=1, max=MOST_AT_ONCE, help="Runs at a time.")] = 2,
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="The report's folder.")] = Path("reports/demo"),
 ) -> None:
     """Train the six final models on scikit-learn's digits, offline on a CPU, and report: about two minutes."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from reglab.cli.console import say, show
+from reglab.cli.console import MOST_AT_ONCE, say, show
 from reglab.errors import ReglabError, UserError
 from reglab.exits import FAILED, INTERRUPTED
 from reglab.processes.signals import Interrupted, Signals
@@ -205,7 +205,7 @@ def _counts(words: str | None) -> list[int]:
         counts = sorted({int(word) for word in words.split(",")})
     except ValueError:
         counts = [0]
-    if counts[0] < 1:
+    if counts[0] < 1 or counts[-1] > MOST_AT_ONCE:
         raise UserError(f"--measure {words}: give numbers of runs at a time, such as 1,2,4")
     return counts
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -72,7 +73,7 @@ def makeup(
     from reglab.sweep.spec import read
 
     spec = read(file, overrides or [], quick)
-    if out.resolve() == file.resolve():
+    if os.path.realpath(out) == os.path.realpath(file):
         raise UserError(f"--out {out} is the sweep itself: give another name")
     reckoned = ledger.reckon(spec, _records(spec, source), _drawn(spec, source))
     text = ledger.makeup(reckoned)

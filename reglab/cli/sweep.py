@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
-from reglab.cli.console import Entity, Group, Project, counting, is_terminal, progress, say, say_recognized, show
+from reglab.cli.console import MOST_AT_ONCE, Entity, Group, Project, counting, is_terminal, progress, say, say_recognized, show
 from reglab.errors import UserError, shown
 from reglab.exits import FAILED, PREEMPTED
 from reglab.processes.signals import Signals
@@ -32,7 +32,12 @@ Quick = Annotated[bool, typer.Option("--quick", help="Digits, width 8, a twentie
 
 Workers = Annotated[
     int | None,
-    typer.Option("--workers", min=1, help="Runs at a time; by default one a GPU, or, without one, one a CPU core, of one thread each."),
+    typer.Option(
+        "--workers",
+        min=1,
+        max=MOST_AT_ONCE,
+        help="Runs at a time; by default one a GPU, or, without one, one a CPU core, of one thread each.",
+    ),
 ]
 StopAfter = Annotated[
     str | None,

@@ -1,10 +1,12 @@
 """CIFAR-10: its archive, downloaded whole or not at all, and its images."""
 
+import stat
 import threading
 import urllib.error
 import urllib.request
 from http.client import HTTPException
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -18,17 +20,21 @@ SILENCE_SECONDS = 30.0
 """How long a server or a proxy may say nothing."""
 
 _KEY = "cifar10-v1"
+_IMAGES = 60_000
+_MOST_BYTES = 2 * 10**8
+"""The archive is 170 MB, and each file in it 31 MB: what is larger is not compared with its checksum, nor fetched."""
+
 _CHUNK = 2**16
 
 
 def load(cache: Path) -> ImageSet:
     """Both parts. Raises UserError where they are neither here nor within reach."""
-    return cached(_KEY, cache, "downloading or unpacking CIFAR-10", lambda alive: _unpacked(cache / "downloads", alive))
+    return cached(_KEY, cache, _IMAGES, "downloading or unpacking CIFAR-10", lambda alive: _unpacked(cache / "downloads", alive))
 
 
 def is_here(cache: Path) -> bool:
     """Whether it is in the cache, decoded or as it was downloaded, and whole. Raises UserError for a damaged archive."""
-    if read(stored(_KEY, cache)) is not None:
+    if read(stored(_KEY, cache), _IMAGES) is not None:
         return True
     from torchvision.datasets import CIFAR10
 
@@ -60,7 +66,10 @@ def _unpacked(root: Path, alive: Alive) -> ImageSet:
     return ImageSet("CIFAR-10", tuple(train.classes), parts[0], parts[1], None, dataset.tgz_md5)
 
 
-def _is_unpacked(dataset: type, root: Path) -> bool:
+def _is_unpacked(dataset: Any, root: Path) -> bool:
+    folder = root / dataset.base_folder
+    if folder.exists() and not all(map(_may_be_whole, folder.iterdir())):
+        raise UserError(f"{folder} is not as CIFAR-10 unpacks: remove it")
     try:
         dataset(root, train=True)
     except RuntimeError:
@@ -71,7 +80,16 @@ def _is_unpacked(dataset: type, root: Path) -> bool:
 def _is_whole(archive: Path, md5: str) -> bool:
     import torchvision.datasets.utils
 
-    return torchvision.datasets.utils.check_integrity(archive, md5)
+    return _may_be_whole(archive) and torchvision.datasets.utils.check_integrity(archive, md5)
+
+
+def _may_be_whole(file: Path) -> bool:
+    """Whether it is a file of a size that can be right: to compare a pipe or a device with a checksum would never end."""
+    try:
+        about = file.stat()
+    except OSError:
+        return False
+    return stat.S_ISREG(about.st_mode) and about.st_size <= _MOST_BYTES
 
 
 def download(url: str, path: Path, md5: str, alive: Alive) -> None:
@@ -108,7 +126,9 @@ def _fetch(url: str, part: Path, given_up: threading.Event) -> None:
                 if response.status != 206:
                     stream.truncate(0)
                 while (chunk := response.read1(_CHUNK)) and not given_up.is_set():
-                    stream.write(chunk)
+                    if stream.write(chunk) and stream.tell() > _MOST_BYTES:
+                        stream.truncate(0)
+                        raise OSError(f"{urlsplit(url).hostname} sends more than the file has")
             if response.length and not given_up.is_set():
                 raise ConnectionError(f"the server broke off {response.length / 1e6:,.1f} MB early; the same command goes on from there")
     except urllib.error.HTTPError as error:

@@ -33,6 +33,12 @@ _LAYERED = ("MPO", "PSD")
 
 _SIGNED, _SAMPLE_FORMAT = 2, 339  # of TIFF
 
+_MOST_PIXELS = 2**25
+"""Of an image that is scaled: one of some hundred bytes can unpack to gigabytes, and a camera's 33 million still fit."""
+
+_PROGRAMS = ("EPS",)
+"""Formats whose files are programs, which Pillow has another program run."""
+
 
 class UnfitError(Exception):
     """A file that cannot be one of the images. `fault` is about this file; `advice` is the same for all that are alike in it."""
@@ -80,6 +86,9 @@ def decode(blob: bytes, config: DataConfig) -> Decoded:
 def _decode(blob: bytes, config: DataConfig) -> Decoded:
     image: Image.Image
     with Image.open(io.BytesIO(blob)) as opened:
+        if opened.format in _PROGRAMS:
+            raise UnfitError("is a program that draws, not an image", "convert it to PNG")
+        _refuse_size(opened, config)
         if getattr(opened, "is_animated", False) and opened.format not in _LAYERED:
             raise UnfitError("holds more than one image", "split it, since only the first would be used")
         raw = _raw_mode(opened)
@@ -95,12 +104,18 @@ def _decode(blob: bytes, config: DataConfig) -> Decoded:
             depth = _depth_of_colour(image, config, treatments)
         if image.mode in _TRANSPARENT or "transparency" in image.info:
             image = _over_background(image, raw, config, treatments)
-        rgb = image.convert("RGB")
+        rgb = image if image.mode == "RGB" else image.convert("RGB")
     if rgb.size != (SIDE, SIDE):
-        if not config.resize:
-            raise UnfitError(f"is {rgb.width}x{rgb.height}, not {SIDE}x{SIDE}", "set data.resize=true to scale every image")
         rgb = rgb.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
     return Decoded(np.asarray(rgb), frozenset(treatments), depth)
+
+
+def _refuse_size(image: Image.Image, config: DataConfig) -> None:
+    """By what the file says of itself, before a pixel is unpacked."""
+    if image.size != (SIDE, SIDE) and not config.resize:
+        raise UnfitError(f"is {image.width}x{image.height}, not {SIDE}x{SIDE}", "set data.resize=true to scale every image")
+    if image.width * image.height > _MOST_PIXELS:
+        raise UnfitError(f"is {image.width}x{image.height}", f"scale it beforehand to at most {_MOST_PIXELS / 10**6:.0f} million pixels")
 
 
 def _raw_mode(image: ImageFile.ImageFile) -> str:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
+from reglab import reading
 from reglab.atomic import write_whole
 from reglab.config import DataConfig
 from reglab.data.decode import DECODING, Decoded, UnfitError, decode
@@ -41,6 +43,9 @@ _RACY_NANOSECONDS = 2 * 10**9
 """No file system's clock is coarser. A file that was changed so shortly before it was read may change again within one tick."""
 
 _TOP_BIT = 2**15
+
+MOST_BYTES = 64 * 10**6
+"""Of an image's file: it is read whole, and as a photograph of the largest size that is scaled it is less."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,8 @@ def load(config: DataConfig, cache: Path) -> ImageSet:
     content = fingerprint(listing, cache)
     drawn = config.resize, config.background, config.black, config.white
     key = hashlib.sha256(f"{content} {drawn}".encode()).hexdigest()[:32]
-    found = cached(f"folder-{key}-v{DECODING}", cache, "decoding these images", lambda alive: _decoded(listing, content, config, alive))
+    images, stem = sum(map(len, listing.parts.values())), f"folder-{key}-v{DECODING}"
+    found = cached(stem, cache, images, "decoding these images", lambda alive: _decoded(listing, content, config, alive))
     return replace(found, name=config.folder_name)
 
 
@@ -103,10 +109,10 @@ def _some(names: Sequence[str]) -> str:
     by_folder: defaultdict[str, list[str]] = defaultdict(list)
     for name in names:
         by_folder[name.rpartition("/")[0]].append(name)
-    parts = [
-        ", ".join(group[:_SHOWN]) + (f" and {len(group) - _SHOWN} more" if len(group) > _SHOWN else "") for group in by_folder.values()
-    ]
-    return ", ".join(parts)
+    groups = list(by_folder.values())
+    parts = [", ".join(group[:_SHOWN]) + (f" and {len(group) - _SHOWN} more" if len(group) > _SHOWN else "") for group in groups[:_SHOWN]]
+    rest = sum(map(len, groups[_SHOWN:]))
+    return ", ".join(parts) + (f" and {rest} more in other folders" if rest else "")
 
 
 def listed(folder: Path) -> Listing:
@@ -158,7 +164,7 @@ def _classes(folder: Path, part: str, faults: Faults) -> dict[str, list[ImageFil
                 faults.add("left by macOS's archiver:", name)
             else:
                 classes[entry.name] = list(_images(folder / name, name, faults))
-        elif _is_image(entry.path):
+        elif stat.S_ISREG(status.st_mode) and _is_image(entry.path):
             faults.add("image in no class folder:", name)
     return classes
 
@@ -207,8 +213,9 @@ def fingerprint(listing: Listing, cache: Path) -> str:
     changed just before they were listed that says nothing, and they are read every time.
     """
     known = cache / "images" / f"listing-{_states(listing)}"
-    if known.exists() and _HASH.fullmatch(stored := known.read_bytes()):
-        return stored.decode()
+    with suppress(OSError, UserError):  # there is none, or something else of its name
+        if _HASH.fullmatch(stored := reading.whole(known, 64, "remove it")):
+            return stored.decode()
     content = Content(listing)
     for file in listing.files:
         content.add(file, _bytes(file))
@@ -233,7 +240,7 @@ class Content:
 
 def _states(listing: Listing) -> str:
     """Hash of all that a file system tells of the files without reading them."""
-    states = hashlib.sha256(os.fsencode(listing.folder.resolve()) + b"\0" + "\0".join(listing.classes).encode())
+    states = hashlib.sha256(os.fsencode(os.path.realpath(listing.folder)) + b"\0" + "\0".join(listing.classes).encode())
     for file in listing.files:
         status = file.stat
         numbers = status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev
@@ -243,9 +250,9 @@ def _states(listing: Listing) -> str:
 
 def _bytes(file: ImageFile) -> bytes:
     try:
-        return Path(file.path).read_bytes()
-    except OSError as error:
-        raise UserError(f"{shown(file.path)} cannot be read ({error.strerror}): mend or remove it") from None
+        return reading.whole(Path(file.path), MOST_BYTES, "mend or remove it")
+    except FileNotFoundError:
+        raise UserError(f"{shown(file.path)} cannot be read, for it is gone: run this again when all files are there") from None
 
 
 # Its pixels

@@ -1,28 +1,37 @@
 """Decoded image sets on disk: made once, by one process, and read by all."""
 
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from reglab import reading
 from reglab.atomic import write_whole
-from reglab.data.images import ImageSet, Part
+from reglab.data.images import SIDE, ImageSet, Part
 from reglab.data.waiting import Alive, alone
 from reglab.errors import first_line
 from reglab.settings import unwritable_cache
 
+_IMAGE_BYTES = SIDE * SIDE * 3 + 1024
+"""Of an image with its label, and the name of a class of its own."""
 
-def cached(key: str, cache: Path, what: str, make: Callable[[Alive], ImageSet]) -> ImageSet:
-    """The set stored under `key`, or what `make` gives, then stored. One process makes it (`what`), the others wait for it."""
+_HEAD_BYTES = 10**6
+
+
+def cached(key: str, cache: Path, most: int, what: str, make: Callable[[Alive], ImageSet]) -> ImageSet:
+    """The set of at most so many images stored under `key`, or what `make` gives, then stored. One process makes it (`what`), the others
+    wait for it.
+    """
     path = stored(key, cache)
-    if (found := read(path)) is not None:
+    if (found := read(path, most)) is not None:
         return found
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with alone(path, what) as alive:
-            if (found := read(path)) is None:
+            if (found := read(path, most)) is None:
                 found = make(alive)
                 write_whole(path, lambda stream: _write(stream, found))
     return found
@@ -41,17 +50,27 @@ def stored(key: str, cache: Path) -> Path:
     return cache / "images" / f"{key}.npz"
 
 
-def read(path: Path) -> ImageSet | None:
-    """None where there is none, or a damaged one."""
+def read(path: Path, most: int) -> ImageSet | None:
+    """The set in a file, of at most so many images; None where there is none, or anything else: it is made again and replaced."""
     try:
-        with np.load(path, allow_pickle=False) as content:
-            parts = [Part(content[f"{part}_images"], content[f"{part}_labels"]) for part in ("train", "test")]
-            name, fingerprint = str(content["name"]), str(content["fingerprint"])
-            return ImageSet(name, tuple(map(str, content["classes"])), parts[0], parts[1], None, fingerprint)
-    except FileNotFoundError:
+        with reading.opened(path, most * _IMAGE_BYTES + _HEAD_BYTES, "remove it") as stream, np.load(stream, allow_pickle=False) as content:
+            if any(member.compress_type != zipfile.ZIP_STORED for member in content.zip.infolist()):
+                return None  # it was not written here, and unpacks to nobody knows how much
+            return _whole(content)
+    except Exception:  # numpy and zipfile raise a dozen kinds for a damaged file
         return None
-    except Exception:  # numpy and zipfile raise a dozen kinds for a damaged file: it is made again and replaced
-        return None
+
+
+def _whole(content: Any) -> ImageSet | None:
+    """What is in it, where that is two parts of images with labels of two or more classes."""
+    classes = tuple(map(str, content["classes"]))
+    parts = [Part(content[f"{part}_images"], content[f"{part}_labels"]) for part in ("train", "test")]
+    for part in parts:
+        if part.images.dtype != np.uint8 or part.labels.dtype != np.int64 or part.images.shape != (len(part), SIDE, SIDE, 3):
+            return None
+        if part.labels.shape != (len(part),) or not len(part) or not 0 <= part.labels.min() <= part.labels.max() < len(classes):
+            return None
+    return ImageSet(str(content["name"]), classes, parts[0], parts[1], None, str(content["fingerprint"])) if len(classes) > 1 else None
 
 
 def _write(stream: BinaryIO, images: ImageSet) -> None:

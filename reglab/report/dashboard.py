@@ -169,8 +169,11 @@ def push(entity: str | None, project: str) -> Links:
     import wandb_workspaces.reports.v2 as wr
     import wandb_workspaces.workspaces as ws
 
+    from reglab.tracking.wandb_project import answering
+
     try:
-        api = wandb.Api()
+        with answering(f"{entity or ''}/{project}"):
+            api = wandb.Api()
         entity = entity or api.default_entity
         if not entity:
             raise UserError("no W&B entity: give --entity, or set WANDB_ENTITY")
@@ -206,12 +209,15 @@ _NEW = {"id": "", "name": ""}
 
 def _saved(api: "Api", entity: str, project: str) -> dict[tuple[str, str], dict[str, str]]:
     """What is saved in the project, by type and title; makes the project where there is none, for the library asks for it."""
-    there: Any = api._service_api.execute_graphql(_VIEWS, {"entity": entity, "project": project})["project"]
-    if there is None:
-        api.create_project(project, entity)
-        return {}
-    nodes = [edge["node"] for views in there.values() for edge in views["edges"]]
-    return {(node["type"], node["displayName"]): node for node in nodes}
+    from reglab.tracking.wandb_project import answering
+
+    with answering(f"{entity}/{project}"):
+        there: Any = api._service_api.execute_graphql(_VIEWS, {"entity": entity, "project": project})["project"]
+        if there is not None:
+            nodes = [edge["node"] for views in there.values() for edge in views["edges"]]
+            return {(node["type"], node["displayName"]): {"id": node["id"], "name": node["name"]} for node in nodes}
+    api.create_project(project, entity)
+    return {}
 
 
 def _blocks(entity: str, project: str) -> Iterator[Any]:

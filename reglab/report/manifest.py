@@ -5,14 +5,21 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 import reglab
+from reglab import reading
 from reglab.atomic import write_whole
 from reglab.errors import UserError
 from reglab.tracking.record import RunRecord
 
 MANIFEST = "manifest.json"
+
+_MOST_BYTES = 10**7
+"""Of a manifest: a run takes two hundred."""
+
+_MOST_FILE_BYTES = 10**9
+"""Of any other file of a report."""
 
 _SHOWN = 3
 """Names in a complaint; the rest is counted."""
@@ -58,13 +65,13 @@ class Manifest(BaseModel):
     @classmethod
     def read(cls, folder: Path) -> "Manifest":
         """Raises UserError where there is none."""
-        path = folder / MANIFEST
+        path, mend = folder / MANIFEST, "build the report again"
         try:
-            return cls.model_validate_json(path.read_bytes())
+            return cls.model_validate(reading.parsed(reading.whole(path, _MOST_BYTES, mend)))
         except FileNotFoundError:
             raise UserError(f"{folder} is no report: it has no {MANIFEST}; `reglab report build` makes one") from None
-        except (OSError, ValidationError) as error:
-            raise UserError(f"{path} is damaged ({type(error).__name__}): build the report again") from None
+        except ValueError as error:
+            raise UserError(f"{path} is damaged ({type(error).__name__}): {mend}") from None
 
     def write(self, folder: Path) -> None:
         text = self.model_dump_json(indent=1) + "\n"
@@ -94,7 +101,9 @@ class Manifest(BaseModel):
 
 
 def sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """Of a file's bytes, hexadecimal. Raises UserError for one that is larger than any of a report, or cannot be read."""
+    with reading.opened(path, _MOST_FILE_BYTES, "remove it") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _reported(record: RunRecord) -> ReportedRun:

@@ -12,10 +12,14 @@ from typing import Any
 
 import yaml
 
+from reglab import reading
 from reglab.errors import UserError
 from reglab.tracking.wandb_run import LOGGED_BESIDE
 
 _SWEEP, RUN, _PARAMETERS = "WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH"
+
+_MOST_BYTES = 10**6
+_DEEPEST = 10
 
 _NOT_OURS = {"wandb_version", "_wandb", *LOGGED_BESIDE}
 """Keys that are not the configuration: a resumed run may be handed all that it logged as its configuration (wandb issue 9143)."""
@@ -36,11 +40,22 @@ def received() -> Assignment | None:
     if not path:
         return None
     try:
-        stored = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        text = reading.whole(Path(path), _MOST_BYTES, "unset it to train by hand").decode()
+        _refuse_tangled(text)
+        stored = yaml.safe_load(text)
         values = {key: entry["value"] for key, entry in stored.items() if key not in _NOT_OURS}
-    except (OSError, ValueError, yaml.YAMLError, AttributeError, TypeError, KeyError):
+    except (OSError, UserError, ValueError, OverflowError, yaml.YAMLError, AttributeError, TypeError, KeyError):
         raise UserError(f"{_PARAMETERS} = {path}: not a file of W&B's sweep parameters; unset it to train by hand") from None
     return Assignment(os.environ.get(_SWEEP, "sweep"), os.environ.get(RUN), values)
+
+
+def _refuse_tangled(text: str) -> None:
+    """Raises ValueError for what no agent writes: values that stand for others, of which a page can be gigabytes, or that nest deep."""
+    depth = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.AliasEvent) or depth > _DEEPEST:
+            raise ValueError("values that stand for others, or nest deep")
 
 
 def hand_over(sweep: str, run_id: str, values: Mapping[str, Any], path: Path) -> dict[str, str]:

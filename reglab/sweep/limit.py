@@ -18,6 +18,9 @@ from reglab.tracking.store import read_run, run_folders
 STARTUP_SECONDS = 5.0
 """What a worker takes beside its run's own clock, until one has been timed: the first imports torch."""
 
+LONGEST_SECONDS = 366 * 24 * 3600.0
+"""A limit on a call: beyond it is none."""
+
 EXIT_SECONDS = 1.0
 """Kept for the command's own end."""
 
@@ -38,6 +41,8 @@ def seconds_of(text: str) -> float:
         raise UserError(f"--stop-after {text}: not a duration; write 90s, 9m, 1h30m, or plain seconds such as 540")
     hours, minutes, seconds = (float(part or 0) for part in found.groups())
     total = 3600 * hours + 60 * minutes + seconds
+    if total > LONGEST_SECONDS:
+        raise UserError(f"--stop-after {text}: longer than a year: leave it out")
     if Limit(total).left <= STARTUP_SECONDS:
         raise UserError(f"--stop-after {text}: too short for a run to start and leave a checkpoint; give at least 10s")
     return total

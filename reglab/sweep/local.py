@@ -20,6 +20,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from reglab import reading
 from reglab.atomic import write_whole
 from reglab.config import DataConfig, RunConfig, identity, run_id
 from reglab.errors import ReglabError, UserError
@@ -37,6 +38,8 @@ from reglab.tracking.store import LOG, RECORD, RUN_LOCK, former_names, mark_cras
 
 POLL_SECONDS = 0.25
 LEDGER = "sweep.json"
+_MEND_LEDGER = "remove it; runs that have finished stay"
+_MOST_LEDGER_BYTES = 16 * 10**6
 _PARAMETERS = "parameters.yaml"
 
 
@@ -91,11 +94,23 @@ class _Worker:
 def drawn(root: Path, spec: SweepSpec) -> list[dict[str, Any]]:
     """What this sweep has drawn as its folder tells, which is `root` or in it; nothing where none does."""
     for path in (root / LEDGER, *sorted(root.glob(f"*/{LEDGER}"))):
-        with suppress(OSError, ValueError, KeyError, TypeError):  # one that is damaged is an error where the sweep is run
-            stored = json.loads(path.read_bytes())
-            if stored["spec"] == spec.fingerprint():
-                return list(stored["draws"])
+        with suppress(OSError, UserError):  # one that is damaged is an error where the sweep is run
+            asked, draws = _ledger(path)
+            if asked == spec.fingerprint():
+                return draws
     return []
+
+
+def _ledger(path: Path) -> tuple[str, list[dict[str, Any]]]:
+    """What the sweep of a folder asks for, and what it has drawn. Raises UserError for a damaged one, FileNotFoundError for none."""
+    try:
+        stored = reading.parsed(reading.whole(path, _MOST_LEDGER_BYTES, _MEND_LEDGER))
+        asked, draws = stored["spec"], stored["draws"]
+        if not isinstance(asked, str) or not isinstance(draws, list) or not all(isinstance(values, dict) for values in draws):
+            raise ValueError("what a sweep asks for is a text, and each draw a mapping")
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{path} is damaged: {_MEND_LEDGER}") from None
+    return asked, draws
 
 
 class LocalSweep:
@@ -299,12 +314,9 @@ class LocalSweep:
     def _read_ledger(self) -> list[dict[str, Any]] | None:
         path = self.folder / LEDGER
         try:
-            stored = json.loads(path.read_bytes())
-            asked, drawn = stored["spec"], list(stored["draws"])
+            asked, drawn = _ledger(path)
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError):
-            raise UserError(f"{path} is damaged: remove it; runs that have finished stay") from None
         if asked != self.spec.fingerprint():
             raise UserError(f"{self.folder} holds another sweep than this one: give a --name of its own, or remove the folder")
         return drawn

@@ -17,6 +17,7 @@ from reglab.settings import settings
 
 POLL_SECONDS = 2.0
 _TIMEOUT_SECONDS = 2.0
+_MOST_BYTES = 10_000
 _VENDOR = Path("/sys/class/dmi/id/sys_vendor")
 
 _open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
@@ -27,7 +28,7 @@ def _ask(url: str, headers: Mapping[str, str], method: str = "GET") -> str | Non
     """The answer; None where there is none (404), or nobody answers, or not to the end."""
     try:
         with _open(urllib.request.Request(url, headers=dict(headers), method=method), timeout=_TIMEOUT_SECONDS) as answer:
-            return answer.read().decode()
+            return answer.read(_MOST_BYTES).decode()
     except (OSError, ValueError, http.client.HTTPException):
         return None
 

@@ -11,9 +11,12 @@ import wandb
 
 from reglab.errors import ReglabError, UserError
 from reglab.sweep.spec import SweepSpec
-from reglab.tracking.wandb_project import does_not_answer
+from reglab.tracking.wandb_project import answering, does_not_answer
 
 COMMAND = ["reglab", "train"]
+
+_WORDS = 10
+"""Of another command, as far as it is shown."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,9 @@ def mark(spec: SweepSpec) -> str:
 
 def check_command(config: Mapping[str, Any], where: object) -> None:
     """Raises UserError where the runs of this sweep do not start `reglab train`: that, and nothing else, `reglab agent` trains."""
-    if (command := [str(word) for word in config.get("command") or []]) != COMMAND:
+    asked = config.get("command")
+    if asked != COMMAND:
+        command = [str(word) for word in asked[:_WORDS] if isinstance(word, str | int | float)] if isinstance(asked, list) else []
         shown = f"`{' '.join(command)}`" if command else "python on its program"
         raise UserError(f"{where}: its runs start {shown}, not `reglab train`; have `command: [reglab, train]` in its file")
 
@@ -56,10 +61,11 @@ def create(spec: SweepSpec, entity: str | None, project: str, again: bool = Fals
         entity = entity or api.default_entity
         if not entity:
             raise UserError("no W&B entity: give --entity, or set WANDB_ENTITY")
-        if not again and (there := _find(api, entity, project, mark(spec))):
-            return RemoteSweep(entity, project, there.id, spec.method, state=there.state)
+        with answering(spec.path):
+            if not again and (there := _find(api, entity, project, mark(spec))):
+                return RemoteSweep(entity, project, there.id, spec.method, state=there.state)
         described = f"{spec.config.get('description', '')} {mark(spec)}".strip()
-        with redirect_stdout(sys.stderr):  # it says where the sweep is
+        with answering(spec.path), redirect_stdout(sys.stderr):  # it says where the sweep is
             sweep_id = wandb.sweep(spec.config | {"description": described}, entity=entity, project=project)
     except (wandb.Error, ValueError) as error:  # the client raises ValueError for a project that it may not read
         if does_not_answer(error):
@@ -79,19 +85,27 @@ def find(path: str) -> RemoteSweep:
     except ValueError:
         raise UserError(f"{path}: give ENTITY/PROJECT/SWEEP, as `reglab sweep create` prints it") from None
     try:
-        config = wandb.Api().sweep(path).config
+        with answering(path):
+            config = wandb.Api().sweep(path).config
+            method = config["method"]
     except (wandb.Error, ValueError) as error:
         if does_not_answer(error):
             raise ReglabError(f"{path}: W&B does not answer ({error})") from None
         raise UserError(f"{path}: W&B does not give this sweep ({error}); `wandb login` sets the key") from None
     check_command(config, path)
-    return RemoteSweep(entity, project, sweep_id, config["method"])
+    return RemoteSweep(entity, project, sweep_id, method)
 
 
 def _find(api: wandb.Api, entity: str, project: str, wanted: str) -> Any:
     """The registered sweep that carries the mark; none where the project is not there yet."""
     try:
         sweeps = api.project(project, entity=entity).sweeps()
-        return next((sweep for sweep in sweeps if wanted in str(sweep.config.get("description"))), None)
+        return next((sweep for sweep in sweeps if wanted in _described(sweep)), None)
     except ValueError:
         return None
+
+
+def _described(sweep: Any) -> str:
+    """What the file of a sweep says of it; nothing where that is no text."""
+    said = sweep.config.get("description")
+    return said if isinstance(said, str) else ""

@@ -47,10 +47,16 @@ def pid(process: Process) -> int:
     return process.pid
 
 
+_END_OF_A_LOG = 2**16
+"""Bytes in which its last line is looked for."""
+
+
 def last_line(path: Path) -> str:
-    """The last thing that a worker said."""
+    """The last thing that a worker said, of whatever length its log is."""
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+        with path.open("rb") as log:
+            log.seek(max(0, os.fstat(log.fileno()).st_size - _END_OF_A_LOG))
+            lines = log.read(_END_OF_A_LOG).decode("utf-8", "replace").split("\n")
     except OSError:
         lines = []
     return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")

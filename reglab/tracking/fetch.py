@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from reglab import reading
 from reglab.errors import UserError
 from reglab.tracking.record import RunRecord
 from reglab.tracking.store import ARCHIVE, read_archive, read_runs
@@ -17,7 +18,7 @@ def fetch(source: str, history: bool = True, progress: Callable[[int, int], None
     if source.startswith("wandb://"):
         return _from_wandb(source, history, progress)
     folder = Path(source)
-    if not folder.is_dir():
+    if not source or not reading.is_folder(folder):
         raise UserError(f"--from {source}: no such folder; `reglab sweep run` makes runs/<sweep>/")
     return read_archive(folder / ARCHIVE, history) if (folder / ARCHIVE).exists() else read_runs(folder, history)
 

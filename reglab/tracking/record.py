@@ -7,9 +7,9 @@ and ignores fields it no longer knows, so that old records stay readable.
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Protocol, Self
+from typing import Annotated, Any, Protocol, Self
 
-from pydantic import AliasGenerator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AliasGenerator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from reglab.config import IDENTITY_VERSION, RunConfig, identity
 from reglab.errors import UserError
@@ -19,6 +19,31 @@ SCHEMA_VERSION = 1
 
 QUIET = 0.9
 """The least part of the training time in which the threads of a run on a CPU are running, where nothing else wants their cores."""
+
+
+_LONGEST_REASON = 2000
+"""Characters; another library's error may say more."""
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """Of a moment that does not say where it was noon: what two such moments are compared by."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _cut(text: Any) -> Any:
+    return f"{text[:_LONGEST_REASON]}…" if isinstance(text, str) and len(text) > _LONGEST_REASON else text
+
+
+# What a field can hold at most: records are read that others may have written, and what is beyond a limit is none of a run.
+_Name = Annotated[str, Field(max_length=255)]
+_RunName = Annotated[str, Field(min_length=1, max_length=255)]
+_Text = Annotated[str, Field(max_length=1000)]
+_Reason = Annotated[str, BeforeValidator(_cut)]
+_Moment = Annotated[datetime, AfterValidator(_in_utc)]
+_Count = Annotated[int, Field(ge=0, lt=2**53)]
+_Number = Annotated[float, Field(ge=-1e38, le=1e38)]
+_Amount = Annotated[float, Field(ge=0, le=1e12)]
+_Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 def _slashed(name: str) -> str:
@@ -44,21 +69,21 @@ class _Metrics(_Stored):
 class Epoch(_Metrics):
     """One row of a run's history, at the end of an epoch (counted from 1)."""
 
-    epoch: int
+    epoch: _Count
     train_loss: float
-    train_accuracy: float = Field(description="running: over the epoch's own batches, dropout and augmentation on")
-    train_clean_accuracy: float | None = Field(default=None, description="evaluation mode; where the target is taken on it")
+    train_accuracy: _Fraction = Field(description="running: over the epoch's own batches, dropout and augmentation on")
+    train_clean_accuracy: _Fraction | None = Field(default=None, description="evaluation mode; where the target is taken on it")
     test_loss: float | None = None
-    test_accuracy: float | None = None
+    test_accuracy: _Fraction | None = None
     val_loss: float | None = None
-    val_accuracy: float | None = None
-    gap: float | None = Field(default=None, description="running training accuracy minus test accuracy")
-    lr: float
-    time_train_seconds: float = Field(description="training steps so far, and nothing else")
-    time_wall_seconds: float = Field(description="the run so far")
-    time_cpu_seconds: float | None = Field(default=None, description="of the CPU, in training steps so far: all threads of the process")
-    throughput_images_per_second: float = Field(description="images trained on in this epoch, copies included")
-    gpu_memory_gb: float | None = None
+    val_accuracy: _Fraction | None = None
+    gap: _Number | None = Field(default=None, description="running training accuracy minus test accuracy")
+    lr: _Number
+    time_train_seconds: _Amount = Field(description="training steps so far, and nothing else")
+    time_wall_seconds: _Amount = Field(description="the run so far")
+    time_cpu_seconds: _Amount | None = Field(default=None, description="of the CPU, in training steps so far: all threads of the process")
+    throughput_images_per_second: _Amount = Field(description="images trained on in this epoch, copies included")
+    gpu_memory_gb: _Amount | None = None
     agc_clipped_fraction: float | None = Field(default=None, description="of all units, mean over the epoch's steps")
     dropout_rate: float | None = Field(default=None, description="of all live elements, in the epoch's first step")
     cutout_masked_fraction: float | None = Field(default=None, description="of all pixels, mean over the epoch's steps")
@@ -67,30 +92,30 @@ class Epoch(_Metrics):
 class Summary(_Metrics):
     """What a run comes to. Written when it ends; a failed run has none."""
 
-    test_accuracy: float | None = None
-    test_best_accuracy: float | None = None
-    test_best_epoch: int | None = None
-    val_accuracy: float | None = None
-    val_best_accuracy: float | None = None
-    train_accuracy: float | None = Field(default=None, description="running, of the last epoch")
-    train_clean_accuracy: float | None = Field(default=None, description="evaluation mode, no augmentation, whole training part")
-    gap: float | None = Field(default=None, description="overfitting: clean training accuracy minus test accuracy")
+    test_accuracy: _Fraction | None = None
+    test_best_accuracy: _Fraction | None = None
+    test_best_epoch: _Count | None = None
+    val_accuracy: _Fraction | None = None
+    val_best_accuracy: _Fraction | None = None
+    train_accuracy: _Fraction | None = Field(default=None, description="running, of the last epoch")
+    train_clean_accuracy: _Fraction | None = Field(default=None, description="evaluation mode, no augmentation, whole training part")
+    gap: _Number | None = Field(default=None, description="overfitting: clean training accuracy minus test accuracy")
     time_to_target_reached: bool = False
-    time_to_target_seconds: float | None = Field(default=None, description="training seconds; none where never reached")
-    time_to_target_epoch: int | None = None
-    time_train_seconds: float
-    time_wall_seconds: float
-    time_warmup_seconds: float | None = Field(default=None, description="compilation and warm-up, outside the training clock")
-    time_cpu_seconds: float | None = Field(default=None, description="of the CPU, in training steps: all threads of the process")
-    time_cpu_share: float | None = Field(
+    time_to_target_seconds: _Amount | None = Field(default=None, description="training seconds; none where never reached")
+    time_to_target_epoch: _Count | None = None
+    time_train_seconds: _Amount
+    time_wall_seconds: _Amount
+    time_warmup_seconds: _Amount | None = Field(default=None, description="compilation and warm-up, outside the training clock")
+    time_cpu_seconds: _Amount | None = Field(default=None, description="of the CPU, in training steps: all threads of the process")
+    time_cpu_share: _Amount | None = Field(
         default=None, description="that, of what its threads had: the training seconds times their number; on a CPU only"
     )
-    throughput_images_per_second: float | None = None
-    peak_memory_gb: float | None = Field(default=None, description="GPU memory on a GPU, resident memory of the process on a CPU")
-    parameters: int
-    epochs: int = Field(description="epochs completed")
-    diverged_epoch: int | None = None
-    diverged_step: int | None = Field(default=None, description="of that epoch, from 1: the first whose loss was not finite")
+    throughput_images_per_second: _Amount | None = None
+    peak_memory_gb: _Amount | None = Field(default=None, description="GPU memory on a GPU, resident memory of the process on a CPU")
+    parameters: _Count
+    epochs: _Count = Field(description="epochs completed")
+    diverged_epoch: _Count | None = None
+    diverged_step: _Count | None = Field(default=None, description="of that epoch, from 1: the first whose loss was not finite")
 
     @property
     def shared_its_cores(self) -> bool:
@@ -105,21 +130,21 @@ METRICS: tuple[str, ...] = tuple(dict.fromkeys(str(field.alias) for model in (Ep
 class Environment(_Stored):
     """Where a run ran. Times are comparable only where these agree."""
 
-    device: str = Field(description="the name of the GPU or CPU")
-    driver: str | None = None
-    cuda: str | None = None
-    torch: str
-    python: str
-    threads: int = Field(description="CPU threads of the run")
-    precision: str = Field(description="as resolved: bf16, fp16 or fp32")
+    device: _Text = Field(description="the name of the GPU or CPU")
+    driver: _Text | None = None
+    cuda: _Text | None = None
+    torch: _Text
+    python: _Text
+    threads: _Count = Field(description="CPU threads of the run")
+    precision: _Text = Field(description="as resolved: bf16, fp16 or fp32")
     compiled: bool
     captured: bool | None = Field(default=None, description="whether training steps were CUDA graphs")
-    reglab: str
-    commit: str | None = Field(default=None, description="of the code; ends in + where it had local changes")
-    data: str = Field(description="what reports call the images")
-    data_fingerprint: str
-    train_images: int
-    test_images: int
+    reglab: _Text
+    commit: _Text | None = Field(default=None, description="of the code; ends in + where it had local changes")
+    data: _Text = Field(description="what reports call the images")
+    data_fingerprint: _Text
+    train_images: _Count
+    test_images: _Count
 
 
 _ANOTHER_TRAINING = re.compile(r"-\d{8}T\d{12}$")
@@ -138,25 +163,25 @@ class RunRecord(_Stored):
     """A run, whole. `config` is the nested configuration; of a failed run it may be one that cannot be built."""
 
     schema_version: int = SCHEMA_VERSION
-    run_id: str
-    sweep: str
-    label: str
-    identity: str
+    run_id: _RunName
+    sweep: _Name
+    label: _Text
+    identity: _Name
     identity_version: int = Field(default=IDENTITY_VERSION, description="of identities, when it was worked out; 0 of the first records")
-    formerly: str | None = Field(default=None, description="its identity when it began, where that was of an earlier version")
-    seed: int
+    formerly: _Name | None = Field(default=None, description="its identity when it began, where that was of an earlier version")
+    seed: int = Field(ge=0, lt=2**31)
     config: dict[str, Any]
     state: State = State.running
-    reason: str | None = Field(default=None, description="why it failed, diverged or was stopped: one line")
-    url: str | None = Field(default=None, description="its page at W&B, of a run that was read from there")
-    wandb_id: str | None = Field(default=None, description="what W&B calls it, where it has another training of the run under its id")
+    reason: _Reason | None = Field(default=None, description="why it failed, diverged or was stopped: one line")
+    url: _Text | None = Field(default=None, description="its page at W&B, of a run that was read from there")
+    wandb_id: _Name | None = Field(default=None, description="what W&B calls it, where it has another training of the run under its id")
     again: bool | None = Field(default=None, description="whether it stands in place of what there was of the run before: `train --again`")
-    created: datetime = Field(default_factory=_now)
-    updated: datetime = Field(default_factory=_now)
+    created: _Moment = Field(default_factory=_now)
+    updated: _Moment = Field(default_factory=_now)
     environment: Environment | None = None
     summary: Summary | None = None
     history: list[Epoch] = []
-    weights: str | None = Field(default=None, description="sha256 of the file of its weights, where it kept them")
+    weights: _Name | None = Field(default=None, description="sha256 of the file of its weights, where it kept them")
 
     @classmethod
     def stored(cls, values: Mapping[str, Any]) -> Self:

@@ -9,12 +9,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from reglab import reading
 from reglab.atomic import leftovers, write_whole
-from reglab.errors import ReglabError, UserError
+from reglab.errors import ReglabError, UserError, first_line
 from reglab.settings import settings
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
+
+_MOST_BYTES = 10**11
 
 CHECKPOINT = "checkpoint.pt"
 WEIGHTS = "weights.safetensors"
@@ -57,6 +60,8 @@ class File:
         except (ReglabError, FileNotFoundError, FileExistsError):
             raise
         except Exception as error:
+            if self._path:
+                raise UserError(f"{self.address} cannot be read ({first_line(error)}): mend or remove it") from None
             raise ReglabError(f"{self.address} cannot be read ({error})") from None
 
     def read(self) -> bytes | None:
@@ -64,7 +69,7 @@ class File:
         try:
             with self._asking():
                 if self._path:
-                    return self._path.read_bytes()
+                    return reading.whole(self._path, _MOST_BYTES, "remove it")
                 fs, path = self._remote()
                 return fs.cat_file(path)
         except FileNotFoundError:

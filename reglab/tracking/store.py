@@ -5,13 +5,14 @@ replaced whole, history.jsonl grows a line an epoch: both can be read at any mom
 """
 
 import gzip
-import json
+import os
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from reglab import reading
 from reglab.atomic import write_whole
 from reglab.errors import UserError
 from reglab.tracking import storage
@@ -23,6 +24,23 @@ HISTORY = "history.jsonl"
 LOG = "log.txt"
 ARCHIVE = "records.jsonl.gz"
 """The records of a report, beside its page."""
+
+MOST_BYTES = 10**6
+"""Of a record: most take five thousand."""
+
+MOST_HISTORY_BYTES = 2 * 10**9
+"""Of the epochs of a run, six hundred bytes each."""
+
+_MOST_EPOCH_BYTES = 10**4
+
+MOST_ARCHIVE_BYTES = 10**9
+"""Of a report's records, packed."""
+
+MOST_LINE_BYTES = 10**7
+"""Of one of them, its epochs included."""
+
+_MOST_UNPACKED = 50
+"""Bytes, for each that is packed: records shrink to a tenth, those that repeat each other to a thirtieth."""
 
 RUN_LOCK = ".lock"
 """Held by the process that trains the run."""
@@ -75,35 +93,39 @@ def write_record(folder: Path, record: RunRecord) -> None:
 
 def read_run(folder: Path, history: bool = True) -> RunRecord | None:
     """The run in `folder`, or None where none has begun. Raises UserError for a damaged record or one from a later version."""
-    path = folder / RECORD
+    path, mend = folder / RECORD, f"remove the folder {folder} to run it again"
     try:
-        stored = json.loads(path.read_bytes())
+        stored = reading.parsed(reading.whole(path, MOST_BYTES, mend))
         if stored.get("schema_version", 0) > SCHEMA_VERSION:
             raise UserError(f"{path} was written by a later reglab (schema {stored['schema_version']}): update reglab to read it")
-        return RunRecord.stored(stored | {"history": _read_history(folder / HISTORY) if history else []})
+        return RunRecord.stored(stored | {"history": _read_history(folder / HISTORY, mend) if history else []})
     except FileNotFoundError:
         return None
     except (ValueError, AttributeError, TypeError):  # not JSON, not text, not a record
-        raise UserError(f"{path} is damaged: remove the folder {folder} to run it again") from None
+        raise UserError(f"{path} is damaged: {mend}") from None
 
 
-def _read_history(path: Path) -> list[dict]:
+def _read_history(path: Path, mend: str) -> list[Epoch]:
     """The whole lines of a history. The last may be cut short by a crash: the run repeats that epoch."""
-    rows: list[dict] = []
+    rows: list[Epoch] = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        with reading.opened(path, MOST_HISTORY_BYTES, mend) as stream:
+            for line in reading.lines(stream, _MOST_EPOCH_BYTES, MOST_HISTORY_BYTES):
+                text = line.decode()
+                try:
+                    row = reading.parsed(text)
+                except ValueError:
+                    break
+                rows.append(Epoch.model_validate(row))
     except FileNotFoundError:
-        return rows
-    for line in lines:
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
+        pass
     return rows
 
 
 def run_folders(root: Path) -> list[Path]:
     """The folders of runs in the folder of a run, a sweep, a study of several sweeps, or of all of them. Empty where there is none."""
+    if not reading.is_folder(root):
+        return []
     return [path.parent for depth in ("", "*/", "*/*/", "*/*/*/") for path in sorted(root.glob(depth + RECORD))]
 
 
@@ -159,12 +181,22 @@ def write_archive(path: Path, records: Iterable[RunRecord]) -> None:
 
 
 def read_archive(path: Path, history: bool = True) -> list[RunRecord]:
-    """The records in an archive; an older one lacks their epochs. Raises UserError for a damaged one."""
+    """The records in an archive, each of another run; an older one lacks their epochs. Raises UserError for a damaged one.
+
+    So it does for one that unpacks to more than any: a megabyte can be made to unpack to a thousand.
+    """
     left_out: dict[str, Any] = {} if history else {"history": []}
+    mend, found = "build the report again from its runs", dict[str, RunRecord]()
     try:
-        return [RunRecord.stored(json.loads(line) | left_out) for line in gzip.decompress(path.read_bytes()).splitlines()]
+        with reading.opened(path, MOST_ARCHIVE_BYTES, mend) as packed, gzip.open(packed) as stream:
+            most = _MOST_UNPACKED * os.fstat(packed.fileno()).st_size + MOST_BYTES
+            for line in reading.lines(stream, MOST_LINE_BYTES, most):
+                record = RunRecord.stored(reading.parsed(line) | left_out)
+                if found.setdefault(record.run_id, record) is not record:
+                    raise ValueError("a run that is there twice")
     except (OSError, EOFError, zlib.error, ValueError, TypeError):
-        raise UserError(f"{path} is damaged: build the report again from its runs") from None
+        raise UserError(f"{path} is damaged: {mend}") from None
+    return list(found.values())
 
 
 def mark_crashed(folder: Path) -> None:

@@ -7,7 +7,7 @@ import sqlite3
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +15,8 @@ from urllib.parse import quote
 
 import wandb
 
-from reglab.errors import ReglabError, UserError
+from reglab import reading
+from reglab.errors import MachineError, ReglabError, UserError
 from reglab.settings import settings
 from reglab.tracking.record import Environment, Epoch, RunRecord, State, Summary, own_id
 from reglab.tracking.wandb_run import LOGGED_BESIDE
@@ -30,10 +31,17 @@ READ_AT_ONCE = 50
 ROWS_AT_ONCE = 1000
 """Rows of one run's history in one answer."""
 
+_MOST_PAGES = 1000
+"""Of a listing."""
+
+_MOST_HISTORY = 10**8
+"""Characters of the epochs of one run."""
+
 _PAUSES = (0.5, 2.0)
 """Seconds before a request is tried again."""
 
 _CACHE_FORMAT = 1
+_MOST_CACHE_BYTES = 10**11
 
 _GOES_ON = ("running", "pending", "preempting")
 
@@ -107,14 +115,18 @@ class ListedRun:
 
 def runs_of_sweep(entity: str, project: str, sweep: str) -> list[ListedRun]:
     """The runs of a sweep, without their results. Raises ReglabError where the server does not answer."""
-    nodes = _nodes(_api(), Project(entity, project), _CONFIGURATIONS, {"sweep": sweep}, LISTED_AT_ONCE)
-    return [ListedRun(node["name"], node["state"], _moment(node["heartbeatAt"]), _config(node)) for node in nodes]
+    found = []
+    for node in _nodes(_api(), Project(entity, project), _CONFIGURATIONS, {"sweep": sweep}, LISTED_AT_ONCE):
+        with suppress(*_UNREADABLE):  # it is not known what such a run would be
+            found.append(ListedRun(node["name"], node["state"], _moment(node["heartbeatAt"]), _config(node)))
+    return found
 
 
 def state_of_sweep(entity: str, project: str, sweep: str) -> str | None:
     """W&B's own word for how a sweep stands; None where it was deleted. Raises ReglabError where the server does not answer."""
     found = _answer(_api(), Project(entity, project), _SWEEP_STATE, sweep=sweep)
-    return found["sweep"]["state"] if found and found["sweep"] else None
+    with answering(f"sweep {sweep}"):
+        return found["sweep"]["state"] if found and found["sweep"] else None
 
 
 def _moment(text: Any) -> datetime | None:
@@ -150,9 +162,14 @@ def kept(project: Project) -> dict[str, Kept]:
     if _answer(api, project, _EXISTS) is None:
         return {}
     for node in _nodes(api, project, _EXTENTS, project.filters, LISTED_AT_ONCE):
-        updated, config = _moment(json.loads(node["summaryMetrics"] or "{}").get("updated")), _config(node)
+        updated, config = None, dict[str, Any]()
+        with suppress(*_UNREADABLE):
+            updated = _moment(_object(node["summaryMetrics"]).get("updated"))
+        with suppress(*_UNREADABLE):
+            config = _config(node)
         environment = config.get("environment")
         images = environment.get("data_fingerprint") if isinstance(environment, dict) else None
+        images = images if isinstance(images, str) else None
         found[node["name"]] = Kept(node["state"], node["historyLineCount"] or 0, updated, _moment(config.get("created")), images)
     return found
 
@@ -175,10 +192,10 @@ def records(project: Project, history: bool = True, progress: Callable[[int, int
         for begin in range(0, len(wanted), READ_AT_ONCE):
             names = wanted[begin : begin + READ_AT_ONCE]
             for node in _nodes(api, project, _WHOLE, {"name": {"$in": names}}, READ_AT_ONCE):
-                rows = _rows(api, project, node)
+                lines = _lines(api, project, node)
                 try:
-                    _keep(cache, node, _record(node, rows))
-                except (ValueError, KeyError, TypeError, AttributeError) as error:  # a record of a later version, or changed by hand
+                    _keep(cache, node, _record(node, [_object(line) for line in lines]))
+                except _UNREADABLE as error:  # a record of a later version, or changed by hand
                     cache.execute("DELETE FROM runs WHERE name = ?", (node["name"],))
                     reason = " ".join(str(error).split())
                     _log.warning("run %s at W&B is left out: this reglab cannot read it (%s)", node["name"], reason)
@@ -190,9 +207,13 @@ def records(project: Project, history: bool = True, progress: Callable[[int, int
         for name, ids in _standing(cache, [node["name"] for node in listed]).items():
             row = cache.execute("SELECT record, history FROM runs WHERE name = ?", (name,)).fetchone()
             if row and row[0]:  # else it is none of ours, or it was deleted meanwhile
-                more = ids | {"history": json.loads(row[1]) if history else [], "url": f"{pages}/{name}"}
                 try:
-                    record = RunRecord.stored(json.loads(row[0]) | more)
+                    more = ids | {"history": reading.parsed(row[1]) if history else [], "url": f"{pages}/{name}"}
+                    record = RunRecord.stored(_object(row[0]) | more)
+                except ValueError:  # nobody wrote that here
+                    cache.execute("DELETE FROM runs WHERE name = ?", (name,))
+                    cache.commit()
+                    _log.warning("left out: run %s, which was damaged in the cache; the same command reads it again", name)
                 except UserError as error:  # of a later version
                     _log.warning("left out: %s", error)
                 else:
@@ -212,10 +233,10 @@ def _standing(cache: sqlite3.Connection, listed: Sequence[str]) -> dict[str, dic
     for run_id, names in trainings.items():
         if names != [run_id]:
             found = [cache.execute("SELECT record FROM runs WHERE name = ?", (name,)).fetchone() for name in names]
-            heads = {name: json.loads(row[0]) for name, row in zip(names, found, strict=True) if row and row[0]}
-            begun = {name: datetime.fromisoformat(head["created"]) for name, head in heads.items()}
-            since = max((begun[name] for name, head in heads.items() if head.get("again")), default=datetime.min.replace(tzinfo=UTC))
-            left = [name for name in heads if begun[name] >= since]
+            heads = {name: _object(row[0]) for name, row in zip(names, found, strict=True) if row and row[0]}
+            begun = {name: moment for name, head in heads.items() if (moment := _moment(head.get("created")))}
+            since = max((begun[name] for name in begun if heads[name].get("again")), default=datetime.min.replace(tzinfo=UTC))
+            left = [name for name in begun if begun[name] >= since]
         else:
             left = names
         own = {"run_id": run_id} if len(left) == 1 else {}
@@ -230,7 +251,8 @@ def default_entity() -> str | None:
 
 def _api() -> wandb.Api:
     try:
-        return wandb.Api()
+        with answering("the account"):
+            return wandb.Api()
     except (wandb.Error, ValueError) as error:
         if does_not_answer(error):
             raise ReglabError(f"W&B does not answer ({error})") from None
@@ -243,15 +265,61 @@ def does_not_answer(error: Exception) -> bool:
     return isinstance(error, wandb.errors.AuthenticationError) and cause is not None and getattr(cause, "response", None) is None
 
 
+_UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+"""What reading an answer raises that is not as W&B's are."""
+
+
+@contextmanager
+def answering(where: object) -> Iterator[None]:
+    """Raises MachineError for an answer that is not as W&B gives it: of a proxy, another server. ValueErrors are the client's own."""
+    try:
+        yield
+    except ValueError:
+        raise
+    except _UNREADABLE as error:
+        raise _no_answer(where, f"{type(error).__name__}: {error}") from None
+
+
+def _no_answer(where: object, fault: str) -> MachineError:
+    return MachineError(
+        f"{where}: what answers is not W&B, or not as W&B does ({' '.join(fault.split())}): see that WANDB_BASE_URL and the proxy are "
+        "right; the same command goes on then"
+    )
+
+
 def _nodes(api: wandb.Api, project: Project, query: str, filters: dict[str, Any], at_once: int) -> Iterator[dict[str, Any]]:
-    """What the server says of each run that passes the filters, page by page."""
+    """What the server says of each run that passes the filters, page by page. Raises MachineError for a listing without end."""
     after: str | None = None
-    while True:
-        page = _ask(api, project, query, filters=json.dumps(filters), after=after, first=at_once)["runs"]
-        yield from (edge["node"] for edge in page["edges"])
-        if not page["pageInfo"]["hasNextPage"]:
+    for _ in range(_MOST_PAGES):
+        found = _ask(api, project, query, filters=json.dumps(filters), after=after, first=at_once)
+        with answering(project):
+            nodes = [_checked(edge["node"]) for edge in found["runs"]["edges"]]
+            goes_on, before, after = found["runs"]["pageInfo"]["hasNextPage"], after, found["runs"]["pageInfo"]["endCursor"]
+        yield from nodes
+        if not goes_on:
             return
-        after = page["pageInfo"]["endCursor"]
+        if not nodes or after == before:
+            raise _no_answer(project, "a page of runs that leads to none")
+    raise _no_answer(project, f"more than {_MOST_PAGES:,} pages of runs")
+
+
+_TEXTS = ("state", "heartbeatAt", "sweepName", "group", "config", "summaryMetrics")
+
+
+def _checked(node: Any) -> dict[str, Any]:
+    """What W&B says of a run, each field of its kind. Raises TypeError."""
+    history, count = node.get("history") or [], node.get("historyLineCount")
+    texts = [node["name"], *(node[name] for name in _TEXTS if node.get(name) is not None), *history]
+    if not all(isinstance(text, str) for text in texts) or not isinstance(count, int | None) or not isinstance(history, list):
+        raise TypeError("a run whose fields are of other kinds")
+    return node
+
+
+def _object(text: str | None) -> dict[str, Any]:
+    """What stands in a field of JSON. Raises ValueError for what is no mapping."""
+    if not isinstance(found := reading.parsed(text or "{}", numbers_only=False), dict):
+        raise ValueError(f"{type(found).__name__} in place of a mapping")
+    return found
 
 
 def _ask(api: wandb.Api, project: Project, query: str, **variables: Any) -> dict[str, Any]:
@@ -265,30 +333,37 @@ def _answer(api: wandb.Api, project: Project, query: str, **variables: Any) -> d
     for pause in (*_PAUSES, None):
         try:
             answer: dict[str, Any] = api._service_api.execute_graphql(query, variables)
-            return answer["project"]
+            with answering(project):
+                if isinstance(found := answer["project"], dict | None):
+                    return found
+                raise TypeError(f"{type(found).__name__} in place of a project")
         except Exception as error:  # the client tries again by itself, but not when an answer is cut short
+            if pause is None and isinstance(error, MachineError):
+                raise
             if pause is None:
                 raise ReglabError(f"{project}: W&B does not answer ({' '.join(str(error).split())})") from None
             time.sleep(pause)
     raise AssertionError("the last pause is none")
 
 
-def _rows(api: wandb.Api, project: Project, node: dict[str, Any]) -> list[dict[str, Any]]:
-    """All rows of a run's history: those that came with it, and the rest of a long one."""
+def _lines(api: wandb.Api, project: Project, node: dict[str, Any]) -> list[str]:
+    """All rows of a run's history, as JSON: those that came with it, and the rest of a long one, as far as any can be."""
     lines = list(node["history"] or [])
     begin = ROWS_AT_ONCE
-    while len(lines) < (node["historyLineCount"] or 0):
+    while len(lines) < (node["historyLineCount"] or 0) and sum(map(len, lines)) < _MOST_HISTORY and begin < _MOST_PAGES * ROWS_AT_ONCE:
         limits = {"from": begin, "to": begin + ROWS_AT_ONCE, "samples": ROWS_AT_ONCE}
         found = _ask(api, project, _MORE_HISTORY, run=node["name"], **limits)
-        if not found["run"] or not found["run"]["history"]:
-            break
-        lines += found["run"]["history"]
+        with answering(project):
+            more = found["run"]["history"] if found["run"] else None
+            if not more:
+                break
+            lines += _checked({"name": node["name"], "history": more})["history"]
         begin += ROWS_AT_ONCE
-    return [json.loads(line) for line in lines]
+    return lines
 
 
 def _config(node: dict[str, Any]) -> dict[str, Any]:
-    return {key: entry["value"] for key, entry in json.loads(node["config"] or "{}").items() if key != "_wandb"}
+    return {key: entry["value"] for key, entry in _object(node["config"]).items() if key != "_wandb"}
 
 
 _ENDED_AS: dict[str, tuple[State, ...]] = {
@@ -314,7 +389,7 @@ def _record(node: dict[str, Any], rows: Sequence[dict[str, Any]]) -> RunRecord |
     config = _config(node)
     if "schema_version" not in config:
         return None
-    said = {key: _number(value) for key, value in json.loads(node["summaryMetrics"] or "{}").items()}
+    said = {key: _number(value) for key, value in _object(node["summaryMetrics"]).items()}
     own_word: bool = said.get("state") in _ENDED_AS.get(node["state"], ())
     state = State(said["state"]) if own_word else _SILENT.get(node["state"], State.running)
     train = config.get("train")
@@ -358,8 +433,14 @@ def _cache(project: Project) -> sqlite3.Connection:
     name = quote(f"{server}/{project.entity}/{project.name}", safe="")
     path = settings().cache / "wandb" / f"{name}-v{_CACHE_FORMAT}.sqlite"
     path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileNotFoundError):
+        reading.opened(path, _MOST_CACHE_BYTES, "remove it").close()
     cache = sqlite3.connect(path)
-    cache.execute("CREATE TABLE IF NOT EXISTS runs (name TEXT PRIMARY KEY, state TEXT, heartbeat TEXT, record TEXT, history TEXT)")
+    try:
+        cache.execute("CREATE TABLE IF NOT EXISTS runs (name TEXT PRIMARY KEY, state TEXT, heartbeat TEXT, record TEXT, history TEXT)")
+    except sqlite3.DatabaseError as error:
+        cache.close()
+        raise UserError(f"{path} cannot be used ({error}): remove it, and what W&B has is read again") from None
     return cache
 
 

@@ -58,7 +58,10 @@ def evaluate_kept(kept: Kept, images: ImageSet, device: torch.device) -> Evaluat
     network = ResNet50(kept.config, len(kept.classes)).to(device).to(memory_format=torch.channels_last)
     FlatParameters(network, network.fc, precision.dtype)  # weights lie as they did in training: a kernel's choice may depend on it
     own = network.state_dict()
-    checkpoint.expect_alike("the network", own, kept.network)
+    try:
+        checkpoint.expect_alike("the network", own, kept.network)
+    except ValueError as error:
+        raise UserError(f"the weights are not those of their configuration ({error}): keep them with the run that they are of") from None
     for name, value in own.items():
         value.copy_(kept.network[name])
     if kept.config.train.compile is True:

@@ -12,10 +12,13 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from reglab import reading
 from reglab.config import RunConfig
 from reglab.data.batches import Normalization
 from reglab.errors import UserError, first_line
 from reglab.tracking.storage import File
+
+PRECISIONS = ("bf16", "fp16", "fp32")
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,11 @@ def load(file: File, expected: str) -> Kept:
     try:
         tensors = safetensors.torch.load(content)
         length = int.from_bytes(content[:8], "little")
-        about = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["reglab"])
-        normalization = Normalization(torch.tensor(about["mean"]), torch.tensor(about["std"]))
-        return Kept(RunConfig.parse(about["config"]), tuple(about["classes"]), normalization, about["precision"], tensors)
-    except (LookupError, TypeError, ValueError, safetensors.SafetensorError) as error:
+        about = reading.parsed(reading.parsed(content[8 : 8 + length])["__metadata__"]["reglab"])
+        mean, std = (torch.tensor([float(level) for level in about[name]]) for name in ("mean", "std"))
+        classes, precision = tuple(about["classes"]), about["precision"]
+        if len(mean) != 3 or len(std) != 3 or precision not in PRECISIONS or not all(isinstance(name, str) for name in classes):
+            raise ValueError("what it says of its classes, images or precision is not what a run keeps")
+        return Kept(RunConfig.parse(about["config"]), classes, Normalization(mean, std), precision, tensors)
+    except (LookupError, TypeError, ValueError, OverflowError, safetensors.SafetensorError) as error:
         raise UserError(f"{file} cannot be read as the weights of a run ({first_line(error)})") from None

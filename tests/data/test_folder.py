@@ -110,14 +110,14 @@ def test_a_folder_that_cannot_be_read_is_refused_by_name(images, refused, monkey
 
 
 def test_a_file_that_cannot_be_read_is_refused_by_path(images, refused, monkeypatch):
-    read = Path.read_bytes
+    opened = os.open
 
-    def forbidden(path):
-        if path.name == "2.png":
+    def forbidden(path, flags, *mode, **where):
+        if Path(path).name == "2.png":
             raise PermissionError(13, "Permission denied")
-        return read(path)
+        return opened(path, flags, *mode, **where)
 
-    monkeypatch.setattr(Path, "read_bytes", forbidden)
+    monkeypatch.setattr(os, "open", forbidden)
     assert f"{images}/train/bird/2.png cannot be read (Permission denied)" in refused(images)
 
 

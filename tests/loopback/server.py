@@ -43,12 +43,14 @@ class Server:
     """`with Server() as server:` listens on a free port.
 
     `world` is what it knows, `faults` what it does wrong on demand, `requests` what it was asked, `refused` what it had no answer to.
+    `instead` are answers, by the kind of request, that no W&B gives: the body, for what was sent.
     """
 
     def __init__(self) -> None:
         self.world = World()
         self.faults = Faults()
         self.requests: list[Request] = []
+        self.instead: dict[str, Callable[[dict[str, Any]], bytes]] = {}
         self._port = 0
         self._http: _Http | None = None
 
@@ -194,7 +196,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         try:
             with owner.world.lock:
-                request.status, answer = 200, act()
+                odd = owner.instead.get(request.kind)
+                request.status, answer = 200, odd(request.sent) if odd else act()
         except Exception as error:
             request.status = {NotFoundError: 404, DeletedError: 409}.get(type(error), 400)  # 404 and 400: the client does not try again
             request.refusal = f"{type(error).__name__}: {error}"
