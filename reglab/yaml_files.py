@@ -18,7 +18,7 @@ import yaml
 from reglab.errors import UserError
 
 MOST_BYTES = 8_000_000
-MOST_VALUES = 200_000
+MOST_VALUES = 100_000
 DEEPEST = 32
 
 _STANDARD = "tag:yaml.org,2002:"
@@ -236,7 +236,7 @@ class _Reading:
         merged: dict[Any, Value] = {}
         for part in reversed(parts):
             if not isinstance(part.content, dict):
-                raise _FaultError(part.line, f"<<: brings the keys of a mapping, and {_shown(part)} is none")
+                raise _FaultError(value.line, f"<<: brings the keys of a mapping, and {_shown(part)} is none")
             merged |= part.content
         return merged
 

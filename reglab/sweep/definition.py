@@ -7,7 +7,7 @@ no server could make use of is refused as well: numbers that are infinite or non
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -20,6 +20,8 @@ Place = tuple[str | int, ...]
 """The keys that lead to a value in a file: `("parameters", "optimizer", "parameters", "lr", "min")`."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+
+NO_METRIC = "it selects by a metric and names none: add `metric: {name: val/accuracy, goal: maximize}`"
 
 _METHODS = {"wandb": ("grid", "bayes", "random"), "optuna": ("custom",), "ax": ("custom",)}
 """Those that each engine of a scheduler goes with."""
@@ -66,7 +68,7 @@ class EarlyTermination(_Part):
     min_iter: int | None = Field(default=None, ge=1)
     max_iter: int | None = None
     s: int | None = None
-    eta: Number = Field(default=3, gt=1)
+    eta: Annotated[Number, Field(gt=1)] = 3
     strict: bool = True
 
     @model_validator(mode="after")
@@ -271,7 +273,13 @@ def _of_what_goes_together(sweep: Definition) -> Iterator[Fault]:
             if parameter.distribution.count is None:
                 said = f"a grid has no {parameter.distribution.name}: give it `values`, or whole numbers as `min` and `max`"
                 yield Fault(parameter.place, f"{parameter.path}: {said}")
-    if method == "bayes" and not any(parameter.distribution.is_searched for parameter in parameters):
+    if method == "bayes" and sweep.metric is None and not scheduler:
+        yield Fault(("method",), NO_METRIC)
+    if (
+        method == "bayes"
+        and not any(parameter.distribution.is_searched for parameter in parameters)
+        and not (scheduler and scheduler.search_space)
+    ):
         yield Fault(("parameters",), "method = bayes: searches over nothing: every parameter has one value")
 
 

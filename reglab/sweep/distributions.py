@@ -77,8 +77,8 @@ class Distribution(BaseModel):
 
     @property
     def ends(self) -> list[Any]:
-        """The values that stand for all: every choice, or the least and the greatest number where there are such."""
-        return list(self.choices) if self.choices is not None else [end for end in self.limits if math.isfinite(end)]
+        """The values that the file itself gives: every choice, or the least and the greatest number."""
+        return list(self.choices or ())
 
     def covers(self, number: float) -> bool:
         """Whether it may have drawn this number, here or on W&B's server, which rounds otherwise."""
@@ -173,6 +173,10 @@ class _Bounded(Distribution):
         if self.min >= self.max:
             raise ValueError(f"min = {self.min} is not below max = {self.max}")
         return self
+
+    @property
+    def ends(self) -> list[Any]:
+        return list(self.limits)
 
 
 class IntUniform(_Bounded):
@@ -324,7 +328,7 @@ class Quantized(Distribution):
     """In steps of `q`: the nearest to what the distribution under it draws."""
 
     is_continuous = False
-    q: Positive = 1
+    q: Positive = 1.0
 
     def at(self, share: float) -> float:
         exact = super().at(share)

@@ -11,7 +11,7 @@ from typing import Any
 
 from reglab.config import FIELDS, RunConfig, allowed, nearest, unknown_key
 from reglab.errors import UserError
-from reglab.sweep.definition import Definition, Fault, Parameter, Place, assembled, parameters_of
+from reglab.sweep.definition import NO_METRIC, Definition, Fault, Parameter, Place, assembled, parameters_of
 from reglab.sweep.distributions import Distribution, Exponents, IntUniform, Quantized, same
 from reglab.sweep.engines import grid
 from reglab.sweep.engines.random import Random
@@ -46,8 +46,8 @@ def faults_of_form(config: Mapping[str, Any]) -> Iterator[Fault]:
             yield Fault(parameter.place, f"parameters: {unknown_key(parameter.path)}")
     if definition.method in ("random", "bayes") and definition.run_cap is None:
         yield Fault(("method",), f"method {definition.method} never ends by itself: add `run_cap:`, the number of runs")
-    if not definition.objectives and (definition.method == "bayes" or definition.early_terminate):
-        yield Fault(("method",), "it selects by a metric and names none: add `metric: {name: val/accuracy, goal: maximize}`")
+    if definition.metric is None and (definition.method == "bayes" or definition.early_terminate):
+        yield Fault(("early_terminate",) if definition.early_terminate else ("method",), NO_METRIC)
     for number, metric in enumerate(definition.objectives):
         if metric.name not in METRICS:
             place: Place = ("metrics", number, "name") if definition.metrics else ("metric", "name")
@@ -76,8 +76,8 @@ def faults_of_draws(config: Mapping[str, Any]) -> Iterator[Fault]:
     """What a search draws and no run can be built from: key by key, then, where each is good by itself, of all together."""
     parameters = parameters_of(config)
     first = [parameter.distribution.ends[0] if parameter.distribution.ends else parameter.distribution.at(0.5) for parameter in parameters]
-    found = [fault for number in range(len(parameters)) for fault in _of_key(parameters, number, first)]
-    yield from found
+    found = {fault.said: fault for number in range(len(parameters)) for fault in _of_key(parameters, number, first)}
+    yield from found.values()
     if found:
         return
     engine, said = Random(config), list[str]()
