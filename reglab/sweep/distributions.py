@@ -324,15 +324,22 @@ class Beta(Distribution):
         return float(betainc(self.a, self.b, min(max(value, 0), 1)))
 
 
+_NEAR = 1e-9
+
+
 class Quantized(Distribution):
     """In steps of `q`: the nearest to what the distribution under it draws."""
 
     is_continuous = False
     q: Positive = 1.0
 
+    @property
+    def ends(self) -> list[Any]:
+        return [self.at(share) for share in (_NEAR, 1 - _NEAR)] if super().ends else []
+
     def at(self, share: float) -> float:
         exact = super().at(share)
-        steps = exact / self.q
+        steps = exact / self.q  # half a step is rounded to the even one, at one point that chance does not hit
         return round(steps) * self.q if math.isfinite(steps) else exact
 
 

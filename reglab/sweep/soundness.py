@@ -154,16 +154,16 @@ def _said(values: Mapping[str, Any]) -> str:
 def _remedy(parameter: Parameter) -> str:
     """What to write instead of a numeric distribution that draws what the key does not accept."""
     distribution: Distribution = parameter.distribution
-    if isinstance(distribution, Quantized):
-        if "q" not in distribution.model_fields_set:
-            return "q is 1 where none is given: give a smaller one"
-        if allowed(parameter.path).startswith("a whole number") and not float(distribution.q).is_integer():
-            return "q must be a whole number"
-        if all(map(math.isfinite, distribution.limits)):
-            return f"min and max are rounded to multiples of q = {distribution.q:g}: choose such as the key accepts"
-    elif allowed(parameter.path).startswith("a whole number") and distribution.is_continuous:
+    is_whole, has_ends = allowed(parameter.path).startswith("a whole number"), all(map(math.isfinite, distribution.limits))
+    if is_whole and distribution.is_continuous:
         stepped = _STEPPED.get(distribution.name)
         return f"{stepped} draws whole numbers" if stepped else "whole numbers as min and max, without a point, draw whole numbers"
-    if not all(map(math.isfinite, distribution.limits)):
+    if isinstance(distribution, Quantized) and is_whole and not float(distribution.q).is_integer():
+        return "q must be a whole number"
+    if not has_ends:
         return "it has no end there; uniform or log_uniform_values has"
+    if isinstance(distribution, Quantized) and "q" not in distribution.model_fields_set:
+        return "q is 1 where none is given: give a smaller one"
+    if isinstance(distribution, Quantized):
+        return f"min and max are rounded to multiples of q = {distribution.q:g}: choose such as the key accepts"
     return "choose min and max so that the key accepts all between"
