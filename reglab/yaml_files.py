@@ -93,10 +93,14 @@ def read(path: Path) -> Document:
 
 def _text(path: Path) -> str:
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # to open a pipe that nobody writes to waits for ever otherwise
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise UserError(f"{path} cannot be read: it is a {_kind(os.fstat(descriptor).st_mode)}, not a file")
-        content = file.read(MOST_BYTES + 1)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            raise UserError(f"{path} cannot be read: it is a {_kind(mode)}, not a file")
+        with open(descriptor, "rb", closefd=False) as file:
+            content = file.read(MOST_BYTES + 1)
+    finally:
+        os.close(descriptor)
     if len(content) > MOST_BYTES:
         raise UserError(f"{path} cannot be read: it is larger than {MOST_BYTES // 1_000_000} MB, which no file written by hand is")
     return content.decode("utf-8")

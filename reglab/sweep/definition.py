@@ -122,7 +122,7 @@ class Definition(_Part):
     project: str | None = None
     command: list[Any] | None = None
     method: Literal["grid", "random", "bayes", "custom"]
-    run_cap: int | None = Field(default=None, ge=1)
+    run_cap: int | None = Field(default=None, ge=1, lt=2**31)
     metric: Metric | None = None
     metrics: list[Metric] | None = Field(default=None, min_length=2)
     scheduler: Scheduler | None = None
@@ -301,16 +301,26 @@ def _told(fault: ErrorDetails, place: Place = (), name: str = "") -> Fault:
             return Fault(at, ": ".join(part for part in (where, str(fault["ctx"]["error"])) if part))
         case "literal_error":
             said = f"must be one of {fault['ctx']['expected']}".replace("'", "").replace(" or ", ", ")
-        case "greater_than_equal":
-            said = f"must be at least {fault['ctx']['ge']:g}"
-        case "greater_than":
-            said = f"must be above {fault['ctx']['gt']:g}"
-        case "int_type" | "int_from_float":
-            said = "must be a whole number"
-        case _:
-            said = fault["msg"].replace("Input should be", "must be").replace("a valid ", "a ").replace("dictionary", "mapping")
-            said = re.sub("an? (instance of .*|dictionary.*|object.*)", "a mapping", said)
+        case "greater_than_equal" | "greater_than" | "less_than_equal" | "less_than" as bound:
+            (limit,) = (fault["ctx"][key] for key in ("ge", "gt", "le", "lt") if key in fault["ctx"])
+            said = f"must be {_BOUNDS[bound]} {limit}"
+        case kind:
+            said = _MUST_BE.get(kind) or fault["msg"]
     return Fault(at, f"{where} = {shortened(fault['input'])}: {said}" if fault["type"] != "null" else f"{where}: {said}")
+
+
+_BOUNDS = {"greater_than_equal": "at least", "greater_than": "above", "less_than_equal": "at most", "less_than": "below"}
+
+_MUST_BE = {
+    "model_type": "must be a mapping",
+    "list_type": "must be a list",
+    "string_type": "must be text",
+    "bool_type": "must be true or false",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "invalid_key": "a key is a word",
+}
+"""What a value of another type is told; a fault that is raised here says so itself."""
 
 
 def _known(place: Place, name: str) -> Sequence[str]:

@@ -6,6 +6,7 @@ A distribution is its quantile function: `at(share)` is the value that so large 
 """
 
 import math
+import sys
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -28,6 +29,9 @@ def _is_finite(value: int | float) -> bool:
 
 Number = Annotated[float, PlainValidator(_number)]
 """A finite number, kept as it stands in the file: a whole `q` makes whole draws."""
+
+Whole = Annotated[int, Field(ge=-(2**53), le=2**53)]
+"""Of those that a float tells apart."""
 
 Positive = Annotated[Number, Field(gt=0)]
 
@@ -183,8 +187,8 @@ class IntUniform(_Bounded):
     name = "int_uniform"
     is_continuous = False
     distribution: Literal["int_uniform"] = "int_uniform"
-    min: int
-    max: int
+    min: Whole
+    max: Whole
 
     def at(self, share: float) -> int:
         return _whole_at(share, self.min, self.max + 1)
@@ -349,7 +353,8 @@ class QUniform(Quantized, Uniform):
 
     @property
     def count(self) -> int:
-        return math.ceil((self.max - self.min) / self.q)
+        steps = (self.max - self.min) / self.q
+        return math.ceil(steps) if math.isfinite(steps) else sys.maxsize
 
     @property
     def cells(self) -> list[Any]:

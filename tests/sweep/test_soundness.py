@@ -44,7 +44,11 @@ UNBUILDABLE = {
     "inv_log_uniform_values": ("train.epochs", values("inv_log_uniform_values", min=2, max=9), "q_log_uniform_values with q: 1"),
     "half steps": ("train.epochs", values("q_uniform", min=1, max=9, q=0.5), "q must be a whole number"),
     "q_beta": ("train.epochs", values("q_beta", a=2, b=2), "draws of q_beta are like that"),
-    "q_normal": ("train.epochs", values("q_normal", mu=2, sigma=1), "7 % of the draws of q_normal are like that: it has no end there; uniform or log_uniform_values has"),
+    "q_normal": (
+        "train.epochs",
+        values("q_normal", mu=2, sigma=1),
+        "7 % of the draws of q_normal are like that: it has no end there; uniform or log_uniform_values has",
+    ),
     "q_log_uniform_values without q": (
         "optimizer.lr",
         values("q_log_uniform_values", min=1e-5, max=0.1),
@@ -155,14 +159,23 @@ def grid_of(tmp_path, **keys):
 
 def test_a_grid_that_is_too_large_is_refused_before_it_is_made(tmp_path):
     fifty = {"values": [0.001 * number for number in range(1, 51)]}
-    optimizer = {name: fifty for name in ("lr", "momentum", "weight_decay", "label_smoothing", "eps")}
+    optimizer = dict.fromkeys(("lr", "momentum", "weight_decay", "label_smoothing", "eps"), fifty)
     path = grid_of(tmp_path, optimizer=optimizer, agc={"clip": fifty, "eps": fifty})
     with pytest.raises(UserError, match=r"line 2: parameters: 781,250,000,000 cells: a grid has at most 20,000; search over fewer values"):
         spec.read(path)
     with pytest.raises(UserError, match=r"100,000 cells: a grid has at most 20,000"):
         spec.read(grid_of(tmp_path, train={"seed": {"min": 0, "max": 99_999}}))
     with pytest.raises(UserError, match=r"more than 1,000,000,000,000,000 cells"):
-        spec.read(grid_of(tmp_path, train={"seed": {"min": 0, "max": 10**400}}))
+        spec.read(grid_of(tmp_path, optimizer={"lr": {"distribution": "q_uniform", "min": 0.1, "max": 1e308, "q": 1e-300}}))
+
+
+HUGE = 10**400
+
+
+@pytest.mark.parametrize("definition", [{"min": 0, "max": HUGE}, {"min": -HUGE, "max": 0}, {"min": 0.1, "max": HUGE}], ids=list("abc"))
+def test_a_number_that_no_run_can_count_to_is_refused(read, definition):
+    with pytest.raises(UserError, match=r"optimizer.lr.m(in|ax) = -?10000.*…: must be (at least|at most|a number)"):
+        read("optimizer.lr", definition)
 
 
 def test_a_large_grid_is_checked(tmp_path):

@@ -322,3 +322,96 @@ def test_two_files_that_ask_for_the_same_runs_have_one_fingerprint(read):
     assert read(yaml.safe_dump(sweep, sort_keys=True) + "# a comment\n").fingerprint() == plain
     assert read(sweep, "train.epochs=3").fingerprint() != plain
     assert read(search(train={"seed": {"values": [0]}})).fingerprint() != plain
+
+
+# Anchors, aliases and merge keys
+
+
+ALIASED = """method: grid
+command: [reglab, train]
+parameters:
+  batchnorm: {parameters: {layers: &few {values: [0, 1]}}}
+  cutout: {parameters: {images: *few}}
+  train: {parameters: {seed: {<<: *few}}}
+"""
+
+
+def test_merge_keys_and_aliases_are_what_they_stand_for(read):
+    assert read(ALIASED).size == 8
+
+
+def test_what_is_laid_over_one_key_is_not_laid_over_another_that_repeats_it(read):
+    shared = "method: grid\nparameters:\n  agc: &same {parameters: {eps: {value: 0.5}}}\n  optimizer: *same\n"
+    found = fixed(read(shared, "optimizer.eps=0.25"))
+    assert (found["agc.eps"], found["optimizer.eps"]) == ({"value": 0.5}, {"value": 0.25})
+
+
+@pytest.mark.parametrize("text", [ALIASED, *(path.read_text(encoding="utf-8") for path in SHIPPED)], ids=["aliased", *map(str, SHIPPED)])
+def test_what_is_registered_is_to_the_byte_what_w_and_b_s_client_would_register(read, text):
+    assert yaml.dump(read(text).config) == yaml.dump(yaml.safe_load(text))
+
+
+# Lines
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("method: grid\nparameters:\n  train:\n    parameters:\n      seed: {values: [0, 1]}\n      epochs: {values: [3, 0]}\n", "line 6"),
+        ("method: grid\nparameters:\n  arm:\n", "line 3: arm = None: must be a mapping"),
+        ("method: grid\nparameters:\n  arm: [baseline]\n", "line 3: arm = ['baseline']: must be a mapping"),
+        ("method: grid\nrun_cap: 0\nparameters:\n  arm: {value: baseline}\n", "line 2: run_cap = 0: must be at least 1"),
+        (
+            "method: grid\nparameters:\n  train: {parameters: {seed: {values: [0, null]}}}\n",
+            "line 3: train.seed = None: must be a whole number",
+        ),
+        (
+            "method: grid\nparameters:\n  train: {parameters: {seed: {values: [0, [1]]}}}\n",
+            "line 3: train.seed = [1]: must be a whole number",
+        ),
+        (
+            "method: grid\nparameters:\n  train: {parameters: {seed: {values: [0, 1e1]}}}\n",
+            "line 3: train.seed = 1e1: must be a whole number",
+        ),
+        ("method: grid\nparameters:\n  optimizer: {parameters: {lr: {valeus: [1]}}}\n", "line 3: optimizer.lr: says nothing to draw"),
+        ("method: grid\nmethod: random\n", "line 2: method: is there twice"),
+    ],
+)
+def test_a_fault_is_told_with_its_line(read, text, said):
+    with pytest.raises(UserError) as caught:
+        read(text)
+    assert said in str(caught.value)
+
+
+def test_what_is_laid_over_the_file_has_no_line_in_it(read):
+    text = "method: grid\nparameters:\n  cutout: {parameters: {per: {value: batch}}}\n"
+    with pytest.raises(UserError, match=r"mine.yaml: cutout.per.values: has 0 items: must have at least 1"):
+        read(text, "cutout.per=[]")
+
+
+def test_seeds_that_are_written_as_numbers_and_as_texts_come_in_their_order(read):
+    found = read(grid(train={"seed": {"values": [2, "1", 0.0]}}))
+    assert [config.train.seed for _, config in found.cells] == [0, 2, 1]
+
+
+# What runs with W&B's server only
+
+
+CUSTOM = """method: custom
+scheduler: {engine: optuna, source: space.py, optimizer: study}
+metrics:
+  - {name: val/accuracy, goal: maximize}
+  - {name: time/train_seconds}
+parameters:
+  data: {parameters: {validation: {value: 100}}}
+  optimizer: {parameters: {lr: {min: 0.1, max: 0.2}}}
+"""
+
+
+def test_a_scheduler_and_several_objectives_are_taken_and_said_to_need_the_server(read):
+    found = read(CUSTOM)
+    assert found.warnings == ()
+    with pytest.raises(UserError, match=r"scheduler\.engine = optuna: runs with W&B's server only"):
+        engines.of(found.config)
+    with pytest.raises(UserError, match=r"line 5: metrics.1.name = time/train: no run logs that; did you mean"):
+        read(CUSTOM.replace("time/train_seconds", "time/train"))
