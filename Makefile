@@ -7,7 +7,7 @@ READY  := .venv/.ready
 WORKERS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint format bench lock clean
+.PHONY: help setup demo test test-all lint format bench oracle lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,8 +53,17 @@ format: $(READY)  ## rewrite the code in the house style
 bench: $(READY)  ## the measured ratios, see benchmarks/
 	$(BIN)/reglab bench
 
+oracle:  ## make .venv-oracle: W&B's own search engine on Python 3.11, to which the slow tests hold ours
+ifdef UV
+	uv venv --quiet --allow-existing --python 3.11 .venv-oracle
+	uv pip install --quiet --python .venv-oracle/bin/python sweeps==0.3.0
+else
+	python3.11 -m venv .venv-oracle
+	.venv-oracle/bin/python -m pip install --quiet --disable-pip-version-check sweeps==0.3.0
+endif
+
 lock: ## renew requirements.lock (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements.lock
 
 clean:  ## remove .venv and caches
-	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-oracle .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis

@@ -15,7 +15,7 @@ import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -454,6 +454,7 @@ def _defaults(model: type[RunConfig]) -> dict[str, str]:
     return {path: _canonical(field.default) for path, field in _fields(model)}
 
 
+@lru_cache(maxsize=10_000, typed=True)
 def _canonical(value: Any) -> str:
     """As JSON, whole numbers without a fraction: a whole float comes back from W&B as an integer, and -0.0 is 0."""
     return json.dumps(int(value) if isinstance(value, float) and value.is_integer() else value)

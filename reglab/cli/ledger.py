@@ -176,12 +176,9 @@ def _fetched(source: str) -> "list[RunRecord]":
 def _sample(spec: "SweepSpec") -> "list[RunConfig]":
     """As many configurations as a search will draw."""
     from reglab.config import RunConfig
-    from reglab.sweep.search import Search
+    from reglab.sweep import engines
 
-    search, drawn = Search(spec.config), list[dict]()
-    while len(drawn) < (spec.run_cap or 0):
-        drawn.append(search.draw([(values, None) for values in drawn]))
-    return [RunConfig.parse(values) for values in drawn]
+    return [RunConfig.parse(values) for values in engines.of(spec.config).rest()]
 
 
 def _matrix(reckoned: "Ledger") -> Table:

@@ -71,20 +71,20 @@ STYLES = {
 @app.command()
 def check(files: Files, quick: Quick = False) -> None:
     """Validate sweep files against W&B's schema and the configuration; count cells, arms and duplicates."""
-    from reglab.config import RunConfig, identity, run_id
+    from reglab.config import identity
     from reglab.sweep.spec import read
 
     table = Table(Column("file", overflow="fold"), "method", "cells", "arms", "runs", "shared*", box=None, pad_edge=False)
-    seen: set[str] = set()
+    seen: set[tuple[str, int]] = set()
     for spec in [read(path, quick=quick) for path in files]:
         if spec.method == "grid":
-            configs = [RunConfig.parse(values) for values in spec.grid()]
-            runs = {run_id(config) for config in configs}
-            arms = len({identity(config) for config in configs})
-            table.add_row(str(spec.path), "grid", str(len(configs)), str(arms), str(len(runs)), str(len(runs & seen)))
+            runs = {(identity(config), config.train.seed) for _, config in spec.cells}
+            arms = len({arm for arm, _ in runs})
+            table.add_row(str(spec.path), "grid", str(spec.size), str(arms), str(len(runs)), str(len(runs & seen)))
             seen |= runs
         else:
-            table.add_row(str(spec.path), spec.method, str(spec.run_cap), "drawn", str(spec.run_cap), "–")
+            cap = str(spec.run_cap or "no cap")
+            table.add_row(str(spec.path), spec.method, cap, "drawn", cap, "–")
         for warning in spec.warnings:
             say(f"{spec.path}: note: {warning}")
     show(table)

@@ -7,7 +7,7 @@ of it, the runs that it may have drawn are counted against its cap, and what it 
 import math
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from itertools import product
@@ -17,8 +17,10 @@ import yaml
 
 from reglab.config import RunConfig, flat, identity, nested, run_id
 from reglab.errors import UserError
-from reglab.sweep.search import Search, ends
-from reglab.sweep.spec import SweepSpec, leaves
+from reglab.sweep import engines
+from reglab.sweep.definition import leaves, parameters_of
+from reglab.sweep.distributions import Constant, Distribution, IntUniform
+from reglab.sweep.spec import SweepSpec
 from reglab.tracking.images import refuse_mixed
 from reglab.tracking.record import RunRecord, State
 
@@ -130,7 +132,7 @@ def _key(values: dict[str, Any]) -> tuple[str, int] | None:
 
 def _possible(spec: SweepSpec) -> Set[tuple[str, int]]:
     """Identities and seeds of all runs that a search can draw, where they are few; else none."""
-    searched = {path: _choices(definition) for path, definition in leaves(spec.config["parameters"])}
+    searched = {parameter.path: _choices(parameter.distribution) for parameter in parameters_of(spec.config)}
     if math.prod(len(choices) if choices else _FEW for choices in searched.values()) >= _FEW:
         return frozenset()
     combinations = product(*(choices or () for choices in searched.values()))
@@ -142,32 +144,29 @@ def _draws_nothing_else(spec: SweepSpec, drawn: Sequence[RunRecord], there: Set[
     """Whether all that a random search draws on this machine is there. W&B's server draws otherwise, and names its runs otherwise."""
     if spec.method != "random" or not all(record.is_named_after_identity for record in drawn):
         return False
-    search, again = Search(spec.config), list[tuple[dict[str, Any], None]]()
-    while len(again) < (spec.run_cap or 0):
-        again.append((search.draw(again), None))
-        if (key := _key(again[-1][0])) and key not in there:
-            return False
-    return True
+    keys = (_key(values) for values in engines.of(spec.config).rest())
+    return all(key in there for key in keys if key)
 
 
-def _choices(definition: Mapping[str, Any]) -> list[Any] | None:
+def _choices(distribution: Distribution) -> list[Any] | None:
     """All values that a key can be drawn with, where they can be counted."""
-    if "values" in definition or "value" in definition:
-        return ends(definition)
-    low, high = definition.get("min"), definition.get("max")
-    if definition.get("distribution", "int_uniform") != "int_uniform" or not isinstance(low, int) or not isinstance(high, int):
-        return None
-    return list(range(low, min(high, low + _FEW) + 1))
+    if isinstance(distribution, IntUniform):
+        return list(range(distribution.min, min(distribution.max, distribution.min + _FEW) + 1))
+    return distribution.choices
 
 
 def draw(spec: SweepSpec, record: RunRecord) -> dict[str, Any] | None:
     """The values with which a search may have drawn this run: they lie where it searches, and ask for this very run; None where none do."""
     there = flat(record.config)
     asked = {}
-    for path, definition in leaves(spec.config["parameters"]):
-        if "value" not in definition and not _covers(definition, there.get(path)):
+    for parameter in parameters_of(spec.config):
+        path, distribution = parameter.path, parameter.distribution
+        if isinstance(distribution, Constant):
+            asked[path] = distribution.value
+        elif _covers(distribution, there.get(path)):
+            asked[path] = there.get(path)
+        else:
             return None
-        asked[path] = definition.get("value", there.get(path))
     values = nested(asked)
     try:
         is_it = run_id(RunConfig.parse(values)) == f"{record.identity}-s{record.seed}"
@@ -176,15 +175,11 @@ def draw(spec: SweepSpec, record: RunRecord) -> dict[str, Any] | None:
     return values if is_it else None
 
 
-def _covers(definition: Mapping[str, Any], value: Any) -> bool:
-    """Whether a searched key may take this value. What is drawn in steps of `q` may lie a step beyond the end."""
-    if "values" in definition:
-        return _number(value) in [_number(choice) for choice in definition["values"]]
-    if not isinstance(value, int | float) or "mu" in definition:
-        return isinstance(value, int | float)
-    step = float(definition.get("q", "q_" in definition.get("distribution", "")))
-    low, high = sorted(ends(definition))
-    return low - step <= value <= high + step or math.isclose(value, low) or math.isclose(value, high)
+def _covers(distribution: Distribution, value: Any) -> bool:
+    """Whether a searched key may take this value."""
+    if distribution.choices is not None:
+        return _number(value) in [_number(choice) for choice in distribution.choices]
+    return isinstance(value, int | float) and distribution.covers(value)
 
 
 def _number(value: Any) -> Any:
@@ -198,8 +193,7 @@ def _number(value: Any) -> Any:
 def _of_grid(spec: SweepSpec, records: Sequence[RunRecord]) -> Ledger:
     there = _by_run(records)
     cells: dict[tuple[str, int], Cell] = {}
-    for values in spec.grid():
-        config = RunConfig.parse(values)
+    for values, config in spec.cells:
         key = identity(config), config.train.seed
         cells.setdefault(key, _cell(values, there.get(key, ())))  # two values without effect are one cell
     others = [record for key, group in there.items() if key not in cells for record in group]

@@ -1,4 +1,4 @@
-"""A sweep on this machine, without W&B's server: the same file, W&B's search engine, worker processes.
+"""A sweep on this machine, without W&B's server: the same file, its search engine, worker processes.
 
 The folder `runs/<sweep>/` is the whole state: sweep.json holds the cells drawn so far, each run's folder what it came to.
 Running a sweep again therefore finishes what is missing and repeats nothing. The records alone do as well: without sweep.json the
@@ -26,9 +26,8 @@ from reglab.config import DataConfig, RunConfig, identity, run_id
 from reglab.errors import ReglabError, UserError
 from reglab.exits import PREEMPTED
 from reglab.processes.signals import PREEMPT, STOP, Interrupted
-from reglab.sweep import assignment, ledger
+from reglab.sweep import assignment, engines, ledger
 from reglab.sweep.limit import Limit, Rest
-from reglab.sweep.search import Search
 from reglab.sweep.spec import SweepSpec
 from reglab.sweep.workers import GRACE_SECONDS, LOST, Process, Start, cores, last_line, pid, shares, threads, visible_gpus
 from reglab.tracking import client, storage
@@ -142,7 +141,7 @@ class LocalSweep:
         refuse_mixed(given)
         self._given = {(record.identity, record.seed): record for record in given}
         self._former_names = {key: record.run_id for key, record in self._given.items() if record.has_former_name}
-        self.search = Search(spec.config)
+        self.engine = engines.of(spec.config)
         self.draws: list[Cell] = []  # in the order of the search; what it drew twice is there twice
         self._gpus, self._shares = visible_gpus(), shares(cores(), workers)
         self._running: list[_Worker] = []
@@ -186,6 +185,7 @@ class LocalSweep:
             yield
         finally:
             self._kill()
+            self.engine.close()
             lock.release()
 
     def preempt(self) -> None:
@@ -225,6 +225,7 @@ class LocalSweep:
             drawn = self.spec.grid() if self.spec.method == "grid" else self._learnt_from() if self.spec.method == "bayes" else []
         for values in drawn:
             self._add(values)
+        self.engine = engines.of(self.spec.config, drawn)
         self._write_ledger()
         for cell in self.cells:
             self._look_up(cell)
@@ -345,7 +346,8 @@ class LocalSweep:
                 self._cut |= {worker.cell.run_id for worker in self._running}
                 self._kill()
             return bool(self._running)
-        self._tell(self.search.to_stop([(cell.values, cell.record) for cell in self.cells]), STOP)
+        self._tell_engine()
+        self._tell(self.engine.prune(), STOP)
         try:
             while len(self._running) < self.workers and self._preempting_since is None and (cell := self._next()):
                 self._launch(cell)
@@ -367,13 +369,20 @@ class LocalSweep:
         if cell := self._first_that_fits(self._waiting()):
             return cell
         while self.undrawn and self._may_draw():
-            cell = self._add(self.search.draw([(cell.values, cell.record) for cell in self.draws]))
+            self._tell_engine()
+            values = self.engine.ask()
+            assert values is not None
+            cell = self._add(values)
             self._write_ledger()
             if not cell.record and cell.run_id not in self._launched:
                 self._look_up(cell)
             if cell in self._waiting() and self._first_that_fits([cell]):
                 return cell
         return self._first_beyond(self._waiting()) if self.beyond else None
+
+    def _tell_engine(self) -> None:
+        for number, cell in enumerate(self.draws):
+            self.engine.tell(number, cell.record)
 
     def _waiting(self) -> list[Cell]:
         """What was not launched yet, the runs first that have begun."""

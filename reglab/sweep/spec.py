@@ -1,19 +1,20 @@
 """A sweep file: W&B's own format, whose parameters are keys of `RunConfig`. Read, adjusted and validated here."""
 
 import json
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from reglab.config import FIELDS, RunConfig, nearest, nested, parse_overrides, unknown_key
+from reglab import yaml_files
+from reglab.config import RunConfig, parse_overrides
 from reglab.errors import UserError
-from reglab.sweep.search import Search, ends, schema_fault
-from reglab.tracking.record import METRICS
+from reglab.sweep import definition, soundness
+from reglab.sweep.definition import Fault, Place, leaves, parameters_of
+from reglab.sweep.engines.grid import Grid
+from reglab.yaml_files import Document
 
 QUICK: dict[str, Any] = {
     "data.source": "digits",
@@ -33,7 +34,7 @@ QUICK_RUN_CAP = 4
 
 @dataclass(frozen=True)
 class SweepSpec:
-    """A validated sweep. `config` is what W&B's search engine gets."""
+    """A validated sweep. `config` is what the search engine gets, and W&B."""
 
     name: str
     path: Path
@@ -48,14 +49,20 @@ class SweepSpec:
     def run_cap(self) -> int | None:
         return self.config.get("run_cap")
 
+    @cached_property
+    def cells(self) -> list[tuple[dict[str, Any], RunConfig]]:
+        """Every cell of a grid up to the cap, as values and as what they are. Raises UserError where one cannot be built."""
+        whole = [(values, RunConfig.parse(values)) for values in Grid(_without_cap(self.config)).rest()]
+        return whole[: self.run_cap]  # those beyond the cap are looked at, too: W&B's server has an order of its own
+
     def grid(self) -> list[dict[str, Any]]:
-        """Every cell of a grid, up to the cap."""
-        return Search(self.config).grid()[: self.run_cap]
+        """The values of every cell of a grid, up to the cap."""
+        return [values for values, _ in self.cells]
 
     @property
     def size(self) -> int:
         """How many cells it has, or draws; what does the same is counted again."""
-        return len(self.grid()) if self.method == "grid" else self.run_cap or 0
+        return len(self.cells) if self.method == "grid" else self.run_cap or 0
 
     def fingerprint(self) -> str:
         """The same for two sweeps that ask for the same runs, whatever their files look like."""
@@ -67,6 +74,10 @@ class SweepSpec:
         return json.dumps(asked, sort_keys=True)
 
 
+def _without_cap(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key != "run_cap"}
+
+
 def shipped(name: str) -> Path:
     """The path of one of the sweeps that come with reglab, such as `final`."""
     packaged = Path(str(resources.files("reglab"))) / "_sweeps" / f"{name}.yaml"
@@ -76,72 +87,68 @@ def shipped(name: str) -> Path:
 def read(path: Path, overrides: Iterable[str] = (), quick: bool = False) -> SweepSpec:
     """The sweep in `path`, with `section.key=value` words laid over its parameters; `section.key=[a, b]` searches over a key.
 
-    Raises UserError, in one line that names the file, for whatever would fail later: YAML, W&B's schema, a key that no
-    configuration has, a candidate that it does not accept.
+    Raises UserError, in one line that names file and line, for whatever would fail later: YAML, W&B's schema, a key that no
+    configuration has, a configuration that it draws and that cannot be built.
     """
-    config = _parse(path)
-    try:
-        _validate_form(config)
+    document = _document(path)
+    config = document.plain()
+    changes = parse_overrides(overrides)
+    _refuse(document, config, definition.faults(config) or soundness.faults_of_form(_with_cap(config, quick)))
+    if quick or changes:
+        config = document.plain(shares=False)  # what is laid over one key is not laid over another that repeats it
         if quick:
             _shrink(config)
-        for key, value in parse_overrides(overrides).items():
-            _set(config["parameters"], key, value)
-        _validate_selection(config)
-        for values in _candidates(config):
-            RunConfig.parse(values)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-    return SweepSpec(path.stem + ("-quick" if quick else ""), path, config, tuple(_warnings(config)))
+        for key, value in changes.items():
+            _set(config.setdefault("parameters", {}), key, value)
+        _refuse(document, config, definition.faults(config))
+    _refuse(document, config, soundness.faults_of_size(config))
+    _refuse(document, config, soundness.faults_of_selection(config))
+    spec = SweepSpec(path.stem + ("-quick" if quick else ""), path, config, tuple(soundness.notes(config)))
+    _refuse(document, config, _faults_of_cells(spec) if spec.method == "grid" else soundness.faults_of_draws(config))
+    return spec
 
 
-class _Strict(yaml.SafeLoader):
-    """YAML's own reader keeps the last of two keys of one name, loses the rest without a word, and takes 010 for 8 and 1:30 for 90."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key, _ in node.value:
-            name = self.construct_object(key, deep=True)
-            if name in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{name}: is there twice", key.start_mark)
-            seen.add(name)
-        return super().construct_mapping(node, deep)
-
-    def construct_decimal(self, node: yaml.ScalarNode) -> int | float:
-        kind = self.construct_yaml_int if node.tag.endswith(":int") else self.construct_yaml_float
-        value: int | float = kind(node)
-        if not re.fullmatch(r"[-+]?(0|[1-9]\d*)?(\.\d*)?(e[-+]?\d+)?|[-+]?\.(inf|nan)", node.value, re.IGNORECASE):
-            said = f"{node.value} is {value} to YAML: write that, or, for a text, '{node.value}' in quotes"
-            raise yaml.constructor.ConstructorError(None, None, said, node.start_mark)
-        return value
+def _document(path: Path) -> Document:
+    if not path.exists():
+        raise UserError(f"{path}: no such file; `reglab sweep run` takes a sweep YAML such as sweeps/final.yaml")
+    document = yaml_files.read(path)
+    if not isinstance(document.root.content, dict):
+        raise document.error((), "not a sweep; it needs `method:` and `parameters:`")
+    return document
 
 
-for _tag in ("int", "float"):
-    _Strict.add_constructor(f"tag:yaml.org,2002:{_tag}", _Strict.construct_decimal)
+def _with_cap(config: dict[str, Any], quick: bool) -> dict[str, Any]:
+    """`--quick` caps a search that has no cap of its own."""
+    return {"run_cap": QUICK_RUN_CAP} | config if quick else config
 
 
-def _parse(path: Path) -> dict[str, Any]:
+def _faults_of_cells(spec: SweepSpec) -> list[Fault]:
     try:
-        config = yaml.load(path.read_text(encoding="utf-8"), _Strict)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; `reglab sweep run` takes a sweep YAML such as sweeps/final.yaml") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f", line {where.line + 1}" if where else ""
-        raise UserError(f"{path}{line}: not YAML ({getattr(error, 'problem', None) or error})") from None
-    if not isinstance(config, dict) or not isinstance(config.get("parameters"), dict):
-        raise UserError(f"{path}: not a sweep; it needs `method:` and `parameters:`")
-    return config
+        _ = spec.cells
+    except UserError as error:
+        return [Fault(soundness.place_of(str(error), parameters_of(spec.config)), str(error))]
+    return []
 
 
-def leaves(parameters: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each searched or fixed key of nested parameters: its path (`dropout.p1`) and its definition (`{"min": 0.1, …}`)."""
-    for name, definition in parameters.items():
-        if isinstance(definition, dict) and isinstance(definition.get("parameters"), dict):
-            yield from leaves(definition["parameters"], f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", definition
+def _refuse(document: Document, config: Mapping[str, Any], faults: Iterable[Fault]) -> None:
+    """Raises UserError for the first of these faults, with its line where it is the file's, and not of what was laid over it."""
+    found = list(faults)
+    if not found:
+        return
+    fault = found[0]
+    said = fault.said + (f" (and {len(found) - 1} more)" if len(found) > 1 else "")
+    if _at(document.plain(), fault.place) == _at(config, fault.place):
+        raise document.error(fault.place, said)
+    raise UserError(f"{document.path}: {said}")
+
+
+def _at(values: Any, place: Place) -> Any:
+    for key in place:
+        try:
+            values = values[key]
+        except (LookupError, TypeError):
+            return None
+    return values
 
 
 def _set(parameters: dict[str, Any], path: str, value: Any) -> None:
@@ -165,51 +172,3 @@ def _shrink(config: dict[str, Any]) -> None:
         _set(config["parameters"], "train.seed", seeds["values"][0])
     if config.get("method") != "grid":
         config["run_cap"] = min(config.get("run_cap", QUICK_RUN_CAP), QUICK_RUN_CAP)
-
-
-def _warnings(config: Mapping[str, Any]) -> Iterator[str]:
-    metric = config.get("metric")
-    selects = config.get("method") == "bayes" or "early_terminate" in config
-    if selects and isinstance(metric, dict) and str(metric.get("name")).startswith("test/"):
-        yield f"it selects on {metric['name']}: set data.validation and select on val/accuracy, so that the test set stays unseen"
-
-
-def _validate_form(config: Mapping[str, Any]) -> None:
-    """Everything about a sweep but its values: keys, schema, cap and metric."""
-    for path, _ in leaves(config["parameters"]):
-        if path not in FIELDS:
-            raise UserError(f"parameters: {unknown_key(path)}")
-    for name in config["parameters"]:
-        if "." in str(name):
-            section, _, key = str(name).partition(".")
-            nested_form = f"{section}: {{parameters: {{{key}: …}}}}"
-            raise UserError(f"parameters: {name}: W&B does not split names at dots; write {nested_form}")
-    if fault := schema_fault(config):
-        raise UserError(f"not a sweep as W&B defines it: {fault}")
-    run_cap, metric = config.get("run_cap"), config.get("metric")
-    if run_cap is not None and (isinstance(run_cap, bool) or not isinstance(run_cap, int) or run_cap < 1):
-        raise UserError(f"run_cap = {run_cap}: must be a whole number of runs, at least 1")
-    if config["method"] != "grid" and run_cap is None:
-        raise UserError(f"method {config['method']} never ends by itself: add `run_cap:`, the number of runs")
-    if not metric and (config["method"] == "bayes" or "early_terminate" in config):
-        raise UserError("it selects by a metric and names none: add `metric: {name: val/accuracy, goal: maximize}`")
-    if metric and metric["name"] not in METRICS:
-        raise UserError(f"metric.name = {metric['name']}: no run logs that{nearest(metric['name'], METRICS)}")
-
-
-def _validate_selection(config: Mapping[str, Any]) -> None:
-    held_out = ends(dict(leaves(config["parameters"])).get("data.validation", {"value": 0}))
-    if (name := (config.get("metric") or {}).get("name", "")).startswith("val/") and not all(held_out):
-        raise UserError(f"metric.name = {name}: no run logs that without held-out images; set data.validation, for example to 5000")
-
-
-def _candidates(config: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Configurations that stand for all: every cell of a grid; else each key's ends or choices, one key at a time."""
-    if config["method"] == "grid":
-        yield from Search(config).grid()
-        return
-    choices = {path: ends(definition) for path, definition in leaves(config["parameters"])}
-    first = {path: values[0] for path, values in choices.items() if values}
-    for path, values in choices.items():
-        for value in values:
-            yield nested(first | {path: value})

@@ -3,9 +3,9 @@
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
-from reglab.tracking.record import State
+from reglab.tracking.record import RunRecord, State
 from tests.loopback.state import Agent, Run, Sweep, World
 
 _ENDED_AS = {"finished": State.finished, "killed": State.stopped, "failed": State.failed, "crashed": State.failed}
@@ -71,15 +71,14 @@ def _wrapped(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _choose(sweep: Sweep) -> dict[str, Any] | None:
     """The next configuration; None when there is none left."""
-    number = len(sweep.handed_out)
-    if sweep.expected is not None and number >= sweep.expected:
-        return None
-    return sweep.grid[number] if sweep.grid is not None else sweep.search.draw(_as_records(sweep.handed_out))
+    _tell(sweep)
+    return sweep.engine.ask()
 
 
 def _early_ended(sweep: Sweep) -> set[str]:
     """The names of runs that early termination would end now."""
-    return sweep.search.to_stop(_as_records(sweep.handed_out)) if "early_terminate" in sweep.config else set()
+    _tell(sweep)
+    return sweep.engine.prune()
 
 
 class _Logged(dict[str, Any]):
@@ -89,7 +88,7 @@ class _Logged(dict[str, Any]):
 
 @dataclass
 class _Record:
-    """What `reglab.sweep.search` reads of a RunRecord."""
+    """What a search engine reads of a RunRecord."""
 
     run_id: str
     state: State
@@ -97,8 +96,7 @@ class _Record:
     history: list[_Logged]
 
 
-def _as_records(runs: Iterable[Run]) -> list[Any]:
-    def record(run: Run) -> _Record:
-        return _Record(run.name, _ENDED_AS.get(run.state, State.running), _Logged(run.summary), [_Logged(row) for row in run.history])
-
-    return [(run.chosen, record(run)) for run in runs]
+def _tell(sweep: Sweep) -> None:
+    for number, run in enumerate(sweep.handed_out):
+        state, rows = _ENDED_AS.get(run.state, State.running), [_Logged(row) for row in run.history]
+        sweep.engine.tell(number, cast(RunRecord, _Record(run.name, state, _Logged(run.summary), rows)))

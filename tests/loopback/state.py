@@ -17,7 +17,8 @@ from typing import Any
 
 import yaml
 
-from reglab.sweep.search import Search
+from reglab.sweep import engines
+from reglab.sweep.engines import Engine
 
 ENTITY = "loopback"
 """Who owns the key; meant where a request names no entity."""
@@ -137,18 +138,13 @@ class Sweep(_Stored):
         return yaml.safe_load(self.text)
 
     @cached_property
-    def search(self) -> Search:
-        return Search(self.config)
+    def engine(self) -> Engine:
+        return engines.of(self.config)
 
     @cached_property
-    def grid(self) -> list[dict[str, Any]] | None:
-        """Its cells; None of a search that does not end."""
-        return self.search.grid() if self.config["method"] == "grid" else None
-
-    @property
     def expected(self) -> int | None:
         """How many runs it comes to, if it ends."""
-        return min(filter(None, [self.config.get("run_cap"), len(self.grid or ())]), default=None)
+        return len(list(engines.of(self.config).rest())) if self.config["method"] == "grid" else self.config.get("run_cap")
 
 
 @dataclass(kw_only=True, eq=False)

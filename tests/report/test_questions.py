@@ -1,5 +1,6 @@
 """Every sweep that ships makes runs for the question of its name, whole or quick, and every question has its sweep."""
 
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,7 @@ import pytest
 from reglab.config import RunConfig
 from reglab.report.factors import base, factors
 from reglab.report.questions import QUESTIONS
-from reglab.sweep import spec
-from reglab.sweep.search import Search
+from reglab.sweep import engines, spec
 from reglab.sweep.study import SWEEPS
 
 ROOT = Path(__file__).parents[2]
@@ -23,10 +23,7 @@ def treatments(stem, quick):
     sweep = spec.read(ROOT / "sweeps" / f"{stem}.yaml", quick=quick)
     if sweep.method == "grid":
         return [factors(RunConfig.parse(values)) for values in sweep.grid()]
-    search, drawn = Search(sweep.config), []
-    while len(drawn) < 2:
-        drawn.append(search.draw([(values, None) for values in drawn]))
-    return [factors(RunConfig.parse(values)) for values in drawn]
+    return [factors(RunConfig.parse(values)) for values in islice(engines.of(sweep.config).rest(), 2)]
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["whole", "quick"])

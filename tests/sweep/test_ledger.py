@@ -8,8 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as some
 
 from reglab.config import RunConfig, identity, parse_overrides, run_id
-from reglab.sweep import ledger, spec
-from reglab.sweep.search import Search
+from reglab.sweep import engines, ledger, spec
 from reglab.tracking.record import RunRecord, State
 from tests.waiting import PATIENCE
 
@@ -165,9 +164,7 @@ def search_for(**keys):
 
 def test_whatever_a_search_draws_counts_against_its_cap(read):
     spec_ = read(search_for(**SEARCHED))
-    search, drawn = Search(spec_.config), []
-    while len(drawn) < 40:
-        drawn.append(search.draw([(values, None) for values in drawn]))
+    drawn = list(engines.of(spec_.config).rest())
     reckoned = ledger.reckon(spec_, [record(values) for values in drawn])
     assert reckoned.others == ()
     assert (reckoned.undrawn, len(reckoned.cells)) == (0, len({run_id(RunConfig.parse(values)) for values in drawn}))

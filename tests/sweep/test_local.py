@@ -17,9 +17,9 @@ from reglab.processes.signals import STOP, Interrupted, Request
 from reglab.settings import settings
 from reglab.sweep import ledger, local, spec
 from reglab.sweep import limit as limits
+from reglab.sweep.engines.random import Random
 from reglab.sweep.limit import Limit
 from reglab.sweep.local import LEDGER, LocalSweep
-from reglab.sweep.search import Search
 from reglab.tracking.record import Environment, Epoch, RunRecord, State, Summary
 from reglab.tracking.store import HISTORY, LOG, RECORD, read_run, read_runs, write_run
 
@@ -243,16 +243,16 @@ def test_a_cap_holds_for_a_grid_too(make_sweep, workers):
 
 
 def test_a_search_is_told_what_its_runs_came_to(make_sweep, workers, monkeypatch):
-    seen, draw = [], Search.draw
-    monkeypatch.setattr(Search, "draw", lambda search, drawn: (seen.append([record for _, record in drawn]), draw(search, drawn))[1])
+    seen, ask = [], Random.ask
+    monkeypatch.setattr(Random, "ask", lambda engine: (seen.append([trial.record for trial in engine.trials]), ask(engine))[1])
     workers.work(make_sweep(RANDOM))
     assert [len(records) for records in seen] == [0, 1, 2, 3, 4]
     assert all(record.state == State.finished and record.summary.val_accuracy == 0.5 for record in seen[-1])
 
 
 def test_a_cell_that_cannot_be_built_is_a_run_of_its_own(make_sweep, workers):
-    """Each end of each key is valid; a layer without a probability is not."""
-    keys = RANDOM | {"run_cap": 12, "parameters": nested(dropout={"layers": {"values": [0, 1]}, "p": {"values": [0.1, None]}})}
+    """A file that is checked has none; one that an earlier version drew may. A layer without a probability is none."""
+    sound = RANDOM | {"run_cap": 12, "parameters": nested(dropout={"layers": {"values": [0, 1]}, "p": {"values": [0.1]}})}
 
     def script(job):
         record = RunRecord(
@@ -263,7 +263,9 @@ def test_a_cell_that_cannot_be_built_is_a_run_of_its_own(make_sweep, workers):
         return 2
 
     workers.script = script
-    sweep = workers.work(make_sweep(keys))
+    sweep = make_sweep(sound)
+    sweep.spec.config["parameters"]["dropout"]["parameters"]["p"]["values"].append(None)
+    workers.work(sweep)
     unbuildable = [cell for cell in sweep.cells if cell.run_id.startswith("unbuildable-")]
     assert unbuildable
     assert all(cell.state == State.failed and cell.record.reason == "no p" for cell in unbuildable)

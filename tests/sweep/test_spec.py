@@ -5,8 +5,7 @@ import yaml
 
 from reglab.config import RunConfig
 from reglab.errors import UserError
-from reglab.sweep import spec
-from reglab.sweep.search import Search
+from reglab.sweep import engines, spec
 
 SHIPPED = sorted((Path(spec.__file__).parents[2] / "sweeps").glob("*.yaml"))
 
@@ -51,21 +50,27 @@ FAULTS = {
     "a bracket is open": ("method: grid\nparameters: [\n  a: b\n", ", line 4: not YAML"),
     "a tab": ("method: grid\n\tparameters: 3\n", ", line 2: not YAML"),
     "no text": ("method: gr\0id\n", ": not YAML"),
-    "a list": ("- method\n", ": not a sweep; it needs `method:` and `parameters:`"),
-    "empty": ("", ": not a sweep; it needs `method:` and `parameters:`"),
-    "no parameters": ("method: grid\n", ": not a sweep; it needs `method:` and `parameters:`"),
-    "parameters are a list": ("method: grid\nparameters: [lr]\n", ": not a sweep; it needs `method:` and `parameters:`"),
-    "no method": ({"parameters": {"arm": {"value": "baseline"}}}, "'method' is a required property"),
-    "unknown method": (grid(train={"seed": {"values": [0]}}) | {"method": "gird"}, "'gird' is not one of"),
-    "unknown top-level key": (grid(train={"seed": {"values": [0]}}) | {"parametres": {}}, "'parametres' was unexpected"),
+    "a list": ("- method\n", ", line 1: not a sweep; it needs `method:` and `parameters:`"),
+    "empty": ("", ", line 1: not a sweep; it needs `method:` and `parameters:`"),
+    "no parameters": ("method: grid\n", ", line 1: parameters: is missing"),
+    "parameters are a list": ("method: grid\nparameters: [lr]\n", ", line 2: parameters = ['lr']: must be a mapping of names"),
+    "no method": ({"parameters": {"arm": {"value": "baseline"}}}, "method: is missing"),
+    "unknown method": (
+        grid(train={"seed": {"values": [0]}}) | {"method": "gird"},
+        "method = gird: must be one of grid, random, bayes, custom",
+    ),
+    "unknown top-level key": (
+        grid(train={"seed": {"values": [0]}}) | {"parametres": {}},
+        "unknown key parametres; did you mean parameters?",
+    ),
     "unknown key": (grid(dropout={"layer": {"values": [1]}}), "unknown key dropout.layer; did you mean dropout.layers?"),
     "unknown section": (grid(droput={"p": {"values": [0.1]}}), "unknown key droput.p; did you mean dropout.p?"),
     "a section as a key": (
         {"method": "grid", "parameters": {"dropout": {"values": [1]}}},
         "dropout is a section, not a key: set dropout.layers",
     ),
-    "a number as a key": ("method: grid\nparameters: {1: {value: 2}}\n", "unknown key"),
-    "on as a key": ("method: grid\nparameters: {on: {value: 2}}\n", "unknown key"),
+    "a number as a key": ("method: grid\nparameters: {1: {value: 2}}\n", "line 2: parameters: 1: a name begins with a letter"),
+    "on as a key": ("method: grid\nparameters: {on: {value: 2}}\n", "line 2: parameters: True: a name begins with a letter"),
     "a cell out of range": (
         grid(batchnorm={"layers": {"values": [0, 4]}}),
         "batchnorm.layers = 4: must be a whole number at least 0 and at most 3",
@@ -83,19 +88,22 @@ FAULTS = {
         "not both",
     ),
     "unknown arm": ({"method": "grid", "parameters": {"arm": {"values": ["basline"]}}}, "arm = basline: must be one of"),
-    "a range in a grid": (grid(optimizer=LR), "optimizer"),
+    "a range in a grid": (grid(optimizer=LR), "optimizer.lr: a grid has no uniform: give it `values`"),
     "dotted names": (search() | {"parameters": {"optimizer.lr": {"min": 0.1, "max": 0.2}}}, "optimizer.lr"),
-    "an upside-down range": (search(optimizer={"lr": {"min": 0.2, "max": 0.1}}), "optimizer"),
-    "no values": (grid(train={"seed": {"values": []}}), "train"),
-    "values are none": (grid(train={"seed": {"values": 3}}), "train"),
-    "a key without a definition": (grid(train={"seed": 3}), "train"),
-    "a section without keys": ("method: grid\nparameters:\n  train:\n", "train is a section, not a key"),
+    "an upside-down range": (search(optimizer={"lr": {"min": 0.2, "max": 0.1}}), "optimizer.lr: min = 0.2 is not below max = 0.1"),
+    "no values": (grid(train={"seed": {"values": []}}), "train.seed.values: has 0 items: must have at least 1"),
+    "values are none": (grid(train={"seed": {"values": 3}}), "train.seed.values = 3: must be a list"),
+    "a key without a definition": (grid(train={"seed": 3}), "train.seed = 3: must be a mapping, such as"),
+    "a section without keys": (
+        "method: grid\nparameters:\n  train:\n",
+        "line 3: train = None: must be a mapping, such as {value: …} or {values: […]}",
+    ),
     "no run_cap": ({**search(optimizer=LR), "run_cap": None}, "run_cap"),
     "run_cap is missing": (
         {key: value for key, value in search(optimizer=LR).items() if key != "run_cap"},
         "add `run_cap:`, the number of runs",
     ),
-    "run_cap is zero": (search(optimizer=LR) | {"run_cap": 0}, "run_cap = 0: must be a whole number of runs, at least 1"),
+    "run_cap is zero": (search(optimizer=LR) | {"run_cap": 0}, "run_cap = 0: must be at least 1"),
     "run_cap is a fraction": (search(optimizer=LR) | {"run_cap": 2.5}, "run_cap = 2.5: must be a whole number"),
     "run_cap is text": (search(optimizer=LR) | {"run_cap": "ten"}, "run_cap = ten: must be a whole number"),
     "run_cap is true": (search(optimizer=LR) | {"run_cap": True}, "run_cap = True: must be a whole number"),
@@ -103,14 +111,14 @@ FAULTS = {
         search(optimizer=LR) | {"metric": {"name": "val_accuracy"}},
         "metric.name = val_accuracy: no run logs that; did you mean",
     ),
-    "a metric without a name": (search(optimizer=LR) | {"metric": {"goal": "maximize"}}, "'name' is a required property"),
+    "a metric without a name": (search(optimizer=LR) | {"metric": {"goal": "maximize"}}, "metric.name: is missing"),
     "bayes without a metric": ({key: value for key, value in search("bayes", optimizer=LR).items() if key != "metric"}, "metric"),
     "early termination without a metric": (
         {key: value for key, value in search(optimizer=LR).items() if key != "metric"}
         | {"early_terminate": {"type": "hyperband", "min_iter": 3}},
         "metric",
     ),
-    "early termination without a bracket": (search(optimizer=LR) | {"early_terminate": {"type": "hyperband"}}, "hyperband"),
+    "early termination without a bracket": (search(optimizer=LR) | {"early_terminate": {"type": "hyperband"}}, "needs `min_iter`"),
 }
 
 
@@ -163,7 +171,7 @@ def test_a_sweep_that_ships_is_valid(path, quick):
     found = spec.read(path, quick=quick)
     assert found.warnings == ()
     if found.method == "grid":
-        assert Search(found.config).grid()
+        assert found.grid()
 
 
 def test_there_are_sweeps_and_they_are_found_by_name():
@@ -185,7 +193,7 @@ def test_there_are_sweeps_and_they_are_found_by_name():
 )
 def test_every_form_of_a_search_space_is_accepted(read, definition):
     found = read(search(optimizer={"lr": definition}))
-    drawn = Search(found.config).draw([])
+    drawn = engines.of(found.config).ask()
     assert RunConfig.parse(drawn).optimizer.lr > 0
 
 
@@ -233,8 +241,7 @@ def test_overrides_replace_add_and_stay_out_of_the_rest(read):
 
 def test_overrides_are_read_as_their_keys_have_them(read):
     found = read(grid(train={"seed": {"values": [0]}}), "agc.enabled=true", "data.train_limit=null", "optimizer.lr=1e-3")
-    (cell,) = Search(found.config).grid()
-    config = RunConfig.parse(cell)
+    ((_, config),) = found.cells
     assert (config.agc.enabled, config.data.train_limit, config.optimizer.lr) == (True, None, 1e-3)
 
 
@@ -246,7 +253,7 @@ def test_quick_makes_every_cell_small_and_keeps_what_is_searched(read):
         ),
         quick=True,
     )
-    cells = [RunConfig.parse(cell) for cell in Search(found.config).grid()]
+    cells = [config for _, config in found.cells]
     assert {config.train.seed for config in cells} == {3}
     assert {config.train.batch_size for config in cells} == {64, 128}
     for config in cells:
@@ -270,7 +277,7 @@ def test_quick_holds_out_fewer_images_where_some_are_held_out(read):
 def test_a_section_that_is_there_twice_is_refused_with_its_line(tmp_path):
     path = tmp_path / "twice.yaml"
     path.write_text("method: grid\nparameters:\n  train: {parameters: {seed: {value: 0}}}\n  train: {parameters: {epochs: {value: 1}}}\n")
-    with pytest.raises(UserError, match=r"twice.yaml, line 4: not YAML \(train: is there twice\)"):
+    with pytest.raises(UserError, match=r"twice.yaml, line 4: train: is there twice"):
         spec.read(path)
 
 
@@ -278,9 +285,7 @@ def test_a_section_that_is_there_twice_is_refused_with_its_line(tmp_path):
 def test_a_number_that_yaml_reads_as_another_is_refused_and_both_are_said(tmp_path, written, read_as):
     path = tmp_path / "odd.yaml"
     path.write_text(f"method: grid\nparameters:\n  train: {{parameters: {{epochs: {{value: {written}}}}}}}\n")
-    with pytest.raises(
-        UserError, match=rf"odd.yaml, line 3: not YAML \({written} is {read_as} to YAML: write that, or, for a text, '{written}'"
-    ):
+    with pytest.raises(UserError, match=rf"odd.yaml, line 3: {written} is {read_as} to YAML: write that, or, for a text, '{written}'"):
         spec.read(path)
 
 
@@ -317,3 +322,96 @@ def test_two_files_that_ask_for_the_same_runs_have_one_fingerprint(read):
     assert read(yaml.safe_dump(sweep, sort_keys=True) + "# a comment\n").fingerprint() == plain
     assert read(sweep, "train.epochs=3").fingerprint() != plain
     assert read(search(train={"seed": {"values": [0]}})).fingerprint() != plain
+
+
+# Anchors, aliases and merge keys
+
+
+ALIASED = """method: grid
+command: [reglab, train]
+parameters:
+  batchnorm: {parameters: {layers: &few {values: [0, 1]}}}
+  cutout: {parameters: {images: *few}}
+  train: {parameters: {seed: {<<: *few}}}
+"""
+
+
+def test_merge_keys_and_aliases_are_what_they_stand_for(read):
+    assert read(ALIASED).size == 8
+
+
+def test_what_is_laid_over_one_key_is_not_laid_over_another_that_repeats_it(read):
+    shared = "method: grid\nparameters:\n  agc: &same {parameters: {eps: {value: 0.5}}}\n  optimizer: *same\n"
+    found = fixed(read(shared, "optimizer.eps=0.25"))
+    assert (found["agc.eps"], found["optimizer.eps"]) == ({"value": 0.5}, {"value": 0.25})
+
+
+@pytest.mark.parametrize("text", [ALIASED, *(path.read_text(encoding="utf-8") for path in SHIPPED)], ids=["aliased", *map(str, SHIPPED)])
+def test_what_is_registered_is_to_the_byte_what_w_and_b_s_client_would_register(read, text):
+    assert yaml.dump(read(text).config) == yaml.dump(yaml.safe_load(text))
+
+
+# Lines
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("method: grid\nparameters:\n  train:\n    parameters:\n      seed: {values: [0, 1]}\n      epochs: {values: [3, 0]}\n", "line 6"),
+        ("method: grid\nparameters:\n  arm:\n", "line 3: arm = None: must be a mapping"),
+        ("method: grid\nparameters:\n  arm: [baseline]\n", "line 3: arm = ['baseline']: must be a mapping"),
+        ("method: grid\nrun_cap: 0\nparameters:\n  arm: {value: baseline}\n", "line 2: run_cap = 0: must be at least 1"),
+        (
+            "method: grid\nparameters:\n  train: {parameters: {seed: {values: [0, null]}}}\n",
+            "line 3: train.seed = None: must be a whole number",
+        ),
+        (
+            "method: grid\nparameters:\n  train: {parameters: {seed: {values: [0, [1]]}}}\n",
+            "line 3: train.seed = [1]: must be a whole number",
+        ),
+        (
+            "method: grid\nparameters:\n  train: {parameters: {seed: {values: [0, 1e1]}}}\n",
+            "line 3: train.seed = 1e1: must be a whole number",
+        ),
+        ("method: grid\nparameters:\n  optimizer: {parameters: {lr: {valeus: [1]}}}\n", "line 3: optimizer.lr: says nothing to draw"),
+        ("method: grid\nmethod: random\n", "line 2: method: is there twice"),
+    ],
+)
+def test_a_fault_is_told_with_its_line(read, text, said):
+    with pytest.raises(UserError) as caught:
+        read(text)
+    assert said in str(caught.value)
+
+
+def test_what_is_laid_over_the_file_has_no_line_in_it(read):
+    text = "method: grid\nparameters:\n  cutout: {parameters: {per: {value: batch}}}\n"
+    with pytest.raises(UserError, match=r"mine.yaml: cutout.per.values: has 0 items: must have at least 1"):
+        read(text, "cutout.per=[]")
+
+
+def test_seeds_that_are_written_as_numbers_and_as_texts_come_in_their_order(read):
+    found = read(grid(train={"seed": {"values": [2, "1", 0.0]}}))
+    assert [config.train.seed for _, config in found.cells] == [0, 2, 1]
+
+
+# What runs with W&B's server only
+
+
+CUSTOM = """method: custom
+scheduler: {engine: optuna, source: space.py, optimizer: study}
+metrics:
+  - {name: val/accuracy, goal: maximize}
+  - {name: time/train_seconds}
+parameters:
+  data: {parameters: {validation: {value: 100}}}
+  optimizer: {parameters: {lr: {min: 0.1, max: 0.2}}}
+"""
+
+
+def test_a_scheduler_and_several_objectives_are_taken_and_said_to_need_the_server(read):
+    found = read(CUSTOM)
+    assert found.warnings == ()
+    with pytest.raises(UserError, match=r"scheduler\.engine = optuna: runs with W&B's server only"):
+        engines.of(found.config)
+    with pytest.raises(UserError, match=r"line 5: metrics.1.name = time/train: no run logs that; did you mean"):
+        read(CUSTOM.replace("time/train_seconds", "time/train"))

@@ -1,0 +1,169 @@
+"""Whether what a sweep asks for can be built: its keys, every cell of a grid, and of a search some hundred draws.
+
+W&B takes a sweep whose every run fails. Here each searched key is looked at across its whole distribution, then all keys together,
+and a fault names the key, how many draws have it, and what to write instead.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from reglab.config import FIELDS, RunConfig, allowed, nearest, unknown_key
+from reglab.errors import UserError
+from reglab.sweep.definition import NO_METRIC, Definition, Fault, Parameter, Place, assembled, parameters_of
+from reglab.sweep.distributions import Distribution, Exponents, IntUniform, Quantized, same
+from reglab.sweep.engines import grid
+from reglab.sweep.engines.random import Random
+from reglab.tracking.record import METRICS
+
+DRAWS = 200
+"""Of each searched key, and of all keys together."""
+
+MOST_CELLS = 20_000
+"""Of a grid: more would be years of GPUs, and are a slip of the pen."""
+
+_STEPPED = {
+    "normal": "q_normal with q: 1",
+    "log_normal": "q_log_normal with q: 1",
+    "log_uniform": "q_log_uniform_values with q: 1",
+    "log_uniform_values": "q_log_uniform_values with q: 1",
+    "inv_log_uniform": "q_log_uniform_values with q: 1",
+    "inv_log_uniform_values": "q_log_uniform_values with q: 1",
+}
+"""What draws whole numbers in place of a distribution that does not; else `min` and `max` do, as whole numbers."""
+
+
+def faults_of_form(config: Mapping[str, Any]) -> Iterator[Fault]:
+    """What keeps a sweep, good as it may be to W&B, from being one of this program's runs: its keys, its metrics, its end."""
+    definition = Definition.model_validate(config)
+    for parameter in parameters_of(config):
+        if any("." in name for name in parameter.names):
+            section, _, key = parameter.path.partition(".")
+            nested_form = f"{section}: {{parameters: {{{key}: …}}}}"
+            yield Fault(parameter.place, f"parameters: {parameter.path}: W&B does not split names at dots; write {nested_form}")
+        elif parameter.path not in FIELDS:
+            yield Fault(parameter.place, f"parameters: {unknown_key(parameter.path)}")
+    if definition.method in ("random", "bayes") and definition.run_cap is None:
+        yield Fault(("method",), f"method {definition.method} never ends by itself: add `run_cap:`, the number of runs")
+    if definition.metric is None and (definition.method == "bayes" or definition.early_terminate):
+        yield Fault(("early_terminate",) if definition.early_terminate else ("method",), NO_METRIC)
+    for number, metric in enumerate(definition.objectives):
+        if metric.name not in METRICS:
+            place: Place = ("metrics", number, "name") if definition.metrics else ("metric", "name")
+            yield Fault(place, f"{'.'.join(map(str, place))} = {metric.name}: no run logs that{nearest(metric.name, METRICS)}")
+
+
+def faults_of_size(config: Mapping[str, Any]) -> Iterator[Fault]:
+    """A grid's cells are counted before any is made."""
+    if config["method"] == "grid" and (size := grid.size(config)) > MOST_CELLS:
+        count = f"{size:,}" if size < 10**15 else f"more than {10**15:,}"
+        said = f"{count} cells: a grid has at most {MOST_CELLS:,}; search over fewer values, or have `method: random` with a `run_cap`"
+        yield Fault(("parameters",), f"parameters: {said}")
+
+
+def faults_of_selection(config: Mapping[str, Any]) -> Iterator[Fault]:
+    """A search on held-out images needs some, whatever it draws."""
+    definition = Definition.model_validate(config)
+    held_out = next((p.distribution.ends for p in parameters_of(config) if p.path == "data.validation"), [0])
+    for metric in definition.objectives:
+        if metric.name.startswith("val/") and not all(held_out):
+            said = "no run logs that without held-out images; set data.validation, for example to 5000"
+            yield Fault(("metric", "name"), f"metric.name = {metric.name}: {said}")
+
+
+def faults_of_draws(config: Mapping[str, Any]) -> Iterator[Fault]:
+    """What a search draws and no run can be built from: key by key, then, where each is good by itself, of all together."""
+    parameters = parameters_of(config)
+    first = [parameter.distribution.ends[0] if parameter.distribution.ends else parameter.distribution.at(0.5) for parameter in parameters]
+    found = {fault.said: fault for number in range(len(parameters)) for fault in _of_key(parameters, number, first)}
+    yield from found.values()
+    if found:
+        return
+    engine, said = Random(config), list[str]()
+    for number in range(DRAWS):
+        try:
+            RunConfig.parse(engine.draw(number))
+        except UserError as error:
+            said.append(str(error))
+    if said:
+        yield Fault(place_of(said[0], parameters), f"{said[0]}; so it is with {len(said)} of {DRAWS} draws")
+
+
+def place_of(said: str, parameters: Sequence[Parameter]) -> Place:
+    """Where the key that a fault is about, or speaks of first, is defined."""
+    placed = {parameter.path: parameter.place for parameter in parameters}
+    return next((placed[word] for word in re.findall(r"[a-z]\w*(?:\.\w+)?", said) if word in placed), ("parameters",))
+
+
+def notes(config: Mapping[str, Any]) -> Iterator[str]:
+    """What is as W&B has it, and likely not as it is meant."""
+    definition = Definition.model_validate(config)
+    if definition.method == "bayes" or definition.early_terminate:
+        for metric in definition.objectives:
+            if metric.name.startswith("test/"):
+                held_out = "set data.validation and select on val/accuracy, so that the test set stays unseen"
+                yield f"it selects on {metric.name}: {held_out}"
+    for parameter in parameters_of(config):
+        distribution, path = parameter.distribution, parameter.path
+        if isinstance(distribution, Exponents):
+            low, high = sorted(distribution.limits)
+            meant = f"for values between {distribution.min:g} and {distribution.max:g}, write distribution: {distribution.replacement}"
+            yield f"{path}: {distribution.name} takes min and max for exponents of e, and draws from {low:.4g} to {high:.4g}; {meant}"
+        is_float = path in FIELDS and allowed(path).startswith("a number")
+        if isinstance(distribution, IntUniform) and is_float and definition.method != "grid":
+            drawn = " and ".join(map(str, distribution.cells)) if distribution.count < 4 else f"{distribution.min} to {distribution.max}"
+            real = f"write max: {float(distribution.max)} for all numbers between"
+            yield f"{path}: min and max are whole numbers, so it draws whole numbers only, {drawn}; {real}"
+    if any(metric.target is not None for metric in definition.objectives):
+        yield "metric.target: W&B's server ends the sweep there; a sweep on this machine goes on to its run_cap"
+
+
+def _of_key(parameters: Sequence[Parameter], number: int, first: Sequence[Any]) -> Iterator[Fault]:
+    """Of one key, all others at their first values: at most one fault."""
+    parameter = parameters[number]
+    distribution = parameter.distribution
+    drawn = distribution.ends if not distribution.is_numeric else [distribution.at((step + 0.5) / DRAWS) for step in range(DRAWS)]
+    said: dict[str, str] = {}
+    for value in [*drawn, *distribution.ends]:
+        if same(value) not in said:
+            said[same(value)] = _said(assembled(parameters, [*first[:number], value, *first[number + 1 :]]))
+    bad = [same(value) for value in drawn if said[same(value)]]
+    message = next((text for end in distribution.ends if (text := said[same(end)])), said[bad[0]] if bad else "")
+    if not message:
+        return
+    is_of_this_key = message.startswith(f"{parameter.path} ")
+    if distribution.is_numeric and is_of_this_key:
+        share = (
+            f"{math.ceil(100 * len(bad) / DRAWS)} % of the draws of {distribution.name} are like that"
+            if bad
+            else "it is an end of the range"
+        )
+        message = f"{message}; {share}: {_remedy(parameter)}"
+    yield Fault(parameter.place if is_of_this_key else place_of(message, parameters), message)
+
+
+def _said(values: Mapping[str, Any]) -> str:
+    try:
+        RunConfig.parse(values)
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+def _remedy(parameter: Parameter) -> str:
+    """What to write instead of a numeric distribution that draws what the key does not accept."""
+    distribution: Distribution = parameter.distribution
+    is_whole, has_ends = allowed(parameter.path).startswith("a whole number"), all(map(math.isfinite, distribution.limits))
+    if is_whole and distribution.is_continuous:
+        stepped = _STEPPED.get(distribution.name)
+        return f"{stepped} draws whole numbers" if stepped else "whole numbers as min and max, without a point, draw whole numbers"
+    if isinstance(distribution, Quantized) and is_whole and not float(distribution.q).is_integer():
+        return "q must be a whole number"
+    if not has_ends:
+        return "it has no end there; uniform or log_uniform_values has"
+    if isinstance(distribution, Quantized) and "q" not in distribution.model_fields_set:
+        return "q is 1 where none is given: give a smaller one"
+    if isinstance(distribution, Quantized):
+        return f"min and max are rounded to multiples of q = {distribution.q:g}: choose such as the key accepts"
+    return "choose min and max so that the key accepts all between"
