@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from reglab.data.images import ImageSet, Part
+from reglab.data.published import CIFAR10, is_whole
 from reglab.data.store import cached, read, stored
 from reglab.data.waiting import Alive, in_background
 from reglab.errors import UserError, first_line
@@ -30,26 +31,22 @@ def is_here(cache: Path) -> bool:
     """Whether it is in the cache, decoded or as it was downloaded, and whole. Raises UserError for a damaged archive."""
     if read(stored(_KEY, cache)) is not None:
         return True
-    from torchvision.datasets import CIFAR10
-
     archive = cache / "downloads" / CIFAR10.filename
     if not archive.exists():
         return False
-    if not _is_whole(archive, CIFAR10.tgz_md5):
+    if not is_whole(archive, CIFAR10.tgz_md5):
         raise UserError(f"{archive} is damaged or not whole: remove it, or replace it by the one of MD5 {CIFAR10.tgz_md5}")
     return True
 
 
 def _unpacked(root: Path, alive: Alive) -> ImageSet:
-    import torchvision  # seconds to import, and needed the first time only
-
-    dataset = torchvision.datasets.CIFAR10
+    dataset = CIFAR10
     root.mkdir(parents=True, exist_ok=True)
     archive = root / dataset.filename
     try:
-        if not (archive.exists() and _is_whole(archive, dataset.tgz_md5)) and not _is_unpacked(dataset, root):
+        if not (archive.exists() and is_whole(archive, dataset.tgz_md5)) and not _is_unpacked(dataset, root):
             download(dataset.url, archive, dataset.tgz_md5, alive)
-        train, test = dataset(root, train=True, download=True), dataset(root, train=False)
+        train, test = dataset(root, train=True, unpack=True), dataset(root, train=False)
     except (OSError, HTTPException, RuntimeError) as error:  # no network, a portal in the way, a wrong checksum
         damaged = " in place of the damaged one" if archive.exists() else ""
         raise UserError(
@@ -60,18 +57,12 @@ def _unpacked(root: Path, alive: Alive) -> ImageSet:
     return ImageSet("CIFAR-10", tuple(train.classes), parts[0], parts[1], None, dataset.tgz_md5)
 
 
-def _is_unpacked(dataset: type, root: Path) -> bool:
+def _is_unpacked(dataset: type[CIFAR10], root: Path) -> bool:
     try:
         dataset(root, train=True)
     except RuntimeError:
         return False
     return True
-
-
-def _is_whole(archive: Path, md5: str) -> bool:
-    import torchvision.datasets.utils
-
-    return torchvision.datasets.utils.check_integrity(archive, md5)
 
 
 def download(url: str, path: Path, md5: str, alive: Alive) -> None:
@@ -88,10 +79,10 @@ def download(url: str, path: Path, md5: str, alive: Alive) -> None:
 
     resumed = part.exists()
     in_background(lambda given_up: _fetch(url, part, given_up), alive, line)
-    if resumed and not _is_whole(part, md5):  # the rest of another file
+    if resumed and not is_whole(part, md5):  # the rest of another file
         part.unlink()
         in_background(lambda given_up: _fetch(url, part, given_up), alive, line)
-    if not _is_whole(part, md5):
+    if not is_whole(part, md5):
         part.unlink()
         raise OSError(f"what {host} sent is corrupted: its MD5 is not {md5}")
     part.replace(path)
