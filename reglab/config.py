@@ -25,7 +25,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from reglab.arms import ARMS
-from reglab.errors import UserError, shown
+from reglab.errors import UserError, excerpt, shown
 
 UNITS_PER_BLOCK = 3
 """Convolution units in a bottleneck block, hence the most layers a regularizer can have."""
@@ -103,16 +103,15 @@ class DataConfig(Section):
     @field_validator("folder", "name", mode="before")
     @classmethod
     def _records_can_hold_it(cls, value: Any, info: ValidationInfo) -> Any:
-        if isinstance(value, str) and not value.isascii() and (text := shown(value)) != value:
-            raise ValueError(f"data.{info.field_name} = {text}: it is no UTF-8, so no record can hold it: rename it, or link to it")
+        if isinstance(value, str) and shown(value) != value:
+            fault = "it holds what is not printed, or is no UTF-8, so no record can hold it"
+            raise ValueError(f"data.{info.field_name} = {excerpt(value)}: {fault}: rename it, or link to it")
         return value
 
     @model_validator(mode="after")
     def _folder_is_given_where_it_is_read(self) -> Self:
         if self.source == "folder" and not self.folder:
             raise ValueError("data.source = folder needs data.folder, the folder that holds train/<class>/* and test/<class>/*")
-        if "\0" in (self.folder or ""):
-            raise ValueError(f"data.folder = {self.folder!r}: no path holds the character NUL")
         return self
 
     @model_validator(mode="after")
@@ -323,7 +322,7 @@ class RunConfig(Section):
             return values
         name = values["arm"]
         if not isinstance(name, str) or name not in ARMS:
-            raise ValueError(f"arm = {name}: must be {allowed('arm')}{nearest(str(name), ARMS)}")
+            raise ValueError(f"arm = {excerpt(name)}: must be {allowed('arm')}{nearest(str(name), ARMS)}")
         return _laid_under(values, ARMS[name])
 
     @model_validator(mode="after")
@@ -483,7 +482,7 @@ def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
     for word in words:
         path, equals, text = word.partition("=")
         if not equals:
-            raise UserError(f"{word!r} is not key=value; for example train.epochs=10")
+            raise UserError(f"'{excerpt(word)}' is not key=value; for example train.epochs=10")
         if path not in FIELDS:
             raise UserError(unknown_key(path))
         values[path] = _listed(path, text) if text.lstrip().startswith("[") else _read(path, text)
@@ -506,7 +505,7 @@ def _listed(path: str, text: str) -> list[Any]:
         node = None
     items = node.value if isinstance(node, yaml.SequenceNode) and node.end_mark.index == len(text.rstrip()) else None
     if items is None or not all(isinstance(item, yaml.ScalarNode) for item in items):
-        raise UserError(f"{path}={text}: neither a list such as [a, b], over which a sweep searches, nor a text in quotes")
+        raise UserError(f"{path}={excerpt(text)}: neither a list such as [a, b], over which a sweep searches, nor a text in quotes")
     return [_value(path, item.value, quoted=item.style is not None) for item in items]
 
 
@@ -534,7 +533,7 @@ def _value(path: str, text: str, quoted: bool = False) -> Any:
         return text
     if options[0] in (int, float):
         if (number := _number(bare)) is None:
-            raise UserError(f"{path} = {text}: must be {allowed(path)}")
+            raise UserError(f"{path} = {excerpt(text)}: must be {allowed(path)}")
         return number
     if bool in options:
         try:
@@ -602,7 +601,7 @@ def unknown_key(path: str) -> str:
         keys = [key for key in FIELDS if key.startswith(path + ".")]
         return f"{path} is a section, not a key: set {', '.join(keys)}"
     known = FIELDS if "." in path else [*sections, *FIELDS]
-    return f"unknown key {path}{nearest(path, known) or ': `reglab train --print-config` lists the keys'}"
+    return f"unknown key {excerpt(path)}{nearest(path, known) or ': `reglab train --print-config` lists the keys'}"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -629,10 +628,10 @@ def explain(error: ValidationError) -> str:
     elif path in FIELDS:
         options, _ = _options(FIELDS[path].annotation)
         choices = [str(choice) for option in options for choice in typing.get_args(option)]
-        line = f"{path} = {fault['input']}: must be {allowed(path)}{nearest(str(fault['input']), choices)}"
+        line = f"{path} = {excerpt(fault['input'])}: must be {allowed(path)}{nearest(str(fault['input']), choices)}"
         if isinstance(fault["input"], list):
             line += "; a sweep searches over a list, and a text that begins with [ stands in quotes"
     else:
         section = str(fault["loc"][0]) if fault["loc"] else "the configuration"
-        line = f"{section} = {fault['input']}: must be a mapping of keys"
+        line = f"{section} = {excerpt(fault['input'])}: must be a mapping of keys"
     return line + (f" (and {len(faults) - 1} more)" if len(faults) > 1 else "")

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 import reglab
-from reglab.cli.console import is_terminal, progress, say
+from reglab.cli.console import is_terminal, progress, say, tell
 from reglab.errors import UserError
 
 ROOT = Path(reglab.__file__).parents[1]
@@ -36,7 +36,7 @@ def bench(
             raise UserError(f"there is no benchmark {name}: choose among {', '.join(folder.NAMES)}")
     if listing:
         for name in folder.NAMES:
-            print(f"{name:14}{_about(name)}")
+            tell(f"{name:14}{_about(name)}")
         return
     results: list[dict[str, Any]] = []
     for name in names or folder.QUICK:

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from reglab import names
 from reglab.config import FIELDS, RunConfig, nearest, nested, parse_overrides, unknown_key
 from reglab.errors import UserError
 from reglab.sweep.search import Search, ends, schema_fault
@@ -91,6 +92,8 @@ def read(path: Path, overrides: Iterable[str] = (), quick: bool = False) -> Swee
             RunConfig.parse(values)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
+    if fault := names.fault(path.stem):
+        raise UserError(f"{path}: its runs go to a folder of its name, and {fault}: rename the file")
     return SweepSpec(path.stem + ("-quick" if quick else ""), path, config, tuple(_warnings(config)))
 
 
