@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-import wandb
-
 from reglab.errors import ReglabError, UserError
+from reglab.names import fault
 from reglab.settings import settings
 from reglab.tracking.record import Environment, Epoch, RunRecord, State, Summary, own_id
+from reglab.tracking.wandb_library import server_api, wandb
 from reglab.tracking.wandb_run import LOGGED_BESIDE
 
 _log = logging.getLogger(__name__)
@@ -106,9 +106,11 @@ class ListedRun:
 
 
 def runs_of_sweep(entity: str, project: str, sweep: str) -> list[ListedRun]:
-    """The runs of a sweep, without their results. Raises ReglabError where the server does not answer."""
+    """The runs of a sweep, without their results; what has a path for a name is none. Raises ReglabError without an answer."""
     nodes = _nodes(_api(), Project(entity, project), _CONFIGURATIONS, {"sweep": sweep}, LISTED_AT_ONCE)
-    return [ListedRun(node["name"], node["state"], _moment(node["heartbeatAt"]), _config(node)) for node in nodes]
+    return [
+        ListedRun(node["name"], node["state"], _moment(node["heartbeatAt"]), _config(node)) for node in nodes if not fault(node["name"])
+    ]
 
 
 def state_of_sweep(entity: str, project: str, sweep: str) -> str | None:
@@ -190,7 +192,7 @@ def records(project: Project, history: bool = True, progress: Callable[[int, int
         for name, ids in _standing(cache, [node["name"] for node in listed]).items():
             row = cache.execute("SELECT record, history FROM runs WHERE name = ?", (name,)).fetchone()
             if row and row[0]:  # else it is none of ours, or it was deleted meanwhile
-                more = ids | {"history": json.loads(row[1]) if history else [], "url": f"{pages}/{name}"}
+                more = ids | {"history": json.loads(row[1]) if history else [], "url": f"{pages}/{quote(name)}"}
                 try:
                     record = RunRecord.stored(json.loads(row[0]) | more)
                 except UserError as error:  # of a later version
@@ -230,7 +232,7 @@ def default_entity() -> str | None:
 
 def _api() -> wandb.Api:
     try:
-        return wandb.Api()
+        return server_api()
     except (wandb.Error, ValueError) as error:
         if does_not_answer(error):
             raise ReglabError(f"W&B does not answer ({error})") from None
