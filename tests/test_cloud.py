@@ -185,3 +185,17 @@ def test_a_part_of_the_check_ends_in_its_time(gpu_check):
     assert "exit code 124 after 1" in kept["agc.txt"]
     assert not about(asked, "bench epoch")
     assert "no time left for: reglab bench epoch" in kept["epoch_256.txt"]
+
+
+def test_the_unit_is_not_root_and_writes_in_its_own_folders_only():
+    service = UNIT["Service"]
+    assert service["User"] == "reglab"
+    assert "useradd --system" in (CLOUD / "reglab-agent@.service").read_text()
+    assert (service["ProtectSystem"], service["ReadWritePaths"], service["ProtectHome"]) == ("strict", "/tmp /var/tmp", "yes")
+    assert (service["NoNewPrivileges"], service["CapabilityBoundingSet"], service["UMask"]) == ("yes", "", "0077")
+    assert "PrivateDevices" not in service  # it would have no GPU
+    assert "MemoryDenyWriteExecute" not in service  # Triton makes code
+    written = [service[name] for name in ("StateDirectory", "CacheDirectory")]
+    variables = dict(word.split("=") for word in service["Environment"].split())
+    assert variables == {"REGLAB_RUNS": "/var/lib/reglab/runs", "REGLAB_CACHE": "/var/cache/reglab", "HOME": "/var/lib/reglab"}
+    assert written == ["reglab", "reglab"]
