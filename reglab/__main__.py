@@ -1,5 +1,6 @@
 """The `reglab` command."""
 
+import os
 import sys
 
 from reglab.processes import signals, streams
@@ -7,6 +8,7 @@ from reglab.processes import signals, streams
 
 def main() -> None:
     """Run the command line; under `reglab agent`, have `reglab train` done by the agent's warm worker, which needs no imports here."""
+    os.environ["PYTHONSAFEPATH"] = "1"  # what this process starts imports nothing because it lies in the working folder
     signals.wait_until_heard(sys.argv[1:])
     streams.outlive_their_reader()
     from reglab.sweep import relay

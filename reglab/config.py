@@ -26,7 +26,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from reglab.arms import ARMS
-from reglab.errors import UserError, shown
+from reglab.errors import UserError, excerpt, shown
 
 UNITS_PER_BLOCK = 3
 """Convolution units in a bottleneck block, hence the most layers a regularizer can have."""
@@ -126,16 +126,15 @@ class DataConfig(Section):
     @field_validator("folder", "name", mode="before")
     @classmethod
     def _records_can_hold_it(cls, value: Any, info: ValidationInfo) -> Any:
-        if isinstance(value, str) and not value.isascii() and (text := shown(value)) != value:
-            raise ValueError(f"data.{info.field_name} = {text}: it is no UTF-8, so no record can hold it: rename it, or link to it")
+        if isinstance(value, str) and shown(value) != value:
+            fault = "it holds what is not printed, or is no UTF-8, so no record can hold it"
+            raise ValueError(f"data.{info.field_name} = {excerpt(value)}: {fault}: rename it, or link to it")
         return value
 
     @model_validator(mode="after")
     def _folder_is_given_where_it_is_read(self) -> Self:
         if self.source == "folder" and not self.folder:
             raise ValueError("data.source = folder needs data.folder, the folder that holds train/<class>/* and test/<class>/*")
-        if "\0" in (self.folder or ""):
-            raise ValueError(f"data.folder = {self.folder!r}: no path holds the character NUL")
         return self
 
     @model_validator(mode="after")
@@ -350,7 +349,7 @@ class RunConfig(Section):
             return values
         name = values["arm"]
         if not isinstance(name, str) or name not in ARMS:
-            raise ValueError(f"arm = {name}: must be {allowed('arm')}{nearest(str(name), ARMS)}")
+            raise ValueError(f"arm = {excerpt(name)}: must be {allowed('arm')}{nearest(str(name), ARMS)}")
         return _laid_under(values, ARMS[name])
 
     @model_validator(mode="after")
@@ -511,7 +510,7 @@ def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
     for word in words:
         path, equals, text = word.partition("=")
         if not equals:
-            raise UserError(f"{word!r} is not key=value; for example train.epochs=10")
+            raise UserError(f"'{excerpt(word)}' is not key=value; for example train.epochs=10")
         if path not in FIELDS:
             raise UserError(unknown_key(path))
         values[path] = _listed(path, text) if text.lstrip().startswith("[") else _read(path, text)
@@ -529,7 +528,7 @@ def _matter(field: FieldInfo, run: RunConfig) -> Iterator[bool]:
 def _listed(path: str, text: str) -> list[Any]:
     """The values of `[a, "b, c"]`, a flow sequence of YAML. Raises UserError for anything else that begins with a bracket."""
     if (items := _scalars(text)) is None:
-        raise UserError(f"{path}={text}: neither a list such as [a, b], over which a sweep searches, nor a text in quotes")
+        raise UserError(f"{path}={excerpt(text)}: neither a list such as [a, b], over which a sweep searches, nor a text in quotes")
     if len(items) > _MOST_VALUES:
         raise UserError(f"{path}=[…]: a list of more than {_MOST_VALUES:,} values; give fewer")
     return [_value(path, item.value, quoted=item.style is not None) for item in items]
@@ -583,7 +582,7 @@ def _value(path: str, text: str, quoted: bool = False) -> Any:
         return text
     if options[0] in (int, float):
         if (number := _number(bare)) is None:
-            raise UserError(f"{path} = {text}: must be {allowed(path)}")
+            raise UserError(f"{path} = {excerpt(text)}: must be {allowed(path)}")
         return number
     if bool in options:
         try:
@@ -654,7 +653,7 @@ def unknown_key(path: str) -> str:
         keys = [key for key in FIELDS if key.startswith(path + ".")]
         return f"{path} is a section, not a key: set {', '.join(keys)}"
     known = FIELDS if "." in path else [*sections, *FIELDS]
-    return f"unknown key {path}{nearest(path, known) or ': `reglab train --print-config` lists the keys'}"
+    return f"unknown key {excerpt(path)}{nearest(path, known) or ': `reglab train --print-config` lists the keys'}"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -668,14 +667,6 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 _UNKNOWN = ("extra_forbidden", "invalid_key")
-
-
-def _text(value: Any) -> str:
-    """What was given, as a line has it."""
-    try:
-        return str(value)
-    except (ValueError, RecursionError):  # of a number of thousands of digits, which is written in another base; of a list without end
-        return f"a {type(value).__name__} too large to be shown"
 
 
 def _unsaid(fault: Mapping[str, Any]) -> str:
@@ -700,11 +691,11 @@ def explain(error: ValidationError) -> str:
     elif path in FIELDS:
         options, _ = _options(FIELDS[path].annotation)
         choices = [str(choice) for option in options for choice in typing.get_args(option)]
-        given = _text(fault["input"])
+        given = excerpt(fault["input"])
         line = f"{path} = {given}: must be {allowed(path)}{_unsaid(fault)}{nearest(given, choices)}"
         if isinstance(fault["input"], list):
             line += "; a sweep searches over a list, and a text that begins with [ stands in quotes"
     else:
         section = str(fault["loc"][0]) if fault["loc"] else "the configuration"
-        line = f"{section} = {_text(fault['input'])}: must be a mapping of keys"
+        line = f"{section} = {excerpt(fault['input'])}: must be a mapping of keys"
     return line + (f" (and {len(faults) - 1} more)" if len(faults) > 1 else "")

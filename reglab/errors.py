@@ -1,12 +1,26 @@
-"""The ways a command ends badly, and what other errors say in a line.
+"""The ways a command ends badly, and how what others wrote is shown: in errors, on terminals, in records.
 
 A ReglabError carries one line for a person: what is wrong, where, and how to mend it. `reglab.cli.app` prints that line and exits
 with the class's code; a traceback is shown with `--debug` only.
 """
 
 import os
+import unicodedata
+from typing import Any
 
 from reglab import exits
+
+LONGEST = 1000
+"""Characters of an error's line."""
+
+QUOTED = 80
+"""Characters of a value that an error's line quotes."""
+
+_HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+"""Kinds of characters that a terminal obeys, or that change how the others are seen: controls, directions, halves of a pair, breaks."""
+
+_JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
+"""They are part of words in some scripts, and of emoji."""
 
 
 class ReglabError(Exception):
@@ -15,7 +29,7 @@ class ReglabError(Exception):
     exit_code = exits.FAILED
 
     def __init__(self, message: str):
-        super().__init__(" ".join(message.split()))  # one line, whatever the input had in it
+        super().__init__(shortened(shown(" ".join(message.split())), LONGEST))  # one line, whatever the input had in it
 
 
 class UserError(ReglabError):
@@ -30,9 +44,39 @@ class MachineError(ReglabError):
     exit_code = exits.PREEMPTED
 
 
-def shown(path: str | os.PathLike[str]) -> str:
-    """A path as text for people and records, also where its bytes are no UTF-8."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+def shown(text: str | os.PathLike[str]) -> str:
+    r"""A text or a path as a terminal, a record and a reader can take it: what is not printed is written out, as `\x1b` or `\u202e`.
+
+    So is a byte of a path that is no UTF-8. Everything that is printed stays as it is, in every script.
+    """
+    text = os.fspath(text)
+    return text if text.isprintable() else "".join(map(_written_out, text))
+
+
+def _written_out(character: str) -> str:
+    if unicodedata.category(character) not in _HIDDEN or character in _JOINERS:
+        return character
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # how Python has a byte that is no UTF-8
+        code -= 0xDC00
+    return chr(code).encode("unicode_escape").decode()
+
+
+def shortened(text: str, longest: int) -> str:
+    """The beginning and the end of a long text: an error says first what is wrong, and last how to mend it."""
+    if len(text) <= longest:
+        return text
+    beginning, end = text[: 2 * longest // 3], text[2 * longest // 3 - longest :]
+    return f"{beginning} … {len(text) - longest:,} characters … {end}"
+
+
+def excerpt(value: Any) -> str:
+    """What was given, as an error's line quotes it: whole where it is short, and never more than that line needs."""
+    try:
+        text = str(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits, a list a thousand deep
+        return f"a {type(value).__name__} too large to be shown"
+    return shortened(shown(text), QUOTED)
 
 
 def first_line(error: Exception) -> str:

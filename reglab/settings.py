@@ -8,7 +8,7 @@ from platformdirs import user_cache_path
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from reglab.errors import UserError, shown
+from reglab.errors import UserError, excerpt, shown
 
 
 class Settings(BaseSettings):
@@ -50,4 +50,4 @@ def settings() -> Settings:
         return Settings()
     except ValidationError as error:
         fault = error.errors()[0]
-        raise UserError(f"REGLAB_{str(fault['loc'][0]).upper()} = {fault['input']}: {fault['msg']}") from None
+        raise UserError(f"REGLAB_{str(fault['loc'][0]).upper()} = {excerpt(fault['input'])}: {fault['msg']}") from None

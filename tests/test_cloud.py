@@ -220,3 +220,17 @@ def test_the_check_s_benchmarks_take_as_many_images_and_rounds_as_they_are_told(
     _, asked, _ = gpu_check("--skip", "tests", "--skip", "study", IMAGES="512", ROUNDS="1")
     assert len(about(asked, "data.train_limit=512")) == 3
     assert [line for line in asked if "--rounds 1" not in line] == about(asked, "bench kernels")  # which has none
+
+
+def test_the_unit_is_not_root_and_writes_in_its_own_folders_only():
+    service = UNIT["Service"]
+    assert service["User"] == "reglab"
+    assert "useradd --system" in (CLOUD / "reglab-agent@.service").read_text()
+    assert (service["ProtectSystem"], service["ReadWritePaths"], service["ProtectHome"]) == ("strict", "/tmp /var/tmp", "yes")
+    assert (service["NoNewPrivileges"], service["CapabilityBoundingSet"], service["UMask"]) == ("yes", "", "0077")
+    assert "PrivateDevices" not in service  # it would have no GPU
+    assert "MemoryDenyWriteExecute" not in service  # Triton makes code
+    written = [service[name] for name in ("StateDirectory", "CacheDirectory")]
+    variables = dict(word.split("=") for word in service["Environment"].split())
+    assert variables == {"REGLAB_RUNS": "/var/lib/reglab/runs", "REGLAB_CACHE": "/var/cache/reglab", "HOME": "/var/lib/reglab"}
+    assert written == ["reglab", "reglab"]

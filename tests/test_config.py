@@ -32,6 +32,7 @@ from reglab.config import (
     with_overrides,
 )
 from reglab.errors import UserError
+from tests.unprinted import UNPRINTED
 
 # --- refusals ---------------------------------------------------------------------------------------------------------
 
@@ -663,7 +664,7 @@ def test_a_value_with_effect_changes_the_identity(values, other):
 
 
 def test_a_folder_whose_path_is_no_utf8_is_refused_by_path():
-    with pytest.raises(UserError, match=r"^data.folder = /a/caf\\xe9: it is no UTF-8"):
+    with pytest.raises(UserError, match=r"^data.folder = /a/caf\\xe9: it holds what is not printed, or is no UTF-8"):
         RunConfig.parse({"data": {"source": "folder", "folder": os.fsdecode(b"/a/caf\xe9")}})
 
 
@@ -854,11 +855,26 @@ def test_a_folder_in_a_home_that_is_not_known_has_a_name():
     assert identity(RunConfig.parse({"data": {"source": "folder", "folder": "~nobody-here"}}))
 
 
-def test_a_folder_that_no_path_can_be_is_refused():
-    assert "no path holds the character NUL" in refusal(RunConfig.parse, {"data": {"source": "folder", "folder": "a\0b"}})
+@pytest.mark.parametrize("key", ["data.folder", "data.name", "arm", "cell", "data.source", "train.epochs"])
+@pytest.mark.parametrize(("text", "written"), UNPRINTED.items(), ids=lambda text: ascii(text)[1:12])
+def test_what_is_not_printed_is_refused_wherever_a_text_may_stand(key, text, written):
+    """It trained, and then a terminal obeyed it, or the library that draws figures died of it."""
+    said = refusal(RunConfig.parse, nested({"data.source": "folder", "data.folder": "/a"} | {key: text}))
+    assert said.isprintable()
+    assert written in said or key == "cell"
+
+
+def test_a_value_of_a_million_characters_is_quoted_in_part():
+    for values in ({"data": {"source": "x" * 10**6}}, {"x" * 10**6: 1}, {"arm": "x" * 10**6}, {"train": "x" * 10**6}):
+        assert len(refusal(RunConfig.parse, values)) < 400
+    for word in ("x" * 10**6, f"train.epochs={'x' * 10**6}", f"train.epochs=[{'x' * 10**6}"):
+        assert len(refusal(parse_overrides, [word])) < 400
 
 
 # --- properties of all valid configurations ---------------------------------------------------------------------------------
+
+
+PRINTED = st.text(st.characters(exclude_categories=("Cc", "Cf", "Cs", "Zl", "Zp")), min_size=1, max_size=8)
 
 
 def values_of(path):
@@ -875,21 +891,18 @@ def values_of(path):
         if kind is float:
             low, high = bound.get("ge", bound.get("gt")), bound.get("le", bound.get("lt", 1e300))
             return st.floats(low, high, exclude_min="gt" in bound, exclude_max="lt" in bound)
-        return {bool: st.booleans(), str: st.text(min_size=1, max_size=8), types.NoneType: st.none()}[kind]
+        return {bool: st.booleans(), str: PRINTED, types.NoneType: st.none()}[kind]
 
     return st.one_of([of(kind) for kind in kinds(path)])
-
-
-PATHS = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), min_size=1, max_size=8)
 
 
 @st.composite
 def configurations(draw):
     free = {path: values_of(path) for path in FIELDS if path not in ("arm", "cell") and not path.startswith("dropout.")}
-    free["data.folder"] = st.none() | PATHS
+    free["data.folder"] = st.none() | PRINTED
     flat = draw(st.fixed_dictionaries({}, optional=free))
     if flat.get("data.source") == "folder":
-        flat["data.folder"] = draw(PATHS)
+        flat["data.folder"] = draw(PRINTED)
     if "optimizer.warmup_epochs" in flat:
         flat["train.epochs"] = max(flat.get("train.epochs", 200), math.ceil(flat["optimizer.warmup_epochs"]))
     if "data.black" in flat or "data.white" in flat:

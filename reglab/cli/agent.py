@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from reglab.cli.console import MOST_AT_ONCE, is_terminal, progress, say
+from reglab.cli.console import MOST_AT_ONCE, is_terminal, progress, say, styled
 from reglab.cli.sweep import STYLES, duration
 from reglab.errors import UserError
 from reglab.exits import FAILED, PREEMPTED
@@ -111,16 +111,16 @@ def table(crew: "SweepAgent") -> Table:
 
 def _cells(slot: "Slot") -> list[str | Text]:
     if slot.job is None:
-        return [Text(slot.out or "waiting for W&B", style="dim")]
+        return [styled(slot.out or "waiting for W&B", "dim")]
     if slot.job.handed_back:
-        return [Text(f"{slot.job.run_id} goes back to W&B", style="yellow")]
+        return [styled(f"{slot.job.run_id} goes back to W&B", "yellow")]
     if (record := slot.job.record) is None:
-        return [Text(f"{slot.job.run_id} begins", style="dim")]
+        return [styled(f"{slot.job.run_id} begins", "dim")]
     row = record.history[-1] if record.history else None
     return [
         record.label,
         str(record.seed),
-        Text(record.state, style=STYLES[record.state]),
+        styled(record.state, STYLES[record.state]),
         f"{len(record.history)}/{record.config['train']['epochs']}",
         f"{row.train_accuracy:.1%}" if row else "",
         f"{row.test_accuracy:.1%}" if row and row.test_accuracy is not None else "",

@@ -7,7 +7,7 @@ import typer
 
 import reglab
 from reglab.cli import agent, bench, dashboard, demo, doctor, evaluate, init, ledger, report, study, sweep, sync, train
-from reglab.cli.console import Group, run_to_exit
+from reglab.cli.console import Group, run_to_exit, say, tell
 from reglab.tracking.client import forget_other_runs
 
 app = typer.Typer(
@@ -38,7 +38,7 @@ app.add_typer(dashboard.app, name="dashboard")
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"reglab {reglab.__version__}")
+        tell(f"reglab {reglab.__version__}")
         raise typer.Exit
 
 
@@ -48,11 +48,11 @@ def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something goes wrong.")] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)] = False,
 ) -> None:
-    from dotenv import load_dotenv
-
-    load_dotenv(".env")
+    from reglab import env_file
     from reglab.settings import require_home
 
+    for note in env_file.load():
+        say(note)
     require_home()
     forget_other_runs(handed_over=context.invoked_subcommand == "train")
 

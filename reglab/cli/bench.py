@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 import reglab
-from reglab.cli.console import is_terminal, progress, say
+from reglab.cli.console import is_terminal, progress, say, tell
 from reglab.errors import UserError
 from reglab.extras import how, need_training
 
@@ -37,7 +37,7 @@ def bench(
             raise UserError(f"there is no benchmark {name}: choose among {', '.join(folder.NAMES)}")
     if listing:
         for name in folder.NAMES:
-            print(f"{name:14}{_about(name)}")
+            tell(f"{name:14}{_about(name)}")
         return
     need_training()
     results: list[dict[str, Any]] = []

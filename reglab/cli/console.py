@@ -1,5 +1,6 @@
 """The two streams of the command line: results on standard output, everything said along the way on standard error."""
 
+import logging
 import os
 import sys
 import threading
@@ -12,10 +13,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from typer.core import TyperGroup
 
 from reglab import exits
-from reglab.errors import ReglabError
+from reglab.errors import LONGEST, ReglabError, shortened, shown
 from reglab.processes.signals import Interrupted
 
 _USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
@@ -46,17 +48,38 @@ PREEMPTED_EXIT_SECONDS = 3.0
 _RECOGNIZED = ".recognized"
 """The file below REGLAB_RUNS with the runs of which that was said."""
 
-progress = Console(stderr=True, highlight=False)
+
+class _Plain(Console):
+    """A terminal to which a text is a text: none of its brackets is a style, none of its words an icon, nothing in it moves the cursor."""
+
+    def __init__(self, **options: Any):
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(shown(text), **options)
+
+
+progress = _Plain(stderr=True)
 
 
 def say(line: str) -> None:
     """A plain line about the work, on standard error."""
-    progress.print(line, markup=False, soft_wrap=True)
+    progress.print(line, soft_wrap=True)
+
+
+def tell(line: object) -> None:
+    """A plain line of a result, on standard output."""
+    print(shown(str(line)))  # noqa: T201
+
+
+def styled(text: str, style: str) -> Text:
+    """A cell of a table, in a style."""
+    return Text(shown(text), style)
 
 
 def show(table: Table) -> None:
     """A table on standard output: as wide as the terminal, and into a pipe as wide as it is, so that nothing is cut."""
-    console = Console()
+    console = _Plain()
     if not console.is_terminal:
         console.width = max(console.width, console.measure(table, options=console.options.update(max_width=10**6)).maximum)
     console.print(table)
@@ -64,7 +87,7 @@ def show(table: Table) -> None:
 
 def complain(line: str) -> None:
     """Why the command ends: one line, on standard error."""
-    print(f"reglab: {line}", file=sys.stderr)
+    print(f"reglab: {shortened(shown(line), LONGEST)}", file=sys.stderr)  # noqa: T201
 
 
 def is_terminal() -> bool:
@@ -100,6 +123,8 @@ def counting(what: str) -> Iterator[Callable[[int, int], None]]:
 
 def run_to_exit(command: Callable[[], object], debug: bool = False) -> None:
     """Run a command to the end of this process's work: an error becomes one line and its exit code."""
+    if logging.lastResort:
+        logging.lastResort.setFormatter(_Line())
     code = _exit_code(command, debug)
     threading.Thread(target=_end_in_time, args=(code,), name="exit", daemon=True).start()
     sys.exit(code)
@@ -119,14 +144,26 @@ def _exit_code(command: Callable[[], object], debug: bool) -> int:
         return exits.BAD_INPUT
     except ReglabError as error:
         if debug:
-            traceback.print_exc()
+            _show_traceback()
         complain(str(error))
         return error.exit_code
     except Exception as error:
         if debug:
-            traceback.print_exc()
+            _show_traceback()
         complain(f"unexpected {type(error).__name__}: {' '.join(str(error).split())} (run it again with `reglab --debug …` to see where)")
         return exits.FAILED
+
+
+class _Line(logging.Formatter):
+    """What a module logs may quote what others wrote, as any line may."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return shown(record.getMessage())
+
+
+def _show_traceback() -> None:
+    for line in traceback.format_exc().splitlines():
+        print(shown(line), file=sys.stderr)  # noqa: T201
 
 
 def _end_in_time(code: int) -> None:

@@ -2,7 +2,7 @@
 
 import typer
 
-from reglab.cli.console import Entity, Group, Project, say
+from reglab.cli.console import Entity, Group, Project, say, tell
 from reglab.tracking import client
 
 app = typer.Typer(cls=Group, help="Keep the shared pages at W&B.", no_args_is_help=True)
@@ -23,5 +23,5 @@ def push(
 
     links = dashboard.push(*client.destination(entity, project))
     say("workspace and report:")
-    print(links.workspace)
-    print(links.report)
+    tell(links.workspace)
+    tell(links.report)

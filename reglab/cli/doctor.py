@@ -4,15 +4,18 @@ import os
 import platform
 import re
 import shutil
+import stat
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from reglab.cli.console import MOST_AT_ONCE, say, show
+from reglab.cli.console import MOST_AT_ONCE, say, show, tell
 from reglab.errors import ReglabError, UserError
 from reglab.exits import FAILED, INTERRUPTED
 from reglab.extras import how, missing
@@ -61,14 +64,14 @@ def doctor(
         str | None, typer.Option("--measure", metavar="1,2,4", help="Train so many runs at once, for seconds each, and say what pays.")
     ] = None,
 ) -> None:
-    """Look at this machine and say what to do: versions, GPU, images, W&B, disk. Exit code 1 where no run could train."""
+    """Look at this machine and say what to do: versions, GPU, images, W&B, disk, what is unsafe. Exit code 1 where no run could train."""
     counts = _counts(runs)
     config = _config(overrides or [])
     if overrides and not counts:
         raise UserError(f"{overrides[0]}: it is for the run to measure with; add --measure 1,2,4")
     unwell = False
     for finding in findings():
-        print(finding)
+        tell(finding)
         unwell |= finding.fatal
     if unwell:
         raise typer.Exit(FAILED)
@@ -92,6 +95,7 @@ def findings() -> Iterator[Finding]:
     yield _images()
     yield _wandb()
     yield _disk()
+    yield from _safety()
 
 
 def _python() -> Finding:
@@ -200,6 +204,34 @@ def _disk() -> Finding:
     return Finding("disk", f"runs go to {runs}, {shutil.disk_usage(runs).free / 1e9:,.0f} GB free, {checkpoints}")
 
 
+def _safety() -> Iterator[Finding]:
+    """What others could read or change: on this machine, and on the way to W&B's server."""
+    unsafe = [*_keys_that_others_read(), *_folders_that_others_write()]
+    with suppress(ReglabError):  # settings that W&B's client does not take are said elsewhere
+        unsafe += filter(None, [client.in_the_clear()])
+    for line in unsafe:
+        found, _, advice = line.partition(": ")
+        yield Finding("safety", found, advice)
+    if not unsafe:
+        yield Finding("safety", "nobody else reads the key or writes where runs go, as far as this can tell")
+
+
+def _keys_that_others_read() -> Iterator[str]:
+    """The files in which W&B's client, or reglab, looks for a key."""
+    for path in (Path(os.environ.get("NETRC") or "~/.netrc").expanduser(), Path("~/_netrc").expanduser(), Path(".env")):
+        if path.is_file() and path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+            yield f"others on this machine may read {path}, where keys are: chmod 600 {path}"
+
+
+def _folders_that_others_write() -> Iterator[str]:
+    from reglab.settings import settings
+
+    for variable, path in (("REGLAB_RUNS", settings().runs), ("REGLAB_CACHE", settings().cache)):
+        there = next((folder for folder in (path, *path.absolute().parents) if folder.exists()), path)
+        if there.exists() and there.stat().st_mode & stat.S_IWOTH:
+            yield f"everybody on this machine may write in {there}, where {variable} is: chmod o-w {there}, or set {variable} elsewhere"
+
+
 # Runs at a time
 
 
@@ -247,7 +279,7 @@ def _measure(config: "RunConfig", counts: list[int]) -> None:
     show(table(readings))
     if not (chosen := capacity.choice(readings)):
         raise ReglabError(f"not even {counts[0]} at a time trains here: {readings[0].fault}")
-    print(verdict(chosen.runs, _mps().advice if _places(1)[0].gpu else None))
+    tell(verdict(chosen.runs, _mps().advice if _places(1)[0].gpu else None))
 
 
 def _places(count: int) -> list["Place"]:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from reglab.cli.console import say
+from reglab.cli.console import say, tell
 from reglab.extras import need_training
 
 
@@ -24,6 +24,6 @@ def evaluate(
 
     result = retest.of_run(retest.find(run), words or [])
     said = f"test accuracy {result.accuracy!r} ({result.correct:,} of {result.images:,}), test loss {result.loss!r}"
-    print(f"{result.record.label} s{result.record.seed} on {result.data}: {said}")
+    tell(f"{result.record.label} s{result.record.seed} on {result.data}: {said}")
     if result.note:
         say(result.note)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from reglab.cli.console import say
+from reglab.cli.console import say, tell
 from reglab.errors import UserError
 
 
@@ -18,7 +18,7 @@ def init(
     files = shipped.files()
     written = sum(_put(source, folder / name) for name, source in files.items())
     before = f"; {len(files) - written} were there before" if written < len(files) else ""
-    print(f"{folder / 'sweeps'}/ and {folder / 'cloud'}/: {written} files written{before}")
+    tell(f"{folder / 'sweeps'}/ and {folder / 'cloud'}/: {written} files written{before}")
 
 
 def _put(source: Path, path: Path) -> bool:

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +12,7 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from reglab.cli.console import counting, say, say_recognized, show
+from reglab.cli.console import counting, say, say_recognized, show, styled, tell
 from reglab.cli.sweep import STYLES, Files, Overrides, Quick
 from reglab.errors import UserError
 from reglab.exits import FAILED
@@ -46,17 +47,17 @@ def status(
     spec = read(file, overrides or [], quick)
     reckoned = ledger.reckon(spec, _records(spec, source), _drawn(spec, source))
     if as_json:
-        print(json.dumps(_plain(reckoned), indent=1))
+        sys.stdout.write(json.dumps(_plain(reckoned), indent=1) + "\n")
     else:
         show(_matrix(reckoned))
-        print(", ".join(f"{count} {state}" for state, count in reckoned.counts.items()) or "no cell")
+        tell(", ".join(f"{count} {state}" for state, count in reckoned.counts.items()) or "no cell")
         for cell in reckoned.cells:
             if cell.records and cell.state in (State.failed, State.crashed, State.diverged):
-                print(f"{cell.label} s{cell.seed} {cell.state} ({cell.records[0].run_id}): {cell.records[0].reason or 'no reason left'}")
+                tell(f"{cell.label} s{cell.seed} {cell.state} ({cell.records[0].run_id}): {cell.records[0].reason or 'no reason left'}")
             for record in cell.duplicates:
-                print(f"{cell.label} s{cell.seed} is there twice: {cell.records[0].run_id} and {record.run_id}")
+                tell(f"{cell.label} s{cell.seed} is there twice: {cell.records[0].run_id} and {record.run_id}")
         if reckoned.others:
-            print(f"{len(reckoned.others)} other runs, which this file does not ask for")
+            tell(f"{len(reckoned.others)} other runs, which this file does not ask for")
     if not reckoned.complete:
         raise typer.Exit(FAILED)
 
@@ -130,9 +131,9 @@ def plan(
         table.add_row("all", "", "", "", *_hours(total, low, high), *([f"{total * price:,.2f}"] if price else []))
     show(table)
     for basis in sorted(bases):
-        print(f"from {basis}")
+        tell(f"from {basis}")
     if gpus > 1:
-        print(f"about {total / gpus:.1f} h with {gpus} GPUs at a time")
+        tell(f"about {total / gpus:.1f} h with {gpus} GPUs at a time")
 
 
 def _hours(hours: float, low: float, high: float) -> tuple[str, str]:
@@ -201,7 +202,7 @@ def _together(states: list[str]) -> Text:
     """Of one cell its state; of several (a search draws an arm more than once) how many are in which."""
     parts = [f"{states.count(state)} {state}" if len(states) > 1 else state for state in dict.fromkeys(states)]
     style = STYLES[State(states[0])] if len(set(states)) == 1 and states[0] in set(State) else ""
-    return Text(", ".join(parts), style=style or "dim")
+    return styled(", ".join(parts), style or "dim")
 
 
 def _plain(reckoned: "Ledger") -> dict[str, Any]:

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Column, Table
 
-from reglab.cli.console import Group, counting, say_recognized
+from reglab.cli.console import Group, counting, say_recognized, tell
+from reglab.cli.console import show as show_table
 from reglab.exits import FAILED
 
 if TYPE_CHECKING:
@@ -44,9 +44,9 @@ def check(
         found = faults(folder, sweep_hashes(), runs)
         unwell += bool(found)
         for line in found:
-            print(f"{folder}: {line}")
+            tell(f"{folder}: {line}")
         if not found:
-            print(f"{folder}: up to date" + ("" if runs is not None else "; its runs are out of reach, --from compares with them"))
+            tell(f"{folder}: up to date" + ("" if runs is not None else "; its runs are out of reach, --from compares with them"))
     if unwell:
         raise typer.Exit(FAILED)
 
@@ -65,7 +65,7 @@ def write(source: str, out: Path) -> "Sequence[RunRecord]":
     if (Path(source) / ARCHIVE).exists():  # a report that is built again tells of the same runs and sweeps
         earlier = Manifest.read(Path(source))
         source, hashes = earlier.source, earlier.sweeps
-    print(build.build(records, out, source, hashes))
+    tell(build.build(records, out, source, hashes))
     return records
 
 
@@ -84,9 +84,16 @@ def _runs_of(folder: Path, source: str | None) -> "Sequence[RunRecord] | None":
     from reglab.tracking.fetch import fetch
 
     known = Manifest.read(folder).source
-    if source is None and not Path(known).is_dir():
+    if source is None and not (Path(known).is_dir() and _is_within_reach(Path(known), folder)):
         return None
     return fetch(source or known, history=False)
+
+
+def _is_within_reach(source: Path, report: Path) -> bool:
+    """Whether it lies where runs and reports are: a report may be another's, and its manifest name any folder of this machine."""
+    from reglab.settings import settings
+
+    return any(source.resolve().is_relative_to(place.resolve()) for place in (settings().runs, Path(), report.parent))
 
 
 def show(records: "Sequence[RunRecord]") -> None:
@@ -102,4 +109,4 @@ def show(records: "Sequence[RunRecord]") -> None:
     table = Table(*columns, box=None, pad_edge=False, collapse_padding=True)
     for row in frame.itertuples(index=False):
         table.add_row(*row)
-    Console().print(table)
+    show_table(table)

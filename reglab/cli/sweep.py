@@ -10,10 +10,23 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.live import Live
 from rich.table import Column, Table
-from rich.text import Text
 
-from reglab.cli.console import MOST_AT_ONCE, Entity, Group, Project, counting, is_terminal, progress, say, say_recognized, show
-from reglab.errors import UserError, shown
+from reglab import names
+from reglab.cli.console import (
+    MOST_AT_ONCE,
+    Entity,
+    Group,
+    Project,
+    counting,
+    is_terminal,
+    progress,
+    say,
+    say_recognized,
+    show,
+    styled,
+    tell,
+)
+from reglab.errors import UserError, excerpt
 from reglab.exits import FAILED, PREEMPTED
 from reglab.extras import need_training
 from reglab.processes.signals import Signals
@@ -89,7 +102,7 @@ def check(files: Files, quick: Quick = False) -> None:
         for warning in spec.warnings:
             say(f"{spec.path}: note: {warning}")
     show(table)
-    print("* runs that a file above has too: they are the same arm and seed, and run once")
+    tell("* runs that a file above has too: they are the same arm and seed, and run once")
 
 
 @app.command()
@@ -114,7 +127,7 @@ def create(
         if sweep.state not in ("PENDING", "RUNNING"):
             before += " (--again registers a second one)"
         say(f"{spec.path}: {'registered' if sweep.is_new else before}; on each GPU machine, run this, or reglab agent instead")
-        print(f"wandb agent {shlex.quote(sweep.path)}")
+        tell(f"wandb agent {shlex.quote(sweep.path)}")
 
 
 @app.command()
@@ -144,10 +157,8 @@ def run(
 
 def check_name(name: str) -> None:
     """Raises UserError where a folder of runs cannot be called so."""
-    if name in ("", ".", ".."):
-        raise UserError(f"--name {name}: give the name of a folder")
-    if not name.isascii() and (text := shown(name)) != name:
-        raise UserError(f"--name {text}: it is no UTF-8, so no record can hold it: give another")
+    if fault := names.fault(name):
+        raise UserError(f"--name {excerpt(name)}: {fault}: give another")
 
 
 @dataclass(frozen=True)
@@ -354,12 +365,12 @@ def table(sweep: "LocalSweep") -> Table:
         view.add_row(
             cell.label,
             str(cell.seed),
-            Text(cell.state, style=STYLES[cell.state]),
+            styled(cell.state, STYLES[cell.state]),
             f"{cell.epochs_done}/{cell.epochs}",
             f"{row.train_accuracy:.1%}" if row else "",
             f"{row.test_accuracy:.1%}" if row and row.test_accuracy is not None else "",
             duration(row.time_train_seconds) if row else "",
         )
     if len(order) > ROWS:
-        view.add_row(Text(f"… {len(order) - ROWS} more", style="dim"))
+        view.add_row(styled(f"… {len(order) - ROWS} more", "dim"))
     return view

@@ -18,7 +18,7 @@ from reglab.cli.train import train
 from reglab.processes import forks, streams
 from reglab.processes.signals import PREEMPT
 
-_PRELOADED = ["reglab.training.loop", "reglab.training.environment", "reglab.cli.worker", "torch._dynamo", "wandb"]
+_PRELOADED = ["reglab.training.loop", "reglab.training.environment", "reglab.cli.worker", "torch._dynamo", "reglab.tracking.wandb_library"]
 """Imported once, before the forks. None of it touches a GPU; torch's optimizers import torch._dynamo at their first use."""
 
 

@@ -5,6 +5,8 @@ import os
 import sys
 from pathlib import Path
 
+from reglab.errors import shown
+
 
 class _Unbreakable(io.TextIOWrapper):
     """Text that goes nowhere once it cannot be written: the terminal is closed, Ctrl-C ended the pipe's reader, the disk is full."""
@@ -32,7 +34,7 @@ class _Unbreakable(io.TextIOWrapper):
 
 def say(line: str) -> None:
     """A line on standard error, at once: from where no live display is known of."""
-    print(line, file=sys.stderr, flush=True)
+    print(shown(line), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def outlive_their_reader() -> None:

@@ -12,7 +12,7 @@ from reglab.errors import UserError
 from reglab.report.questions import QUESTIONS
 
 if TYPE_CHECKING:
-    from wandb import Api
+    from reglab.tracking.wandb_library import wandb
 
 WORKSPACE = "reglab study"
 REPORT = "Four regularizers on a ResNet-50"
@@ -165,15 +165,15 @@ def push(entity: str | None, project: str) -> Links:
 
     Raises UserError without a key, or where the server refuses.
     """
-    import wandb
     import wandb_workspaces.reports.v2 as wr
     import wandb_workspaces.workspaces as ws
 
+    from reglab.tracking.wandb_library import server_api, wandb
     from reglab.tracking.wandb_project import answering
 
     try:
         with answering(f"{entity or ''}/{project}"):
-            api = wandb.Api()
+            api = server_api()
         entity = entity or api.default_entity
         if not entity:
             raise UserError("no W&B entity: give --entity, or set WANDB_ENTITY")
@@ -207,7 +207,7 @@ query SavedViews($entity: String!, $project: String!) {
 _NEW = {"id": "", "name": ""}
 
 
-def _saved(api: "Api", entity: str, project: str) -> dict[tuple[str, str], dict[str, str]]:
+def _saved(api: "wandb.Api", entity: str, project: str) -> dict[tuple[str, str], dict[str, str]]:
     """What is saved in the project, by type and title; makes the project where there is none, for the library asks for it."""
     from reglab.tracking.wandb_project import answering
 

@@ -1,11 +1,14 @@
 """Tables: the same rows as Markdown, CSV and LaTeX for people, and as tidy numbers for programs."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
+from reglab.errors import shown
 from reglab.report import stats
 from reglab.report.claims import Finding
 from reglab.report.factors import Factors
@@ -262,17 +265,42 @@ def claims(findings: Sequence[Finding]) -> pd.DataFrame:
 # As text.
 
 
+_FORMULA = tuple("=+-@＝＋－＠")
+"""What a text begins with that a spreadsheet takes for a formula; the wide ones in East Asian settings."""
+
+_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?", re.IGNORECASE | re.ASCII)
+
+
 def to_csv(table: pd.DataFrame) -> str:
-    """With the values as they are: of a tidy table, numbers in full."""
-    return table.to_csv(index=False)
+    """With the values as they are: of a tidy table, numbers in full. A text that a spreadsheet would run has an apostrophe before it."""
+    texts = [name for name in table.columns if not is_numeric_dtype(table[name])]
+    return table.assign(**{name: table[name].map(_inert) for name in texts}).rename(columns=_inert).to_csv(index=False)
+
+
+def _inert(value: Any) -> Any:
+    if not isinstance(value, str) or _NUMBER.fullmatch(value):
+        return value
+    text = shown(value)  # a tab or a return at its beginning would hide the rest from what follows, and one in it break the row
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def to_markdown(table: pd.DataFrame) -> str:
     """A table whose first column stands to the left, and all others to the right."""
     if table.empty:
         return "none\n"
-    texts = table.map(lambda value: _text(value).replace("|", "\\|"))
+    texts = table.map(lambda value: _in_markdown(_text(value))).rename(columns=_in_markdown)
     return texts.to_markdown(index=False, disable_numparse=True, colalign=["left"] + ["right"] * (len(table.columns) - 1)) + "\n"
+
+
+_MARKDOWN = {r"\\": r"\\\\", r"\|": r"\\|", r"<(?=[A-Za-z/!?])": "&lt;", r"\]\(": r"]\\("}
+"""What would break a row, or be a tag, a link or an image, and what it is then."""
+
+
+def _in_markdown(text: str) -> str:
+    text = shown(text)
+    for pattern, inert in _MARKDOWN.items():
+        text = re.sub(pattern, inert, text)
+    return text
 
 
 LATEX_PACKAGES = ("booktabs", "graphicx", "longtable")
@@ -331,7 +359,7 @@ _LATIN = 0x17F
 
 
 def _escape(text: str) -> str:
-    return "".join(character if ord(character) <= _LATIN else "?" for character in str(text).translate(_LATEX))
+    return "".join(character if ord(character) <= _LATIN and character.isprintable() else "?" for character in str(text).translate(_LATEX))
 
 
 def _text(value: Any) -> str:

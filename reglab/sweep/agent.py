@@ -25,8 +25,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from reglab.errors import ReglabError, UserError
+from reglab.errors import ReglabError, UserError, excerpt
 from reglab.exits import BAD_INPUT, FAILED, PREEMPTED
+from reglab.names import fault as name_fault
 from reglab.processes.signals import PREEMPT
 from reglab.sweep import assignment, health
 from reglab.sweep.relay import Order, Relay
@@ -235,6 +236,10 @@ class SweepAgent:
             slot = self.slots[order.slot]
             if order.gone:
                 self._orders.remove(order)
+            elif fault := name_fault(order.variables[assignment.RUN]):
+                self._orders.remove(order)
+                self._say(f"slot {slot.number}: run {excerpt(order.variables[assignment.RUN])}: {fault}: it is not trained")
+                order.answer(BAD_INPUT)
             elif not slot.job and not self._admits(slot):
                 self._orders.remove(order)
                 self._launch(slot, order.variables, order, handed_back=True)
@@ -407,7 +412,7 @@ class SweepAgent:
             "WANDB_AGENT_MAX_INITIAL_FAILURES": "1000000",
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",  # the sweep's command is `reglab`
         }
-        command = [sys.executable, "-m", "wandb", "agent", self.sweep.path]
+        command = [sys.executable, "-P", "-m", "reglab.tracking.wandb_library", "agent", self.sweep.path]  # nothing of this folder
         command += [] if slot.count is None else ["--count", str(slot.count)]
         with (folder / LOG).open("ab") as log:
             return subprocess.Popen(

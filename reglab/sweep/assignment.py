@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from reglab import reading
-from reglab.errors import UserError
+from reglab import names, reading
+from reglab.errors import UserError, excerpt
 from reglab.tracking.wandb_run import LOGGED_BESIDE
 
 _SWEEP, RUN, _PARAMETERS = "WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH"
@@ -46,7 +46,11 @@ def received() -> Assignment | None:
         values = {key: entry["value"] for key, entry in stored.items() if key not in _NOT_OURS}
     except (OSError, UserError, ValueError, OverflowError, yaml.YAMLError, AttributeError, TypeError, KeyError):
         raise UserError(f"{_PARAMETERS} = {path}: not a file of W&B's sweep parameters; unset it to train by hand") from None
-    return Assignment(os.environ.get(_SWEEP, "sweep"), os.environ.get(RUN), values)
+    sweep, run_id = os.environ.get(_SWEEP, "sweep"), os.environ.get(RUN)
+    for variable, name in ((_SWEEP, sweep), (RUN, run_id)):
+        if name is not None and (fault := names.fault(name)):
+            raise UserError(f"{variable} = {excerpt(name)}: {fault}; unset it to train by hand")
+    return Assignment(sweep, run_id, values)
 
 
 def _refuse_tangled(text: str) -> None:

@@ -147,7 +147,7 @@ def train_there() -> int:
         answer = ""
     if answer:
         return json.loads(answer)["exit"]
-    print("reglab: the agent of this machine is gone; the run goes on another time", file=sys.stderr)
+    print("reglab: the agent of this machine is gone; the run goes on another time", file=sys.stderr)  # noqa: T201
     if (parent := os.getppid()) == os.getsid(0):
         with suppress(ProcessLookupError, PermissionError):
             os.kill(parent, signal.SIGTERM)

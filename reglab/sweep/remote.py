@@ -7,10 +7,10 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
-import wandb
-
+from reglab import names
 from reglab.errors import ReglabError, UserError
 from reglab.sweep.spec import SweepSpec
+from reglab.tracking.wandb_library import server_api, wandb
 from reglab.tracking.wandb_project import answering, does_not_answer
 
 COMMAND = ["reglab", "train"]
@@ -57,7 +57,7 @@ def create(spec: SweepSpec, entity: str | None, project: str, again: bool = Fals
     """
     check_command(spec.config, spec.path)
     try:
-        api = wandb.Api()
+        api = server_api()
         entity = entity or api.default_entity
         if not entity:
             raise UserError("no W&B entity: give --entity, or set WANDB_ENTITY")
@@ -83,10 +83,12 @@ def find(path: str) -> RemoteSweep:
     try:
         entity, project, sweep_id = path.strip("/").split("/")
     except ValueError:
+        sweep_id = ""
+    if names.fault(sweep_id):
         raise UserError(f"{path}: give ENTITY/PROJECT/SWEEP, as `reglab sweep create` prints it") from None
     try:
         with answering(path):
-            config = wandb.Api().sweep(path).config
+            config = server_api().sweep(path).config
             method = config["method"]
     except (wandb.Error, ValueError) as error:
         if does_not_answer(error):

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from reglab import yaml_files
+from reglab import names, yaml_files
 from reglab.config import RunConfig, parse_overrides
 from reglab.errors import UserError
 from reglab.shipped import folder
@@ -102,6 +102,8 @@ def read(path: Path, overrides: Iterable[str] = (), quick: bool = False) -> Swee
         _refuse(document, config, definition.faults(config))
     _refuse(document, config, soundness.faults_of_size(config))
     _refuse(document, config, soundness.faults_of_selection(config))
+    if fault := names.fault(path.stem):
+        raise UserError(f"{path}: its runs go to a folder of its name, and {fault}: rename the file")
     spec = SweepSpec(path.stem + ("-quick" if quick else ""), path, config, tuple(soundness.notes(config)))
     _refuse(document, config, _faults_of_cells(spec) if spec.method == "grid" else soundness.faults_of_draws(config))
     return spec

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from reglab.errors import UserError
 
 if TYPE_CHECKING:
-    import wandb
+    from reglab.tracking.wandb_library import wandb
 
 PROJECT = "reglab"
 """Where runs go when nothing says otherwise."""
@@ -61,14 +61,20 @@ def mode() -> Literal["online", "offline", "disabled", "shared"]:
 
 def has_key() -> bool:
     """Whether a key for the server is configured; whether it is a good one, only the server knows."""
-    import wandb
-    from wandb.sdk.lib import wbauth
+    from reglab.tracking.wandb_library import wandb, wbauth
 
     try:
         found = wbauth.authenticate_session(host=_settings().base_url, source="reglab", prompt=False, update_session=False)
     except wandb.Error:  # it is there, and no key
         return True
     return found is not None
+
+
+def in_the_clear() -> str | None:
+    """What to say of W&B's server where what is sent there can be read on the way; None where all is well. Raises as `mode`."""
+    from reglab.tracking import wandb_library
+
+    return wandb_library.in_the_clear(_settings().base_url)
 
 
 def destination(entity: str | None = None, project: str | None = None, file: Mapping[str, Any] | None = None) -> tuple[str | None, str]:
@@ -91,8 +97,9 @@ def of_local_sweep(file: Mapping[str, Any]) -> dict[str, str]:
 
 def _settings() -> "wandb.Settings":
     """Read now, as the client reads them once. Raises UserError in one line that names the variable."""
-    import wandb  # half a second: not for commands that log nothing
     from pydantic import ValidationError
+
+    from reglab.tracking.wandb_library import wandb  # half a second: not for commands that log nothing
 
     found = wandb.Settings(silent=True)
     folder = Path(os.environ.get("WANDB_CONFIG_DIR") or "~/.config/wandb").expanduser()

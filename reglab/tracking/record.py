@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Protocol, Self
 
-from pydantic import AfterValidator, AliasGenerator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, AliasGenerator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
+from reglab import names
 from reglab.config import IDENTITY_VERSION, RunConfig, identity
-from reglab.errors import UserError
+from reglab.errors import UserError, shown
 from reglab.tracking.state import State
 
 SCHEMA_VERSION = 1
@@ -155,6 +156,17 @@ def own_id(wandb_id: str) -> str:
     return _ANOTHER_TRAINING.sub("", wandb_id)
 
 
+def _printed(value: Any) -> Any:
+    """What was stored, with whatever a terminal, a page or a drawing might obey written out: others may have written the record."""
+    if isinstance(value, str):
+        return shown(value)
+    if isinstance(value, list):
+        return [_printed(each) for each in value]
+    if isinstance(value, dict):
+        return {_printed(name): _printed(each) for name, each in value.items()}
+    return value
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
@@ -183,6 +195,13 @@ class RunRecord(_Stored):
     history: list[Epoch] = []
     weights: _Name | None = Field(default=None, description="sha256 of the file of its weights, where it kept them")
 
+    @field_validator("run_id")
+    @classmethod
+    def _is_no_path(cls, value: str) -> str:
+        if fault := names.fault(value):
+            raise ValueError(fault)
+        return value
+
     @classmethod
     def stored(cls, values: Mapping[str, Any]) -> Self:
         """A record as it was stored anywhere. One with an identity of an earlier version is recognized by its configuration.
@@ -190,7 +209,7 @@ class RunRecord(_Stored):
         It keeps the name it has, here and at W&B. Where its configuration is none of this version, it keeps its old identity, which
         no other run has now. Raises UserError for an identity of a later version, and ValueError for what is no record.
         """
-        record = cls.model_validate({"identity_version": 0} | dict(values))
+        record = cls.model_validate({"identity_version": 0} | {name: _printed(value) for name, value in values.items()})
         if record.identity_version > IDENTITY_VERSION:
             raise UserError(f"run {record.run_id} was written by a later reglab (identities {record.identity_version}): update reglab")
         if record.identity_version == IDENTITY_VERSION or not record.identity:

@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-import wandb
-
 from reglab import reading
 from reglab.errors import MachineError, ReglabError, UserError
+from reglab.names import fault
 from reglab.settings import settings
 from reglab.tracking.record import Environment, Epoch, RunRecord, State, Summary, own_id
+from reglab.tracking.wandb_library import server_api, wandb
 from reglab.tracking.wandb_run import LOGGED_BESIDE
 
 _log = logging.getLogger(__name__)
@@ -114,11 +114,12 @@ class ListedRun:
 
 
 def runs_of_sweep(entity: str, project: str, sweep: str) -> list[ListedRun]:
-    """The runs of a sweep, without their results. Raises ReglabError where the server does not answer."""
+    """The runs of a sweep, without their results; what has a path for a name is none. Raises ReglabError without an answer."""
     found = []
     for node in _nodes(_api(), Project(entity, project), _CONFIGURATIONS, {"sweep": sweep}, LISTED_AT_ONCE):
         with suppress(*_UNREADABLE):  # it is not known what such a run would be
-            found.append(ListedRun(node["name"], node["state"], _moment(node["heartbeatAt"]), _config(node)))
+            if not fault(node["name"]):
+                found.append(ListedRun(node["name"], node["state"], _moment(node["heartbeatAt"]), _config(node)))
     return found
 
 
@@ -208,7 +209,7 @@ def records(project: Project, history: bool = True, progress: Callable[[int, int
             row = cache.execute("SELECT record, history FROM runs WHERE name = ?", (name,)).fetchone()
             if row and row[0]:  # else it is none of ours, or it was deleted meanwhile
                 try:
-                    more = ids | {"history": reading.parsed(row[1]) if history else [], "url": f"{pages}/{name}"}
+                    more = ids | {"history": reading.parsed(row[1]) if history else [], "url": f"{pages}/{quote(name)}"}
                     record = RunRecord.stored(_object(row[0]) | more)
                 except ValueError:  # nobody wrote that here
                     cache.execute("DELETE FROM runs WHERE name = ?", (name,))
@@ -252,7 +253,7 @@ def default_entity() -> str | None:
 def _api() -> wandb.Api:
     try:
         with answering("the account"):
-            return wandb.Api()
+            return server_api()
     except (wandb.Error, ValueError) as error:
         if does_not_answer(error):
             raise ReglabError(f"W&B does not answer ({error})") from None

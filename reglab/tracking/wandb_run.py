@@ -112,11 +112,20 @@ class WandbRun:
 
     def connect(self, record: "RunRecord", seconds: float) -> Any:
         """The client's run. Raises AwayError after so many seconds without an answer, DeletedError, TakenError; UserError for a refusal."""
-        import wandb  # half a second: not for commands that log nothing
+        from reglab.tracking.wandb_library import wandb, warn_of_listeners  # half a second: not for commands that log nothing
 
         self.folder.mkdir(parents=True, exist_ok=True)
         entity, project = self.destination or client.destination()
-        settings = wandb.Settings(console="off", silent=True, stop_fn=self.stop, finish_timeout=FINISH_SECONDS, init_timeout=seconds)
+        if (mode := client.mode()) == "online":
+            warn_of_listeners()
+        settings = wandb.Settings(
+            console="off",
+            silent=True,
+            stop_fn=self.stop,
+            finish_timeout=FINISH_SECONDS,
+            init_timeout=seconds,
+            disable_git=True,  # what the folder is configured to run would run, and its changes go to W&B
+        )
         try:
             return wandb.init(
                 entity=entity,
@@ -127,7 +136,7 @@ class WandbRun:
                 config=record.config | record.model_dump(mode="json", include={*LOGGED_BESIDE} - {"environment"}, exclude_none=True),
                 dir=str(self.folder),
                 resume="never" if self.anew else "allow",
-                mode=client.mode(),
+                mode=mode,
                 settings=settings,
             )
         except Exception as error:
@@ -247,7 +256,7 @@ def _is_named_by_its_sweep() -> bool:
 
 def _forget_client() -> None:
     """End the client's own process: it holds the name of a run that it could not begin, so that nobody begins it again."""
-    import wandb
+    from reglab.tracking.wandb_library import wandb
 
     ending = threading.Thread(target=wandb.teardown, daemon=True)  # it may end its caller, or wait for that process without a limit
     ending.start()
@@ -277,7 +286,7 @@ def _log(run: Any, row: "Epoch") -> None:
 
 def _fault(error: Exception, record: "RunRecord", where: str) -> ReglabError:
     """What it means that the client could not begin the run."""
-    import wandb
+    from reglab.tracking.wandb_library import wandb
 
     said = " ".join(str(error).split()).partition("Consider increasing the init_timeout")[0]
     if isinstance(error, ReglabError):

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reglab.errors import UserError, first_line
+from reglab.errors import UserError
 from reglab.tracking.storage import File
 
 FORMAT = 2
@@ -24,9 +24,9 @@ def load(file: File, device: torch.device) -> dict[str, Any] | None:
         return None
     try:
         state = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
-    except Exception as error:  # torch raises a dozen kinds for a damaged or foreign file
-        reason = first_line(error)
-        raise UserError(f"{file} cannot be read as a checkpoint ({reason}): remove it to train this run from the start") from None
+    except Exception:  # torch raises a dozen kinds for a damaged or foreign file; its words are not passed on, since they advise to run it
+        fault = "it is damaged, or holds what no checkpoint of reglab's does"
+        raise UserError(f"{file} cannot be read as a checkpoint ({fault}): remove it to train this run from the start") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise UserError(f"{file} is no checkpoint of this version of reglab: remove it to train this run from the start")
     return state

@@ -1,6 +1,7 @@
 """The machine's findings, on machines that lack this and that; and real processes, measured side by side."""
 
 import os
+import re
 import signal
 import sys
 import tomllib
@@ -42,7 +43,7 @@ def finding(what):
 def test_a_machine_that_can_train_is_told_what_it_has(run):
     code, lines = run()
     assert code == 0
-    assert [line.split()[1] for line in lines] == ["Python", "PyTorch", "GPU", "precision", "images", "W&B", "disk"]
+    assert [line.split()[1] for line in lines] == ["Python", "PyTorch", "GPU", "precision", "images", "W&B", "disk", "safety"]
     assert lines[2].startswith("ok    GPU          none, training runs on the CPU, ")
     assert lines[3].endswith("auto is fp32")
 
@@ -53,8 +54,9 @@ def test_what_keeps_runs_from_training_has_exit_code_1_and_nothing_is_measured(r
     settings.cache_clear()
     code, lines = run("--measure", "1")
     assert code == 1
-    assert lines[-1].startswith("FAULT disk")
-    assert "set REGLAB_RUNS" in lines[-1]
+    (line,) = [line for line in lines if line.startswith("FAULT")]
+    assert line.startswith("FAULT disk")
+    assert "set REGLAB_RUNS" in line
 
 
 def test_the_versions_are_those_of_the_package():
@@ -226,3 +228,61 @@ def test_the_network_is_the_configured_one_and_a_narrow_one_on_a_processor(monke
 def test_mps_is_advised_where_several_pay():
     assert "measure again" in doctor.verdict(2, "start it")
     assert "measure again" not in doctor.verdict(1, "start it") + doctor.verdict(2, None)
+
+
+# What is unsafe
+
+
+@pytest.fixture
+def safe(monkeypatch, tmp_path):
+    """A machine on which nobody else reads or writes what is reglab's."""
+    for folder in ("home", "runs", "cache", "here"):
+        (tmp_path / folder).mkdir(mode=0o755)
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NETRC", str(tmp_path / "home" / ".netrc"))
+    monkeypatch.setenv("REGLAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("REGLAB_RUNS", str(tmp_path / "runs"))
+    settings.cache_clear()
+    return tmp_path
+
+
+def unsafe():
+    return [str(each) for each in doctor._safety() if each.advice]
+
+
+def test_where_all_is_safe_one_line_says_so(safe):
+    (safe / "home" / ".netrc").touch(mode=0o600)
+    (line,) = doctor._safety()
+    assert str(line).startswith("ok    safety       nobody else reads the key")
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644])
+@pytest.mark.parametrize("name", ["home/.netrc", "home/_netrc", "here/.env"])
+def test_a_key_that_others_may_read_is_told_of(safe, name, mode):
+    (safe / name).touch()
+    (safe / name).chmod(mode)
+    (line,) = unsafe()
+    assert line.startswith("note  safety       others on this machine may read ")
+    assert re.search(rf"chmod 600 \S*{Path(name).name}$", line)
+
+
+@pytest.mark.parametrize(("name", "variable"), [("runs", "REGLAB_RUNS"), ("cache", "REGLAB_CACHE")])
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o757])
+def test_a_folder_in_which_everybody_may_write_is_told_of(safe, name, variable, mode):
+    (safe / name).chmod(mode)
+    (line,) = unsafe()
+    assert f"everybody on this machine may write in {safe / name}, where {variable} is" in line
+
+
+def test_so_is_the_place_where_it_will_be(safe, monkeypatch):
+    monkeypatch.setenv("REGLAB_RUNS", str(safe / "here" / "a" / "b"))
+    settings.cache_clear()
+    (safe / "here").chmod(0o777)
+    assert f"may write in {safe / 'here'}, where REGLAB_RUNS is" in unsafe()[0]
+
+
+def test_a_server_without_tls_is_told_of(safe, monkeypatch):
+    monkeypatch.setenv("WANDB_BASE_URL", "http://wandb.example.org")
+    (line,) = unsafe()
+    assert "without TLS: who listens on the way reads the key" in line

@@ -94,3 +94,27 @@ def test_a_signal_when_all_is_done_leaves_nothing_to_go_on_with(reglab, one, mon
     said = capsys.readouterr().err
     assert "1 runs, 1 finished" in said
     assert "interrupted" not in said
+
+
+NAMES = ["../../x", "/tmp/x", "..", ".", "", "a/b", "a" * 300, "a\nb", "\x1b[2J"]
+
+
+@pytest.mark.parametrize("name", NAMES, ids=lambda name: ascii(name)[1:9])
+@pytest.mark.parametrize("command", [("sweep", "run", SWEEPS / "final.yaml"), ("study", "run"), ("study", "report")])
+def test_a_name_that_is_a_path_is_refused_and_nothing_is_written(reglab, monkeypatch, tmp_path, capsys, command, name):
+    (tmp_path / "here" / "below").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here" / "below")
+    assert reglab(*command, "--name", name) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("reglab: --name ") and len(line) < 300
+    assert [path.name for path in tmp_path.rglob("*")] == ["here", "below"]
+
+
+@pytest.mark.parametrize("name", ["..yaml", "...yaml", " .yaml", f"{'a' * 230}.yaml"], ids=lambda name: name[:5])
+def test_so_is_a_sweep_s_file_whose_name_is_no_folder_s(reglab, monkeypatch, tmp_path, capsys, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_text((SWEEPS / "final.yaml").read_text())
+    assert reglab("sweep", "run", name) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "its runs go to a folder of its name, and it is" in line
+    assert [path.name for path in tmp_path.iterdir()] == [name]

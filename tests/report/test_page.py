@@ -536,6 +536,21 @@ def test_nothing_moves_where_the_reader_wants_less_motion(open_page, motion, scr
     assert page.evaluate("getComputedStyle(document.documentElement).scrollBehavior") == scrolling
 
 
+def test_the_page_s_policy_lets_nothing_be_made_into_code():
+    """Vega makes functions of its expressions, which needs eval, unless an interpreter is to walk them."""
+    (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]+)"', study().render())
+    assert policy.startswith("default-src 'none'; script-src 'unsafe-inline'; ")
+    assert "eval" not in policy
+
+
+@in_chromium
+def test_figures_are_drawn_under_it(open_page):
+    page = open_page()
+    page.locator("#figure_2").scroll_into_view_if_needed()
+    expect(page.locator("#figure_2 svg").first).to_be_visible()
+    assert page.complaints == []
+
+
 @in_chromium
 @pytest.mark.parametrize("scripts", [True, False])
 def test_hostile_text_is_only_text_wherever_it_stands(open_page, scripts):

@@ -1,3 +1,5 @@
+import csv
+import io
 import shutil
 import subprocess
 from dataclasses import replace
@@ -9,6 +11,7 @@ from reglab.arms import FINAL_ARMS
 from reglab.report import stats, tables
 from reglab.report.claims import Finding, Verdict
 from reglab.tracking.record import State
+from tests.unprinted import UNPRINTED
 
 
 def test_a_row_says_mean_interval_and_how_many_reached_the_target(study):
@@ -267,3 +270,54 @@ def test_latex_compiles(study, tmp_path, table):
     document = f"\\documentclass{{article}}{packages}\\begin{{document}}\n{tables.to_latex(made, 'A caption')}\\end{{document}}\n"
     (tmp_path / "table.tex").write_text(document)
     subprocess.run(["pdflatex", "-halt-on-error", "table.tex"], cwd=tmp_path, check=True, timeout=120, capture_output=True)
+
+
+FORMULAS = ["=1+1", "+1 point", "-2+3", "@SUM(A1)", "=cmd|' /C calc'!A0", "＝1", "＋1", "－1", "＠x", "-", "-inf", "+1,5", "--1"]
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_a_spreadsheet_takes_no_text_for_a_formula(text):
+    written = tables.to_csv(pd.DataFrame({"a": [text, "b"], text: [1, 2]}))
+    rows = list(csv.reader(io.StringIO(written, newline="")))
+    assert rows[1][0] == f"'{text}"
+    assert rows[0] == ["a", f"'{text}"]
+
+
+@pytest.mark.parametrize(("text", "written"), [("\t=1", r"\t=1"), ("\r=1", r"\r=1"), ("a\r=1", r"a\r=1"), ("a\n=1,2", r"a\n=1,2")])
+def test_nothing_in_a_cell_makes_another(text, written):
+    made = tables.to_csv(pd.DataFrame({"a": [text]}))
+    assert list(csv.reader(io.StringIO(made, newline=""))) == [["a"], [written]]
+
+
+def test_numbers_stay_numbers():
+    table = pd.DataFrame({"a": [-1.5, None], "b": [-2, 3], "c": ["-2.5e-3", "+.5"], "d": [-1, "x"], "e": [True, None], "f": ["", "a=b"]})
+    assert tables.to_csv(table) == "a,b,c,d,e,f\n-1.5,-2,-2.5e-3,-1,True,\n,3,+.5,x,,a=b\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("<script>alert(1)</script>", "&lt;script>alert(1)&lt;/script>"),
+        ("<img src=x onerror=y>", "&lt;img src=x onerror=y>"),
+        ("<!-- x", "&lt;!-- x"),
+        ("<?php", "&lt;?php"),
+        ("![x](http://y/z.png)", r"![x]\(http://y/z.png)"),
+        ("[x](javascript:y)", r"[x]\(javascript:y)"),
+        ("a|b", r"a\|b"),
+        (r"a\|b", r"a\\\|b"),
+        ("a\nb", r"a\\nb"),
+        ("p < 0.001, 1<2", "p < 0.001, 1<2"),
+    ],
+)
+def test_markdown_has_no_tag_no_link_and_no_broken_row(text, written):
+    lines = tables.to_markdown(pd.DataFrame({"a": [text, "b"], text: ["c", text]})).splitlines()
+    assert len(lines) == 4
+    assert len({len(line) for line in lines}) == 1
+    assert written in lines[0] and written in lines[2] and written in lines[3]
+
+
+@pytest.mark.parametrize("text", UNPRINTED, ids=lambda text: ascii(text)[1:12])
+def test_no_table_has_what_is_not_printed(text):
+    table = pd.DataFrame({"a": [text], text: ["b"]})
+    for made in (tables.to_markdown(table), tables.to_latex(table, text), tables.to_csv(table)):
+        assert made.replace("\n", "").isprintable()

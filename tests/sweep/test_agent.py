@@ -884,3 +884,13 @@ def test_a_worker_that_does_not_hear_is_killed_in_time(world):
     assert "slot 0: baseline s0 (a) did not end within 25 s; it is killed" in world.said
     assert read_run(world.folder / "a").state == State.crashed
     assert world.seconds < 30
+
+
+@pytest.mark.parametrize("name", ["../../x", "/tmp/x", "a" * 300])
+def test_a_run_whose_name_is_a_path_is_not_trained_and_the_others_are(world, tmp_path, name):
+    world.queue.extend([name, "r1"])
+    world.agent()
+    world.work()
+    assert world.trained == ["r1"]
+    assert any("it is not trained" in line for line in world.said)
+    assert not (tmp_path.parent / "x").exists()

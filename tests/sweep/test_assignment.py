@@ -88,3 +88,13 @@ def test_a_damaged_file_is_told_in_one_line(handed, damage):
     line = str(caught.value)
     assert line.startswith(f"{assignment._PARAMETERS} = {path}: ")
     assert "\n" not in line
+
+
+@pytest.mark.parametrize("variable", ["WANDB_SWEEP_ID", "WANDB_RUN_ID"])
+@pytest.mark.parametrize("name", ["../../x", "/tmp/x", "..", "", "a/b", "a" * 300, "\x1b[2J"])
+def test_a_run_or_a_sweep_whose_name_is_a_path_is_refused(handed, monkeypatch, variable, name):
+    handed(VALUES)
+    monkeypatch.setenv(variable, name)
+    with pytest.raises(UserError, match=rf"^{variable} = ") as caught:
+        received()
+    assert len(str(caught.value)) < 300

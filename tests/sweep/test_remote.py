@@ -97,3 +97,10 @@ def test_a_sweep_that_ships_is_one_for_wandbs_own_command(wandb_server, path):
     subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE)
     (there,) = registered(wandb_server)
     assert there.config["parameters"] == spec.read(path).config["parameters"]
+
+
+@pytest.mark.parametrize("path", ["e/p/..", "e/p/\x1b[2J", "e/p", "a/b/c/d", f"e/p/{'s' * 300}"])
+def test_what_is_no_sweep_s_address_is_refused_before_the_server_is_asked(wandb_server, path):
+    with pytest.raises(UserError, match="give ENTITY/PROJECT/SWEEP"):
+        remote.find(path)
+    assert wandb_server.requests == []

@@ -1,3 +1,4 @@
+import gzip
 import json
 import os
 
@@ -7,6 +8,7 @@ from reglab.errors import UserError
 from reglab.tracking import store
 from reglab.tracking.record import SCHEMA_VERSION, Epoch, RunRecord, State, Summary
 from reglab.tracking.store import LocalRun, mark_crashed, read_run, read_runs
+from tests.unprinted import UNPRINTED
 
 
 def row(number, **changes):
@@ -163,3 +165,26 @@ def test_only_a_run_that_says_it_is_running_is_marked_as_crashed(folder, record,
 def test_where_nothing_ran_nothing_is_marked(folder):
     mark_crashed(folder)
     assert not folder.exists()
+
+
+@pytest.mark.parametrize(("text", "written"), UNPRINTED.items(), ids=lambda text: ascii(text)[1:12])
+def test_what_is_not_printed_is_written_out_when_a_record_is_read(folder, ended, text, written):
+    """A terminal obeyed it, and the library that draws figures died of it."""
+    path = folder / store.RECORD
+    stored = json.loads(path.read_text())
+    hostile = {"label": text, "reason": text, "sweep": text, "config": {"data": {"name": text, text: [text, {"a": text}]}}}
+    path.write_text(json.dumps(stored | hostile))
+    found = read_run(folder)
+    assert (found.label, found.reason, found.sweep) == (written, written, written)
+    assert found.config == {"data": {"name": written, written: [written, {"a": written}]}}
+    archive = folder / "records.jsonl.gz"
+    archive.write_bytes(gzip.compress(path.read_bytes().replace(b"\n", b"")))
+    assert store.read_archive(archive)[0].label == written
+
+
+@pytest.mark.parametrize("name", ["../../x", "/tmp/x", "..", "", "a/b", "a" * 300, "\x1b" * 60, 5, None])
+def test_a_run_whose_name_is_a_path_is_no_run(folder, ended, name):
+    path = folder / store.RECORD
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"run_id": name}))
+    with pytest.raises(UserError, match=r"run.json is damaged: remove the folder"):
+        read_run(folder)

@@ -1,6 +1,7 @@
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -351,3 +352,26 @@ def test_what_keeps_a_run_from_beginning_is_told_apart_in_one_line(record, tmp_p
         WandbRun(tmp_path).connect(record, 1.0)
     assert type(caught.value) is kind
     assert "\n" not in str(caught.value) and "init_timeout" not in str(caught.value)
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="needs git")
+def test_what_the_folder_s_git_is_configured_to_run_does_not_run(monkeypatch, record, tmp_path):
+    """A folder may be another's: unpacked, shared. W&B's client asked git there for changes, and git ran what the folder names."""
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    script = here / "script"
+    script.write_text("#!/bin/sh\ntouch '%s'\n" % (tmp_path / "ran"))
+    script.chmod(0o755)
+    (here / "file").write_text("before")
+    for words in ("init -q", "add file", "-c user.name=n -c user.email=e commit -q -m m"):
+        subprocess.run(["git", *words.split()], check=True)
+    (here / "file").write_text("after")
+    for key in ("core.fsmonitor", "diff.external"):
+        subprocess.run(["git", "config", key, str(script)], check=True)
+    run = WandbRun(tmp_path / "run")
+    run.started(record)
+    run.ended(record.changed(state=State.finished, summary=SUMMARY))
+    assert list((tmp_path / "run" / "wandb").glob("offline-run-*"))
+    assert not (tmp_path / "ran").exists()
