@@ -15,7 +15,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from reglab import exits
-from reglab.errors import ReglabError
+from reglab.errors import ReglabError, machine_fault
 from reglab.processes.signals import Interrupted
 
 _USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
@@ -114,14 +114,13 @@ def _exit_code(command: Callable[[], object], debug: bool) -> int:
     except _USAGE_ERROR as error:
         _explain_usage(error)
         return exits.BAD_INPUT
-    except ReglabError as error:
-        if debug:
-            traceback.print_exc()
-        complain(str(error))
-        return error.exit_code
     except Exception as error:
         if debug:
             traceback.print_exc()
+        known = error if isinstance(error, ReglabError) else machine_fault(error)
+        if known:
+            complain(str(known))
+            return known.exit_code
         complain(f"unexpected {type(error).__name__}: {' '.join(str(error).split())} (run it again with `reglab --debug …` to see where)")
         return exits.FAILED
 

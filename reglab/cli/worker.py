@@ -15,11 +15,16 @@ from pathlib import Path
 from reglab.cli.console import run_to_exit
 from reglab.cli.one_run import not_here
 from reglab.cli.train import train
+from reglab.errors import MachineError
 from reglab.processes import forks, streams
 from reglab.processes.signals import PREEMPT
 
 _PRELOADED = ["reglab.training.loop", "reglab.training.environment", "reglab.cli.worker", "torch._dynamo", "wandb"]
 """Imported once, before the forks. None of it touches a GPU; torch's optimizers import torch._dynamo at their first use."""
+
+
+_SERVERS = 4
+"""How many servers may die before a worker has been started."""
 
 
 def start(variables: Mapping[str, str], log: Path, cores: Collection[int] = ()) -> BaseProcess:
@@ -36,13 +41,21 @@ def hand_back(variables: Mapping[str, str], log: Path, cores: Collection[int] = 
 
 
 def _start(command: Callable[[], object], variables: Mapping[str, str], log: Path, cores: Collection[int]) -> BaseProcess:
+    """Raises MachineError where the server dies again and again before it has started the process."""
     log.parent.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOADED)
-    process = context.Process(target=_work, args=(command, dict(variables), log, cores), name=log.parent.name)
-    with forks.undisturbed():
-        process.start()
-    return process
+    for _ in range(_SERVERS):
+        process = context.Process(target=_work, args=(command, dict(variables), log, cores), name=log.parent.name)
+        try:
+            with forks.undisturbed():
+                process.start()
+            return process
+        except (EOFError, ConnectionError, FileNotFoundError):  # the server was killed; the next start makes another
+            continue
+    raise MachineError(
+        f"the server of the workers died {_SERVERS} times as it started one: look for what kills it, such as a lack of memory"
+    )
 
 
 def _work(command: Callable[[], object], variables: dict[str, str], log: Path, cores: Collection[int]) -> None:

@@ -31,7 +31,7 @@ from reglab.processes.signals import PREEMPT
 from reglab.sweep import assignment, health
 from reglab.sweep.relay import Order, Relay
 from reglab.sweep.remote import RemoteSweep
-from reglab.sweep.workers import GRACE_SECONDS, LOST, Process, Start, last_line, pid, shares, threads
+from reglab.sweep.workers import BURNT, GRACE_SECONDS, LOST, Process, Start, last_line, pid, shares, threads
 from reglab.tracking import storage
 from reglab.tracking.record import RunRecord, State
 from reglab.tracking.store import LOG, mark_crashed, read_run
@@ -45,9 +45,6 @@ STAGGER_SECONDS = 1.0
 
 LATE_SECONDS = 2.0
 """How long a run may still arrive from a W&B agent that was just ended."""
-
-BURNT = 3
-"""Runs that die one after the other before the machine, or a slot, takes no more."""
 
 TRIES = 5
 """Starts of a W&B agent that bring no run before its slot gives up."""
@@ -308,15 +305,18 @@ class SweepAgent:
             job.look()
         if exitcode == 0:
             job.record = job.record or job.record_before  # it had ended here before
-        state = job.record.state if job.record else State.failed
+        fault = exitcode == PREEMPTED and not job.told and (job.record.reason if job.record else last_line(job.folder / LOG))
+        state = job.record.state if job.record else State.preempted if fault else State.failed
         how = f"{_named(job)} {state}"
         if killed:
             how += f": killed by {signal.Signals(-exitcode).name}" if exitcode < 0 else ": the server of the workers died"
         elif state == State.failed:
             how += f": {(job.record and job.record.reason) or last_line(job.folder / LOG)}"
+        elif fault:
+            how += f": {fault}"
         self._say(f"slot {slot.number}: {how}")
         dropped = job.order is not None and job.order.gone
-        if exitcode in (0, PREEMPTED):
+        if exitcode in (0, PREEMPTED) and not fault:
             self._deaths = slot.deaths = 0
         elif not dropped and exitcode != BAD_INPUT:
             self._count_death(slot, how)

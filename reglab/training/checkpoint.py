@@ -1,6 +1,10 @@
-"""Checkpoints: everything a run needs to go on as if it had never stopped."""
+"""Checkpoints: everything a run needs to go on as if it had never stopped.
+
+The file is a zip archive, whose checksums torch writes and does not read: they are compared here before anything is taken over.
+"""
 
 import io
+import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,23 +17,42 @@ from reglab.tracking.storage import File
 FORMAT = 2
 
 
+class DamagedError(UserError):
+    """Bytes that are not those which were written: the run goes on from the checkpoint before."""
+
+
 def save(file: File, state: dict[str, Any]) -> None:
-    """Write `state` (tensors, numbers, text, lists and dictionaries of them) whole or not at all."""
-    file.write(lambda stream: torch.save(state | {"format": FORMAT}, stream))
+    """Write `state` (tensors, numbers, text, lists and dictionaries of them) whole or not at all; the one before stays beside it."""
+    file.write(lambda stream: torch.save(state | {"format": FORMAT}, stream), keep=True)
 
 
 def load(file: File, device: torch.device) -> dict[str, Any] | None:
-    """The state in `file`, or None where there is none. Loads data only, never code. Raises UserError for a damaged file."""
+    """The state in `file`, or None where there is none. Loads data only, never code.
+
+    Raises DamagedError where its checksums do not hold, and UserError for a file that is whole and no checkpoint.
+    """
     if (content := file.read()) is None:
         return None
+    if fault := _damage(content):
+        raise DamagedError(f"{file} is damaged ({fault}): remove it to train this run from the start")
     try:
         state = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
-    except Exception as error:  # torch raises a dozen kinds for a damaged or foreign file
+    except Exception as error:  # torch raises a dozen kinds for a foreign file
         reason = first_line(error)
         raise UserError(f"{file} cannot be read as a checkpoint ({reason}): remove it to train this run from the start") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise UserError(f"{file} is no checkpoint of this version of reglab: remove it to train this run from the start")
     return state
+
+
+def _damage(content: bytes) -> str | None:
+    """What is wrong with an archive: that it is none, whole, or a part whose checksum (CRC-32) is another; None where all hold."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            part = archive.testzip()
+    except Exception as error:  # a damaged directory may lead anywhere
+        return first_line(error)
+    return f"its part {part} has another checksum" if part else None
 
 
 def expect_alike(what: str, own: Mapping[Any, Tensor], found: Mapping[Any, Tensor]) -> None:

@@ -58,10 +58,15 @@ def record(seed, **sections):
 
 SUMMARY = Summary(test_accuracy=0.75, train_clean_accuracy=1.0, gap=0.25, time_train_seconds=3, time_wall_seconds=6, parameters=7, epochs=3)
 
+
+def after(epochs):
+    return SUMMARY.model_copy(update={"epochs": epochs})
+
+
 ENDS = {
-    State.finished: ({"summary": SUMMARY}, [row(1), row(2, test_loss=2.0, test_accuracy=0.5), row(3, val_accuracy=1)]),
-    State.stopped: ({"summary": SUMMARY, "reason": "stopped on request"}, [row(1)]),
-    State.diverged: ({"summary": SUMMARY, "reason": "loss not finite in epoch 3"}, [row(1), row(2, test_loss=float("nan"))]),
+    State.finished: ({"summary": SUMMARY}, [row(1), row(2, test_loss=2.0, test_accuracy=0.75), row(3, val_accuracy=1)]),
+    State.stopped: ({"summary": after(1), "reason": "stopped on request"}, [row(1)]),
+    State.diverged: ({"summary": after(2), "reason": "loss not finite in epoch 3"}, [row(1), row(2, test_loss=float("nan"))]),
     State.failed: ({"reason": "RuntimeError: CUDA out of memory"}, [row(1), row(2)]),
     State.preempted: ({}, [row(1), row(2)]),
 }
