@@ -34,8 +34,8 @@ class Group(TyperGroup):
 Entity = Annotated[str | None, typer.Option("--entity", help="W&B account or team; else WANDB_ENTITY, the sweep's file, W&B's settings.")]
 Project = Annotated[str | None, typer.Option("--project", help="W&B project; else WANDB_PROJECT, the file, W&B's settings, `reglab`.")]
 
-EXIT_SECONDS = 30.0
-"""How long what the libraries do at the exit may take."""
+EXIT_SECONDS = 10.0
+"""How long what the libraries do at the exit may take: with the wait for W&B before it, less than a worker is given to leave."""
 
 PREEMPTED_EXIT_SECONDS = 3.0
 """As long for a process that is asked to end: its machine has half a minute in all, and what W&B has to know it was told before."""

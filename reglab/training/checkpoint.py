@@ -6,7 +6,7 @@ The file is a zip archive, whose checksums torch writes and does not read: they 
 import io
 import zipfile
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
@@ -23,7 +23,18 @@ class DamagedError(UserError):
 
 def save(file: File, state: dict[str, Any]) -> None:
     """Write `state` (tensors, numbers, text, lists and dictionaries of them) whole or not at all; the one before stays beside it."""
-    file.write(lambda stream: torch.save(state | {"format": FORMAT}, stream), keep=True)
+    file.write(lambda stream: _write(state | {"format": FORMAT}, stream), keep=True)
+
+
+def _write(state: dict[str, Any], stream: BinaryIO) -> None:
+    """A disk's own error comes through: torch covers it by a word about its file format."""
+    try:
+        torch.save(state, stream)
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, OSError):
+            cause = cause.__context__
+        raise cause or error from None
 
 
 def load(file: File, device: torch.device) -> dict[str, Any] | None:

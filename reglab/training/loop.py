@@ -388,8 +388,8 @@ def train(
     """
     try:
         return _train(run, record, environment, sinks, file, signals, kept)
-    except RuntimeError as error:
-        if run.device.type != "cuda" or not shortage.is_one(error):
+    except (RuntimeError, MemoryError) as error:
+        if not shortage.is_one(error):
             raise
         traceback.clear_frames(error.__traceback__)  # they hold the step's tensors
     raise ReglabError(run.shortage())

@@ -233,6 +233,30 @@ def test_a_run_that_cannot_be_read_is_left_out_and_named_each_time(wandb_server,
         assert sum("run odd at W&B is left out" in line for line in caplog.messages) == times
 
 
+def test_a_key_that_is_refused_is_said_at_once(wandb_server):
+    api = wandb_project._api()
+    wandb_server.faults.plan("SweepState", Fault.error_401, times=10)
+    with pytest.raises(UserError, match=r"W&B does not take the key .*; `wandb login` sets it"):
+        wandb_project._answer(api, wandb_project.Project("loopback", "p"), wandb_project._SWEEP_STATE, sweep="s")
+    assert wandb_server.count("SweepState") == 1
+
+
+@pytest.mark.parametrize("fault", ["a file in its place", "damaged"])
+def test_a_cache_that_cannot_be_used_costs_no_answer(log, wandb_server, tmp_path, monkeypatch, caplog, fault):
+    log(record(0), State.finished, *ENDS[State.finished])
+    address = f"wandb://{ENTITY}/{PROJECT}"
+    whole = fetch(address)
+    if fault == "damaged":
+        (database,) = (settings().cache / "wandb").glob(f"*{PROJECT}-v*.sqlite")
+        database.write_bytes(b"no database at all" * 100)
+    else:
+        monkeypatch.setenv("REGLAB_CACHE", str(tmp_path / "file" / "cache"))
+        (tmp_path / "file").touch()
+        settings.cache_clear()
+    assert fetch(address) == whole
+    assert "what W&B sends is not kept in" in caplog.text
+
+
 def test_a_server_that_is_away_is_no_fault_of_the_key(away):
     with pytest.raises(ReglabError, match="W&B does not answer") as caught:
         list(records(HERE))

@@ -1,3 +1,4 @@
+import io
 import os
 import pickle
 
@@ -72,6 +73,17 @@ def test_a_disk_that_fills_up_in_the_middle_leaves_the_old_checkpoint(path, monk
         checkpoint.save(File(path), STATE)
     assert checkpoint.load(File(path), CPU)["steps_done"] == 1
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_full_disk_is_called_one(path):
+    """torch speaks of its file format instead."""
+
+    class Full(io.BytesIO):
+        def write(self, content):
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        checkpoint._write(STATE, Full())
 
 
 def saved(content):
