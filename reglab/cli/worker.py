@@ -7,6 +7,7 @@ and each run is a fork of it: a process of its own, that can fail or be killed a
 import multiprocessing
 import os
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
@@ -23,8 +24,8 @@ _PRELOADED = ["reglab.training.loop", "reglab.training.environment", "reglab.cli
 """Imported once, before the forks. None of it touches a GPU; torch's optimizers import torch._dynamo at their first use."""
 
 
-_SERVERS = 4
-"""How many servers may die before a worker has been started."""
+_PAUSES = (0.1, 0.3, 1.0, 1.0)
+"""Seconds after a server has died as it started a worker; after the last it is given up."""
 
 
 def start(variables: Mapping[str, str], log: Path, cores: Collection[int] = ()) -> BaseProcess:
@@ -45,16 +46,16 @@ def _start(command: Callable[[], object], variables: Mapping[str, str], log: Pat
     log.parent.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOADED)
-    for _ in range(_SERVERS):
+    for pause in _PAUSES:
         process = context.Process(target=_work, args=(command, dict(variables), log, cores), name=log.parent.name)
         try:
             with forks.undisturbed():
                 process.start()
             return process
-        except (EOFError, ConnectionError, FileNotFoundError):  # the server was killed; the next start makes another
-            continue
+        except (EOFError, ConnectionError, FileNotFoundError):  # the server was killed: the next start makes another, once it is gone
+            time.sleep(pause)
     raise MachineError(
-        f"the server of the workers died {_SERVERS} times as it started one: look for what kills it, such as a lack of memory"
+        f"the server of the workers died {len(_PAUSES)} times as it started one: look for what kills it, such as a lack of memory"
     )
 
 

@@ -48,6 +48,6 @@ def test_a_server_that_is_killed_as_it_starts_is_replaced(kill_servers, tmp_path
 
 def test_servers_that_die_again_and_again_are_the_machine_s_fault(kill_servers, tmp_path):
     killed = kill_servers(100)
-    with pytest.raises(MachineError, match="the server of the workers died 4 times at its start"):
+    with pytest.raises(MachineError, match="the server of the workers died 4 times as it started one"):
         worker._start(time.time, {}, tmp_path / "run" / "log.txt", ())
     assert len(killed) >= 4
