@@ -107,6 +107,11 @@ def _command(pid):
     return b""
 
 
+def rows(runs):
+    """Epochs that were recorded."""
+    return sum(path.read_bytes().count(b"\n") for path in runs.rglob("history.jsonl"))
+
+
 def kill(machine, target, chance):
     """Kill what is meant, when it is there; whether it was."""
     session = machine.process.pid
@@ -119,6 +124,9 @@ def kill(machine, target, chance):
     else:
         find = {"server": server, "worker": workers}.get(target, members)
         there = wait_for(lambda: find(session) or machine.process.poll() is not None)
+        if there is not True and chance.random() < 0.5:  # in the middle of a run, else near its start
+            before = rows(machine.runs)
+            wait_for(lambda: rows(machine.runs) > before or machine.process.poll() is not None)
         time.sleep(chance.uniform(0, 0.5))
         victims = {"parent": [session], "worker": workers(session)[:1]}.get(target) or find(session)
     if there is True or not victims:  # it ended first

@@ -87,6 +87,8 @@ def test_a_failing_server_costs_no_run(wandb_server, undisturbed, reglab, tmp_pa
     (record,) = read_runs(runs)
     assert record.damage is None
     assert timeless(record) == undisturbed
+    wandb_server.world.silence_seconds = 0.1  # else the server waits for a run that has ended without a word to it
+    time.sleep(0.3)
     assert reglab("sync") == 0, capfd.readouterr().err
     (there,) = wandb_server.world.project("reglab").runs.values()
     assert [row["epoch"] for row in there.history] == list(range(1, 7))
