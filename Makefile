@@ -11,10 +11,10 @@ READY  := .venv/.ready
 WORKERS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint format bench wheel oracle oldest lock clean
+.PHONY: help setup demo test test-all chaos chaos-long lint format bench wheel oracle oldest lock clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## make .venv with the pinned libraries and this package
 
@@ -45,6 +45,13 @@ test-all: lint  ## all checks and all tests; OTHER=/path/to/python runs the quic
 	$(PYTEST)
 	$(if $(OTHER),$(OTHER) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not slow")
 	$(if $(OTHER),$(OTHER) -m pytest -m slow tests/fake_gpu)
+
+# CHAOS_SEED=7 tries other moments, CHAOS_KILLS=50 more of them.
+chaos: $(READY)  ## kill real runs 20 times, and have disk and W&B fail under them: a minute or two, docs/faults.md
+	$(BIN)/python -m pytest tests/chaos -s
+
+chaos-long: $(READY)  ## the same at every moment: hours
+	CHAOS=long $(BIN)/python -m pytest tests/chaos -s
 
 lint: $(READY)  ## style, types and the floors of the house
 	$(BIN)/ruff check .

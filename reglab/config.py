@@ -535,7 +535,7 @@ def _listed(path: str, text: str) -> list[Any]:
 
 
 def _end(event: yaml.Event) -> int | None:
-    return event.end_mark and event.end_mark.index
+    return event.end_mark.index if event.end_mark else None
 
 
 def _scalars(text: str) -> list[yaml.ScalarEvent] | None:

@@ -4,6 +4,7 @@ A ReglabError carries one line for a person: what is wrong, where, and how to me
 with the class's code; a traceback is shown with `--debug` only.
 """
 
+import errno
 import os
 import unicodedata
 from typing import Any
@@ -77,6 +78,49 @@ def excerpt(value: Any) -> str:
     except (ValueError, RecursionError):  # a number of thousands of digits, a list a thousand deep
         return f"a {type(value).__name__} too large to be shown"
     return shortened(shown(text), QUOTED)
+
+
+_NO_ROOM = ("there is no room left", "make room")
+_AWAY = ("its disk does not answer", "look after the disk, or its server")
+
+_OF_DISKS = {
+    errno.ENOSPC: _NO_ROOM,
+    errno.EDQUOT: _NO_ROOM,
+    errno.EROFS: ("its file system is read-only", "mount it for writing, or name another folder"),
+    errno.EIO: _AWAY,
+    errno.ESTALE: _AWAY,
+    errno.ENODEV: _AWAY,
+    errno.ENXIO: _AWAY,
+}
+"""What a number can mean of a disk only: the fault, and the remedy."""
+
+_OF_PATHS = {
+    errno.EACCES: ("this user may not use it", "give the rights, or name another folder"),
+    errno.EPERM: ("this user may not use it", "give the rights, or name another folder"),
+    errno.ENOTDIR: ("a part of its path is no folder", "move that away, or name another folder"),
+    errno.ENOTCONN: _AWAY,
+    errno.EHOSTDOWN: _AWAY,
+}
+"""The same of numbers that are a disk's where a path stands beside them, and may be something else where none does."""
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that a disk, or this user's part of it, has no room left."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def machine_fault(error: BaseException) -> MachineError | None:
+    """The error in a line with path and remedy, where it is a disk's; None where it is another's."""
+    if isinstance(error, MachineError):
+        return error
+    if not isinstance(error, OSError) or error.errno is None:
+        return None
+    found = _OF_DISKS.get(error.errno) or (_OF_PATHS.get(error.errno) if error.filename is not None else None)
+    if found is None:
+        return None
+    where = "a file" if error.filename is None else shown(error.filename) if not isinstance(error.filename, int) else "standard output"
+    what, remedy = found
+    return MachineError(f"{where}: {what} ({error.strerror}): {remedy}; the same command goes on then")
 
 
 def first_line(error: Exception) -> str:

@@ -7,7 +7,8 @@ BAD_INPUT = 2
 """The input cannot be used as given."""
 
 PREEMPTED = 75
-"""Asked to end before it was done (EX_TEMPFAIL, try again): the same command goes on, in a sweep on W&B on any machine."""
+"""Ended before it was done (EX_TEMPFAIL, try again), on request or by a fault of the machine's, such as a full disk: the same command
+goes on, in a sweep on W&B on any machine."""
 
 INTERRUPTED = 130
 """Ctrl-C on a command that has nothing to go on with: the shells' 128 + SIGINT."""

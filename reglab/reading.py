@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from pydantic_core import from_json
 
-from reglab.errors import ReglabError, UserError, first_line, shown
+from reglab.errors import ReglabError, UserError, first_line, machine_fault, shown
 
 _KINDS = {"a folder": stat.S_ISDIR, "a pipe": stat.S_ISFIFO, "a socket": stat.S_ISSOCK}
 
@@ -21,8 +21,8 @@ _KINDS = {"a folder": stat.S_ISDIR, "a pipe": stat.S_ISFIFO, "a socket": stat.S_
 def opened(path: Path, most: int, mend: str) -> BufferedReader:
     """Open a regular file of at most `most` bytes to read; the caller closes it. It never waits for a pipe, nor asks a device.
 
-    Raises FileNotFoundError where there is none, and UserError, which ends in how to `mend` it, where it is something else, is larger, or
-    may not be read. A file that grows meanwhile may give more: what is read of it is for the caller to count.
+    Raises FileNotFoundError where there is none, UserError, which ends in how to `mend` it, where it is something else or larger, and
+    MachineError where the disk does not give it. A file that grows meanwhile may give more: what is read of it is for the caller to count.
     """
     try:
         _refuse_odd(path.stat(), path, most, mend)  # a device that is opened may already act
@@ -30,7 +30,8 @@ def opened(path: Path, most: int, mend: str) -> BufferedReader:
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:  # the latter of a name with NUL in it
-        raise UserError(f"{shown(path)} cannot be read ({getattr(error, 'strerror', None) or first_line(error)}): {mend}") from None
+        why = getattr(error, "strerror", None) or first_line(error)
+        raise machine_fault(error) or UserError(f"{shown(path)} cannot be read ({why}): {mend}") from None
     stream = os.fdopen(descriptor, "rb")
     try:
         _refuse_odd(os.fstat(descriptor), path, most, mend)

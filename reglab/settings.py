@@ -8,7 +8,7 @@ from platformdirs import user_cache_path
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from reglab.errors import UserError, excerpt, shown
+from reglab.errors import MachineError, UserError, excerpt, shown
 
 
 class Settings(BaseSettings):
@@ -38,9 +38,11 @@ def require_home() -> None:
         ) from None
 
 
-def unwritable_cache(cache: Path, reason: str) -> UserError:
+def unwritable_cache(cache: Path, reason: str) -> MachineError:
     """That no images can be kept there, and how to mend it."""
-    return UserError(f"the cache {shown(cache)} cannot be written ({reason}): set REGLAB_CACHE to a folder that can, with room for images")
+    return MachineError(
+        f"the cache {shown(cache)} cannot be written ({reason}): set REGLAB_CACHE to a folder that can, with room for images"
+    )
 
 
 @cache

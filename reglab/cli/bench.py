@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 import reglab
+from reglab.atomic import write_whole
 from reglab.cli.console import is_terminal, progress, say, tell
 from reglab.errors import UserError
 from reglab.extras import how, need_training
@@ -40,12 +41,29 @@ def bench(
             tell(f"{name:14}{_about(name)}")
         return
     need_training()
+    if out and not _is_replaceable(out):
+        raise UserError(f"--json {out} is there, and holds no results of `reglab bench`: give another name")
     results: list[dict[str, Any]] = []
     for name in names or folder.QUICK:
         for result in _results(name, overrides, rounds):
             results.append(result)
             if out:  # after each, so that what took long is not lost to a later one's failure
-                out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+                _write(out, results)
+
+
+def _write(file: Path, results: list[dict[str, Any]]) -> None:
+    text = json.dumps(results, indent=1) + "\n"
+    write_whole(file, lambda stream: stream.write(text.encode()))
+
+
+def _is_replaceable(file: Path) -> bool:
+    """Whether nothing is there, or earlier results."""
+    try:
+        return all("benchmark" in result for result in json.loads(file.read_bytes()))
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def _folder() -> ModuleType:

@@ -17,7 +17,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from reglab import exits
-from reglab.errors import LONGEST, ReglabError, shortened, shown
+from reglab.errors import LONGEST, ReglabError, machine_fault, shortened, shown
 from reglab.processes.signals import Interrupted
 
 _USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
@@ -39,8 +39,8 @@ Project = Annotated[str | None, typer.Option("--project", help="W&B project; els
 MOST_AT_ONCE = 1024
 """Runs at a time on a machine, whatever is asked for: each is a process."""
 
-EXIT_SECONDS = 30.0
-"""How long what the libraries do at the exit may take."""
+EXIT_SECONDS = 10.0
+"""How long what the libraries do at the exit may take: with the wait for W&B before it, less than a worker is given to leave."""
 
 PREEMPTED_EXIT_SECONDS = 3.0
 """As long for a process that is asked to end: its machine has half a minute in all, and what W&B has to know it was told before."""
@@ -142,14 +142,12 @@ def _exit_code(command: Callable[[], object], debug: bool) -> int:
     except _USAGE_ERROR as error:
         _explain_usage(error)
         return exits.BAD_INPUT
-    except ReglabError as error:
-        if debug:
-            _show_traceback()
-        complain(str(error))
-        return error.exit_code
     except Exception as error:
         if debug:
             _show_traceback()
+        if known := error if isinstance(error, ReglabError) else machine_fault(error):
+            complain(str(known))
+            return known.exit_code
         complain(f"unexpected {type(error).__name__}: {' '.join(str(error).split())} (run it again with `reglab --debug …` to see where)")
         return exits.FAILED
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 PROBE_SECONDS = 3.0
 
+_MARK = "# made by `reglab sweep makeup`, which replaces it\n"
+
 File = Annotated[Path, typer.Argument(help="A sweep YAML file.")]
 Source = Annotated[
     str | None, typer.Option("--from", metavar="SOURCE", help="A folder, or wandb://entity/project[/sweep]; runs/<file> by default.")
@@ -77,12 +79,14 @@ def makeup(
     spec = read(file, overrides or [], quick)
     if os.path.realpath(out) == os.path.realpath(file):
         raise UserError(f"--out {out} is the sweep itself: give another name")
+    if out.exists() and not (out.is_file() and out.read_bytes().startswith(_MARK.encode())):
+        raise UserError(f"--out {out} is there, and no earlier makeup: give another name")
     reckoned = ledger.reckon(spec, _records(spec, source), _drawn(spec, source))
     text = ledger.makeup(reckoned)
     if text is None:
         say(f"{file}: nothing is missing")
         return
-    write_whole(out, lambda stream: stream.write(text.encode()))
+    write_whole(out, lambda stream: stream.write((_MARK + text).encode()))
     say(f"{out}: {len(reckoned.lost) + reckoned.undrawn} runs")
     if spec.method == "bayes":
         say("note: its search begins anew; it does not know of the runs that are there")

@@ -12,16 +12,16 @@ from filelock import FileLock, Timeout
 
 from reglab.cli.console import is_terminal, progress, say, say_recognized
 from reglab.config import FIELDS, RunConfig, effective, identity, run_id, with_overrides
-from reglab.errors import ReglabError, UserError, first_line
+from reglab.errors import MachineError, ReglabError, UserError, machine_fault
 from reglab.exits import PREEMPTED
 from reglab.processes.signals import Interrupted, Request, Signals
 from reglab.settings import settings
 from reglab.sweep import assignment
 from reglab.sweep.workers import cores
 from reglab.tracking import client
-from reglab.tracking.images import refuse_other, saw_others
+from reglab.tracking.images import KEPT, refuse_other, saw_others
 from reglab.tracking.record import Epoch, RunRecord, Sink, State
-from reglab.tracking.store import RECORD, RUN_LOCK, LocalRun, former_names, read_run, readable, run_folders
+from reglab.tracking.store import RECORD, RUN_LOCK, DamagedError, LocalRun, former_names, read_run, readable, run_folders, set_aside
 from reglab.tracking.wandb_run import WandbRun
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _run(
         device = pick_device(settings().device)
         images = load(config.data, settings().cache)
     with _alone(folder, signals):
-        before = None if again else read_run(folder)
+        before = None if again else set_aside(folder)
         if before:
             if before.formerly and not in_sweep:
                 say_recognized([before.run_id])
@@ -110,6 +110,8 @@ def _run(
             if before.state.ended and before.state != State.failed:
                 without = config.train.keep_weights and before.state == State.finished and not before.weights
                 say(f"{folder} holds this run already{', without its weights' if without else ''}; --again trains it anew")
+                if before.damage:
+                    say(f"note: {before.damage}")
                 if as_new:
                     say("`reglab sync --as-new` sends it to W&B under a new id")
                 if in_sweep:
@@ -193,20 +195,27 @@ def _tell_again(record: RunRecord, folder: Path, hurried: Callable[[], object]) 
 
 
 @contextmanager
-def _failures_recorded(sinks: Sequence[Sink], record: RunRecord, folder: Path, users_too: bool) -> Iterator[None]:
-    """Whatever goes wrong inside is the run's recorded reason; by hand, an input that cannot be used leaves no record behind."""
+def _failures_recorded(sinks: Sequence[Sink], record: RunRecord, folder: Path, begun: bool) -> Iterator[None]:
+    """Whatever goes wrong inside is the run's recorded reason; where the machine is at fault, the run goes on another time.
+
+    `begun`: else, by hand, an input or a machine that cannot be used leaves no record behind.
+    """
     try:
         yield
     except Exception as error:
-        if users_too or not isinstance(error, UserError):
+        fault = machine_fault(error)
+        if begun or not (fault or isinstance(error, UserError)):
             kind = "" if isinstance(error, ReglabError) else f"{type(error).__name__}: "
+            state, reason = (State.preempted, str(fault)) if fault else (State.failed, " ".join(f"{kind}{error}".split()))
             latest = record
-            with suppress(UserError):  # a damaged record
+            with suppress(ReglabError):  # a damaged record, a disk that is away
                 latest = read_run(folder) or record
-            if latest.state not in (State.finished, State.stopped, State.diverged):
+            if latest.state not in KEPT:
                 for sink in sinks:
                     with suppress(Exception):  # one that fails, on a full disk, say, keeps the reason from no other
-                        sink.ended(latest.changed(state=State.failed, reason=" ".join(f"{kind}{error}".split())))
+                        sink.ended(latest.changed(state=state, reason=reason))
+        if fault:
+            raise fault from error
         raise
 
 
@@ -221,8 +230,7 @@ def _alone(folder: Path, signals: Signals) -> Iterator[None]:
     except Timeout:
         raise UserError(f"{folder}: another process is training this run; wait for it to end") from None
     except OSError as error:
-        fault = f"{folder} cannot be written ({error.strerror or first_line(error)})"
-        raise UserError(f"{fault}: set REGLAB_RUNS to a folder that can") from None
+        raise MachineError(f"{folder} cannot be written ({error.strerror}): set REGLAB_RUNS to a folder that can") from None
     try:
         yield
     finally:
@@ -238,8 +246,15 @@ def not_here() -> int:
     assert job and job.run_id, "an agent started it"
     folder = settings().runs / job.sweep / job.run_id
     fresh = RunRecord(run_id=job.run_id, sweep=job.sweep, label=job.run_id, identity="", seed=0, config=job.values)
-    _hand_back(read_run(folder) or fresh, folder)
+    _hand_back(_known(folder) or fresh, folder)
     return PREEMPTED
+
+
+def _known(folder: Path) -> RunRecord | None:
+    """How far the run is, where its record can be read."""
+    with suppress(DamagedError):
+        return read_run(folder)
+    return None
 
 
 def _hand_back(record: RunRecord, folder: Path) -> None:
@@ -255,7 +270,7 @@ def _ended_before_it_began(request: Request, record: RunRecord, folder: Path) ->
 
     Not where it has ended here before, nor where another process trains it: the record is that one's. Returns the record.
     """
-    ended = latest = read_run(folder) or record
+    ended = latest = _known(folder) or record
     if not latest.state.ended or latest.state == State.failed:
         if request == Request.stop:
             ended = latest.changed(state=State.stopped, reason="stopped on request, before it began")

@@ -277,6 +277,10 @@ def _close(sweep: "LocalSweep", asked_to_end: bool) -> Outcome:
     for cell in sweep.cells:
         if cell.record and cell.record.reason and cell.state in (State.failed, State.crashed):
             say(f"  {cell.label} s{cell.seed} {cell.state}: {cell.record.reason}")
+        if cell.record and cell.record.damage:
+            say(f"  {cell.label} s{cell.seed}: {cell.record.damage}")
+    if sweep.complaint:
+        say(f"{sweep.folder}: this machine cannot go on: {sweep.complaint}")
     rest = sweep.rest()
     if interrupted := asked_to_end and bool(rest.runs):
         say("interrupted; the same command finishes what is missing")

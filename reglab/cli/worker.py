@@ -7,6 +7,7 @@ and each run is a fork of it: a process of its own, that can fail or be killed a
 import multiprocessing
 import os
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
@@ -15,11 +16,16 @@ from pathlib import Path
 from reglab.cli.console import run_to_exit
 from reglab.cli.one_run import not_here
 from reglab.cli.train import train
+from reglab.errors import MachineError
 from reglab.processes import forks, streams
 from reglab.processes.signals import PREEMPT
 
 _PRELOADED = ["reglab.training.loop", "reglab.training.environment", "reglab.cli.worker", "torch._dynamo", "reglab.tracking.wandb_library"]
 """Imported once, before the forks. None of it touches a GPU; torch's optimizers import torch._dynamo at their first use."""
+
+
+_PAUSES = (0.1, 0.3, 1.0, 1.0)
+"""Seconds after a server has died as it started a worker; after the last it is given up."""
 
 
 def start(variables: Mapping[str, str], log: Path, cores: Collection[int] = ()) -> BaseProcess:
@@ -36,13 +42,21 @@ def hand_back(variables: Mapping[str, str], log: Path, cores: Collection[int] = 
 
 
 def _start(command: Callable[[], object], variables: Mapping[str, str], log: Path, cores: Collection[int]) -> BaseProcess:
+    """Raises MachineError where the server dies again and again before it has started the process."""
     log.parent.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOADED)
-    process = context.Process(target=_work, args=(command, dict(variables), log, cores), name=log.parent.name)
-    with forks.undisturbed():
-        process.start()
-    return process
+    for pause in _PAUSES:
+        process = context.Process(target=_work, args=(command, dict(variables), log, cores), name=log.parent.name)
+        try:
+            with forks.undisturbed():
+                process.start()
+            return process
+        except (EOFError, ConnectionError, FileNotFoundError):  # the server was killed: the next start makes another, once it is gone
+            time.sleep(pause)
+    raise MachineError(
+        f"the server of the workers died {len(_PAUSES)} times as it started one: look for what kills it, such as a lack of memory"
+    )
 
 
 def _work(command: Callable[[], object], variables: dict[str, str], log: Path, cores: Collection[int]) -> None:

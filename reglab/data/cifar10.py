@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from reglab.atomic import naming
 from reglab.data.images import ImageSet, Part
 from reglab.data.store import cached, read, stored
 from reglab.data.waiting import Alive, in_background
-from reglab.errors import UserError, first_line
+from reglab.errors import UserError, first_line, machine_fault
 
 SILENCE_SECONDS = 30.0
 """How long a server or a proxy may say nothing."""
@@ -57,6 +58,8 @@ def _unpacked(root: Path, alive: Alive) -> ImageSet:
             download(dataset.url, archive, dataset.tgz_md5, alive)
         train, test = dataset(root, train=True, download=True), dataset(root, train=False)
     except (OSError, HTTPException, RuntimeError) as error:  # no network, a portal in the way, a wrong checksum
+        if fault := machine_fault(error):
+            raise fault from None
         damaged = " in place of the damaged one" if archive.exists() else ""
         raise UserError(
             f"CIFAR-10 could not be downloaded ({first_line(error)}): connect to a network, put {dataset.filename} into {root}{damaged}, "
@@ -122,7 +125,7 @@ def _fetch(url: str, part: Path, given_up: threading.Event) -> None:
     opener = urllib.request.build_opener()  # by the proxies of now; urlopen keeps those of its first call
     try:
         with opener.open(request, timeout=SILENCE_SECONDS) as response:
-            with part.open("ab") as stream:
+            with naming(part), part.open("ab") as stream:
                 if response.status != 206:
                     stream.truncate(0)
                 while (chunk := response.read1(_CHUNK)) and not given_up.is_set():

@@ -1,18 +1,17 @@
 """Decoded image sets on disk: made once, by one process, and read by all."""
 
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from reglab import reading
-from reglab.atomic import write_whole
+from reglab import atomic, reading
 from reglab.data.images import SIDE, ImageSet, Part
 from reglab.data.waiting import Alive, alone
-from reglab.errors import first_line
+from reglab.errors import first_line, is_full
+from reglab.processes.streams import say
 from reglab.settings import unwritable_cache
 
 _IMAGE_BYTES = SIDE * SIDE * 3 + 1024
@@ -24,26 +23,25 @@ _HEAD_BYTES = 10**6
 def cached(key: str, cache: Path, most: int, what: str, make: Callable[[Alive], ImageSet]) -> ImageSet:
     """The set of at most so many images stored under `key`, or what `make` gives, then stored. One process makes it (`what`), the others
     wait for it.
+
+    Where nothing can be stored, on a full disk, say, each process makes it for itself, and says so.
     """
     path = stored(key, cache)
+    atomic.sweep(path.parent)
     if (found := read(path, most)) is not None:
         return found
-    with writing(path):
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with alone(path, what) as alive:
             if (found := read(path, most)) is None:
                 found = make(alive)
-                write_whole(path, lambda stream: _write(stream, found))
-    return found
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """What fails while `path` is written is a fault of the cache."""
-    try:
-        yield
+                atomic.write_whole(path, lambda stream: _write(stream, found))
     except (OSError, NotImplementedError) as error:  # the latter of a file system without locks
-        raise unwritable_cache(path.parent.parent, getattr(error, "strerror", None) or first_line(error)) from None
+        why = getattr(error, "strerror", None) or first_line(error)
+        if found is None and not is_full(error):
+            raise unwritable_cache(path.parent.parent, why) from None
+        say(f"{path} was not stored ({why}): the images are made for this run alone")
+    return found or make(lambda: None)
 
 
 def stored(key: str, cache: Path) -> Path:

@@ -1,15 +1,18 @@
 """A report's folder: page, tables, figures, raw rows and manifest, all there or not at all."""
 
+import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from reglab.atomic import held, is_abandoned
 from reglab.errors import UserError
 from reglab.report import claims, figures, stats, tables
 from reglab.report.claims import Finding, Verdict
-from reglab.report.manifest import Manifest
+from reglab.report.manifest import MANIFEST, Manifest
 from reglab.report.page import GENERATOR, Figure, Page, Section
 from reglab.report.questions import FINAL, QUESTIONS, Drawing, Question
 from reglab.report.stats import Cell
@@ -22,6 +25,9 @@ PAGE = "index.html"
 RUNS = "runs.csv"
 TABLE_1 = "table_1"
 CLAIMS = "claims"
+_EARLIER = "earlier"
+"""What the folder of the report that is replaced is called until it is gone."""
+
 OTHERS = "others"
 """Stem of the tables and the figure of runs that answer no question of the study."""
 
@@ -33,35 +39,73 @@ _OTHERS_DRAWN = Drawing(
 def build(records: Sequence[RunRecord], folder: Path, source: str, sweeps: Mapping[str, str]) -> Path:
     """Write the report on `records` into `folder`, in place of an earlier one; returns its page.
 
+    Of the earlier one go the files that its manifest lists, as it lists them; whatever else lies there stays.
     `source` is where the records come from, `sweeps` the hashes of sweep files; the manifest keeps those that these runs are of.
-    Raises UserError where none of the runs has finished, they saw different images of one name, or the folder is no report.
+    Raises UserError where none of the runs has finished, they saw different images of one name, the folder is no report, or a file
+    in it that is not the earlier report's is in the way.
     """
     refuse_mixed(records)
     if not any(stats.counts(record) for record in records):
         raise UserError(f"none of the {len(records)} runs has finished: finish the sweep first (`reglab sweep run` goes on)")
-    if folder.exists() and not _is_report(folder):
-        raise UserError(f"--out {folder} exists and is not a report: give another folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+    _clear_up(folder)
+    others = _others(folder)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary, held(Path(temporary)):
         made = Path(temporary) / folder.name
         made.mkdir()
         report = Report(Study.of(records), records)
         report.write(made)
         own = {stem: digest for stem, digest in sweeps.items() if stem in report.sweeps}
         Manifest.of(records, source, own, made).write(made)
+        if in_the_way := [entry for entry in others if (made / entry.name).exists()]:
+            fault = f"{in_the_way[0]} is not as the earlier report had it, and the new one has a file of that name"
+            raise UserError(f"{fault}: move it away, or give another --out")
+        for entry in others:
+            _put(entry, made / entry.name)
         if folder.exists():
-            folder.rename(Path(temporary) / "earlier")
+            folder.rename(Path(temporary) / _EARLIER)
         made.rename(folder)
     return folder / PAGE
 
 
-def _is_report(folder: Path) -> bool:
-    """Whether a folder is empty or an earlier report, and so may be replaced: a page of ours, and only files beside it."""
-    entries = list(folder.iterdir()) if folder.is_dir() else [folder]
+def _others(folder: Path) -> list[Path]:
+    """What lies in the folder of an earlier report and is not that report's. Raises UserError for a folder that is none."""
+    entries = sorted(folder.iterdir()) if folder.is_dir() else [folder] if folder.exists() else []
+    if not entries:
+        return []
     page = folder / PAGE
-    return not entries or (
-        page.is_file() and all(entry.is_file() for entry in entries) and GENERATOR in page.read_text(encoding="utf-8", errors="replace")
-    )
+    if not (page.is_file() and GENERATOR in page.read_text(encoding="utf-8", errors="replace")):
+        raise UserError(f"--out {folder} exists and is not a report: give another folder")
+    try:
+        manifest = Manifest.read(folder)
+    except UserError:
+        fault = f"--out {folder} has no {MANIFEST} that can be read, so nothing tells which files are the report's"
+        raise UserError(f"{fault}: give another folder, or remove this one") from None
+    return [entry for entry in entries if not (entry.name == MANIFEST or manifest.has(entry))]
+
+
+def _put(entry: Path, there: Path) -> None:
+    """The same files under another name: links, where the file system has them, so that they are there twice and copied never."""
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.copytree(entry, there, symlinks=True, copy_function=_link)
+    else:
+        _link(entry, there)
+
+
+def _link(entry: str | Path, there: str | Path) -> None:
+    try:
+        os.link(entry, there, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(entry, there, follow_symlinks=False)
+
+
+def _clear_up(folder: Path) -> None:
+    """Remove what a build left that was killed; where it was killed just as it put its report in place, the earlier one comes back."""
+    for left in folder.parent.glob(f".{folder.name}.????????"):
+        if left.is_dir() and {entry.name for entry in left.iterdir()} <= {folder.name, _EARLIER} and is_abandoned(left):
+            if (left / _EARLIER).exists() and not folder.exists():
+                (left / _EARLIER).rename(folder)
+            shutil.rmtree(left, ignore_errors=True)
 
 
 class Report:
@@ -257,6 +301,9 @@ def notes(study: Study) -> list[str]:
         ]
         if left_out and state != State.finished:
             found.append(f"{len(left_out)} {state}, not counted: " + "; ".join(left_out))
+    if damaged := [record.run_id for record in study.records if record.damage]:
+        runs = "1 run" if len(damaged) == 1 else f"{len(damaged)} runs"
+        found.append(f"the history of {runs} is damaged, and the summary counts: {', '.join(damaged)}")
     if study.others:
         keys = "; ".join(f"{key} {' / '.join(map(str, values))}" for key, values in study.differing.items())
         runs = "1 run is" if len(study.others) == 1 else f"{len(study.others)} runs are"

@@ -77,6 +77,10 @@ class Manifest(BaseModel):
         text = self.model_dump_json(indent=1) + "\n"
         write_whole(folder / MANIFEST, lambda stream: stream.write(text.encode()))
 
+    def has(self, path: Path) -> bool:
+        """Whether it is a file of this report, as that wrote it."""
+        return path.is_file() and not path.is_symlink() and self.files.get(path.name) == sha256(path)
+
     def altered(self, folder: Path) -> list[str]:
         """What is no longer as it was written, a line each."""
         there = {path.name: sha256(path) for path in folder.iterdir() if path.is_file() and path.name != MANIFEST}

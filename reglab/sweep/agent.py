@@ -32,8 +32,9 @@ from reglab.processes.signals import PREEMPT
 from reglab.sweep import assignment, health
 from reglab.sweep.relay import Order, Relay
 from reglab.sweep.remote import RemoteSweep
-from reglab.sweep.workers import GRACE_SECONDS, LOST, Process, Start, last_line, pid, shares, threads
+from reglab.sweep.workers import BURNT, GRACE_SECONDS, LOST, Process, Start, last_line, pid, shares, threads
 from reglab.tracking import storage
+from reglab.tracking.images import KEPT
 from reglab.tracking.record import RunRecord, State
 from reglab.tracking.store import LOG, mark_crashed, read_run
 from reglab.tracking.wandb_project import ListedRun, runs_of_sweep, state_of_sweep
@@ -47,11 +48,11 @@ STAGGER_SECONDS = 1.0
 LATE_SECONDS = 2.0
 """How long a run may still arrive from a W&B agent that was just ended."""
 
-BURNT = 3
-"""Runs that die one after the other before the machine, or a slot, takes no more."""
-
 TRIES = 5
 """Starts of a W&B agent that bring no run before its slot gives up."""
+
+REFUSALS = 2
+"""Answers in a row, half a minute apart, that the key is not good, before the machine takes no more runs: one may be a proxy's."""
 
 STALE_SECONDS = 120.0
 """A run that was not heard of for so long is dead, though W&B waits for it a while longer."""
@@ -177,6 +178,8 @@ class SweepAgent:
         self._state: str | None = "RUNNING"  # the sweep's, as W&B last had it
         self._asked: futures.Future[str | None] | None = None
         self._ask_at = -math.inf
+        self._refusals = 0  # of the key, in a row
+        self._complained: str | None = None
 
     @property
     def preempted(self) -> bool:
@@ -313,15 +316,18 @@ class SweepAgent:
             job.look()
         if exitcode == 0:
             job.record = job.record or job.record_before  # it had ended here before
-        state = job.record.state if job.record else State.failed
+        fault = exitcode == PREEMPTED and not job.told and (job.record.reason if job.record else last_line(job.folder / LOG))
+        state = job.record.state if job.record else State.preempted if fault else State.failed
         how = f"{_named(job)} {state}"
         if killed:
             how += f": killed by {signal.Signals(-exitcode).name}" if exitcode < 0 else ": the server of the workers died"
         elif state == State.failed:
             how += f": {(job.record and job.record.reason) or last_line(job.folder / LOG)}"
+        elif fault:
+            how += f": {fault}"
         self._say(f"slot {slot.number}: {how}")
         dropped = job.order is not None and job.order.gone
-        if exitcode in (0, PREEMPTED):
+        if exitcode in (0, PREEMPTED) and not fault:
             self._deaths = slot.deaths = 0
         elif not dropped and exitcode != BAD_INPUT:
             self._count_death(slot, how)
@@ -366,11 +372,22 @@ class SweepAgent:
         if seconds > GRACE_SECONDS:
             for slot in self.slots:
                 if slot.job:
-                    self._say(f"slot {slot.number}: {_named(slot.job)} did not end within {GRACE_SECONDS:.0f} s; it is killed")
-                    self._kill(slot.job)
+                    self._end(slot, slot.job)
                     slot.job = None
             return False
         return seconds < LATE_SECONDS or bool(self._orders) or any(slot.job for slot in self.slots)
+
+    def _end(self, slot: Slot, job: Job) -> None:
+        """Of a run that did not leave in time: what its record has of its end counts, whether W&B has heard of it or not."""
+        self._kill(job)
+        job.look()
+        late = f"slot {slot.number}: {_named(job)} did not end within {GRACE_SECONDS:.0f} s; it is killed"
+        if job.record and job.record.state in KEPT:
+            late += f", {job.record.state} before: `reglab sync` sends W&B what it lacks"
+            self.ended[job.record.state] += 1
+            with suppress(Exception):  # one that stays costs room; each store has kinds of errors of its own
+                storage.checkpoint(job.folder).remove()
+        self._say(late)
 
     # W&B's agents
 
@@ -444,8 +461,13 @@ class SweepAgent:
         if not self._asked.done():
             return
         asked, self._asked = self._asked, None
-        if asked.exception():  # it is asked again
+        if error := asked.exception():
+            self._refusals = self._refusals + 1 if isinstance(error, UserError) else 0
+            if self._refusals >= REFUSALS:
+                for slot in self.slots:
+                    self._take_out(slot, str(error))
             return
+        self._refusals = 0
         before, self._state = self._state, asked.result()
         if self._state == before:
             return
@@ -467,7 +489,9 @@ class SweepAgent:
             try:
                 self._listed = self._in_time(lambda: runs_of_sweep(self.sweep.entity, self.sweep.project, self.sweep.sweep_id))
             except ReglabError as error:  # what was there the last time is good enough for a while
-                self._say(f"W&B does not list the sweep's runs: {error}")
+                if str(error) != self._complained:
+                    self._say(f"W&B does not list the sweep's runs: {error}")
+                self._complained = str(error)
             self._looked = time.monotonic()
         here = {slot.job.run_id for slot in self.slots if slot.job}
         return [run for run in self._listed if run.state in states and run.name not in here]

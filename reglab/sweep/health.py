@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from reglab.errors import UserError, first_line
+from reglab.errors import MachineError, first_line, is_full
 from reglab.settings import settings, unwritable_cache
 from reglab.tracking import storage
 
@@ -27,8 +27,8 @@ def fault(folder: Path, gpu: str | None) -> str | None:
     return _gpu_fault(gpu) if gpu else None
 
 
-def cache_fault() -> UserError | None:
-    """Why no images can be kept in the cache; None, too, for one that cannot be written and holds some."""
+def cache_fault() -> MachineError | None:
+    """Why no images can be kept in the cache; None, too, for one that is full, or cannot be written and holds some."""
     cache = settings().cache
     try:
         if any((cache / "images").glob("*.npz")):
@@ -37,7 +37,7 @@ def cache_fault() -> UserError | None:
         with tempfile.TemporaryFile(dir=cache):
             return None
     except OSError as error:
-        return unwritable_cache(cache, error.strerror or first_line(error))
+        return None if is_full(error) else unwritable_cache(cache, error.strerror or first_line(error))
 
 
 def mps_is_up() -> bool | None:

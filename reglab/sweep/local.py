@@ -20,20 +20,20 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from reglab import reading
+from reglab import atomic, reading
 from reglab.atomic import write_whole
 from reglab.config import DataConfig, RunConfig, identity, run_id
-from reglab.errors import ReglabError, UserError
+from reglab.errors import ReglabError, UserError, machine_fault
 from reglab.exits import PREEMPTED
 from reglab.processes.signals import PREEMPT, STOP, Interrupted
 from reglab.sweep import assignment, engines, ledger
 from reglab.sweep.limit import Limit, Rest
 from reglab.sweep.spec import SweepSpec
-from reglab.sweep.workers import GRACE_SECONDS, LOST, Process, Start, cores, last_line, pid, shares, threads, visible_gpus
+from reglab.sweep.workers import BURNT, GRACE_SECONDS, LOST, Process, Start, cores, last_line, pid, shares, threads, visible_gpus
 from reglab.tracking import client, storage
 from reglab.tracking.images import refuse_mixed, refuse_other
 from reglab.tracking.record import RunRecord, State
-from reglab.tracking.store import LOG, RECORD, RUN_LOCK, former_names, mark_crashed, read_run, readable, write_record, write_run
+from reglab.tracking.store import LOG, RECORD, RUN_LOCK, former_names, mark_crashed, read_run, readable, set_aside, write_record, write_run
 
 POLL_SECONDS = 0.25
 LEDGER = "sweep.json"
@@ -142,11 +142,14 @@ class LocalSweep:
         self._given = {(record.identity, record.seed): record for record in given}
         self._former_names = {key: record.run_id for key, record in self._given.items() if record.has_former_name}
         self.engine = engines.of(spec.config)
+        self.complaint: str | None = None
+        """Why this machine cannot go on with it, where that ended it."""
         self.draws: list[Cell] = []  # in the order of the search; what it drew twice is there twice
         self._gpus, self._shares = visible_gpus(), shares(cores(), workers)
         self._running: list[_Worker] = []
         self._launched: set[str] = set()
         self._cut: set[str] = set()
+        self._faults = 0  # of the machine's, since a run last ended otherwise
         self._preempting_since: float | None = None
 
     @property
@@ -163,7 +166,8 @@ class LocalSweep:
         """Works until nothing is left, yielding some times a second so that the caller can show how it stands.
 
         At its first yield it has looked at what there is, and nothing is begun: until then it may be interrupted at any moment.
-        Raises UserError where another process runs this sweep, the folder holds another one, or its runs saw other images.
+        Ends early where the machine cannot go on, and says why in `complaint`. Raises UserError where another process runs this sweep,
+        the folder holds another one, or its runs saw other images.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.folder / ".lock")
@@ -175,11 +179,12 @@ class LocalSweep:
             if self.limit:
                 self.limit.learn_from(self.folder.parent)
                 self.limit.learn(self._given.values())
+            atomic.sweep(self.folder)
             self._take_up()
             if self.limit:
                 self.limit.begin()
             yield
-            while self._advance():
+            while self._advance_or_close():
                 yield
                 time.sleep(POLL_SECONDS)
             yield
@@ -235,7 +240,7 @@ class LocalSweep:
 
     def _learnt_from(self) -> list[dict[str, Any]]:
         """What a search has drawn that learns from its runs, as they tell it: it would draw others now that they have ended."""
-        here = [record for path in self.folder.glob(f"*/{RECORD}") if (record := read_run(path.parent, history=False))]
+        here = [record for path in self.folder.glob(f"*/{RECORD}") if (record := set_aside(path.parent))]
         known = {(record.identity, record.seed) for record in here}
         given = [record for key, record in self._given.items() if record.sweep == self.folder.name and key not in known]
         records = sorted(here + given, key=lambda record: record.created)
@@ -245,7 +250,7 @@ class LocalSweep:
         """What the cell's run came to, here or elsewhere."""
         folder = self.folder / cell.run_id
         self._mark_dead(cell)
-        cell.record = read_run(folder)
+        cell.record = set_aside(folder)
         elsewhere = self._given_as_finished(cell) or (None if cell.record else self._finished_elsewhere(cell))
         self._compare_images(cell, elsewhere or cell.record)
         if elsewhere:
@@ -265,18 +270,22 @@ class LocalSweep:
 
     def _given_as_finished(self, cell: Cell) -> RunRecord | None:
         """The same arm and seed among the runs that were given, under this cell's name: W&B gives its runs names of its own."""
-        if cell.config is None or cell.state == State.running or (cell.state.ended and cell.state != State.failed):
+        is_whole = cell.state.ended and cell.state != State.failed and not (cell.record and cell.record.damage)
+        if cell.config is None or cell.state == State.running or is_whole:
             return None
         if cell.config.train.keep_weights:  # which no record brings
             return None
         record = self._given.get((identity(cell.config), cell.seed))
-        return record and record.model_copy(update={"run_id": cell.run_id})
+        if record is None or (cell.record and cell.record.damage and not record.history):
+            return None
+        return record.model_copy(update={"run_id": cell.run_id, "without_history": True if not record.history else None})
 
     def _mark_dead(self, cell: Cell) -> None:
         """A run that says it is running, and that nobody holds, has crashed. A worker of a sweep that was killed may still hold its own."""
         folder = self.folder / cell.run_id
         if folder.exists():
             with suppress(Timeout), FileLock(folder / RUN_LOCK, timeout=0):
+                set_aside(folder)
                 mark_crashed(folder)
 
     def _finished_elsewhere(self, cell: Cell) -> RunRecord | None:
@@ -329,6 +338,17 @@ class LocalSweep:
     def _write(self, cell: Cell, record: RunRecord) -> None:
         write_record(self.folder / cell.run_id, record)
         cell.record = record
+
+    def _advance_or_close(self) -> bool:
+        """As `_advance`; a disk that does not do ends the sweep as a preemption would: what can leave a checkpoint does."""
+        try:
+            return self._advance()
+        except OSError as error:
+            if self.complaint or not (fault := machine_fault(error)):
+                raise
+            self.complaint = str(fault)
+            self.preempt()
+            return True
 
     def _advance(self) -> bool:
         """Look after the workers once; false when all is done."""
@@ -435,6 +455,7 @@ class LocalSweep:
     def _account_for(self, worker: _Worker, exitcode: int) -> None:
         """Correct the record of a worker that did not live to write how it ended, or never began."""
         cell = worker.cell
+        self._count_fault(worker, exitcode)
         if cell.record and cell.state != State.running and cell.record != worker.record_before:
             if self.limit and cell.state == State.finished:
                 self.limit.time(time.monotonic() - worker.started, cell.record, worker.clock_before)
@@ -452,6 +473,20 @@ class LocalSweep:
         )
         self._write(cell, record.changed(state=state, reason=reason))
 
+    def _count_fault(self, worker: _Worker, exitcode: int) -> None:
+        """A worker that nobody told to leave has met a fault of the machine's; some in a row, and no other is started."""
+        if exitcode != PREEMPTED or worker.told:
+            self._faults = 0
+            return
+        record = worker.cell.record
+        reason = record.reason if record and record != worker.record_before else last_line(self.folder / worker.cell.run_id / LOG)
+        if reason is None:  # somebody told it, and not this process
+            return
+        self._faults += 1
+        if self._faults >= BURNT:
+            self.complaint = f"{self._faults} runs in a row, the last: {reason}"
+            self.preempt()
+
     def _tell(self, run_ids: Iterable[str], what: signal.Signals) -> None:
         """Signal the workers of these runs, once."""
         wanted = set(run_ids)
@@ -466,8 +501,9 @@ class LocalSweep:
             if worker.process.exitcode is None:
                 os.kill(pid(worker.process), signal.SIGKILL)
             worker.process.join()
-            mark_crashed(self.folder / worker.cell.run_id)
-            worker.cell.record = read_run(self.folder / worker.cell.run_id)
+            with suppress(ReglabError, OSError):  # a disk that does not do: the others are ended all the same
+                mark_crashed(self.folder / worker.cell.run_id)
+                worker.cell.record = read_run(self.folder / worker.cell.run_id)
         self._running.clear()
 
 

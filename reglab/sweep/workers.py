@@ -16,6 +16,9 @@ from reglab.settings import settings
 GRACE_SECONDS = 25.0
 """How long a worker may take to leave a checkpoint before it is killed: cloud machines give 30 seconds."""
 
+BURNT = 3
+"""Runs in a row that end by a fault of the machine's, before it takes no more."""
+
 LOST = 255
 """What multiprocessing says of a fork whose server is gone: it may even live on."""
 

@@ -194,6 +194,8 @@ class RunRecord(_Stored):
     summary: Summary | None = None
     history: list[Epoch] = []
     weights: _Name | None = Field(default=None, description="sha256 of the file of its weights, where it kept them")
+    without_history: bool | None = Field(default=None, description="true where it came without its epochs: from a report, which has none")
+    damage: str | None = Field(default=None, exclude=True, description="of a stored run: what its history lacks, and how to get it back")
 
     @field_validator("run_id")
     @classmethod
@@ -209,7 +211,8 @@ class RunRecord(_Stored):
         It keeps the name it has, here and at W&B. Where its configuration is none of this version, it keeps its old identity, which
         no other run has now. Raises UserError for an identity of a later version, and ValueError for what is no record.
         """
-        record = cls.model_validate({"identity_version": 0} | {name: _printed(value) for name, value in values.items()})
+        printed = {name: _printed(value) for name, value in values.items()}
+        record = cls.model_validate({"identity_version": 0} | printed | {"damage": None})
         if record.identity_version > IDENTITY_VERSION:
             raise UserError(f"run {record.run_id} was written by a later reglab (identities {record.identity_version}): update reglab")
         if record.identity_version == IDENTITY_VERSION or not record.identity:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from reglab import reading
 from reglab.atomic import leftovers, write_whole
-from reglab.errors import ReglabError, UserError, first_line
+from reglab.errors import ReglabError, UserError, first_line, machine_fault
 from reglab.extras import how
 from reglab.settings import settings
 
@@ -22,6 +22,9 @@ _MOST_BYTES = 10**11
 
 CHECKPOINT = "checkpoint.pt"
 WEIGHTS = "weights.safetensors"
+
+_BESIDE = ("taken-*", "before*", "damaged")
+"""Ends of names of what belongs to a file."""
 
 _EXTRAS = {"gs": "gcs", "gcs": "gcs", "s3": "s3", "s3a": "s3"}
 """The extra of this package that brings the file system of an address."""
@@ -62,7 +65,8 @@ class File:
             raise
         except Exception as error:
             if self._path:
-                raise UserError(f"{self.address} cannot be read ({first_line(error)}): mend or remove it") from None
+                fault = machine_fault(error)
+                raise fault or UserError(f"{self.address} cannot be read ({first_line(error)}): mend or remove it") from None
             raise ReglabError(f"{self.address} cannot be read ({error})") from None
 
     def read(self) -> bytes | None:
@@ -76,15 +80,25 @@ class File:
         except FileNotFoundError:
             return None
 
-    def write(self, write: Callable[[BinaryIO], object]) -> None:
-        """Replace it, whole or not at all, by what `write` puts into the stream."""
+    def write(self, write: Callable[[BinaryIO], object], keep: bool = False) -> None:
+        """Replace it, whole or not at all, by what `write` puts into the stream. `keep`: on this machine, what it was stays as `before`."""
         if self._path:
-            write_whole(self._path, write)
+            write_whole(self._path, write, Path(f"{self._path}.before") if keep else None)
             return
         stream = io.BytesIO()
         write(stream)
         fs, path = self._remote()
         fs.pipe_file(path, stream.getvalue())  # an object is there when its upload is complete
+
+    @property
+    def before(self) -> "File | None":
+        """Where `write` keeps what it replaces; none in a store, which looks after its bytes itself."""
+        return File(f"{self.address}.before") if self._path else None
+
+    def set_aside(self) -> None:
+        """Rename it on this machine, so that nothing takes it for whole; `remove` removes that, too."""
+        if self._path:
+            self._path.replace(f"{self._path}.damaged")
 
     def copy(self, to: "File") -> bool:
         """Put its bytes at `to`, whole or not at all; false where it is not there. Raises ReglabError where its store cannot be asked."""
@@ -94,9 +108,10 @@ class File:
         return True
 
     def remove(self) -> None:
-        """Remove it, with the claims on it and half-written ones; no error where it is not there."""
+        """Remove it, with the claims on it, the one before, a damaged and half-written ones; no error where it is not there."""
         if self._path:
-            for found in (self._path, *self._path.parent.glob(f"{self._path.name}.taken-*"), *leftovers(self._path)):
+            beside = [found for kind in _BESIDE for found in self._path.parent.glob(f"{self._path.name}.{kind}")]
+            for found in (self._path, *beside, *leftovers(self._path)):
                 found.unlink(missing_ok=True)
             return
         fs, path = self._remote()

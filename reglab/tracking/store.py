@@ -5,19 +5,22 @@ replaced whole, history.jsonl grows a line an epoch: both can be read at any mom
 """
 
 import gzip
+import logging
 import os
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from reglab import reading
-from reglab.atomic import write_whole
+from reglab import atomic, reading
+from reglab.atomic import naming, write_whole
 from reglab.errors import UserError
 from reglab.tracking import storage
-from reglab.tracking.images import refuse_mixed
-from reglab.tracking.record import SCHEMA_VERSION, Epoch, RunRecord, State
+from reglab.tracking.images import KEPT, refuse_mixed
+from reglab.tracking.record import SCHEMA_VERSION, Epoch, RunRecord, State, Summary
+
+_log = logging.getLogger(__name__)
 
 RECORD = "run.json"
 HISTORY = "history.jsonl"
@@ -46,6 +49,14 @@ RUN_LOCK = ".lock"
 """Held by the process that trains the run."""
 
 
+_SHOWN = 3
+"""Names of runs in a line; the rest is counted."""
+
+
+class DamagedError(UserError):
+    """A record that cannot be read: it is set aside where its run goes on, and left out where it is only read."""
+
+
 class LocalRun:
     """The folder of one run; a `Sink`."""
 
@@ -61,10 +72,12 @@ class LocalRun:
         return storage.weights(self.folder)
 
     def started(self, record: RunRecord) -> None:
+        atomic.sweep(self.folder)
         write_run(self.folder, record)
 
     def epoch(self, row: Epoch) -> None:
-        with (self.folder / HISTORY).open("a", encoding="utf-8") as stream:
+        path = self.folder / HISTORY
+        with naming(path), path.open("a", encoding="utf-8") as stream:
             stream.write(_line(row))
 
     def preempting(self) -> None:
@@ -92,34 +105,76 @@ def write_record(folder: Path, record: RunRecord) -> None:
 
 
 def read_run(folder: Path, history: bool = True) -> RunRecord | None:
-    """The run in `folder`, or None where none has begun. Raises UserError for a damaged record or one from a later version."""
+    """The run in `folder`, or None where none has begun. With its history, `damage` says what the summary has and the history lacks.
+
+    Raises DamagedError for a damaged record, UserError for one from a later version, MachineError where the disk does not give it.
+    """
     path, mend = folder / RECORD, f"remove the folder {folder} to run it again"
     try:
-        stored = reading.parsed(reading.whole(path, MOST_BYTES, mend))
-        if stored.get("schema_version", 0) > SCHEMA_VERSION:
-            raise UserError(f"{path} was written by a later reglab (schema {stored['schema_version']}): update reglab to read it")
-        return RunRecord.stored(stored | {"history": _read_history(folder / HISTORY, mend) if history else []})
+        content = reading.whole(path, MOST_BYTES, mend)
     except FileNotFoundError:
         return None
+    except UserError as odd:
+        raise DamagedError(str(odd)) from None
+    try:
+        stored = reading.parsed(content)
+        if stored.get("schema_version", 0) > SCHEMA_VERSION:
+            raise UserError(f"{path} was written by a later reglab (schema {stored['schema_version']}): update reglab to read it")
+        record = RunRecord.stored(stored | {"history": []})
     except (ValueError, AttributeError, TypeError):  # not JSON, not text, not a record
-        raise UserError(f"{path} is damaged: {mend}") from None
+        raise DamagedError(f"{path} is damaged: {mend}") from None
+    if not history:
+        return record
+    rows = _read_history(folder / HISTORY, mend)
+    return record.model_copy(update={"history": rows, "damage": _damage(record, rows, folder)})
 
 
 def _read_history(path: Path, mend: str) -> list[Epoch]:
-    """The whole lines of a history. The last may be cut short by a crash: the run repeats that epoch."""
+    """The rows of a history up to the first that is none. The last may be cut short by a crash: the run repeats that epoch."""
     rows: list[Epoch] = []
-    try:
-        with reading.opened(path, MOST_HISTORY_BYTES, mend) as stream:
-            for line in reading.lines(stream, _MOST_EPOCH_BYTES, MOST_HISTORY_BYTES):
-                text = line.decode()
-                try:
-                    row = reading.parsed(text)
-                except ValueError:
-                    break
-                rows.append(Epoch.model_validate(row))
-    except FileNotFoundError:
-        pass
+    with suppress(FileNotFoundError, ValueError), reading.opened(path, MOST_HISTORY_BYTES, mend) as stream:
+        for line in reading.lines(stream, _MOST_EPOCH_BYTES, MOST_HISTORY_BYTES):
+            rows.append(Epoch.model_validate(reading.parsed(line)))
     return rows
+
+
+def _damage(record: RunRecord, rows: Sequence[Epoch], folder: Path) -> str | None:
+    """What is wrong with the history of a run that has a summary, and how to get it back; None where they agree."""
+    if record.state not in KEPT or not record.summary or record.without_history:
+        return None
+    if (fault := _fault(rows, record.summary)) is None:
+        return None
+    remedy = "`reglab sweep run … --from wandb://ENTITY/PROJECT` brings it back where W&B has it; else remove the folder to run it again"
+    return f"{folder / HISTORY} {fault}; the summary in {RECORD} stands: {remedy}"
+
+
+def _fault(rows: Sequence[Epoch], summary: Summary) -> str | None:
+    """In what a history is not the one that the summary was made of."""
+    numbers = [row.epoch for row in rows]
+    if numbers != list(range(1, len(rows) + 1)):
+        return "has epochs twice or out of order"
+    if len(rows) != summary.epochs:
+        return f"has {len(rows)} whole rows of {summary.epochs} epochs"
+    tested = [row.test_accuracy for row in rows if row.test_accuracy is not None]
+    last = [(rows[-1].train_accuracy, summary.train_accuracy)] if rows else []
+    last += [(tested[-1], summary.test_accuracy)] if tested else []
+    if any(told is not None and told != row for row, told in last):
+        return "ends with other accuracies than the run"
+    return None
+
+
+def set_aside(folder: Path) -> RunRecord | None:
+    """As `read_run`, but a damaged record is renamed, which is said: the run begins again, or goes on from its checkpoint."""
+    try:
+        return read_run(folder)
+    except DamagedError:
+        path = folder / RECORD
+        names = (path.with_name(f"{RECORD}.damaged{number}") for number in ("", *(f"-{count}" for count in range(2, 1000))))
+        aside = next(name for name in names if not name.exists())
+        with suppress(FileNotFoundError):  # another process was first
+            path.rename(aside)
+            _log.warning("%s was damaged: it is %s now, and the run goes on from its checkpoint, or begins again", path, aside.name)
+        return None
 
 
 def run_folders(root: Path) -> list[Path]:
@@ -145,12 +200,29 @@ def former_names(records: Iterable[RunRecord]) -> dict[tuple[str, int], str]:
 def read_runs(root: Path, history: bool = True) -> list[RunRecord]:
     """The runs in a folder, oldest first; what several sweeps share is there once, as far as it came in any of them.
 
+    What is damaged is said: a record is left out, and a run whose history is no longer whole counts by its summary.
     Raises UserError where there is none, and where one run is there twice, on other images each time.
     """
-    records = each_once(record for folder in run_folders(root) if (record := read_run(folder, history)))
-    if not records:
-        raise UserError(f"{root} holds no run: `reglab sweep run FILE` makes some")
-    return records
+    found, damaged = list[RunRecord](), list[str]()
+    for folder in run_folders(root):
+        try:
+            if record := read_run(folder):
+                found.append(record)
+        except DamagedError as error:
+            damaged.append(str(error))
+    if not found:
+        raise UserError(damaged[0] if damaged else f"{root} holds no run: `reglab sweep run FILE` makes some")
+    records = each_once(found)
+    _say("left out", damaged)
+    _say("note", [record.damage for record in records if record.damage])
+    return records if history else [record.model_copy(update={"history": []}) for record in records]
+
+
+def _say(what: str, lines: Sequence[str]) -> None:
+    for line in lines[:_SHOWN]:
+        _log.warning("%s: %s", what, line)
+    if len(lines) > _SHOWN:
+        _log.warning("%s: %d more like these", what, len(lines) - _SHOWN)
 
 
 def each_once(records: Iterable[RunRecord]) -> list[RunRecord]:
@@ -201,6 +273,6 @@ def read_archive(path: Path, history: bool = True) -> list[RunRecord]:
 
 def mark_crashed(folder: Path) -> None:
     """Correct the record of a run whose process is gone without a word."""
-    record = read_run(folder)
+    record = read_run(folder, history=False)
     if record and record.state == State.running:
         write_record(folder, record.changed(state=State.crashed))

@@ -124,7 +124,9 @@ def read(roots: Iterable[Path]) -> Found:
             raise UserError(f"{root} holds no run: `reglab sweep run FILE` makes some")
         for folder in folders:
             try:
-                if record := read_run(folder):
+                if (record := read_run(folder)) and record.damage:
+                    found.damaged.append(record.damage)
+                elif record:
                     records.append(record)
             except UserError as error:
                 found.damaged.append(str(error))

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -341,6 +343,8 @@ def _answer(api: wandb.Api, project: Project, query: str, **variables: Any) -> d
         except Exception as error:  # the client tries again by itself, but not when an answer is cut short
             if pause is None and isinstance(error, MachineError):
                 raise
+            if getattr(getattr(error, "response", None), "http_status", None) == HTTPStatus.UNAUTHORIZED:
+                raise UserError(f"{project}: W&B does not take the key ({' '.join(str(error).split())}); `wandb login` sets it") from None
             if pause is None:
                 raise ReglabError(f"{project}: W&B does not answer ({' '.join(str(error).split())})") from None
             time.sleep(pause)
@@ -433,15 +437,20 @@ def _cache(project: Project) -> sqlite3.Connection:
     server = wandb.setup().settings.base_url
     name = quote(f"{server}/{project.entity}/{project.name}", safe="")
     path = settings().cache / "wandb" / f"{name}-v{_CACHE_FORMAT}.sqlite"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with suppress(FileNotFoundError):
-        reading.opened(path, _MOST_CACHE_BYTES, "remove it").close()
-    cache = sqlite3.connect(path)
     try:
-        cache.execute("CREATE TABLE IF NOT EXISTS runs (name TEXT PRIMARY KEY, state TEXT, heartbeat TEXT, record TEXT, history TEXT)")
-    except sqlite3.DatabaseError as error:
-        cache.close()
-        raise UserError(f"{path} cannot be used ({error}): remove it, and what W&B has is read again") from None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            reading.opened(path, _MOST_CACHE_BYTES, "remove it").close()
+        return _opened(path)
+    except (OSError, sqlite3.Error) as error:  # a disk that is full or read-only, or a damaged database
+        _log.warning("what W&B sends is not kept in %s (%s)", path, " ".join(str(error).split()))
+        return _opened(":memory:")
+
+
+def _opened(path: Path | str) -> sqlite3.Connection:
+    cache = sqlite3.connect(path)
+    cache.execute("CREATE TABLE IF NOT EXISTS runs (name TEXT PRIMARY KEY, state TEXT, heartbeat TEXT, record TEXT, history TEXT)")
+    cache.execute("DELETE FROM runs WHERE name IS NULL")  # whether it can be written is known now
     return cache
 
 

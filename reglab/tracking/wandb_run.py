@@ -81,7 +81,7 @@ class WandbRun:
     ):
         self.folder, self.stop, self.destination, self.anew, self.hurried = folder, stop, destination, anew, hurried
         self._run: Any = None
-        self._begun = self._over = False
+        self._begun = self._preempting = self._over = False
         self._lacks: list[Epoch] | None = None  # what a server that was away is to hear of
         self._record: RunRecord | None = None
         self._trying: Future[Any] | None = None
@@ -162,6 +162,7 @@ class WandbRun:
         self._try(lambda run: _describe(run, record))
 
     def preempting(self) -> None:
+        self._preempting = True
         self._try(lambda run: run.mark_preempting())
 
     def epoch(self, row: "Epoch") -> None:
@@ -174,6 +175,8 @@ class WandbRun:
     def ended(self, record: "RunRecord") -> None:
         if not self._begun:  # it failed before it could begin
             self.started(record)
+        if record.state == State.preempted and not self._preempting:
+            self.preempting()
         finish = threading.Thread(target=self._finish, args=(record,), daemon=True)
         finish.start()
         while finish.is_alive() and record.state != State.preempted and not self.hurried():

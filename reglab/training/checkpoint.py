@@ -1,27 +1,51 @@
-"""Checkpoints: everything a run needs to go on as if it had never stopped."""
+"""Checkpoints: everything a run needs to go on as if it had never stopped.
+
+The file is a zip archive, whose checksums torch writes and does not read: they are compared here before anything is taken over.
+"""
 
 import io
+import zipfile
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
 
-from reglab.errors import UserError
+from reglab.errors import UserError, first_line
 from reglab.tracking.storage import File
 
 FORMAT = 2
 
 
+class DamagedError(UserError):
+    """Bytes that are not those which were written: the run goes on from the checkpoint before."""
+
+
 def save(file: File, state: dict[str, Any]) -> None:
-    """Write `state` (tensors, numbers, text, lists and dictionaries of them) whole or not at all."""
-    file.write(lambda stream: torch.save(state | {"format": FORMAT}, stream))
+    """Write `state` (tensors, numbers, text, lists and dictionaries of them) whole or not at all; the one before stays beside it."""
+    file.write(lambda stream: _write(state | {"format": FORMAT}, stream), keep=True)
+
+
+def _write(state: dict[str, Any], stream: BinaryIO) -> None:
+    """A disk's own error comes through: torch covers it by a word about its file format."""
+    try:
+        torch.save(state, stream)
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, OSError):
+            cause = cause.__context__
+        raise cause or error from None
 
 
 def load(file: File, device: torch.device) -> dict[str, Any] | None:
-    """The state in `file`, or None where there is none. Loads data only, never code. Raises UserError for a damaged file."""
+    """The state in `file`, or None where there is none. Loads data only, never code.
+
+    Raises DamagedError where its checksums do not hold, and UserError for a file that is whole and no checkpoint.
+    """
     if (content := file.read()) is None:
         return None
+    if fault := _damage(content):
+        raise DamagedError(f"{file} is damaged ({fault}): remove it to train this run from the start")
     try:
         state = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
     except Exception:  # torch raises a dozen kinds for a damaged or foreign file; its words are not passed on, since they advise to run it
@@ -30,6 +54,16 @@ def load(file: File, device: torch.device) -> dict[str, Any] | None:
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise UserError(f"{file} is no checkpoint of this version of reglab: remove it to train this run from the start")
     return state
+
+
+def _damage(content: bytes) -> str | None:
+    """What is wrong with an archive: that it is none, whole, or a part whose checksum (CRC-32) is another; None where all hold."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            part = archive.testzip()
+    except Exception as error:  # a damaged directory may lead anywhere
+        return first_line(error)
+    return f"its part {part} has another checksum" if part else None
 
 
 def expect_alike(what: str, own: Mapping[Any, Tensor], found: Mapping[Any, Tensor]) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from reglab.config import RunConfig, run_id
 from reglab.data.batches import CleanBatches, Normalization, TrainingBatches
 from reglab.data.images import ImageSet
-from reglab.errors import ReglabError, UserError, first_line
+from reglab.errors import ReglabError, UserError, first_line, machine_fault
 from reglab.models.resnet import ResNet50
 from reglab.processes.signals import Interrupted, Request, Signals
 from reglab.tracking.record import Environment, Epoch, RunRecord, Sink, State, Summary
@@ -287,12 +287,13 @@ class Run:
     def resume(self, file: File, formerly: str | None = None) -> bool:
         """Go on from the checkpoint in `file`; false where there is none of this run on these images.
 
-        `formerly` is the run's identity under an earlier version. Raises UserError for a checkpoint of which nobody knows whose it is,
-        and for one that says it is this run's, and is not.
+        `formerly` is the run's identity under an earlier version. One that is damaged is set aside, and the one before it is taken.
+        Raises UserError for a checkpoint of which nobody knows whose it is, and for one that says it is this run's, and is not.
         """
-        state = checkpoint.load(file, self.device)
-        if state is None:
+        found = self._latest(file)
+        if found is None:
             return False
+        file, state = found
         try:
             if "config" not in state and state["run"] != f"{formerly}-s{self.config.train.seed}":
                 fault = "is a checkpoint of an earlier version of reglab, and no record beside it tells of which run"
@@ -308,6 +309,17 @@ class Run:
             reason = f"{type(error).__name__}: {first_line(error)}"
             raise UserError(f"{file} is no checkpoint of this run ({reason}): remove it to train this run from the start") from None
         return True
+
+    def _latest(self, file: File) -> tuple[File, dict[str, Any]] | None:
+        """The checkpoint in `file`, or the one before, where `file` is damaged or was set aside for that; None where there is none."""
+        for each in filter(None, (file, file.before)):
+            try:
+                if (state := checkpoint.load(each, self.device)) is not None:
+                    return each, state
+            except checkpoint.DamagedError as error:
+                _log.warning("%s: set aside; the run goes on from the checkpoint before, or begins again", str(error).rpartition(":")[0])
+                each.set_aside()
+        return None
 
     def _is_of(self, state: Mapping[str, Any]) -> bool:
         """Whether a run that does the same left this state, by its configuration where it holds one."""
@@ -371,12 +383,13 @@ def train(
     """Train `run` to its end, or to a request, and report to `sinks`; goes on from the checkpoint in `file` where it fits.
 
     A run that finishes leaves its weights in `kept`, where its configuration says so. Returns the record as it ended: finished,
-    stopped, diverged or preempted. Raises Interrupted for a request before it begins, ReglabError where the GPU's memory does not do.
+    stopped, diverged or preempted. Raises Interrupted for a request before it begins, ReglabError where the memory does not do, and
+    MachineError, with a checkpoint left where one can be, where the disk does not.
     """
     try:
         return _train(run, record, environment, sinks, file, signals, kept)
-    except RuntimeError as error:
-        if run.device.type != "cuda" or not shortage.is_one(error):
+    except (RuntimeError, MemoryError) as error:
+        if not shortage.is_one(error):
             raise
         traceback.clear_frames(error.__traceback__)  # they hold the step's tensors
     raise ReglabError(run.shortage())
@@ -396,13 +409,21 @@ def _train(
         run.warm_up()
     environment = environment and environment.model_copy(update={"captured": run.captured})
     record = record.changed(state=State.running, reason=None, environment=environment, history=run.history)
-    for sink in sinks:
-        sink.started(record)
-    record = record.changed(**_train_to_an_end(run, sinks, file, signals), history=run.history)
-    if kept and run.config.train.keep_weights and record.state == State.finished:
-        record = record.changed(weights=_keep(run, kept))
-    for sink in sinks:
-        sink.ended(record)
+    try:
+        for sink in sinks:
+            sink.started(record)
+        record = record.changed(**_train_to_an_end(run, sinks, file, signals), history=run.history)
+        if kept and run.config.train.keep_weights and record.state == State.finished:
+            record = record.changed(weights=_keep(run, kept))
+        for sink in sinks:
+            sink.ended(record)
+    except OSError as error:
+        if (fault := machine_fault(error)) is None:
+            raise
+        for sink in sinks:
+            sink.preempting()
+        _save(run, file)  # on another disk, perhaps
+        raise fault from error
     if record.state.ended:  # after all of them: a machine that is lost before W&B has the end loses no run
         _remove(file)
     return record

@@ -1,10 +1,12 @@
-"""What a run says whose batches do not fit into the memory of its GPU: how many images would.
+"""What a run says whose batches do not fit into memory, its GPU's or the machine's: how many images would.
 
 It ends with that. To train on smaller batches by itself would be another treatment under the same name.
 """
 
 import bisect
 import gc
+import os
+import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -15,12 +17,13 @@ from reglab.errors import ReglabError
 SAFE = 0.9
 """Of the images that just fit: the smaller last batch of an epoch, and a step that counts dropout, want some memory more."""
 
-_SAYINGS = ("out of memory", "ALLOC_FAILED")
+_SAYINGS = ("out of memory", "ALLOC_FAILED", "can't allocate memory")
 
 
 def is_one(error: BaseException) -> bool:
-    """Whether an error says that a device has no memory left: PyTorch's own kind, or what CUDA's libraries make of it."""
-    return isinstance(error, torch.OutOfMemoryError) or (isinstance(error, RuntimeError) and any(word in str(error) for word in _SAYINGS))
+    """Whether an error says that no memory is left: PyTorch's own kind, Python's, or what CUDA's libraries and the CPU's make of it."""
+    kinds = (torch.OutOfMemoryError, MemoryError)
+    return isinstance(error, kinds) or (isinstance(error, RuntimeError) and any(word in str(error) for word in _SAYINGS))
 
 
 @contextmanager
@@ -29,17 +32,17 @@ def told_while_placing(device: torch.device) -> Iterator[None]:
     try:
         yield
         return
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         if not is_one(error):
             raise
-    raise ReglabError(f"out of GPU memory: the network and its images do not fit in the {free_gb(device):.1f} GB that are free")
+    raise ReglabError(f"out of {_name(device)}: the network and its images do not fit in the {free_gb(device):.1f} GB that are free")
 
 
 def explained(device: torch.device, batch: int, attempt: Callable[[int], None]) -> str:
     """In a line: batches of so many images did not fit, and how many would. `attempt` takes what the run takes with so many."""
     _give_back()
     free, fitting = free_gb(device), _largest(batch, attempt)
-    line = f"out of GPU memory with batches of {batch}"
+    line = f"out of {_name(device)} with batches of {batch}"
     if fitting == batch:
         return f"{line}: they fit in the {free:.1f} GB that are free now, which another process may have held; run it again"
     if not fitting:
@@ -50,7 +53,15 @@ def explained(device: torch.device, batch: int, attempt: Callable[[int], None]) 
 
 def free_gb(device: torch.device) -> float:
     """What this process may have of the device's memory, and what it holds already, in GB."""
+    if device.type == "cpu":
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        return (free if limit == resource.RLIM_INFINITY else min(free, limit)) / 1e9
     return (torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)) / 1e9
+
+
+def _name(device: torch.device) -> str:
+    return "memory" if device.type == "cpu" else "GPU memory"
 
 
 def _largest(batch: int, attempt: Callable[[int], None]) -> int:
@@ -64,7 +75,7 @@ def _fits(size: int, attempt: Callable[[int], None]) -> bool:
     try:
         attempt(size)
         return True
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         if not is_one(error):
             raise
     finally:

@@ -43,6 +43,15 @@ def test_batches_are_those_of_the_peer_before_they_are_timed(monkeypatch, tmp_pa
         run("batches", "data.train_limit=256", "cutout.images=0", "--rounds", "1")
 
 
+@pytest.mark.parametrize("content", ["years of work", '{"benchmark": 1}', '[{"other": 1}]', "[1]"])
+def test_a_file_that_holds_no_results_is_not_replaced(tmp_path, content):
+    file = tmp_path / "results.json"
+    file.write_text(content)
+    with pytest.raises(UserError, match="holds no results of `reglab bench`: give another name"):
+        run("agc", "--json", str(file))
+    assert file.read_text() == content
+
+
 def test_a_peer_that_is_not_installed_is_named_in_its_row(monkeypatch, tmp_path):
     from benchmarks import agc
 

@@ -74,6 +74,16 @@ def test_makeup_writes_what_is_missing_and_then_there_is_nothing(reglab, file, h
     assert reglab("sweep", "makeup", file, "--out", file) == 2
 
 
+def test_makeup_replaces_an_earlier_makeup_and_nothing_else(reglab, file, tmp_path, capsys):
+    out = tmp_path / "rest.yaml"
+    for _ in range(2):
+        assert reglab("sweep", "makeup", file, "--out", out) == 0
+    out.write_text("years of work")
+    assert reglab("sweep", "makeup", file, "--out", out) == 2
+    assert f"--out {out} is there, and no earlier makeup: give another name" in capsys.readouterr().err
+    assert out.read_text() == "years of work"
+
+
 def test_a_sweep_that_never_began_is_all_missing(reglab, file, capsys):
     assert reglab("sweep", "status", file) == 1
     assert "4 missing" in capsys.readouterr().out

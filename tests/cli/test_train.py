@@ -231,17 +231,53 @@ def test_a_bad_input_exits_2_with_one_line_and_leaves_no_run(reglab, runs, monke
     assert not runs.exists()
 
 
-def test_a_checkpoint_that_cannot_be_used_is_left_to_the_user(reglab, folder, at_step, capsys):
+def test_a_checkpoint_of_something_else_is_left_to_the_user(reglab, folder, at_step, capsys):
     at_step(6, lambda: os.kill(os.getpid(), signal.SIGUSR1))
     reglab("train", *WORDS)
-    (folder / "checkpoint.pt").write_bytes(b"damaged")
+    torch.save({"weights": torch.zeros(3)}, folder / "checkpoint.pt")
+    before = (folder / "checkpoint.pt").read_bytes()
     capsys.readouterr()
     assert reglab("train", *WORDS) == 2
     assert "remove it to train this run from the start" in capsys.readouterr().err
-    assert (folder / "checkpoint.pt").read_bytes() == b"damaged"
-    (folder / "checkpoint.pt").unlink()
+    assert (folder / "checkpoint.pt").read_bytes() == before
+
+
+def test_a_damaged_record_is_set_aside_and_the_run_goes_on_from_its_checkpoint(reglab, folder, at_step, caplog):
+    at_step(6, lambda: os.kill(os.getpid(), signal.SIGUSR1))
+    reglab("train", *WORDS)
+    (folder / "run.json").write_bytes(b"\0" * 100)
     assert reglab("train", *WORDS) == 0
+    assert "run.json was damaged: it is run.json.damaged now" in caplog.text
     assert read_run(folder).state == State.finished
+
+
+def test_a_finished_run_whose_history_is_not_whole_says_so(reglab, folder, capsys):
+    assert reglab("train", *WORDS) == 0
+    (folder / "history.jsonl").unlink()
+    assert reglab("train", *WORDS) == 0
+    assert "history.jsonl has 0 whole rows of 2 epochs; the summary in run.json stands" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_no_failure_of_the_run(reglab, folder, monkeypatch, capsys):
+    append = LocalRun.epoch
+
+    def full(local, row):
+        if row.epoch == 2:
+            raise OSError(28, "No space left on device", str(local.folder / "history.jsonl"))
+        append(local, row)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalRun, "epoch", full)
+        assert reglab("train", *WORDS) == 75
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("reglab: ")]
+    assert line == (
+        f"reglab: {folder / 'history.jsonl'}: there is no room left (No space left on device): make room; the same command goes on then"
+    )
+    record = read_run(folder)
+    assert (record.state, "there is no room left" in record.reason) == (State.preempted, True)
+    assert reglab("train", *WORDS) == 0
+    assert "resumed after epoch 2" in capsys.readouterr().err  # it was trained, and is in the checkpoint
+    assert [row.epoch for row in read_run(folder).history] == [1, 2]
 
 
 def test_a_preempted_run_that_could_leave_no_checkpoint_does_not_say_it_did(reglab, folder, at_step, monkeypatch, capsys):
@@ -260,7 +296,7 @@ def test_a_preempted_run_that_could_leave_no_checkpoint_does_not_say_it_did(regl
 def test_a_folder_that_cannot_be_written_is_named_with_its_variable(reglab, tmp_path, monkeypatch, capsys, variable, fault):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv(variable, str(tmp_path / "file"))
-    assert reglab("train", *WORDS) == 2
+    assert reglab("train", *WORDS) == 75
     (line,) = capsys.readouterr().err.splitlines()
     assert fault in line
     assert f"set {variable} to a folder that can" in line
@@ -370,8 +406,8 @@ def test_it_hears_of_it_when_the_disk_is_full(reglab, heard, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(LocalRun, "ended", full)
-    assert reglab("train", *WORDS) == 1
-    assert [state for state, _ in heard] == [State.running, State.failed]
+    assert reglab("train", *WORDS) == 75
+    assert [state for state, _ in heard] == [State.running, State.preempted]
 
 
 def test_the_checkpoint_stays_until_w_and_b_has_the_end(reglab, folder, heard):

@@ -1,6 +1,7 @@
 """Image sets: decoding, the cache, the splits, and one line for whatever is wrong with a folder or a download."""
 
 import contextlib
+import fcntl
 import io
 import shutil
 import subprocess
@@ -427,15 +428,28 @@ def test_a_damaged_listing_is_rebuilt(folder, cache, damage):
     assert same(before.train, after.train) and before.fingerprint == after.fingerprint
 
 
-def test_a_full_disk_leaves_nothing_half_written(folder, cache, monkeypatch):
+def test_a_full_disk_costs_no_run_and_leaves_nothing_half_written(folder, cache, monkeypatch, capfd):
     def full(stream, **_):
         stream.write(b"PK")
         raise OSError(28, "No space left on device")
 
+    whole = load(folder, cache / "other")
     monkeypatch.setattr(np, "savez", full)
-    with pytest.raises((OSError, UserError), match="No space left"):
+    assert load(folder, cache).fingerprint == whole.fingerprint
+    assert "was not stored (No space left on device): the images are made for this run alone" in capfd.readouterr().err
+    assert not leftovers(cache / "images")
+
+
+def test_what_a_killed_process_left_half_written_goes_at_the_next_start_and_what_is_being_written_stays(folder, cache):
+    load(folder, cache)
+    killed, alive = (cache / "images" / f".digits-v1.npz.{number * 8}.tmp" for number in "01")
+    killed.write_bytes(b"PK")
+    with alive.open("wb") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
         load(folder, cache)
-    assert not leftovers(cache)
+        assert (killed.exists(), alive.exists()) == (False, True)
+    load(folder, cache)
+    assert not alive.exists()
 
 
 LOADER = """
@@ -477,7 +491,7 @@ def test_two_processes_at_once_decode_once_and_give_one_cache_file(folder, cache
 
 
 def test_two_threads_at_once_give_one_good_cache_file(folder, cache, monkeypatch, no_decoding):
-    together, write_whole = threading.Barrier(2), store.write_whole
+    together, write_whole = threading.Barrier(2), store.atomic.write_whole
 
     def slowly(path, write):
         def write_and_wait(stream):
@@ -487,7 +501,7 @@ def test_two_threads_at_once_give_one_good_cache_file(folder, cache, monkeypatch
 
         write_whole(path, write_and_wait)
 
-    monkeypatch.setattr(store, "write_whole", slowly)
+    monkeypatch.setattr(store.atomic, "write_whole", slowly)
     found, failed = [], []
 
     def work():

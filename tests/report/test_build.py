@@ -3,8 +3,10 @@ import json
 import pandas as pd
 import pytest
 
+from reglab.atomic import held
 from reglab.errors import UserError
 from reglab.report import build, claims, tables
+from reglab.report.manifest import Manifest
 from reglab.report.questions import FINAL, QUESTIONS
 from reglab.report.study import Study
 from reglab.tracking.fetch import fetch
@@ -30,12 +32,65 @@ def test_a_report_has_what_its_runs_answer(study, make):
     assert names(folder) == ALWAYS | OWN
 
 
-def test_a_report_takes_the_place_of_an_earlier_one_whole(study, make, tmp_path):
-    folder = make(study)
-    (folder / "figure_of_another_time.png").touch()
-    before = names(folder) - {"figure_of_another_time.png"}
-    assert names(make(study[:12])) == before
+def test_a_report_takes_the_place_of_an_earlier_one_whole(study, make, make_record, tmp_path):
+    folder = make([*study, make_record(config={"agc": {"enabled": True, "clip": 0.3}, "batchnorm": {"layers": 1}})])
+    assert "others.md" in names(folder)
+    assert names(make(study[:12])) == ALWAYS | OWN
     assert names(tmp_path) == {"report"}
+    assert not Manifest.read(folder).altered(folder)
+
+
+def test_what_lies_beside_a_report_stays(study, make, tmp_path):
+    folder = make(study)
+    (folder / "notes.txt").write_text("years of work")
+    (folder / "photos").mkdir()
+    (folder / "photos" / "one.png").write_bytes(b"PNG")
+    (folder / "link").symlink_to("nowhere")
+    page = (folder / "index.html").stat().st_mtime_ns
+    make(study[:12])
+    assert (folder / "index.html").stat().st_mtime_ns > page
+    assert (folder / "notes.txt").read_text() == "years of work"
+    assert (folder / "photos" / "one.png").read_bytes() == b"PNG"
+    assert (folder / "link").is_symlink()
+    assert names(tmp_path) == {"report"}
+
+
+@pytest.mark.parametrize("name", ["claims.md", "others.md"])
+def test_what_is_in_the_way_and_not_the_earlier_report_s_is_named_and_stays(study, make, make_record, tmp_path, name):
+    """One that was changed by hand, and one that the new report is the first to have."""
+    folder = make(study)
+    (folder / name).write_text("my words")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(UserError) as caught:
+        make([*study, make_record(config={"agc": {"enabled": True, "clip": 0.3}, "batchnorm": {"layers": 1}})])
+    assert str(caught.value).startswith(f"{folder / name} is not as the earlier report had it")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert names(tmp_path) == {"report"}
+
+
+@pytest.mark.parametrize("content", [None, b"{"], ids=["gone", "damaged"])
+def test_without_its_manifest_nothing_of_a_report_is_replaced(study, make, content):
+    folder = make(study)
+    (folder / "manifest.json").unlink()
+    if content:
+        (folder / "manifest.json").write_bytes(content)
+    with pytest.raises(UserError, match="nothing tells which files are the report's: give another folder"):
+        make(study)
+
+
+def test_what_a_killed_build_left_goes_with_the_next_and_brings_back_the_earlier_report(study, make, tmp_path):
+    """Killed as it put its report in place; and a build that goes on beside it keeps its folder."""
+    folder = make(study)
+    (folder / "notes.txt").write_text("years of work")
+    killed, alive, another = (tmp_path / f".report.{number * 8}" for number in "012")
+    for left in (killed, alive):
+        left.mkdir()
+    folder.rename(killed / "earlier")
+    (another / "thesis").mkdir(parents=True)
+    with held(alive):
+        make(study)
+    assert (folder / "notes.txt").read_text() == "years of work"
+    assert names(tmp_path) == {"report", alive.name, another.name}
 
 
 def test_a_report_is_built_again_from_itself(study, make):
@@ -58,10 +113,6 @@ def test_a_site_is_not_taken_for_a_report(study, make, tmp_path):
     (tmp_path / "site" / "index.html").write_text("<title>photos</title>")
     with pytest.raises(UserError, match="is not a report"):
         make(study, "site")
-    folder = make(study)
-    (folder / "photos").mkdir()
-    with pytest.raises(UserError, match="is not a report"):
-        make(study)
 
 
 def test_runs_of_which_none_finished_are_refused_and_nothing_is_written(make_record, make, tmp_path):

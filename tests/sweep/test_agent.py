@@ -15,7 +15,7 @@ import pytest
 import typer
 
 from reglab.cli import agent as command
-from reglab.errors import ReglabError
+from reglab.errors import ReglabError, UserError
 from reglab.processes.signals import STOP
 from reglab.sweep import agent as module
 from reglab.sweep import health
@@ -894,3 +894,80 @@ def test_a_run_whose_name_is_a_path_is_not_trained_and_the_others_are(world, tmp
     assert world.trained == ["r1"]
     assert any("it is not trained" in line for line in world.said)
     assert not (tmp_path.parent / "x").exists()
+
+
+def test_a_finished_run_that_waits_for_w_and_b_until_it_is_killed_is_counted_and_leaves_no_checkpoint(world):
+    def waits(worker):
+        worker.leave_checkpoint()
+        worker.write(State.finished, EPOCHS)
+        while True:
+            yield
+
+    world.script = waits
+    world.queue.extend("a")
+    crew = world.agent()
+    world.work(lambda: crew.preempt() if world.workers else None)
+    assert crew.ended == {"finished": 1}
+    assert (
+        "slot 0: baseline s0 (a) did not end within 25 s; it is killed, finished before: `reglab sync` sends W&B what it lacks"
+        in world.said
+    )
+    assert not storage.checkpoint(world.folder / "a").modified()
+    assert read_run(world.folder / "a").state == State.finished
+
+
+def gives_up(worker):
+    worker.write(State.running)
+    yield
+    worker.write(State.preempted, reason="/runs: there is no room left (No space left on device): make room")
+    return 75
+
+
+def test_three_runs_in_a_row_that_meet_a_fault_of_the_machine_take_it_out(world):
+    world.script = gives_up
+    world.queue.extend("abcdef")
+    crew = world.agent()
+    world.work()
+    assert len(world.workers) == 3
+    assert crew.ended == {"preempted": 3}
+    assert "3 runs in a row died on this machine" in crew.complaint
+    assert "there is no room left" in crew.complaint
+
+
+def test_runs_that_it_told_to_leave_are_no_fault_of_the_machine(world):
+    world.queue.extend("abc")
+    crew = world.agent(number=3)
+    world.work(lambda: crew.preempt() if len(world.workers) == 3 else None)
+    assert crew.ended == {"preempted": 3}
+    assert crew.complaint is None
+
+
+def test_a_key_that_is_refused_ends_it_with_one_line(world, monkeypatch):
+    def refuse(*path):
+        raise UserError("W&B does not take the key (401); `wandb login` sets it")
+
+    monkeypatch.setattr(module, "state_of_sweep", refuse)
+    monkeypatch.setattr(module, "runs_of_sweep", refuse)
+    monkeypatch.setattr(WandbAgent, "step", lambda agent: None)  # it tries for ever
+    crew = world.agent()
+    world.work()
+    assert crew.complaint == "W&B does not take the key (401); `wandb login` sets it"
+    assert sum("does not list" in line for line in world.said) <= 1
+    assert 30 <= world.seconds < 120
+
+
+def test_a_key_that_is_refused_once_is_no_reason_to_end(world, monkeypatch):
+    answers = iter([UserError("401"), "RUNNING", UserError("401"), "RUNNING"])
+
+    def state(*path):
+        answer = next(answers, "RUNNING")
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(module, "state_of_sweep", state)
+    world.queue.extend("abc")
+    crew = world.agent()
+    world.work(lambda: setattr(world, "seconds", world.seconds + 5))
+    assert crew.complaint is None
+    assert crew.ended == {"finished": 3}

@@ -1108,3 +1108,68 @@ def test_a_gpu_that_is_free_again_is_used_again(make_sweep, workers, gpus):
     workers.script = script
     workers.work(make_sweep(THREE, 2))
     assert [job.variables["CUDA_VISIBLE_DEVICES"] for job in workers.jobs] == ["3", "5", "3"]
+
+
+# Faults of the machine
+
+
+def gives_up(job):
+    job.write(State.running)
+    yield
+    job.write(State.preempted, reason="/runs: there is no room left")
+    return 75
+
+
+def test_runs_in_a_row_that_meet_a_fault_of_the_machine_end_the_sweep_which_goes_on_later(make_sweep, workers):
+    workers.script = gives_up
+    sweep = workers.work(make_sweep(grid(train=SEEDS | {"seed": {"values": list(range(6))}})))
+    assert len(workers.jobs) == 3
+    assert sweep.complaint == "3 runs in a row, the last: /runs: there is no room left"
+    assert len(sweep.rest().runs) == 6
+    workers.script = finishes
+    assert states(workers.work(make_sweep(grid(train=SEEDS | {"seed": {"values": list(range(6))}})))) == [State.finished] * 6
+
+
+def test_a_disk_that_fills_up_under_the_sweep_itself_ends_it_with_its_workers_told(make_sweep, workers, monkeypatch):
+    def full(path, write, before=None):
+        raise OSError(28, "No space left on device", str(path))
+
+    def fill():
+        if workers.jobs:
+            monkeypatch.setattr(local, "write_whole", full)
+
+    sweep = workers.work(make_sweep(RANDOM, 2), fill)
+    assert "there is no room left (No space left on device): make room" in sweep.complaint
+    assert all(job.told == [signal.SIGUSR1] or job.exitcode == 0 for job in workers.jobs)
+
+
+def test_a_damaged_record_is_set_aside_and_the_rest_goes_on(make_sweep, workers, caplog):
+    sweep = workers.work(make_sweep(THREE))
+    damaged = sweep.folder / sweep.cells[1].run_id
+    (damaged / RECORD).write_bytes(b"\xff")
+    workers.jobs.clear()
+    again = workers.work(make_sweep(THREE))
+    assert [job.run_id for job in workers.jobs] == [damaged.name]
+    assert states(again) == [State.finished] * 3
+    assert (damaged / "run.json.damaged").read_bytes() == b"\xff"
+    assert f"{damaged / RECORD} was damaged: it is run.json.damaged now" in caplog.text
+
+
+def test_a_history_that_is_not_whole_is_named_and_comes_back_from_elsewhere(make_sweep, workers):
+    sweep = workers.work(make_sweep(THREE))
+    whole = read_run(sweep.folder / sweep.cells[1].run_id)
+    (sweep.folder / whole.run_id / HISTORY).write_bytes(b"")
+    workers.jobs.clear()
+    named = workers.work(make_sweep(THREE))
+    assert not workers.jobs
+    assert [bool(cell.record.damage) for cell in named.cells] == [False, True, False]
+    workers.work(make_sweep(THREE, given=[whole]))
+    assert read_run(sweep.folder / whole.run_id).history == whole.history
+
+
+def test_a_run_that_is_given_without_its_epochs_lacks_none(make_sweep, workers):
+    sweep = workers.work(make_sweep(THREE))
+    given = [cell.record.model_copy(update={"history": []}) for cell in sweep.cells]
+    other = workers.work(make_sweep(THREE, folder="other", given=given))
+    assert [cell.record.damage for cell in other.cells] == [None] * 3
+    assert [read_run(other.folder / cell.run_id).damage for cell in other.cells] == [None] * 3

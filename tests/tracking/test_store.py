@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from reglab.errors import UserError
+from reglab.errors import MachineError, UserError
 from reglab.tracking import store
 from reglab.tracking.record import SCHEMA_VERSION, Epoch, RunRecord, State, Summary
 from reglab.tracking.store import LocalRun, mark_crashed, read_run, read_runs
@@ -103,11 +103,76 @@ def test_a_damaged_record_is_named_in_one_line_that_says_what_to_do(folder, ende
     assert str(caught.value) == f"{folder / store.RECORD} is damaged: remove the folder {folder} to run it again"
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe\x80\n", b'{"epoch": 1}\n', b"[1, 2]\n"], ids=["bytes", "a_field_missing", "a_list"])
-def test_a_damaged_history_is_told_in_one_line(folder, ended, content):
+def lines(*numbers, **changes):
+    rows = [row(number, test_accuracy=0.5, **changes) for number in numbers]
+    return b"".join(each.model_dump_json(by_alias=True, exclude_none=True).encode() + b"\n" for each in rows)
+
+
+HISTORIES = {
+    "empty": (b"", "has 0 whole rows of 2 epochs"),
+    "cut": (lines(1), "has 1 whole rows of 2 epochs"),
+    "cut_within_a_row": (lines(1, 2)[:-20], "has 1 whole rows of 2 epochs"),
+    "bytes": (b"\xff\xfe\x80\n", "has 0 whole rows of 2 epochs"),
+    "zeros_at_the_end": (lines(1) + b"\0" * 300, "has 1 whole rows of 2 epochs"),
+    "a_field_missing": (b'{"epoch": 1}\n', "has 0 whole rows of 2 epochs"),
+    "a_list": (b"[1, 2]\n", "has 0 whole rows of 2 epochs"),
+    "not_a_number": (lines(1, 2).replace(b"0.25", b"NaN", 1), "has 0 whole rows of 2 epochs"),
+    "twice": (lines(1, 1, 2), "has epochs twice or out of order"),
+    "out_of_order": (lines(2, 1), "has epochs twice or out of order"),
+    "of_another_run": (lines(1) + lines(2).replace(b"0.5,", b"0.75,"), "ends with other accuracies than the run"),
+    "more": (lines(1, 2, 3), "has 3 whole rows of 2 epochs"),
+}
+
+
+@pytest.mark.parametrize(("content", "fault"), HISTORIES.values(), ids=HISTORIES)
+def test_a_history_that_is_not_the_summary_s_is_named_with_how_to_get_it_back(folder, ended, content, fault):
     (folder / store.HISTORY).write_bytes(content)
-    with pytest.raises(UserError, match=f"remove the folder {folder} to run it again$"):
-        read_run(folder)
+    found = read_run(folder)
+    assert found.damage.startswith(f"{folder / store.HISTORY} {fault}; the summary in run.json stands: ")
+    assert "--from wandb://ENTITY/PROJECT" in found.damage
+    assert "\n" not in found.damage
+    assert (found.state, found.summary) == (ended.state, ended.summary)
+
+
+def test_a_history_that_is_gone_is_named_too_and_of_a_run_that_goes_on_nothing_is_missed(folder, ended):
+    (folder / store.HISTORY).unlink()
+    assert "has 0 whole rows of 2 epochs" in read_run(folder).damage
+    store.write_record(folder, ended.changed(state=State.crashed, summary=None))
+    assert read_run(folder).damage is None
+
+
+def test_a_run_that_came_without_its_epochs_lacks_none(folder, ended):
+    store.write_run(folder, ended.changed(history=[], without_history=True))
+    assert read_run(folder).damage is None
+
+
+def test_what_is_damaged_is_said_and_the_other_runs_are_read(tmp_path, folder, ended, caplog):
+    for name in ("b", "c"):
+        store.write_run(tmp_path / "final" / name, ended.model_copy(update={"run_id": name}))
+    (tmp_path / "final" / "b" / store.RECORD).write_bytes(b"{")
+    (tmp_path / "final" / "c" / store.HISTORY).unlink()
+    assert {each.run_id for each in read_runs(tmp_path / "final", history=False)} == {"a-s0", "c"}
+    assert [line.split(":")[0] for line in caplog.messages] == ["left out", "note"]
+    assert str(tmp_path / "final" / "b" / store.RECORD) in caplog.text
+
+
+def test_a_damaged_record_is_set_aside_and_kept(folder, ended, caplog):
+    for number in ("", "-2"):
+        (folder / store.RECORD).write_bytes(b"{")
+        assert store.set_aside(folder) is None
+        assert (folder / f"run.json.damaged{number}").read_bytes() == b"{"
+        assert not (folder / store.RECORD).exists()
+    assert f"{folder / store.RECORD} was damaged: it is run.json.damaged-2 now" in caplog.text
+    store.write_run(folder, ended)
+    assert store.set_aside(folder) == ended
+
+
+def test_a_record_that_the_disk_does_not_give_is_not_damaged(folder, ended):
+    (folder / store.RECORD).unlink()
+    (folder / store.RECORD).symlink_to(tmp := folder / store.HISTORY / "below")
+    with pytest.raises(MachineError, match="a part of its path is no folder"):
+        store.set_aside(folder)
+    assert not tmp.exists()
 
 
 def test_a_record_of_a_later_version_is_refused(folder, ended):

@@ -233,6 +233,14 @@ def test_a_run_of_a_sweep_at_w_and_b_is_one_whichever_machine_went_on_with_it(wa
     assert list(wandb_server.world.project(PROJECT).runs) == ["q1w2e3r4"]
 
 
+def test_a_run_whose_history_is_not_whole_is_named_and_not_sent(store):
+    (finished,) = [each for each in read([store]).records if each.state == State.finished]
+    (store / finished.run_id / "history.jsonl").write_bytes(b"")
+    found = read([store])
+    assert finished.run_id not in {each.run_id for each in found.records}
+    assert "history.jsonl has 0 whole rows of 3 epochs" in found.damaged[0]
+
+
 def test_one_damaged_record_keeps_no_other_back(store):
     (damaged, *_) = sorted(store.glob("*/run.json"))
     damaged.write_text("{")
@@ -261,6 +269,7 @@ def test_of_two_records_of_a_run_the_finished_one_goes_up_wherever_it_lies(store
 def test_two_runs_of_one_name_on_other_images_are_refused(store):
     (finished,) = [each for each in read([store]).records if each.state == State.finished]
     images = finished.environment.model_copy(update={"data_fingerprint": "others"})
-    LocalRun(store.parent / "other" / finished.run_id).ended(finished.changed(environment=images))
+    other = LocalRun(store.parent / "other" / finished.run_id)
+    other.started(finished.changed(environment=images))
     with pytest.raises(UserError, match="never pooled"):
         read([store.parent])

@@ -58,10 +58,15 @@ def record(seed, **sections):
 
 SUMMARY = Summary(test_accuracy=0.75, train_clean_accuracy=1.0, gap=0.25, time_train_seconds=3, time_wall_seconds=6, parameters=7, epochs=3)
 
+
+def after(epochs):
+    return SUMMARY.model_copy(update={"epochs": epochs})
+
+
 ENDS = {
-    State.finished: ({"summary": SUMMARY}, [row(1), row(2, test_loss=2.0, test_accuracy=0.5), row(3, val_accuracy=1)]),
-    State.stopped: ({"summary": SUMMARY, "reason": "stopped on request"}, [row(1)]),
-    State.diverged: ({"summary": SUMMARY, "reason": "loss not finite in epoch 3"}, [row(1), row(2, test_loss=float("nan"))]),
+    State.finished: ({"summary": SUMMARY}, [row(1), row(2, test_loss=2.0, test_accuracy=0.75), row(3, val_accuracy=1)]),
+    State.stopped: ({"summary": after(1), "reason": "stopped on request"}, [row(1)]),
+    State.diverged: ({"summary": after(2), "reason": "loss not finite in epoch 3"}, [row(1), row(2, test_loss=float("nan"))]),
     State.failed: ({"reason": "RuntimeError: CUDA out of memory"}, [row(1), row(2)]),
     State.preempted: ({}, [row(1), row(2)]),
 }
@@ -226,6 +231,30 @@ def test_a_run_that_cannot_be_read_is_left_out_and_named_each_time(wandb_server,
     for times in (1, 2):
         assert [each.run_id for each in records(HERE)] == ["ours"]
         assert sum("run odd at W&B is left out" in line for line in caplog.messages) == times
+
+
+def test_a_key_that_is_refused_is_said_at_once(wandb_server):
+    api = wandb_project._api()
+    wandb_server.faults.plan("SweepState", Fault.error_401, times=10)
+    with pytest.raises(UserError, match=r"W&B does not take the key .*; `wandb login` sets it"):
+        wandb_project._answer(api, wandb_project.Project("loopback", "p"), wandb_project._SWEEP_STATE, sweep="s")
+    assert wandb_server.count("SweepState") == 1
+
+
+@pytest.mark.parametrize("fault", ["a file in its place", "damaged"])
+def test_a_cache_that_cannot_be_used_costs_no_answer(log, wandb_server, tmp_path, monkeypatch, caplog, fault):
+    log(record(0), State.finished, *ENDS[State.finished])
+    address = f"wandb://{ENTITY}/{PROJECT}"
+    whole = fetch(address)
+    if fault == "damaged":
+        (database,) = (settings().cache / "wandb").glob(f"*{PROJECT}-v*.sqlite")
+        database.write_bytes(b"no database at all" * 100)
+    else:
+        monkeypatch.setenv("REGLAB_CACHE", str(tmp_path / "file" / "cache"))
+        (tmp_path / "file").touch()
+        settings.cache_clear()
+    assert fetch(address) == whole
+    assert "what W&B sends is not kept in" in caplog.text
 
 
 def test_a_server_that_is_away_is_no_fault_of_the_key(away):

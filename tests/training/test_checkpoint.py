@@ -1,3 +1,4 @@
+import io
 import os
 import pickle
 
@@ -75,6 +76,17 @@ def test_a_disk_that_fills_up_in_the_middle_leaves_the_old_checkpoint(path, monk
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_a_full_disk_is_called_one(path):
+    """torch speaks of its file format instead."""
+
+    class Full(io.BytesIO):
+        def write(self, content):
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        checkpoint._write(STATE, Full())
+
+
 def saved(content):
     return lambda path: torch.save(content, path)
 
@@ -105,6 +117,35 @@ def test_a_damaged_or_foreign_file_is_named_in_one_line_that_says_what_to_do(pat
     assert "\n" not in line
 
 
+def flipped(path, place, count=64):
+    content = bytearray(path.read_bytes())
+    content[place : place + count] = bytes(byte ^ 0xFF for byte in content[place : place + count])
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("part", range(20))
+def test_flipped_bytes_wherever_they_are_are_never_taken_over(path, part):
+    """What comes through flipped only in what torch does not read: the padding between the parts."""
+    state = {"network": {"weight": torch.arange(300.0)}, "history": [{"epoch": 1, "train/loss": 0.5}]}
+    checkpoint.save(File(path), state)
+    flipped(path, part * (path.stat().st_size - 64) // 19)
+    try:
+        found = checkpoint.load(File(path), CPU)
+    except checkpoint.DamagedError:
+        return
+    assert torch.equal(found["network"]["weight"], state["network"]["weight"])
+    assert found["history"] == state["history"]
+
+
+def test_flipped_weights_are_damage(path):
+    """torch itself reads them without a word."""
+    checkpoint.save(File(path), {"network": {"weight": torch.zeros(4096)}})
+    flipped(path, path.read_bytes().index(b"\0" * 8192) + 4096)
+    assert torch.load(path, weights_only=True)["network"]["weight"].any()
+    with pytest.raises(checkpoint.DamagedError, match=r"is damaged \(its part .* has another checksum\)"):
+        checkpoint.load(File(path), CPU)
+
+
 def test_a_folder_in_its_place_is_not_taken_for_none(path):
     path.mkdir(parents=True)
     with pytest.raises(ReglabError, match="cannot be read"):
@@ -119,6 +160,42 @@ def left_behind(make_run, path):
     run.end_epoch(run.sums.read())
     checkpoint.save(File(path), run.state_dict())
     return path
+
+
+def two_epochs(make_run, path):
+    """A run of three epochs with a checkpoint after each of the first two."""
+    run = make_run(train={"epochs": 3})
+    for _ in range(2):
+        run.train_until(float("inf"), Signals())
+        run.end_epoch(run.sums.read())
+        checkpoint.save(File(path), run.state_dict())
+
+
+@pytest.mark.parametrize("damages", [1, 2])
+def test_a_run_whose_checkpoint_is_damaged_goes_on_from_the_one_before_or_begins_again(
+    make_run, make_record, images, path, caplog, damages
+):
+    two_epochs(make_run, path)
+    for name in ("checkpoint.pt", "checkpoint.pt.before")[:damages]:
+        damaged = path.with_name(name)
+        damaged.write_bytes(damaged.read_bytes()[:-100])
+    ended, watch = outcome(make_run(train={"epochs": 3}), path, make_record, images)
+    assert (ended.state, watch.resumed_behind) == (State.finished, 2 - damages)
+    assert caplog.text.count("set aside; the run goes on from the checkpoint before, or begins again") == damages
+    assert f"{path} is damaged (" in caplog.text
+    whole = loop.train(make_run(train={"epochs": 3}), make_record(make_run()), None, [], File(path.with_name("other")), Signals())
+    assert [row.train_loss for row in ended.history] == [row.train_loss for row in whole.history]
+    assert not list(path.parent.glob("checkpoint*"))
+
+
+def test_a_damaged_checkpoint_that_was_set_aside_is_not_forgotten(make_run, path):
+    """The run is killed before it leaves another one."""
+    two_epochs(make_run, path)
+    path.write_bytes(b"PK")
+    for _ in range(2):
+        run = make_run(train={"epochs": 3})
+        assert run.resume(File(path))
+        assert run.epochs_done == 1
 
 
 class Watch:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from reglab.config import identity
 from reglab.data import batches
 from reglab.data.images import Part
-from reglab.errors import UserError
+from reglab.errors import ReglabError, UserError
 from reglab.processes.signals import FROM_OUTSIDE, UNDER_WANDB, Interrupted, Request, Signals
 from reglab.tracking.record import Epoch, State
 from reglab.tracking.storage import File
@@ -658,3 +658,17 @@ def test_a_summary_of_nothing_is_there_too(make_run):
     summary = make_run().summary()
     assert summary.epochs == 0
     assert (summary.test_accuracy, summary.train_clean_accuracy, summary.gap) == (None, None, None)
+
+
+def test_a_run_whose_batches_do_not_fit_into_a_cpu_s_memory_says_how_many_images_would(make_run, make_record, tmp_path, monkeypatch):
+    run, evaluate = make_run(train={"batch_size": 64}), loop.Run.evaluate
+
+    def step(run, index, probed):
+        if len(index) > 40:
+            raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: 12345 bytes")
+
+    monkeypatch.setattr(loop.Run, "_train_on", step)
+    monkeypatch.setattr(loop.Run, "evaluate", lambda run, *words: evaluate)
+    run._advance = run._train_on
+    with pytest.raises(ReglabError, match=r"out of memory with batches of 64: about 32 would fit in the .* GB that are free"):
+        loop.train(run, make_record(run), None, [], File(tmp_path / "checkpoint.pt"), Signals())
