@@ -1,17 +1,16 @@
 """CIFAR-10: its archive, downloaded whole or not at all, and its images."""
 
-import stat
 import threading
 import urllib.error
 import urllib.request
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 
 from reglab.data.images import ImageSet, Part
+from reglab.data.published import CIFAR10, MOST_BYTES, is_whole, may_be_whole
 from reglab.data.store import cached, read, stored
 from reglab.data.waiting import Alive, in_background
 from reglab.errors import UserError, first_line
@@ -21,9 +20,6 @@ SILENCE_SECONDS = 30.0
 
 _KEY = "cifar10-v1"
 _IMAGES = 60_000
-_MOST_BYTES = 2 * 10**8
-"""The archive is 170 MB, and each file in it 31 MB: what is larger is not compared with its checksum, nor fetched."""
-
 _CHUNK = 2**16
 
 
@@ -36,26 +32,22 @@ def is_here(cache: Path) -> bool:
     """Whether it is in the cache, decoded or as it was downloaded, and whole. Raises UserError for a damaged archive."""
     if read(stored(_KEY, cache), _IMAGES) is not None:
         return True
-    from torchvision.datasets import CIFAR10
-
     archive = cache / "downloads" / CIFAR10.filename
     if not archive.exists():
         return False
-    if not _is_whole(archive, CIFAR10.tgz_md5):
+    if not is_whole(archive, CIFAR10.tgz_md5):
         raise UserError(f"{archive} is damaged or not whole: remove it, or replace it by the one of MD5 {CIFAR10.tgz_md5}")
     return True
 
 
 def _unpacked(root: Path, alive: Alive) -> ImageSet:
-    import torchvision  # seconds to import, and needed the first time only
-
-    dataset = torchvision.datasets.CIFAR10
+    dataset = CIFAR10
     root.mkdir(parents=True, exist_ok=True)
     archive = root / dataset.filename
     try:
-        if not (archive.exists() and _is_whole(archive, dataset.tgz_md5)) and not _is_unpacked(dataset, root):
+        if not (archive.exists() and is_whole(archive, dataset.tgz_md5)) and not _is_unpacked(dataset, root):
             download(dataset.url, archive, dataset.tgz_md5, alive)
-        train, test = dataset(root, train=True, download=True), dataset(root, train=False)
+        train, test = dataset(root, train=True, unpack=True), dataset(root, train=False)
     except (OSError, HTTPException, RuntimeError) as error:  # no network, a portal in the way, a wrong checksum
         damaged = " in place of the damaged one" if archive.exists() else ""
         raise UserError(
@@ -66,30 +58,15 @@ def _unpacked(root: Path, alive: Alive) -> ImageSet:
     return ImageSet("CIFAR-10", tuple(train.classes), parts[0], parts[1], None, dataset.tgz_md5)
 
 
-def _is_unpacked(dataset: Any, root: Path) -> bool:
+def _is_unpacked(dataset: type[CIFAR10], root: Path) -> bool:
     folder = root / dataset.base_folder
-    if folder.exists() and not all(map(_may_be_whole, folder.iterdir())):
+    if folder.exists() and not all(map(may_be_whole, folder.iterdir())):
         raise UserError(f"{folder} is not as CIFAR-10 unpacks: remove it")
     try:
         dataset(root, train=True)
     except RuntimeError:
         return False
     return True
-
-
-def _is_whole(archive: Path, md5: str) -> bool:
-    import torchvision.datasets.utils
-
-    return _may_be_whole(archive) and torchvision.datasets.utils.check_integrity(archive, md5)
-
-
-def _may_be_whole(file: Path) -> bool:
-    """Whether it is a file of a size that can be right: to compare a pipe or a device with a checksum would never end."""
-    try:
-        about = file.stat()
-    except OSError:
-        return False
-    return stat.S_ISREG(about.st_mode) and about.st_size <= _MOST_BYTES
 
 
 def download(url: str, path: Path, md5: str, alive: Alive) -> None:
@@ -106,10 +83,10 @@ def download(url: str, path: Path, md5: str, alive: Alive) -> None:
 
     resumed = part.exists()
     in_background(lambda given_up: _fetch(url, part, given_up), alive, line)
-    if resumed and not _is_whole(part, md5):  # the rest of another file
+    if resumed and not is_whole(part, md5):  # the rest of another file
         part.unlink()
         in_background(lambda given_up: _fetch(url, part, given_up), alive, line)
-    if not _is_whole(part, md5):
+    if not is_whole(part, md5):
         part.unlink()
         raise OSError(f"what {host} sent is corrupted: its MD5 is not {md5}")
     part.replace(path)
@@ -126,7 +103,7 @@ def _fetch(url: str, part: Path, given_up: threading.Event) -> None:
                 if response.status != 206:
                     stream.truncate(0)
                 while (chunk := response.read1(_CHUNK)) and not given_up.is_set():
-                    if stream.write(chunk) and stream.tell() > _MOST_BYTES:
+                    if stream.write(chunk) and stream.tell() > MOST_BYTES:
                         stream.truncate(0)
                         raise OSError(f"{urlsplit(url).hostname} sends more than the file has")
             if response.length and not given_up.is_set():

@@ -16,9 +16,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torchvision
 
 from reglab.config import DataConfig
 from reglab.data import cifar10, sources, waiting
+from reglab.data.published import CIFAR10
 from tests.data.test_sources import cache as cache
 from tests.data.test_sources import leftovers, refusal, same
 
@@ -42,9 +44,7 @@ def as_images(rows):
 
 @pytest.fixture
 def cifar(tmp_path, monkeypatch):
-    """A small archive laid out as the real one, served from this machine, with torchvision pointed at it."""
-    from torchvision.datasets import CIFAR10
-
+    """A small archive laid out as the real one, served from this machine."""
     contents = {f"data_batch_{number}": batch(f"training batch {number}", number, 3) for number in range(1, 6)}
     contents |= {
         "test_batch": batch("testing batch", 6, 4),
@@ -58,10 +58,7 @@ def cifar(tmp_path, monkeypatch):
             member = tarfile.TarInfo(f"{CIFAR10.base_folder}/{name}")
             member.size = len(blob)
             archive.addfile(member, io.BytesIO(blob))
-    sums = {name: hashlib.md5(blob).hexdigest() for name, blob in files.items()}
-    monkeypatch.setattr(CIFAR10, "train_list", [[name, sums[name]] for name in files if name.startswith("data")])
-    monkeypatch.setattr(CIFAR10, "test_list", [["test_batch", sums["test_batch"]]])
-    monkeypatch.setattr(CIFAR10, "meta", {"filename": "batches.meta", "key": "label_names", "md5": sums["batches.meta"]})
+    monkeypatch.setattr(CIFAR10, "files", {name: hashlib.md5(blob).hexdigest() for name, blob in files.items()})
     monkeypatch.setattr(CIFAR10, "tgz_md5", hashlib.md5((served / CIFAR10.filename).read_bytes()).hexdigest())
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
@@ -353,3 +350,14 @@ def test_an_unpacked_archive_needs_no_server(cifar, cache):
     for path in [*cache.rglob("*.npz"), cache / "downloads" / cifar.dataset.filename]:
         path.unlink()
     assert len(load_cifar(cache).train) == 15
+
+
+def test_the_archive_is_the_one_that_torchvision_knows():
+    reference = torchvision.datasets.CIFAR10
+    assert (CIFAR10.url, CIFAR10.filename, CIFAR10.tgz_md5, CIFAR10.base_folder) == (
+        *(reference.url, reference.filename, reference.tgz_md5, reference.base_folder),
+    )
+    assert list(CIFAR10.files.items()) == [
+        *(tuple(pair) for pair in [*reference.train_list, *reference.test_list]),
+        (reference.meta["filename"], reference.meta["md5"]),
+    ]
