@@ -1,13 +1,17 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`. Both set up .venv first.
-PYTHON ?= $(firstword $(shell for p in python3.12 python3.11 python3; do $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$p; done))
 UV     := $(shell command -v uv 2>/dev/null)
+# The newest Python that is here, on the path or with pyenv, and can make an environment; where none will do, uv brings one.
+# The colon: of a shell that ends with 127, not found, make takes no answer.
+PYENV  := $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions
+PYTHON ?= $(firstword $(shell for v in 3.14 3.13 3.12 3.11 3; do for p in python$$v $(PYENV)/$$v.*/bin/python$$v; do \
+  $$p -c 'import sys$(if $(UV),,, ensurepip); sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p; done; done; :) $(if $(UV),3.14))
 BIN    := .venv/bin
 READY  := .venv/.ready
 # Of pytest: more than the two cores of a small machine, since half of the tests' time is waiting for other processes.
 WORKERS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint format bench oracle lock clean
+.PHONY: help setup demo test test-all lint format bench wheel oldest oracle lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,7 +19,8 @@ help:  ## list the targets
 setup: $(READY)  ## make .venv with the pinned libraries and this package
 
 $(READY): requirements.lock pyproject.toml
-	@test -n "$(PYTHON)" || { echo "reglab needs Python 3.11 or 3.12: install one, or name it with make PYTHON=/path/to/python3.12"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "reglab needs Python 3.11 or newer, with venv: install one (apt-get install python3 python3-venv), install uv," \
+	  "which brings one, or name it with make PYTHON=/path/to/python3.13"; exit 1; }
 ifdef UV
 	uv venv --quiet --allow-existing --python $(PYTHON) .venv
 	uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
@@ -35,10 +40,11 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-r
 test: lint  ## all checks, and the tests that are not slow
 	$(PYTEST) -m "not slow"
 
-# OTHER: a Python with another torch, the oldest that is supported, say, and with what the tests need.
-test-all: lint  ## all checks and all tests; OTHER=/path/to/python runs those on a fake GPU with its torch, too
+# OTHER: the Python of an environment with what the tests need: .venv-oldest/bin/python, say, which `make oldest` makes.
+test-all: lint  ## all checks and all tests; OTHER=/path/to/python runs the quick tests and those on a fake GPU there, too
 	$(PYTEST)
-	$(if $(OTHER),$(OTHER) -m pytest tests/fake_gpu)
+	$(if $(OTHER),$(OTHER) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not slow")
+	$(if $(OTHER),$(OTHER) -m pytest -m slow tests/fake_gpu)
 
 lint: $(READY)  ## style, types and the floors of the house
 	$(BIN)/ruff check .
@@ -62,8 +68,16 @@ else
 	.venv-oracle/bin/python -m pip install --quiet --disable-pip-version-check sweeps==0.3.0
 endif
 
-lock: ## renew requirements.lock (needs uv)
+wheel: $(READY)  ## the wheel and the source archive, in dist/
+	rm -rf dist
+	$(BIN)/python -m hatchling build
+
+oldest:  ## make .venv-oldest: Python 3.11 and the oldest libraries that are supported, for test-all (needs uv)
+	uv venv --quiet --allow-existing --python 3.11 .venv-oldest
+	uv pip install --quiet --python .venv-oldest/bin/python --resolution lowest-direct --editable '.[dev]'
+
+lock:  ## renew requirements.lock (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements.lock
 
 clean:  ## remove .venv and caches
-	rm -rf .venv .venv-oracle .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-oldest .venv-oracle dist .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis

@@ -47,9 +47,14 @@ def test_skypilot_takes_the_task_once_its_blanks_are_filled_in():
 
 
 @pytest.mark.parametrize(
-    ("new_enough", "made"), [(True, "-m venv --system-site-packages"), (False, "-m uv venv --quiet --seed --python 3.12")]
+    ("new_enough", "made"), [(True, "-m venv --system-site-packages"), (False, "-m uv venv --quiet --seed --python 3.13")]
 )
-def test_the_setup_makes_an_environment_whatever_python_the_image_has(tmp_path, new_enough, made):
+@pytest.mark.parametrize(
+    ("project", "installed"),
+    [('name = "reglab"\n', "-e .[train,gcs,s3]"), ('name = "mine"\n', "reglab[train,gcs,s3]"), (None, "reglab[train,gcs,s3]")],
+    ids=["a clone", "a project of one's own", "what init leaves"],
+)
+def test_the_setup_makes_an_environment_whatever_python_the_image_has(tmp_path, new_enough, made, project, installed):
     for command, script in {
         "python3": f'[ "$1" = -c ] && exit {int(not new_enough)}; echo "$@"',
         "reglab/bin/pip": 'echo pip "$@"',
@@ -58,10 +63,14 @@ def test_the_setup_makes_an_environment_whatever_python_the_image_has(tmp_path, 
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
+    (work := tmp_path / "work").mkdir()
+    if project:
+        (work / "pyproject.toml").write_text(f"[project]\n{project}")
     environment = {"HOME": str(tmp_path), "PATH": f"{tmp_path}:/usr/bin:/bin"}
-    done = subprocess.run(["bash", "-c", TASK["setup"]], check=True, env=environment, capture_output=True, text=True, timeout=20)
+    command = ["bash", "-c", TASK["setup"]]
+    done = subprocess.run(command, check=True, cwd=work, env=environment, capture_output=True, text=True, timeout=20)
     assert f"{made} {tmp_path}/reglab" in done.stdout
-    assert done.stdout.splitlines()[-1] == "pip install --quiet -e .[gcs,s3]"
+    assert done.stdout.splitlines()[-1] == f"pip install --quiet {installed}"
 
 
 def test_the_unit_says_how_what_it_starts_comes_to_be_there():

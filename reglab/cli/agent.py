@@ -13,6 +13,7 @@ from reglab.cli.console import MOST_AT_ONCE, is_terminal, progress, say
 from reglab.cli.sweep import STYLES, duration
 from reglab.errors import UserError
 from reglab.exits import FAILED, PREEMPTED
+from reglab.extras import need_training
 from reglab.processes.signals import Signals
 from reglab.tracking import client
 
@@ -46,6 +47,7 @@ def _work(path: str, gpus: str, per_gpu: int, count: int | None, signals: Signal
     from reglab.sweep import metadata, remote, workers
     from reglab.sweep.agent import SweepAgent, slots
 
+    need_training()
     if (mode := client.mode()) != "online":
         raise UserError(f"W&B is {mode} here: `wandb login` sets the key, and WANDB_MODE and `wandb offline` must not say otherwise")
     sockets.folder()  # before a run is taken

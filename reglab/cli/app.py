@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import reglab
-from reglab.cli import agent, bench, dashboard, demo, doctor, evaluate, ledger, report, study, sweep, sync, train
+from reglab.cli import agent, bench, dashboard, demo, doctor, evaluate, init, ledger, report, study, sweep, sync, train
 from reglab.cli.console import Group, run_to_exit
 from reglab.tracking.client import forget_other_runs
 
@@ -21,6 +21,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("demo")(demo.demo)
+app.command("init")(init.init)
 app.command("doctor")(doctor.doctor)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)

@@ -14,6 +14,7 @@ import typer
 import reglab
 from reglab.cli.console import is_terminal, progress, say
 from reglab.errors import UserError
+from reglab.extras import how, need_training
 
 ROOT = Path(reglab.__file__).parents[1]
 
@@ -38,6 +39,7 @@ def bench(
         for name in folder.NAMES:
             print(f"{name:14}{_about(name)}")
         return
+    need_training()
     results: list[dict[str, Any]] = []
     for name in names or folder.QUICK:
         for result in _results(name, overrides, rounds):
@@ -73,5 +75,5 @@ def _results(name: str, overrides: list[str], rounds: int | None) -> Iterator[di
                 if status:
                     status.update(f"measuring; done: {', '.join(each.cells()['case'] for each in outcomes)}")
     except ModuleNotFoundError as error:
-        raise UserError(f"the benchmark {name} needs {error.name}: pip install -e '.[dev]'") from None
+        raise UserError(f"the benchmark {name} needs {error.name}: {how('dev')}") from None
     measure.show(outcomes)

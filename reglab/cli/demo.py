@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from reglab.cli.console import MOST_AT_ONCE, say
+from reglab.extras import need_training
 from reglab.processes.signals import Signals
 
 SWEEP = "demo"
@@ -22,6 +23,7 @@ def demo(
     from reglab.settings import settings
     from reglab.sweep.spec import shipped
 
+    need_training()
     os.environ |= {"WANDB_MODE": "offline", "REGLAB_DEVICE": "cpu"}  # whatever account and GPU there are
     say(f"six final models on handwritten digits, {workers} at a time; the records go to {settings().runs / SWEEP}/")
     with Signals() as signals, signals.at_once():

@@ -15,6 +15,7 @@ from rich.table import Table
 from reglab.cli.console import MOST_AT_ONCE, say, show
 from reglab.errors import ReglabError, UserError
 from reglab.exits import FAILED, INTERRUPTED
+from reglab.extras import how, missing
 from reglab.processes.signals import Interrupted, Signals
 from reglab.tracking import client
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from reglab.config import RunConfig
     from reglab.training.capacity import Place, Reading
 
-PYTHONS = ((3, 11), (3, 12))
-"""The oldest and the newest that are supported."""
+PYTHONS = ((3, 11), (3, 14))
+"""The oldest that is supported, and the newest that it is tested with."""
 
 TORCH = (2, 11)
 """The oldest that is supported."""
@@ -78,6 +79,9 @@ def doctor(
 def findings() -> Iterator[Finding]:
     """Everything that there is to say, in turn; nothing after it if torch cannot be imported."""
     yield _python()
+    if names := missing():
+        yield Finding("training", f"not possible, for want of {', '.join(names)}", how("train"), fatal=True)
+        return
     try:
         import torch
     except (ImportError, OSError) as error:  # a library of CUDA that is not there is the latter
@@ -94,7 +98,8 @@ def _python() -> Finding:
     oldest, newest = PYTHONS
     if oldest <= sys.version_info[:2] <= newest:
         return Finding("Python", platform.python_version())
-    return Finding("Python", platform.python_version(), f"use {_version(oldest)} to {_version(newest)}", fatal=True)
+    advice = f"reglab is tested with {_version(oldest)} to {_version(newest)}"
+    return Finding("Python", platform.python_version(), advice, fatal=sys.version_info[:2] < oldest)
 
 
 def _torch(version: str) -> Finding:

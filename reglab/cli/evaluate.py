@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from reglab.cli.console import say
+from reglab.extras import need_training
 
 
 def evaluate(
@@ -18,6 +19,7 @@ def evaluate(
     On its own images it gives the recorded test accuracy; data.* keys name others, of which the test part is taken, all of it
     unless data.test_limit says otherwise.
     """
+    need_training()
     from reglab.training import retest
 
     result = retest.of_run(retest.find(run), words or [])

@@ -15,6 +15,7 @@ from reglab.cli.console import counting, say, say_recognized, show
 from reglab.cli.sweep import STYLES, Files, Overrides, Quick
 from reglab.errors import UserError
 from reglab.exits import FAILED
+from reglab.extras import need_training
 from reglab.tracking.state import State
 
 if TYPE_CHECKING:
@@ -101,6 +102,8 @@ def plan(
     from reglab.sweep import plan as planning
     from reglab.sweep.spec import read
 
+    if probe:
+        need_training()
     specs = [read(path, quick=quick) for path in files]
     records = _everything(source)
     here = planning.device(records, gpu)

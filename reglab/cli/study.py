@@ -24,6 +24,7 @@ from reglab.cli.sweep import (
 )
 from reglab.errors import UserError
 from reglab.exits import FAILED, PREEMPTED
+from reglab.extras import need_training
 from reglab.processes.signals import Signals
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def run(
     from reglab.settings import settings
     from reglab.sweep.spec import read, shipped
 
+    need_training()
     with Signals() as signals, signals.at_once():
         limit = limit_of(stop_after)
         folder = settings().runs / _name(name, quick)

@@ -15,6 +15,7 @@ from rich.text import Text
 from reglab.cli.console import MOST_AT_ONCE, Entity, Group, Project, counting, is_terminal, progress, say, say_recognized, show
 from reglab.errors import UserError, shown
 from reglab.exits import FAILED, PREEMPTED
+from reglab.extras import need_training
 from reglab.processes.signals import Signals
 from reglab.tracking.state import State
 
@@ -136,6 +137,7 @@ def run(
     with Signals() as signals, signals.at_once():
         limit = limit_of(stop_after)
         read(file, overrides or [], quick)  # before runs are fetched
+        need_training()
         terms = Terms(overrides or [], workers, quick, retry_failed, limit, given=fetched(source), signals=signals)
         run_locally(file, terms, settings().runs / name if name else None)
 

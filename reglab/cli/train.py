@@ -7,6 +7,7 @@ import typer
 
 from reglab.cli.console import say
 from reglab.exits import PREEMPTED
+from reglab.extras import need_training
 from reglab.processes import signals as meanings
 from reglab.processes.signals import Signals
 
@@ -22,6 +23,8 @@ def train(
     from reglab.sweep import assignment
     from reglab.tracking.record import State
 
+    if not print_config:
+        need_training()
     job = assignment.received()
     meaning = meanings.UNDER_WANDB if job else meanings.FROM_OUTSIDE
     if multiprocessing.parent_process():

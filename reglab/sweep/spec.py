@@ -4,13 +4,13 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from reglab import yaml_files
 from reglab.config import RunConfig, parse_overrides
 from reglab.errors import UserError
+from reglab.shipped import folder
 from reglab.sweep import definition, soundness
 from reglab.sweep.definition import Fault, Place, leaves, parameters_of
 from reglab.sweep.engines.grid import Grid
@@ -80,8 +80,7 @@ def _without_cap(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def shipped(name: str) -> Path:
     """The path of one of the sweeps that come with reglab, such as `final`."""
-    packaged = Path(str(resources.files("reglab"))) / "_sweeps" / f"{name}.yaml"
-    return packaged if packaged.exists() else Path(__file__).parents[2] / "sweeps" / f"{name}.yaml"
+    return folder("sweeps") / f"{name}.yaml"
 
 
 def read(path: Path, overrides: Iterable[str] = (), quick: bool = False) -> SweepSpec:
@@ -110,7 +109,7 @@ def read(path: Path, overrides: Iterable[str] = (), quick: bool = False) -> Swee
 
 def _document(path: Path) -> Document:
     if not path.exists():
-        raise UserError(f"{path}: no such file; `reglab sweep run` takes a sweep YAML such as sweeps/final.yaml")
+        raise UserError(f"{path}: no such file; give a sweep YAML, such as sweeps/final.yaml, which `reglab init` puts here")
     document = yaml_files.read(path)
     if not isinstance(document.root.content, dict):
         raise document.error((), "not a sweep; it needs `method:` and `parameters:`")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from reglab import reading
 from reglab.atomic import leftovers, write_whole
 from reglab.errors import ReglabError, UserError, first_line
+from reglab.extras import how
 from reglab.settings import settings
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class File:
             return fsspec.core.url_to_fs(address or self.address)
         except ImportError:
             scheme = self.address.partition("://")[0]
-            extra = f"pip install 'reglab[{_EXTRAS[scheme]}]'" if scheme in _EXTRAS else "install its fsspec package"
+            extra = how(_EXTRAS[scheme]) if scheme in _EXTRAS else "install its fsspec package"
             raise UserError(f"{self.address}: this machine lacks the library for {scheme}:// ({extra})") from None
         except ValueError as error:  # a scheme that nobody knows
             raise UserError(f"{self.address}: {error}; give a folder, gs://bucket/… or s3://bucket/…") from None

@@ -21,6 +21,7 @@ COMMANDS = {
     "demo": ["--out", "--workers"],
     "doctor": ["--measure"],
     "evaluate": [],
+    "init": [],
     "report build": ["--from", "--out"],
     "report check": ["--from"],
     "study report": ["--from", "--name", "--out", "--quick"],

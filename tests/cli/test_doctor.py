@@ -60,8 +60,10 @@ def test_what_keeps_runs_from_training_has_exit_code_1_and_nothing_is_measured(r
 def test_the_versions_are_those_of_the_package():
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     (_, oldest), (_, newest) = doctor.PYTHONS
-    assert project["requires-python"] == f">=3.{oldest},<3.{newest + 1}"
-    assert f"torch>={doctor.TORCH[0]}.{doctor.TORCH[1]}" in project["dependencies"]
+    assert project["requires-python"] == f">=3.{oldest}"
+    named = [line.removeprefix("Programming Language :: Python :: ") for line in project["classifiers"] if " Python :: " in line]
+    assert named == [f"3.{minor}" for minor in range(oldest, newest + 1)]
+    assert f"torch>={doctor.TORCH[0]}.{doctor.TORCH[1]}" in project["optional-dependencies"]["train"]
 
 
 @pytest.mark.parametrize(("version", "fatal"), [("2.11.0+cu130", False), ("3.0", False), ("2.9.1", True), ("2.11a0+git", False)])
@@ -70,13 +72,23 @@ def test_a_torch_that_is_too_old_is_a_fault(monkeypatch, version, fatal):
     assert finding("PyTorch").fatal == fatal
 
 
-@pytest.mark.parametrize(("version", "fatal"), [((3, 10), True), ((3, 11), False), ((3, 12), False), ((3, 13), True)])
-def test_so_is_a_python_that_is_not_supported(monkeypatch, version, fatal):
+@pytest.mark.parametrize(("version", "mark"), [((3, 10), "FAULT"), ((3, 11), "ok"), ((3, 14), "ok"), ((3, 15), "note")], ids=str)
+def test_so_is_a_python_that_is_too_old_and_one_that_is_too_new_to_be_known_is_noted(monkeypatch, version, mark):
     monkeypatch.setattr(sys, "version_info", (*version, 1))
-    assert doctor._python().fatal == fatal
+    assert str(doctor._python()).split()[0] == mark
 
 
-def test_without_torch_nothing_else_is_asked(monkeypatch):
+@pytest.mark.parametrize("lacking", ["torch", "PIL"])
+def test_without_what_trains_nothing_else_is_asked(monkeypatch, lacking):
+    monkeypatch.setitem(sys.modules, lacking, None)
+    last = list(doctor.findings())[-1]
+    assert (last.what, last.fatal, last.advice) == ("training", True, "pip install 'reglab[train]'")
+    assert lacking in last.found
+
+
+def test_a_torch_that_lacks_a_library_of_its_own_is_a_fault(monkeypatch):
+    """As where a CUDA library is gone: it is installed, and cannot be imported."""
+    monkeypatch.setattr(doctor, "missing", lambda: [])
     monkeypatch.setitem(sys.modules, "torch", None)
     last = list(doctor.findings())[-1]
     assert (last.what, last.fatal, last.advice) == ("PyTorch", True, "install torch 2.11 or newer")

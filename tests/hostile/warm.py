@@ -75,7 +75,6 @@ def main():
     import gc
 
     import sklearn.datasets  # noqa: F401
-    import torchvision.datasets  # noqa: F401
     import vl_convert  # noqa: F401
 
     import reglab.cli.app

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from reglab.errors import ReglabError, UserError
+from reglab.extras import how
 from reglab.sweep.definition import value_at
 from reglab.sweep.distributions import Distribution, IntUniform, same
 from reglab.sweep.engines.engine import Trial
@@ -145,9 +146,7 @@ class _Process:
             if line:
                 answered = json.loads(line)
                 if "missing" in answered:
-                    raise UserError(
-                        f"method = bayes: needs {answered['missing']}, which is not installed: pip install {answered['missing']}"
-                    )
+                    raise UserError(f"method = bayes: searches with {answered['missing']}, which is not installed: {how('train')}")
                 return answered["at"]
             code = child.wait()
             self.end()

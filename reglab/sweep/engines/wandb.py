@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from reglab.errors import UserError
+from reglab.extras import how
 from reglab.sweep.engines.engine import Engine, Trial
 from reglab.sweep.engines.random import seed
 from reglab.tracking.record import State
@@ -29,7 +30,7 @@ class Wandb(Engine):
                 import sweeps
                 import sweeps.bayes_search  # now: it draws from the generators as it is imported
         except ModuleNotFoundError:
-            raise UserError("scheduler.engine = wandb: needs W&B's package sweeps: pip install 'reglab[sweeps]'") from None
+            raise UserError(f"scheduler.engine = wandb: needs W&B's package sweeps: {how('sweeps')}") from None
         logging.getLogger("sweeps").setLevel(logging.ERROR)
         self._sweeps = sweeps
 
