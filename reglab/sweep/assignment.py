@@ -18,7 +18,7 @@ from reglab.tracking.wandb_run import LOGGED_BESIDE
 
 _SWEEP, RUN, _PARAMETERS = "WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH"
 
-_MOST_BYTES = 10**6
+_MOST_BYTES = 2 * 10**5
 _DEEPEST = 10
 
 _NOT_OURS = {"wandb_version", "_wandb", *LOGGED_BESIDE}

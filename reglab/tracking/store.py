@@ -260,7 +260,7 @@ def read_archive(path: Path, history: bool = True) -> list[RunRecord]:
     left_out: dict[str, Any] = {} if history else {"history": []}
     mend, found = "build the report again from its runs", dict[str, RunRecord]()
     try:
-        with reading.opened(path, MOST_ARCHIVE_BYTES, mend) as packed, gzip.open(packed) as stream:
+        with reading.opened(path, MOST_ARCHIVE_BYTES, mend) as packed, gzip.GzipFile(fileobj=packed) as stream:
             most = _MOST_UNPACKED * os.fstat(packed.fileno()).st_size + MOST_BYTES
             for line in reading.lines(stream, MOST_LINE_BYTES, most):
                 record = RunRecord.stored(reading.parsed(line) | left_out)
