@@ -232,7 +232,22 @@ def test_where_nothing_ran_nothing_is_marked(folder):
     assert not folder.exists()
 
 
-@pytest.mark.parametrize(("text", "written"), UNPRINTED.items(), ids=lambda text: ascii(text)[1:12])
+HALVES = [text for text in UNPRINTED if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text)]
+"""No UTF-8 holds them, so no run wrote them."""
+
+
+@pytest.mark.parametrize("text", HALVES, ids=ascii)
+def test_half_a_character_in_a_record_is_damage(folder, ended, text):
+    path = folder / store.RECORD
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"label": text}))
+    with pytest.raises(UserError, match="is damaged"):
+        read_run(folder)
+
+
+WHOLE = {text: written for text, written in UNPRINTED.items() if text not in HALVES}
+
+
+@pytest.mark.parametrize(("text", "written"), WHOLE.items(), ids=lambda text: ascii(text)[1:12])
 def test_what_is_not_printed_is_written_out_when_a_record_is_read(folder, ended, text, written):
     """A terminal obeyed it, and the library that draws figures died of it."""
     path = folder / store.RECORD
