@@ -5,9 +5,7 @@ what a person does not mean: a key that is there twice, `010` for 8, a date for 
 and counts values as they come, those that an alias stands for each time: no file takes more memory or time than its limits allow.
 """
 
-import os
 import re
-import stat
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +13,8 @@ from typing import Any
 
 import yaml
 
-from reglab.errors import UserError
+from reglab import reading
+from reglab.errors import UserError, excerpt, shown
 
 MOST_BYTES = 8_000_000
 MOST_VALUES = 100_000
@@ -23,13 +22,6 @@ DEEPEST = 32
 
 _STANDARD = "tag:yaml.org,2002:"
 _DECIMAL = re.compile(r"[-+]?(0|[1-9]\d*)?(\.\d*)?(e[-+]?\d+)?|[-+]?\.(inf|nan)", re.IGNORECASE)
-_MOST_SHOWN = 60
-
-
-def shortened(value: Any) -> str:
-    """A value as a line about it quotes it: its beginning, where it is long."""
-    text = str(value)
-    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 1]}…"
 
 
 @dataclass(frozen=True)
@@ -75,11 +67,11 @@ class Document:
 def read(path: Path) -> Document:
     """The one document in a file. Raises UserError, in a line that names file and line, for whatever cannot be read as it is meant."""
     try:
-        text = _text(path)
+        text = reading.whole(path, MOST_BYTES, "give a file of text").decode("utf-8")
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from None
+        raise UserError(f"{shown(path)}: no such file") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{shown(path)} cannot be read: {error}") from None
     try:
         return Document(path, _Reading(text).whole())
     except _FaultError as fault:
@@ -89,26 +81,6 @@ def read(path: Path) -> Document:
         where = f", line {mark.line + 1}" if mark else ""
         said = getattr(error, "problem", None) or getattr(error, "reason", None) or " ".join(str(error).split())
         raise UserError(f"{path}{where}: not YAML ({said})") from None
-
-
-def _text(path: Path) -> str:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # to open a pipe that nobody writes to waits for ever otherwise
-    try:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            raise UserError(f"{path} cannot be read: it is a {_kind(mode)}, not a file")
-        with open(descriptor, "rb", closefd=False) as file:
-            content = file.read(MOST_BYTES + 1)
-    finally:
-        os.close(descriptor)
-    if len(content) > MOST_BYTES:
-        raise UserError(f"{path} cannot be read: it is larger than {MOST_BYTES // 1_000_000} MB, which no file written by hand is")
-    return content.decode("utf-8")
-
-
-def _kind(mode: int) -> str:
-    kinds = {"folder": stat.S_ISDIR, "pipe": stat.S_ISFIFO, "socket": stat.S_ISSOCK}
-    return next((kind for kind, matches in kinds.items() if matches(mode)), "device")
 
 
 def _plain(value: Value, made: dict[int, Any] | None) -> Any:
@@ -192,10 +164,10 @@ class _Reading:
 
     def _named(self, anchor: str | None, line: int, depth: int) -> Value:
         if anchor is None or anchor not in self._anchors:
-            raise _FaultError(line, f"*{shortened(anchor)} stands for nothing: no &{shortened(anchor)} is above it")
+            raise _FaultError(line, f"*{excerpt(anchor)} stands for nothing: no &{excerpt(anchor)} is above it")
         value = self._anchors[anchor]
         if value is None:
-            raise _FaultError(line, f"*{shortened(anchor)} stands for what it is in itself")
+            raise _FaultError(line, f"*{excerpt(anchor)} stands for what it is in itself")
         self._allow(line, depth + value.height - 1, value.size)
         return replace(value, line=line)
 
@@ -215,7 +187,7 @@ class _Reading:
             line, is_merge = _line(event), self._is_merge(event)
             key = self._next().value if is_merge else self._key(depth + 1)
             if has_merged if is_merge else key in own:
-                raise _FaultError(line, f"{shortened(key)}: is there twice")
+                raise _FaultError(line, f"{excerpt(key)}: is there twice")
             value = replace(self._value(depth + 1), line=line)
             if is_merge:
                 has_merged, merged = True, self._merged(value)
@@ -260,16 +232,16 @@ class _Reading:
             return text
         if kind == "timestamp" or (kind not in _KINDS and event.implicit[0]):
             meaning = "a date" if kind == "timestamp" else "no text"
-            raise _FaultError(line, f"{shortened(text)} is {meaning} to YAML: write '{shortened(text)}', in quotes")
+            raise _FaultError(line, f"{excerpt(text)} is {meaning} to YAML: write '{excerpt(text)}', in quotes")
         if kind not in _KINDS:
             raise _FaultError(line, f"the tag {_tag_shown(tag)} has no meaning here: leave it out")
         try:
             value = self._loader.yaml_constructors[tag](self._loader, yaml.ScalarNode(tag, text))
         except (ValueError, LookupError, yaml.YAMLError):
-            said = f"a number of {len(text):,} characters" if len(text) > 1000 else f"{shortened(text) or 'nothing'} is not {_KINDS[kind]}"
+            said = f"a number of {len(text):,} characters" if len(text) > 1000 else f"{excerpt(text) or 'nothing'} is not {_KINDS[kind]}"
             raise _FaultError(line, f"{said}: nothing can be read from it") from None
         if kind in ("int", "float") and not _DECIMAL.fullmatch(text):
-            said = f"{shortened(text)} is {shortened(value)} to YAML: write that, or, for a text, '{shortened(text)}' in quotes"
+            said = f"{excerpt(text)} is {excerpt(value)} to YAML: write that, or, for a text, '{excerpt(text)}' in quotes"
             raise _FaultError(line, said)
         return value
 
@@ -282,8 +254,8 @@ def _line(event: Any) -> int:
 
 
 def _shown(value: Value) -> str:
-    return "a list" if isinstance(value.content, list) else shortened(value.content)
+    return "a list" if isinstance(value.content, list) else excerpt(value.content)
 
 
 def _tag_shown(tag: str) -> str:
-    return shortened(f"!!{tag.removeprefix(_STANDARD)}" if tag.startswith(_STANDARD) else tag)
+    return excerpt(f"!!{tag.removeprefix(_STANDARD)}" if tag.startswith(_STANDARD) else tag)

@@ -154,7 +154,7 @@ TOO_MUCH = {
     "blocks": ("\n".join(" " * n + "a:" for n in range(2000)), "values are nested more than 32 deep"),
     "aliases in aliases": ("a0: &a0 [x]\n" + "\n".join(f"a{n}: &a{n} [*a{n - 1}]" for n in range(1, 200)), "nested more than 32 deep"),
     "items": ("[" + "1," * 150_000 + "]", "it holds more than 100,000 values"),
-    "bytes": ("# " + "x" * 9_000_000, "it is larger than 8 MB"),
+    "bytes": ("# " + "x" * 9_000_000, "give a file of text"),
 }
 
 
@@ -178,10 +178,5 @@ def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path, what):
         path.symlink_to("/dev/zero")
     elif what == "bytes":
         path.write_bytes(b"\xff\xfe\x80")
-    with pytest.raises(UserError, match=r"^[^\n]*(cannot be read|no such file)[^\n]*$"):
+    with pytest.raises(UserError, match=r"^[^\n]*odd.yaml[^\n]*(give a file of text|cannot be read|no such file)[^\n]*$"):
         yaml_files.read(path)
-
-
-def test_a_long_value_is_quoted_by_its_beginning():
-    assert yaml_files.shortened("x" * 10**6) == "x" * 59 + "…"
-    assert yaml_files.shortened(3) == "3"

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from reglab.config import nearest
+from reglab.errors import excerpt
 from reglab.sweep.distributions import KINDS, Distribution, Number, kind, of
-from reglab.yaml_files import shortened
 
 Place = tuple[str | int, ...]
 """The keys that lead to a value in a file: `("parameters", "optimizer", "parameters", "lr", "min")`."""
@@ -205,7 +205,7 @@ def faults(config: Mapping[str, Any]) -> list[Fault]:
     if isinstance(parameters, Mapping):
         found += _of_parameters(parameters, ("parameters",))
     elif "parameters" in config:
-        found.append(Fault(("parameters",), f"parameters = {shortened(parameters)}: must be a mapping of names"))
+        found.append(Fault(("parameters",), f"parameters = {excerpt(parameters)}: must be a mapping of names"))
     if definition and not found:
         found += _of_what_goes_together(definition)
     return found
@@ -218,9 +218,9 @@ def _of_parameters(parameters: Mapping[str, Any], place: Place) -> Iterator[Faul
         here = (*place, name)
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             said = "a name begins with a letter or an underscore, and goes on with those, digits, dots and hyphens"
-            yield Fault(here, f"parameters: {shortened(name)}: {said}")
+            yield Fault(here, f"parameters: {excerpt(name)}: {said}")
         elif not isinstance(definition, Mapping):
-            yield Fault(here, f"{_path(here)} = {shortened(definition)}: must be a mapping, such as {{value: …}} or {{values: […]}}")
+            yield Fault(here, f"{_path(here)} = {excerpt(definition)}: must be a mapping, such as {{value: …}} or {{values: […]}}")
         elif "parameters" in definition:
             yield from _of_nested(definition, here)
         else:
@@ -233,7 +233,7 @@ def _of_nested(definition: Mapping[str, Any], place: Place) -> Iterator[Fault]:
     elif isinstance(definition["parameters"], Mapping):
         yield from _of_parameters(definition["parameters"], (*place, "parameters"))
     else:
-        yield Fault(place, f"{_path(place)}.parameters = {shortened(definition['parameters'])}: must be a mapping of names")
+        yield Fault(place, f"{_path(place)}.parameters = {excerpt(definition['parameters'])}: must be a mapping of names")
 
 
 def _of_definition(definition: Mapping[str, Any], place: Place) -> Iterator[Fault]:
@@ -241,7 +241,7 @@ def _of_definition(definition: Mapping[str, Any], place: Place) -> Iterator[Faul
     if found is None and "distribution" in definition:
         name = str(definition["distribution"])
         known = f"must be one of {', '.join(KINDS)}{nearest(name, KINDS)}"
-        yield Fault((*place, "distribution"), f"{_path(place)}: distribution = {shortened(name)}: {known}")
+        yield Fault((*place, "distribution"), f"{_path(place)}: distribution = {excerpt(name)}: {known}")
     elif found is None:
         yield Fault(place, f"{_path(place)}: says nothing to draw: give it `value`, `values`, `min` and `max`, or a `distribution`")
     else:
@@ -296,7 +296,7 @@ def _told(fault: ErrorDetails, place: Place = (), name: str = "") -> Fault:
             return Fault(at, f"{where}: has {fault['ctx']['actual_length']} items: must have at least {fault['ctx']['min_length']}")
         case "extra_forbidden":
             known = _known(inside, name)
-            return Fault(at, f"{where}: unknown key {shortened(key)}{nearest(key, known) or '; known are ' + ', '.join(known)}")
+            return Fault(at, f"{where}: unknown key {excerpt(key)}{nearest(key, known) or '; known are ' + ', '.join(known)}")
         case "value_error":
             return Fault(at, ": ".join(part for part in (where, str(fault["ctx"]["error"])) if part))
         case "literal_error":
@@ -306,7 +306,7 @@ def _told(fault: ErrorDetails, place: Place = (), name: str = "") -> Fault:
             said = f"must be {_BOUNDS[bound]} {limit}"
         case kind:
             said = _MUST_BE.get(kind) or fault["msg"]
-    return Fault(at, f"{where} = {shortened(fault['input'])}: {said}" if fault["type"] != "null" else f"{where}: {said}")
+    return Fault(at, f"{where} = {excerpt(fault['input'])}: {said}" if fault["type"] != "null" else f"{where}: {said}")
 
 
 _BOUNDS = {"greater_than_equal": "at least", "greater_than": "above", "less_than_equal": "at most", "less_than": "below"}
