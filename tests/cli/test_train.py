@@ -407,7 +407,7 @@ def test_it_hears_of_it_when_the_disk_is_full(reglab, heard, monkeypatch):
 
     monkeypatch.setattr(LocalRun, "ended", full)
     assert reglab("train", *WORDS) == 75
-    assert [state for state, _ in heard] == [State.running, State.preempted]
+    assert [state for state, _ in heard] == [State.running, "preempting", State.preempted]
 
 
 def test_the_checkpoint_stays_until_w_and_b_has_the_end(reglab, folder, heard):
