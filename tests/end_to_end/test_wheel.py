@@ -208,21 +208,34 @@ def fake(folder, name, version, requires=()):
         archive.writestr(f"{stem}.dist-info/RECORD", "")
 
 
-@pytest.mark.parametrize("extra", ["", "train"])
-def test_an_environment_with_a_torch_and_a_numpy_of_its_own_keeps_them(wheel, tmp_path, extra):
+OWN = {"torch": "2.11.0+image", "torchvision": "0.26.0+image", "numpy": "2.0.0"}
+
+
+@pytest.mark.parametrize(
+    ("extra", "own", "words"),
+    [
+        ("", ["torch", "numpy"], []),
+        ("train", ["torch", "torchvision", "numpy"], []),
+        ("train", ["torch", "numpy"], ["torch==2.11.0+image"]),  # else pip takes the newest torchvision, and the torch that one wants
+    ],
+)
+def test_an_environment_with_libraries_of_its_own_keeps_them(wheel, tmp_path, extra, own, words):
     """As on a cloud's image: pip replaces what it has to, and nothing may make it."""
     shelf = tmp_path / "shelf"
     shelf.mkdir()
-    own = {"torch": "2.11.0+image", "numpy": "2.0.0"}
-    for name, version in own.items():
-        fake(shelf, name, version)
+    here = {name: OWN[name] for name in own}
+    for name, version in here.items():
+        fake(shelf, name, version, ["torch==2.11.0"] if name == "torchvision" else [])
     fake(shelf, "torchvision", "0.26.0", ["torch==2.11.0"])  # each version of it wants one of torch
     for requirement in requirements(metadata(wheel), extra):
         fake(shelf, requirement.name, "9999", ["torch==9999"] if requirement.name == "torchvision" else [])
     venv.create(tmp_path / "image", with_pip=True)
     pip = [tmp_path / "image" / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "--isolated"]
     index = ["install", "--quiet", "--no-index", "--find-links", str(shelf)]
-    subprocess.run([*pip, *index, *(f"{name}=={version}" for name, version in own.items())], check=True, timeout=PATIENCE)
-    subprocess.run([*pip, *index, f"{wheel}[{extra}]" if extra else str(wheel)], check=True, timeout=PATIENCE)
+    subprocess.run([*pip, *index, *(f"{name}=={version}" for name, version in here.items())], check=True, timeout=PATIENCE)
+    subprocess.run([*pip, *index, f"{wheel}[{extra}]" if extra else str(wheel), *words], check=True, timeout=PATIENCE)
     listed = subprocess.run([*pip, "list", "--format=freeze"], check=True, capture_output=True, text=True, timeout=PATIENCE).stdout
-    assert {name: version for name, _, version in (line.partition("==") for line in listed.split()) if name in own} == own
+    there = {name: version for name, _, version in (line.partition("==") for line in listed.split())}
+    assert {name: there[name] for name in here} == here
+    if extra:
+        assert there["torchvision"].startswith("0.26.0")
