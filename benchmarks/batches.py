@@ -36,7 +36,7 @@ from reglab.training.loop import Run
 ROUNDS = 7
 IMAGES = {"cpu": 10_000, "cuda": 50_000}
 WORKERS = 2
-DEFAULTS = ("augment.policy=basic", "train.batch_size=256", "model.width=1")
+DEFAULTS = ("augment.policy=basic", "train.batch_size=256", "model.width=2")
 """The network is not run."""
 
 FACTORS = {"cutout.images": (0, 2)}

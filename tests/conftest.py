@@ -9,6 +9,8 @@ from importlib.util import find_spec
 os.environ["OMP_NUM_THREADS"] = "1"  # of whatever the tests start, too: threads that share a core spin while they wait for each other
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell without job control starts what it leaves in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # under nohup
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 import pytest
 import torch

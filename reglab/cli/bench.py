@@ -59,7 +59,8 @@ def _write(file: Path, results: list[dict[str, Any]]) -> None:
 def _is_replaceable(file: Path) -> bool:
     """Whether nothing is there, or earlier results."""
     try:
-        return all("benchmark" in result for result in json.loads(file.read_bytes()))
+        results = json.loads(file.read_bytes())
+        return isinstance(results, list) and all("benchmark" in result for result in results)
     except FileNotFoundError:
         return True
     except (OSError, ValueError, TypeError):

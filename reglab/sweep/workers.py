@@ -59,7 +59,7 @@ def last_line(path: Path) -> str:
     try:
         with path.open("rb") as log:
             log.seek(max(0, os.fstat(log.fileno()).st_size - _END_OF_A_LOG))
-            lines = log.read(_END_OF_A_LOG).decode("utf-8", "replace").split("\n")
+            lines = log.read(_END_OF_A_LOG).decode("utf-8", "replace").splitlines()
     except OSError:
         lines = []
     return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")

@@ -3,7 +3,6 @@ import json
 import os
 import signal
 import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +10,7 @@ import yaml
 from filelock import FileLock
 from PIL import Image
 
+from reglab import reading
 from reglab.cli import one_run
 from reglab.config import RunConfig, run_id
 from reglab.sweep import assignment
@@ -348,14 +348,14 @@ def test_a_finished_run_of_other_length_is_not_named(reglab, capsys):
 
 
 def breaks():
-    raise RuntimeError("CUDA error:\nout of memory")
+    raise RuntimeError("CUDA error:\nan illegal memory access")
 
 
 def test_a_run_that_breaks_exits_1_and_its_record_says_why_in_one_line(reglab, folder, at_step, capsys):
     at_step(6, breaks)
     assert reglab("train", *WORDS) == 1
     record = read_run(folder)
-    assert (record.state, record.reason) == (State.failed, "RuntimeError: CUDA error: out of memory")
+    assert (record.state, record.reason) == (State.failed, "RuntimeError: CUDA error: an illegal memory access")
     assert [row.epoch for row in record.history] == [1]
     assert len([line for line in capsys.readouterr().err.splitlines() if line.startswith("reglab: ")]) == 1
 
@@ -660,13 +660,13 @@ def test_under_a_sweep_other_images_are_a_failed_run_that_w_and_b_hears_of_and_w
 
 
 def test_the_other_runs_are_read_once_as_a_run_begins(reglab, interrupted, folder, monkeypatch, capsys):
-    read, records = Path.read_bytes, []
+    whole, records = reading.whole, []
 
-    def counted(self):
-        records.extend([self] if self == folder / "run.json" else [])
-        return read(self)
+    def counted(path, *bounds):
+        records.extend([path] if path == folder / "run.json" else [])
+        return whole(path, *bounds)
 
-    monkeypatch.setattr(Path, "read_bytes", counted)
+    monkeypatch.setattr(reading, "whole", counted)
     assert reglab("train", *WORDS, "train.epochs=3") == 0
     assert "another run" in capsys.readouterr().err
     assert len(records) == 1

@@ -146,7 +146,7 @@ def test_a_machine_that_shuts_down_loses_no_run(tmp_path):
     process = subprocess.Popen(command, env=os.environ | variables, stderr=subprocess.DEVNULL, start_new_session=True)
     folder = tmp_path / "runs" / "small"
     try:
-        wait_for(lambda: any(path.stat().st_size for path in folder.glob("*/history.jsonl")), lambda: process.poll() is not None)
+        wait_for(lambda: sum(path.stat().st_size > 0 for path in folder.glob("*/history.jsonl")) == 2, lambda: process.poll() is not None)
         os.killpg(process.pid, signal.SIGTERM)
         assert process.wait(timeout=PATIENCE) == 75
     finally:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from reglab.errors import MachineError, ReglabError, UserError
+from reglab.errors import MachineError, ReglabError
 from reglab.report import dashboard
 from reglab.sweep import remote
 from reglab.tracking import wandb_project
@@ -12,7 +12,7 @@ from reglab.tracking.fetch import fetch
 from reglab.tracking.wandb_project import Project, kept, runs_of_sweep, state_of_sweep
 from tests.hostile import corpus
 from tests.loopback.conftest import wandb_server as wandb_server
-from tests.loopback.state import ENTITY, Run, Sweep
+from tests.loopback.state import ENTITY, Sweep
 
 SOURCE = f"wandb://{ENTITY}/p"
 
@@ -181,17 +181,3 @@ def test_a_list_of_pages_that_is_none_is_told(wandb_server, body):
     wandb_server.instead["SavedViews"] = lambda sent: body
     with pytest.raises(MachineError, match="what answers is not W&B"):
         dashboard.push(ENTITY, "p")
-
-
-@pytest.mark.parametrize("damage", [b"no database", b"SQLite format 3\0" + bytes(1000)], ids=["text", "zeros"])
-def test_a_damaged_cache_is_told(wandb_server, damage, tmp_path, monkeypatch):
-    from reglab.settings import settings
-
-    monkeypatch.setenv("REGLAB_CACHE", str(tmp_path / "cache"))
-    settings.cache_clear()
-    wandb_server.world.project("p").add(Run(name="a", state="finished", config=CONFIG))
-    assert [record.run_id for record in fetch(SOURCE)] == ["a"]
-    (path,) = (tmp_path / "cache" / "wandb").glob("*.sqlite")
-    path.write_bytes(damage)
-    with pytest.raises(UserError, match=f"^{path} cannot be used .*: remove it, and what W&B has is read again$"):
-        fetch(SOURCE)

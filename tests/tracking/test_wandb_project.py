@@ -241,14 +241,16 @@ def test_a_key_that_is_refused_is_said_at_once(wandb_server):
     assert wandb_server.count("SweepState") == 1
 
 
-@pytest.mark.parametrize("fault", ["a file in its place", "damaged"])
+@pytest.mark.parametrize("fault", [None, b"no database at all" * 100, b"SQLite format 3\0" + bytes(1000)], ids=["a file", "text", "zeros"])
 def test_a_cache_that_cannot_be_used_costs_no_answer(log, wandb_server, tmp_path, monkeypatch, caplog, fault):
     log(record(0), State.finished, *ENDS[State.finished])
     address = f"wandb://{ENTITY}/{PROJECT}"
+    monkeypatch.setenv("REGLAB_CACHE", str(tmp_path / "cache"))
+    settings.cache_clear()
     whole = fetch(address)
-    if fault == "damaged":
-        (database,) = (settings().cache / "wandb").glob(f"*{PROJECT}-v*.sqlite")
-        database.write_bytes(b"no database at all" * 100)
+    if fault:
+        (database,) = (tmp_path / "cache" / "wandb").glob("*.sqlite")
+        database.write_bytes(fault)
     else:
         monkeypatch.setenv("REGLAB_CACHE", str(tmp_path / "file" / "cache"))
         (tmp_path / "file").touch()

@@ -148,7 +148,7 @@ def test_flipped_weights_are_damage(path):
 
 def test_a_folder_in_its_place_is_not_taken_for_none(path):
     path.mkdir(parents=True)
-    with pytest.raises(ReglabError, match="cannot be read"):
+    with pytest.raises(ReglabError, match="is a folder, not a file: remove it"):
         checkpoint.load(File(path), CPU)
 
 
