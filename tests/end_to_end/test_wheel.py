@@ -188,9 +188,12 @@ def training(installed):
     (installed.libraries / "training.pth").unlink()
 
 
-def test_the_demo_and_a_sweep_of_the_study_run_from_the_wheel(training):
+def test_a_sweep_of_the_study_runs_from_the_wheel(training):
     code, said = training.run("study", "run", "--quick", "--only", "final")
     assert (code, "the study is done" in said) == (0, True), said
+
+
+def test_the_demo_runs_from_the_wheel(training):
     code, said = training.run("demo")
     assert code == 0, said
     assert (training.home / "reports" / "demo" / "index.html").is_file()
