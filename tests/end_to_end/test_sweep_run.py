@@ -111,6 +111,7 @@ def importing(process):
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux")
 def test_an_interrupt_while_torch_is_still_imported_ends_a_sweep_without_a_traceback(tmp_path):
     """Ctrl-C reaches the whole group of processes."""
@@ -136,6 +137,7 @@ def test_an_interrupt_while_torch_is_still_imported_ends_a_sweep_without_a_trace
     assert process.returncode == 75
 
 
+@pytest.mark.slow
 def test_a_machine_that_shuts_down_loses_no_run(tmp_path):
     """It sends SIGTERM to the whole group: each run leaves its checkpoint, and the sweep goes on another time."""
     keys = SWEEP["parameters"] | {"train": {"parameters": SWEEP["parameters"]["train"]["parameters"] | {"epochs": {"value": 60}}}}
