@@ -40,6 +40,7 @@ def sync(records: Sequence[RunRecord], project: Project, progress: Callable[[int
     for number, record in enumerate(lacking, start=1):
         name, _ = _at_the_server(record, there)
         try:
+            _refuse_damaged(record)
             _refuse_other_images(record, there)
             _replay(record.model_copy(update={"wandb_id": name}), project, as_new)
         except DeletedError:
@@ -69,6 +70,12 @@ def _at_the_server(record: RunRecord, there: dict[str, Kept]) -> tuple[str, Kept
     if known and record.state in KEPT and record.is_named_after_identity:
         return record.id_of_its_own, None
     return name, known
+
+
+def _refuse_damaged(record: RunRecord) -> None:
+    """Raises UserError where epochs of the run are lost here: what W&B lacks of it would be lost there, too, and look whole."""
+    if record.damage:
+        raise UserError(record.damage)
 
 
 def _refuse_other_images(record: RunRecord, there: dict[str, Kept]) -> None:
@@ -124,9 +131,7 @@ def read(roots: Iterable[Path]) -> Found:
             raise UserError(f"{root} holds no run: `reglab sweep run FILE` makes some")
         for folder in folders:
             try:
-                if (record := read_run(folder)) and record.damage:
-                    found.damaged.append(record.damage)
-                elif record:
+                if record := read_run(folder):
                     records.append(record)
             except UserError as error:
                 found.damaged.append(str(error))

@@ -233,12 +233,18 @@ def test_a_run_of_a_sweep_at_w_and_b_is_one_whichever_machine_went_on_with_it(wa
     assert list(wandb_server.world.project(PROJECT).runs) == ["q1w2e3r4"]
 
 
-def test_a_run_whose_history_is_not_whole_is_named_and_not_sent(store):
+def test_a_run_whose_history_is_not_whole_is_named_and_not_sent_and_one_that_is_whole_there_is_there(wandb_server, store):
     (finished,) = [each for each in read([store]).records if each.state == State.finished]
+    whole = (store / finished.run_id / "history.jsonl").read_bytes()
     (store / finished.run_id / "history.jsonl").write_bytes(b"")
-    found = read([store])
-    assert finished.run_id not in {each.run_id for each in found.records}
-    assert "history.jsonl has 0 whole rows of 3 epochs" in found.damaged[0]
+    outcome = sync(read([store]).records, HERE, quiet)
+    ((failed, reason),) = outcome.failed
+    assert failed.run_id == finished.run_id and finished.run_id not in wandb_server.world.project(PROJECT).runs
+    assert "history.jsonl has 0 whole rows of 3 epochs" in reason
+    (store / finished.run_id / "history.jsonl").write_bytes(whole)
+    assert sync(read([store]).records, HERE, quiet).sent == 1
+    (store / finished.run_id / "history.jsonl").write_bytes(b"")
+    assert sync(read([store]).records, HERE, quiet).there == len(ENDS)
 
 
 def test_one_damaged_record_keeps_no_other_back(store):
