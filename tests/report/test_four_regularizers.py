@@ -1,6 +1,7 @@
 """Every sweep that ships makes runs for the question of its name, whole or quick, and every question has its sweep."""
 
 import json
+from itertools import islice
 from pathlib import Path
 
 import pytest
