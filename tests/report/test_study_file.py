@@ -42,7 +42,7 @@ def runs(make_record):
         make_record(
             seed=seed,
             test=0.8 + 0.05 * (rate == 0.01) + 0.1 * decay + 0.001 * seed * (decay > 0) + 0.001 * (decay > 0) * (rate == 0.01),
-            seconds=100 + (decay > 0) * (rate == 0.01),
+            seconds=100 + 0.2 * (decay > 0) * (rate == 0.01),
             config={"optimizer": {"name": "adamw", "lr": rate, "weight_decay": decay}},
             sweep="rate_and_decay",
         )
@@ -84,7 +84,7 @@ def test_a_study_of_one_s_own_takes_ten_lines(own):
         ("    difference:", "    question: rate\n    difference:", "line 11: no question is called rate"),
         ("title:", "sweeps: [nowhere.yaml]\ntitle:", "line 1: nowhere.yaml: no such sweep file"),
         ("title:", "setup: {model.wide: 8}\ntitle:", "line 1: no key of a run, nor images, train_images or seeds: model.wide; did you"),
-        ("title:", "title: [\ntitle:", "line 2: not YAML"),
+        ("title:", "title: [\ntitle:", "line 3: not YAML"),
     ],
 )
 def test_a_fault_is_one_line_with_the_file_and_the_line(own, old, new, said):
