@@ -323,7 +323,7 @@ def _search(study: Study, cells: Sequence[Cell], drawn: Sequence[Column]) -> Ext
             (
                 "importance",
                 "Which values matter",
-                "For each factor: how much of the differences between runs a random forest puts down to it, and the rank correlation.",
+                "For each factor: how much of the variance of results lies between its levels (omega squared), and the rank correlation.",
                 lambda title, subtitle: charts.bars(importance, title, subtitle),
             ),
             (

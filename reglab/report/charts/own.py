@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import altair as alt
 import numpy as np
 import pandas as pd
+from scipy.stats import spearmanr
 
 from reglab.report.charts.style import PALETTE, QUIET, TEXT, Drawn, accuracy_domain, styled
 from reglab.report.columns import Column, brief
@@ -42,8 +43,10 @@ def parallel(table: pd.DataFrame, columns: Sequence[Column], of: str, title: str
     ]
     order = [titles[name] for name in names]
     base = alt.Chart(pd.DataFrame(rows), width=820, height=300)
-    x = alt.X("axis:N", sort=order, title=None, axis=alt.Axis(labelAngle=0, domain=False, ticks=False, grid=True, orient="top"))
-    colour = alt.Color("result:Q", title=f"{of}, %", scale=alt.Scale(scheme="blues", domain=_wide(table["_value"])))
+    x = alt.X(
+        "axis:N", sort=order, title=None, axis=alt.Axis(labelAngle=0, labelPadding=18, domain=False, ticks=False, grid=True, orient="top")
+    )
+    colour = alt.Color("result:Q", title=f"{of}, %", scale=alt.Scale(range=["#a6c8e4", "#08306b"]))
     lines = base.mark_line(strokeWidth=1.5, opacity=0.85).encode(
         x=x, y=alt.Y("at:Q", axis=None), detail="run:N", color=colour, tooltip=["label:N", alt.Tooltip("result:Q", format=".2f")]
     )
@@ -85,33 +88,33 @@ def _end(values: pd.Series, first: bool) -> str:
     return texts[0] if first else texts[-1]
 
 
-def _wide(values: pd.Series) -> list[float]:
-    """A range that begins below the lowest, so that it is no white line on white."""
-    low, high = float(values.min()), float(values.max())
-    return [low - 0.6 * (high - low or 1), high]
-
-
 def importance(table: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
-    """How much of the differences between runs a random forest puts down to each factor (a share), and the rank correlation with it.
+    """How much of the variance of results lies between the levels of each factor, of many in four groups as large as each other, and the
+    rank correlation with it. Of few runs it is a hint.
 
-    As at W&B. Of few runs it is a hint.
+    The share is omega squared (Hays 1963), which does not grow by chance with the number of levels.
     """
-    from scipy.stats import spearmanr
-    from sklearn.ensemble import RandomForestRegressor
-
-    numbers = pd.DataFrame({column.name: _codes(table[column.name]) for column in columns})
-    forest = RandomForestRegressor(n_estimators=200, random_state=0, n_jobs=1).fit(numbers.to_numpy(), table["_value"].to_numpy())
-    rows = [
-        {
-            "factor": column.title,
-            "importance": float(share),
-            "rank correlation": float(spearmanr(numbers[column.name], table["_value"]).statistic)
-            if numbers[column.name].nunique() > 1
-            else 0.0,
-        }
-        for column, share in zip(columns, forest.feature_importances_, strict=True)
-    ]
+    results = table["_value"].to_numpy(dtype=float)
+    rows = []
+    for column in columns:
+        numbers = _codes(table[column.name])
+        levels = numbers if numbers.nunique() <= _GROUPS else pd.qcut(numbers, _GROUPS, labels=False, duplicates="drop")
+        correlation = spearmanr(numbers, results).statistic if np.ptp(results) and numbers.nunique() > 1 else 0.0
+        rows.append({"factor": column.title, "importance": _between(levels.to_numpy(), results), "rank correlation": float(correlation)})
     return pd.DataFrame(rows).sort_values("importance", ascending=False, ignore_index=True)
+
+
+_GROUPS = 4
+
+
+def _between(levels: np.ndarray, results: np.ndarray) -> float:
+    groups = [results[levels == level] for level in np.unique(levels)]
+    total = float(((results - results.mean()) ** 2).sum())
+    within = float(sum(((group - group.mean()) ** 2).sum() for group in groups))
+    if not total or len(groups) == len(results):
+        return 0.0
+    error = within / (len(results) - len(groups))
+    return max(0.0, (total - within - (len(groups) - 1) * error) / (total + error))
 
 
 def bars(table: pd.DataFrame, title: str, subtitle: str) -> Drawn:
@@ -119,7 +122,7 @@ def bars(table: pd.DataFrame, title: str, subtitle: str) -> Drawn:
     y = alt.Y("factor:N", sort=list(table["factor"]), title=None, axis=alt.Axis(labelLimit=280, domain=False, ticks=False, grid=False))
     base = alt.Chart(table, width=340, height={"step": _ROW}).encode(y=y)
     shares = base.mark_bar(color=PALETTE[0]).encode(
-        x=alt.X("importance:Q", scale=alt.Scale(domain=[0, 1]), title="importance (random forest)")
+        x=alt.X("importance:Q", scale=alt.Scale(domain=[0, 1]), title="importance (share of the variance)")
     )
     ranks = base.mark_bar(color=PALETTE[1]).encode(
         x=alt.X("rank correlation:Q", scale=alt.Scale(domain=[-1, 1]), title="rank correlation (Spearman)")
