@@ -341,6 +341,7 @@ class Design(_Data):
     table_1: tuple[Parameter, ...] = ()
     questions: tuple[Question, ...] = ()
     claims: tuple[Claim, ...] = ()
+    covers: frozenset[str] = Field(default=frozenset(), description="keys that follow from the factors, and are no set-up of their own")
     path: Path | None = None
     is_shipped: bool = False
 
@@ -362,7 +363,7 @@ class Design(_Data):
     @cached_property
     def covered(self) -> frozenset[str]:
         """Keys that the factors stand for."""
-        return frozenset().union(*(column.covers for column in self.by_name.values()))
+        return self.covers.union(*(column.covers for column in self.by_name.values()))
 
     @cached_property
     def is_labelled(self) -> bool:

@@ -7,7 +7,7 @@ from functools import partial
 
 import pandas as pd
 
-from reglab.config import FIELDS, SPEED_KEYS, as_given, parse_overrides
+from reglab.config import FIELDS, SPEED_KEYS, as_given, effective, parse_overrides
 from reglab.errors import UserError
 from reglab.report import comparisons, stats
 from reglab.report.best import with_the_best
@@ -36,6 +36,8 @@ def design(records: Sequence[RunRecord], baseline: str | None = None) -> Design:
     given = {arm: as_given(config) for arm, config in arms.items()}
     there = {key: {written(values[key]) for values in given.values() if key in values} for key in FIELDS if key not in SPEED_KEYS}
     keys = [key for key, levels in there.items() if len(levels) > 1]  # where one has no effect, another that varies says so
+    acting = [effective(config) for config in arms.values()]
+    differing = frozenset(key for key in FIELDS if len({written(values.get(key)) for values in acting}) > 1)
     names = _names(keys)
     factors = {}
     for key, name in names.items():
@@ -57,7 +59,7 @@ def design(records: Sequence[RunRecord], baseline: str | None = None) -> Design:
         against=_against(baseline, names, given) if baseline else None,
         figures=(FigureData(name=ARMS, title="The arms", says="For each arm: test and clean training accuracy, and the times it took."),),
     )
-    return Design(title=", ".join(sweeps), factors=factors, questions=(question,), colour_by=tuple(factors)[:1])
+    return Design(title=", ".join(sweeps), factors=factors, questions=(question,), colour_by=tuple(factors)[:1], covers=differing)
 
 
 def _names(keys: Sequence[str]) -> dict[str, str]:

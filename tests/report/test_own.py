@@ -64,6 +64,10 @@ def test_adamw_without_decay_is_no_other_optimizer(runs):
     assert "name" not in own_study(runs).design.factors
 
 
+def test_no_run_is_of_another_set_up(study):
+    assert own_study(study).others == ()
+
+
 def test_regularizers_keep_their_names(study):
     assert sorted(set(own_study(study).labels.values())) == sorted({record.label for record in study})
 
