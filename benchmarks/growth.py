@@ -95,11 +95,11 @@ def train(words: list[str], images: int, epochs: int) -> tuple[float, float]:
 
 def report(folder: Path) -> tuple[float, float]:
     """Seconds of reading the archive in `folder` and building its report, and peak resident memory in GB."""
-    from reglab.report import build
+    from reglab.report import build, study_file
     from reglab.tracking.fetch import fetch
 
     def whole() -> None:
-        build.build(fetch(str(folder)), folder / "report", str(folder), {})
+        build.build(fetch(str(folder)), folder / "report", str(folder), {}, study_file.read(study_file.PUBLISHED))
 
     cpu = torch.device("cpu")
     return shared.timed(whole, cpu), device_peak_gb(cpu)
@@ -150,10 +150,10 @@ def record(config: RunConfig) -> RunRecord:
 
 def seeds_of_arms(count: int) -> list[RunRecord]:
     """More and more seeds of the arms of the study's grids."""
+    from reglab.report import study_file
     from reglab.sweep import spec
-    from reglab.sweep.study import SWEEPS
 
-    sweeps = [spec.read(spec.shipped(stem)) for stem in SWEEPS]
+    sweeps = [spec.read(file) for file in study_file.read(study_file.PUBLISHED).files]
     grids = [RunConfig.parse(values) for sweep in sweeps if sweep.method == "grid" for values in sweep.grid()]
     arms = list({identity(config): config.model_dump(exclude={"arm", "cell"}) for config in grids}.values())
     places = enumerate(islice(cycle(arms), count))

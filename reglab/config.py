@@ -93,6 +93,10 @@ class Section(BaseModel):
         fields = type(self).model_fields.items()
         return {name: getattr(self, name) for name, field in fields if all(_matter(field, run)) and not _is_section(field)}
 
+    def given(self, run: "RunConfig") -> dict[str, Any]:
+        """The same keys, with the values that were given."""
+        return {name: getattr(self, name) for name in self.effective(run)}
+
 
 class DataConfig(Section):
     """Which images. The limits and the validation part are the same for every seed, so that seeds differ in training only."""
@@ -228,6 +232,10 @@ class DropoutConfig(Section):
     def effective(self, run: "RunConfig") -> dict[str, Any]:
         """Layer by layer, however the probabilities were given."""
         return {"layers": len(self.acting)} | {f"p{layer}": p for layer, p in enumerate(self.acting, start=1)}
+
+    def given(self, run: "RunConfig") -> dict[str, Any]:
+        """One probability where it is that of every layer."""
+        return super().given(run) if self.p is None or not self.acting else {"layers": self.layers, "p": self.p}
 
 
 class AGCConfig(Section):
@@ -402,6 +410,10 @@ def _cell(words: str) -> dict[str, Any]:
     return nested(parse_overrides(shlex.split(words)))
 
 
+LABELLED = ("batchnorm.", "dropout.", "agc.", "augment.", "cutout.")
+"""How the keys begin of which a run's label tells."""
+
+
 def _describe(config: RunConfig) -> str:
     parts = []
     if config.batchnorm.layers:
@@ -423,8 +435,7 @@ def _describe(config: RunConfig) -> str:
 
 def _regularizers(config: RunConfig) -> dict[str, Any]:
     """What the four techniques do, without values that have no effect."""
-    techniques = ("batchnorm.", "dropout.", "agc.", "augment.", "cutout.")
-    return {path: value for path, value in effective(config).items() if path.startswith(techniques)}
+    return {path: value for path, value in effective(config).items() if path.startswith(LABELLED)}
 
 
 def effective(config: RunConfig) -> dict[str, Any]:
@@ -434,6 +445,13 @@ def effective(config: RunConfig) -> dict[str, Any]:
         if isinstance(section, Section):
             found |= {f"{name}.{key}": value for key, value in section.effective(config).items()}
     return found
+
+
+def as_given(config: RunConfig) -> dict[str, Any]:
+    """The keys that have an effect in this run as they were given: `dropout.p` for the same in every layer, AdamW without decay."""
+    return {
+        f"{name}.{key}": value for name, section in config if isinstance(section, Section) for key, value in section.given(config).items()
+    }
 
 
 def identity(config: RunConfig) -> str:

@@ -3,6 +3,7 @@
 import typer
 
 from reglab.cli.console import Entity, Group, Project, say, tell
+from reglab.cli.report import Study
 from reglab.tracking import client
 
 app = typer.Typer(cls=Group, help="Keep the shared pages at W&B.", no_args_is_help=True)
@@ -15,13 +16,14 @@ def group() -> None:
 
 @app.command()
 def push(
+    study: Study = None,
     entity: Entity = None,
     project: Project = None,
 ) -> None:
     """Save a workspace and a report of the study's questions in the project; pushed again, they are updated in place."""
-    from reglab.report import dashboard
+    from reglab.report import dashboard, study_file
 
-    links = dashboard.push(*client.destination(entity, project))
+    links = dashboard.push(*client.destination(entity, project), study_file.read(study or study_file.PUBLISHED))
     say("workspace and report:")
     tell(links.workspace)
     tell(links.report)

@@ -20,6 +20,7 @@ def demo(
     """Train the six final models on scikit-learn's digits, offline on a CPU, and report: about two minutes."""
     from reglab.cli.report import show, write
     from reglab.cli.sweep import Terms, run_locally
+    from reglab.report.study_file import PUBLISHED
     from reglab.settings import settings
     from reglab.sweep.spec import shipped
 
@@ -29,4 +30,4 @@ def demo(
     with Signals() as signals, signals.at_once():
         terms = Terms(["model.width=16", "train.epochs=20"], workers, quick=True, signals=signals)
         folder = run_locally(shipped("final"), terms, settings().runs / SWEEP)
-    show(write(str(folder), out))
+    show(write(str(folder), out, PUBLISHED), PUBLISHED)

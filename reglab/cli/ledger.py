@@ -102,6 +102,20 @@ def plan(
     quick: Quick = False,
 ) -> None:
     """Say what sweeps will take before anything starts: runs, hours of a GPU, cost. What has finished is not counted again."""
+    say_plan(files, [], source, gpu, gpus, price, probe, quick)
+
+
+def say_plan(
+    files: list[Path],
+    overrides: list[str],
+    source: str | None = None,
+    gpu: str | None = None,
+    gpus: int = 1,
+    price: float | None = None,
+    probe: bool = False,
+    quick: bool = False,
+) -> None:
+    """What `plan` says, of files with `KEY=VALUE` words laid over them."""
     from reglab.config import RunConfig, identity
     from reglab.sweep import ledger
     from reglab.sweep import plan as planning
@@ -109,7 +123,7 @@ def plan(
 
     if probe:
         need_training()
-    specs = [read(path, quick=quick) for path in files]
+    specs = [read(path, overrides, quick) for path in files]
     records = _everything(source)
     here = planning.device(records, gpu)
     table = Table("file", "runs", "finished", "to run", "GPU-hours", "range", *(["cost"] if price else []), box=None, pad_edge=False)

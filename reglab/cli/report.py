@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Column, Table
 
-from reglab.cli.console import Group, counting, say_recognized, tell
+from reglab.cli.console import Group, counting, say, say_recognized, tell
 from reglab.cli.console import show as show_table
+from reglab.errors import UserError
 from reglab.exits import FAILED
 
 if TYPE_CHECKING:
+    from reglab.report.design import Design
     from reglab.tracking.record import RunRecord
 
 app = typer.Typer(cls=Group, help="Turn runs into tables, figures, verdicts and a page.", no_args_is_help=True)
+
+
+Study = Annotated[str | None, typer.Option("--study", metavar="FILE", help="A study file, or the name of one that comes with reglab.")]
 
 
 @app.command()
@@ -23,9 +28,17 @@ def build(
         str, typer.Option("--from", metavar="SOURCE", help="runs/<sweep>, runs/<study>, wandb://entity/project[/sweep], or a report.")
     ],
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="The report's folder, such as reports/final.")],
+    study: Study = None,
+    baseline: Annotated[
+        str | None, typer.Option("--baseline", metavar="'KEY=VALUE …'", help="Without a study: compare with this arm, as with the best.")
+    ] = None,
 ) -> None:
-    """Write tables (Markdown, CSV, LaTeX), figures (PNG, SVG), a verdict on every claim, and one self-contained page."""
-    write(source, out)
+    """Write tables (Markdown, CSV, LaTeX), figures (PNG, SVG), and one self-contained page; of runs of a study a verdict on every claim.
+
+    Runs are of the study of `--study`, of that of a report which is built again, or of the published one where all are its sweeps'.
+    Others are reported by what varies among them.
+    """
+    write(source, out, study, baseline)
 
 
 @app.command()
@@ -36,12 +49,13 @@ def check(
     ] = None,
 ) -> None:
     """Fail where a report is stale, altered, or mixes runs that are not comparable, and name what differs."""
-    from reglab.report.check import faults
+    from reglab.report.check import design_of, faults
+    from reglab.report.manifest import Manifest
 
     unwell = 0
     for folder in folders:
         runs = _runs_of(folder, source)
-        found = faults(folder, sweep_hashes(), runs)
+        found = faults(folder, sweep_hashes(design_of(folder, Manifest.read(folder))), runs)
         unwell += bool(found)
         for line in found:
             tell(f"{folder}: {line}")
@@ -51,31 +65,39 @@ def check(
         raise typer.Exit(FAILED)
 
 
-def write(source: str, out: Path) -> "Sequence[RunRecord]":
+def write(source: str, out: Path, study: str | None = None, baseline: str | None = None) -> "Sequence[RunRecord]":
     """Build the report on the runs in `source` and print where its page is; returns the runs."""
-    from reglab.report import build
+    from reglab.report import build, study_file
+    from reglab.report.check import design_of
     from reglab.report.manifest import Manifest
     from reglab.tracking.fetch import fetch
     from reglab.tracking.store import ARCHIVE
 
+    design = study_file.read(study) if study else None  # a fault in it is told before any run is read
     with counting("reading runs") as progress:
         records = fetch(source, progress=progress)
     say_recognized(record.run_id for record in records if record.formerly)
-    hashes = sweep_hashes()
-    if (Path(source) / ARCHIVE).exists():  # a report that is built again tells of the same runs and sweeps
+    hashes: dict[str, str] = {}
+    if (Path(source) / ARCHIVE).exists():  # a report that is built again tells of the same runs and sweeps, by the same study
         earlier = Manifest.read(Path(source))
+        design, baseline = design or design_of(Path(source), earlier), baseline or earlier.baseline
         source, hashes = earlier.source, earlier.sweeps
-    tell(build.build(records, out, source, hashes))
+    if design is None:
+        design = study_file.of(records)
+        if design is None:
+            say("these runs are of no study: reported by what varies among them (--study FILE judges the claims of one)")
+    hashes = hashes or sweep_hashes(design)
+    if design and baseline:
+        raise UserError("--baseline is for runs of no study: a study file says against what each question compares (`against:`)")
+    tell(build.build(records, out, source, hashes, design, baseline))
     return records
 
 
-def sweep_hashes() -> dict[str, str]:
-    """SHA-256 of the sweep files of the study, by their stems."""
+def sweep_hashes(design: "Design | None") -> dict[str, str]:
+    """SHA-256 of the sweep files of a study that are within reach, by their stems."""
     from reglab.report.manifest import sha256
-    from reglab.sweep.spec import shipped
-    from reglab.sweep.study import SWEEPS
 
-    return {stem: sha256(shipped(stem)) for stem in SWEEPS}
+    return {file.stem: sha256(file) for file in design.files if file.exists()} if design else {}
 
 
 def _runs_of(folder: Path, source: str | None) -> "Sequence[RunRecord] | None":
@@ -96,15 +118,16 @@ def _is_within_reach(source: Path, report: Path) -> bool:
     return any(source.resolve().is_relative_to(place.resolve()) for place in (settings().runs, Path(), report.parent))
 
 
-def show(records: "Sequence[RunRecord]") -> None:
-    """Print the table of the final models for a terminal."""
-    from reglab.report import tables
-    from reglab.report.questions import FINAL
-    from reglab.report.study import Study
+def show(records: "Sequence[RunRecord]", study: str) -> None:
+    """Print the table of a study's first question for a terminal."""
+    from reglab.report import study_file, tables
+    from reglab.report.study import Study as Runs
 
-    study = Study.of(records)
-    frame = tables.arms(study.answers(FINAL), study.target)
-    frame = frame.rename(columns={"overfitting": "overfit", "training, s": "time, s"})  # 80 characters in all
+    runs = Runs.of(records, study_file.read(study))
+    frame = tables.arms(runs.answers(runs.design.questions[0]), runs.target)
+    frame = frame.rename(
+        columns={"overfitting": "overfit", "training, s": "time, s", "train (clean), %": "train, %"}
+    )  # 80 characters in all
     columns = [Column(name, justify="left" if name == "model" else "right", no_wrap=True) for name in frame.columns]
     table = Table(*columns, box=None, pad_edge=False, collapse_padding=True)
     for row in frame.itertuples(index=False):

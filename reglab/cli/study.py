@@ -1,4 +1,4 @@
-"""`reglab study`: every sweep of the study, and the report on all of them."""
+"""`reglab study`: every sweep of a study file, and the report on all of them."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +11,6 @@ from reglab.cli.report import write
 from reglab.cli.sweep import (
     Given,
     Outcome,
-    Overrides,
     Quick,
     StopAfter,
     Terms,
@@ -28,16 +27,25 @@ from reglab.extras import need_training
 from reglab.processes.signals import Signals
 
 if TYPE_CHECKING:
+    from reglab.report.design import Design
     from reglab.sweep.limit import Rest
 
-app = typer.Typer(cls=Group, help="Run the whole study, and report on it.", no_args_is_help=True)
+app = typer.Typer(
+    cls=Group, help="Run all sweeps of a study file, and report on them; the published study where none is given.", no_args_is_help=True
+)
 
-Name = Annotated[str | None, typer.Option("--name", help="Folder under runs/ and reports/; study, or study-quick.")]
+Name = Annotated[
+    str | None, typer.Option("--name", help="Folder under runs/ and reports/; study, or that of the study's file; with -quick.")
+]
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[FILE] [KEY=VALUE]…", help="A study file; then what is laid over the parameters of all of its sweeps."),
+]
 
 
 @app.command()
 def run(
-    overrides: Overrides = None,
+    words: Words = None,
     only: Annotated[str | None, typer.Option("--only", metavar="SWEEP,…", help="These sweeps of the study, such as final,agc.")] = None,
     workers: Workers = None,
     quick: Quick = False,
@@ -46,18 +54,19 @@ def run(
     stop_after: StopAfter = None,
     source: Given = None,
 ) -> None:
-    """Run every sweep of the study here, offline, in order of value. Run it again to finish what is missing."""
+    """Run every sweep of a study here, offline, in order of value. Run it again to finish what is missing."""
     from reglab.settings import settings
-    from reglab.sweep.spec import read, shipped
+    from reglab.sweep.spec import read
 
     need_training()
+    design, overrides = _study(words)
     with Signals() as signals, signals.at_once():
         limit = limit_of(stop_after)
-        folder = settings().runs / _name(name, quick)
-        files = [shipped(stem) for stem in _chosen(only)]
+        folder = settings().runs / _name(name, quick, design)
+        files = _chosen(only, design)
         for file in files:  # all are valid before any begins
-            read(file, overrides or [], quick)
-        terms = Terms(overrides or [], workers, quick, retry_failed, limit, beyond=limit is None, given=fetched(source), signals=signals)
+            read(file, overrides, quick)
+        terms = Terms(overrides, workers, quick, retry_failed, limit, beyond=limit is None, given=fetched(source), signals=signals)
         outcomes = _each(files, terms, folder)
         if (
             limit
@@ -109,32 +118,63 @@ def _together(outcomes: list[Outcome]) -> "tuple[frozenset[str], Rest]":
 
 
 @app.command()
+def plan(
+    words: Words = None,
+    price: Annotated[float | None, typer.Option("--price", min=0, help="Of an hour of one GPU.")] = None,
+    probe: Annotated[bool, typer.Option("--probe", help="Measure on this machine what no finished run tells.")] = False,
+    quick: Quick = False,
+) -> None:
+    """Say what the sweeps of a study will take before anything starts: runs, hours of a GPU, cost."""
+    from reglab.cli.ledger import say_plan
+
+    design, overrides = _study(words)
+    say_plan(design.files, overrides, price=price, probe=probe, quick=quick)
+
+
+@app.command()
 def report(
+    words: Words = None,
     source: Annotated[str | None, typer.Option("--from", metavar="SOURCE", help="Where the runs are; runs/<name> by default.")] = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="The report's folder; reports/<name> by default.")] = None,
     quick: Quick = False,
     name: Name = None,
 ) -> None:
-    """Write the study's tables, figures, claims and page."""
+    """Write a study's tables, figures, verdicts and page."""
     from reglab.settings import settings
 
-    name = _name(name, quick)
-    write(source or str(settings().runs / name), out or Path("reports") / name)
+    design, overrides = _study(words)
+    if overrides:
+        raise UserError(f"{overrides[0]}: a report takes the runs as they are; `reglab study run` takes KEY=VALUE words")
+    name = _name(name, quick, design)
+    write(source or str(settings().runs / name), out or Path("reports") / name, design.name)
 
 
-def _name(name: str | None, quick: bool) -> str:
+def _study(words: list[str] | None) -> "tuple[Design, list[str]]":
+    """The study that the first word names, where it is no KEY=VALUE; and the words behind it."""
+    from reglab.report.study_file import PUBLISHED, read
+
+    words = words or []
+    file, overrides = (words[0], words[1:]) if words and "=" not in words[0] else (PUBLISHED, words)
+    return read(file), overrides
+
+
+def _name(name: str | None, quick: bool, design: "Design") -> str:
     if name is not None:
         check_name(name)
-    return name or ("study-quick" if quick else "study")
+        return name
+    from reglab.report.study_file import PUBLISHED
+
+    return ("study" if design.name == PUBLISHED else Path(design.name).stem) + ("-quick" if quick else "")
 
 
-def _chosen(only: str | None) -> list[str]:
+def _chosen(only: str | None, design: "Design") -> list[Path]:
     from reglab.config import nearest
-    from reglab.sweep.study import SWEEPS
 
+    if not design.sweeps:
+        raise UserError(f"{design.path}: it names no sweep; add `sweeps:`, a list of sweep files")
     if only is None:
-        return list(SWEEPS)
+        return design.files
     names = [name.strip() for name in only.split(",")]
-    if unknown := [name for name in names if name not in SWEEPS]:
-        raise UserError(f"--only {only}: the study has no sweep {unknown[0]}{nearest(unknown[0], SWEEPS)}")
-    return [stem for stem in SWEEPS if stem in names]
+    if unknown := [name for name in names if name not in design.stems]:
+        raise UserError(f"--only {only}: the study has no sweep {unknown[0]}{nearest(unknown[0], design.stems)}")
+    return [file for file in design.files if file.stem in names]

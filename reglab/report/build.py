@@ -4,18 +4,19 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
 from reglab.atomic import held, is_abandoned
 from reglab.errors import UserError
-from reglab.report import claims, figures, stats, tables
+from reglab.report import charts, claims, own, stats, tables
+from reglab.report.cells import Cell
 from reglab.report.claims import Finding, Verdict
-from reglab.report.manifest import MANIFEST, Manifest
+from reglab.report.design import Design, FigureData, Question
+from reglab.report.manifest import MANIFEST, Judged, Manifest
 from reglab.report.page import GENERATOR, Figure, Page, Section
-from reglab.report.questions import FINAL, QUESTIONS, Drawing, Question
-from reglab.report.stats import Cell
 from reglab.report.study import Study
 from reglab.tracking.images import refuse_mixed
 from reglab.tracking.record import QUIET, RunRecord, State
@@ -28,19 +29,37 @@ CLAIMS = "claims"
 _EARLIER = "earlier"
 """What the folder of the report that is replaced is called until it is gone."""
 
-OTHERS = "others"
-"""Stem of the tables and the figure of runs that answer no question of the study."""
+STUDY = "study.yaml"
+"""The study file by which the runs were judged, as it was."""
 
-_OTHERS_DRAWN = Drawing(
-    OTHERS, "The other arms", "For each arm: test and training accuracy, training time, and time to the target.", figures.others
+OTHERS = Question(
+    name="others",
+    title="Other runs",
+    asks="Runs that are part of none of the questions above.",
+    figures=(
+        FigureData(
+            name="others",
+            title="The other arms",
+            says="For each arm: test and clean training accuracy, training time, and time to the target.",
+        ),
+    ),
 )
 
 
-def build(records: Sequence[RunRecord], folder: Path, source: str, sweeps: Mapping[str, str]) -> Path:
+def build(
+    records: Sequence[RunRecord],
+    folder: Path,
+    source: str,
+    sweeps: Mapping[str, str],
+    design: Design | None = None,
+    baseline: str | None = None,
+) -> Path:
     """Write the report on `records` into `folder`, in place of an earlier one; returns its page.
 
     Of the earlier one go the files that its manifest lists, as it lists them; whatever else lies there stays.
     `source` is where the records come from, `sweeps` the hashes of sweep files; the manifest keeps those that these runs are of.
+    `design` is the study by which they are judged; without one they are reported by what varies among them, and compared with the arm
+    that has the `key=value` words of `baseline`.
     Raises UserError where none of the runs has finished, they saw different images of one name, the folder is no report, or a file
     in it that is not the earlier report's is in the way.
     """
@@ -53,10 +72,10 @@ def build(records: Sequence[RunRecord], folder: Path, source: str, sweeps: Mappi
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary, held(Path(temporary)):
         made = Path(temporary) / folder.name
         made.mkdir()
-        report = Report(Study.of(records), records)
+        report = Report(records, design, baseline)
         report.write(made)
-        own = {stem: digest for stem, digest in sweeps.items() if stem in report.sweeps}
-        Manifest.of(records, source, own, made).write(made)
+        mine = {stem: digest for stem, digest in sweeps.items() if stem in report.sweeps}
+        Manifest.of(records, source, Judged(design.name if design else None, baseline), mine, made).write(made)
         if in_the_way := [entry for entry in others if (made / entry.name).exists()]:
             fault = f"{in_the_way[0]} is not as the earlier report had it, and the new one has a file of that name"
             raise UserError(f"{fault}: move it away, or give another --out")
@@ -111,43 +130,60 @@ def _clear_up(folder: Path) -> None:
 class Report:
     """The files of one report but its manifest."""
 
-    def __init__(self, study: Study, records: Sequence[RunRecord]):
-        self.study, self.records = study, records
+    def __init__(self, records: Sequence[RunRecord], design: Design | None, baseline: str | None = None):
+        self.records, self.is_study = records, design is not None
+        self.study = study = Study.of(records, design or own.design(records, baseline))
         self.findings = claims.judge(study)
         self.answers = _answers(study)
-        self.unasked = study.unasked(QUESTIONS)
+        self.unasked = study.unasked(study.design.questions)
 
     def write(self, folder: Path) -> None:
         self.write_tables(folder)
         page = Page(
-            title=f"{'Four regularizers on a ResNet-50' if self._is_study else self.records[0].sweep}: {self.images}",
+            title=f"{self.study.design.title}: {self.images}",
             what=self.what(),
-            headline=headline(self.findings, self.answers[FINAL], self.study),
+            headline=headline(self.findings, self.answers, self.study),
             findings=self.findings,
             sections=list(self._sections(folder)),
-            table_1=tables.table_1(self.study.records),
+            table_1=tables.parameters(self.study),
             runs=self._rows(),
             machines=machines(self.records),
             notes=notes(self.study),
             label=label(self.study),
+            target=f"{self.study.target.on} training accuracy",
         )
         (folder / PAGE).write_text(page.render(), encoding="utf-8")
 
     def write_tables(self, folder: Path) -> None:
-        """Everything that is text: raw rows, tables, claims, and the records themselves."""
+        """Everything that is text: raw rows, tables, claims, the study file, and the records themselves."""
         write_archive(folder / ARCHIVE, self.records)
-        (folder / RUNS).write_text(tables.to_csv(tables.runs(self.records)), encoding="utf-8")
-        self._write_table(folder, TABLE_1, tables.table_1(self.study.records), "Parameters tested")
-        self._write_table(folder, CLAIMS, tables.claims(self.findings), "The study's claims")
-        for question, cells in self.answers.items():
-            if cells:
-                self._write_answer(folder, question.stem, cells, self._baseline(question, cells), question.title)
-        if self.unasked:
-            self._write_answer(folder, OTHERS, self.unasked, None, "Other runs")
+        (folder / RUNS).write_text(tables.to_csv(tables.runs(self.records, self.study)), encoding="utf-8")
+        if self.study.design.path:
+            (folder / STUDY).write_bytes(self.study.design.path.read_bytes())
+        if self.study.design.table_1:
+            self._write_table(folder, TABLE_1, tables.parameters(self.study), "Parameters tested")
+        if self.findings:
+            self._write_table(folder, CLAIMS, tables.claims(self.findings), "The study's claims")
+        for question, cells in self._answered():
+            self._write_answer(folder, question, cells)
+        for extra in self.extras:
+            self._write_table(folder, extra.stem, extra.table, extra.title)
 
-    def _write_answer(self, folder: Path, stem: str, cells: Sequence[Cell], baseline: Cell | None, title: str) -> None:
-        table = tables.arms(cells, self.study.target, baseline)
-        self._write_table(folder, stem, table, f"{title} {self.subtitle()}.", numbers=tables.tidy(cells))
+    def _answered(self) -> Iterator[tuple[Question, list[Cell]]]:
+        """The questions that have an arm, and at last those arms that are of none."""
+        yield from ((question, cells) for question, cells in self.answers.items() if cells)
+        if self.unasked:
+            yield OTHERS, self.unasked
+
+    @cached_property
+    def extras(self) -> list[own.Extra]:
+        """What a report has that is of no study: comparisons with the best, main effects, and of a search what it found."""
+        return [] if self.is_study else own.extras(self.study)
+
+    def _write_answer(self, folder: Path, question: Question, cells: Sequence[Cell]) -> None:
+        table = tables.arms(cells, self.study.target, self._baseline(question, cells))
+        numbers = tables.tidy(cells, self.study.design)
+        self._write_table(folder, question.name, table, f"{question.title} {self.subtitle(cells)}.", numbers)
 
     def _write_table(self, folder: Path, stem: str, table: pd.DataFrame, caption: str, numbers: pd.DataFrame | None = None) -> None:
         """As Markdown and LaTeX for people, and as CSV: of the numbers, where the table is text."""
@@ -160,74 +196,82 @@ class Report:
         asked: dict[str, list[str]] = {}
         for question, cells in self.answers.items():
             for run_id in _runs(cells):
-                asked.setdefault(run_id, []).append(question.stem)
-        return tables.rows(self.records, asked)
+                asked.setdefault(run_id, []).append(question.name)
+        return tables.rows(self.records, asked, self.study)
 
     def _sections(self, folder: Path) -> Iterator[Section]:
-        for question, cells in self.answers.items():
-            baseline = self._baseline(question, cells)
-            yield self._section(question.stem, question.title, question.asks, question.drawings, cells, baseline, folder)
-        if self.unasked:
-            asks = "Arms that are part of no question of the study."
-            yield self._section(OTHERS, "Other runs", asks, (_OTHERS_DRAWN,), self.unasked, None, folder)
+        for question, cells in (self.answers | ({OTHERS: self.unasked} if self.unasked else {})).items():
+            drawn = [self._figure(figure, cells, folder) for figure in question.figures]
+            table = tables.arms(cells, self.study.target, self._baseline(question, cells)) if cells else None
+            yield Section(question.name, question.title, question.asks, drawn, table, _runs(cells), chosen(cells, self.study))
+        for extra in self.extras:
+            shown = [
+                Figure(name, title, says, charts.save(chart, folder, name))
+                for name, title, says, chart in extra.figures(self.subtitle(extra.cells))
+            ]
+            yield Section(extra.stem, extra.title, extra.asks, shown, extra.table, [], extra.notes)
 
-    def _section(
-        self, stem: str, title: str, asks: str, drawings: Sequence[Drawing], cells: Sequence[Cell], baseline: Cell | None, folder: Path
-    ) -> Section:
-        drawn = [self._figure(drawing, cells, folder) for drawing in drawings]
-        table = tables.arms(cells, self.study.target, baseline) if cells else None
-        return Section(stem, title, asks, drawn, table, _runs(cells), chosen(cells))
-
-    def _figure(self, drawing: Drawing, cells: Sequence[Cell], folder: Path) -> Figure:
+    def _figure(self, figure: FigureData, cells: Sequence[Cell], folder: Path) -> Figure:
         spec = None
         if any(cell.counted for cell in cells):
-            chart = drawing.draw(tables.tidy(cells), self.study.base, self.study.target, drawing.title, self.subtitle())
-            spec = figures.save(chart, folder, drawing.stem)
-        return Figure(drawing.stem, drawing.title, drawing.description, spec)
+            chart = charts.draw(tables.tidy(cells, self.study.design), figure, self.study, self.subtitle(cells))
+            spec = charts.save(chart, folder, figure.name)
+        return Figure(figure.name, figure.title, figure.says, spec)
 
     def _baseline(self, question: Question, cells: Sequence[Cell]) -> Cell | None:
-        wanted = question.baseline(self.study.base)
-        return next((cell for cell in cells if cell.factors == wanted), None)
-
-    @property
-    def _is_study(self) -> bool:
-        return any(self.answers.values())
+        return next((cell for cell in cells if cell.treatment and self.study.is_baseline(question, cell.treatment)), None)
 
     @property
     def sweeps(self) -> set[str]:
         """Names of the sweeps that made the runs, and of those that ask what they answer."""
-        return {record.sweep for record in self.records} | {question.stem for question, cells in self.answers.items() if cells}
+        return {record.sweep for record in self.records} | {question.name for question, cells in self.answers.items() if cells}
 
     @property
     def images(self) -> str:
         """What the runs were trained on."""
         return " and ".join(dict.fromkeys(record.environment.data for record in self.study.records if record.environment))
 
-    def subtitle(self) -> str:
-        """Under every figure's title."""
-        seeds = f"{self.study.seeds} {'seed' if self.study.seeds == 1 else 'seeds'}"
-        spread = "means over seeds with 95 % intervals" if self.study.seeds > 1 else "no interval"
-        return f"{self.images}, width {self.study.fixed.get('model.width')}, {self.study.base.epochs} epochs, {seeds}: {spread}"
+    def subtitle(self, cells: Sequence[Cell]) -> str:
+        """Under the title of every figure of some arms: what they have in common, and what is drawn of them."""
+        counted = [cell for cell in cells if cell.counted] or cells
+        seeds = max((cell.counted for cell in counted), default=0)
+        spread = "means over seeds with 95 % intervals" if seeds > 1 else "no interval"
+        return f"{self.images}, {self._width('width {}, ')}{_epochs(counted)}, {_count(seeds, 'seed')}: {spread}"
 
     def what(self) -> str:
         """What was studied, in a sentence."""
         environment = next(record.environment for record in self.study.records if record.environment)
-        arms = len({stats.arm(record) for record in self.study.records if stats.counts(record)})
+        counted = [cell for cell in self.study.cells(self.study.records) if cell.counted]
         finished = sum(map(stats.counts, self.study.records))
+        seeds = "one seed each." if self.study.seeds == 1 else f"up to {self.study.seeds} seeds each, {finished} finished runs in all."
         return (
-            f"ResNet-50 of width {self.study.fixed.get('model.width')} on {self.images} ({environment.train_images:,} training and "
-            f"{environment.test_images:,} test images), {self.study.base.epochs} epochs: {arms} arms, "
-            + ("one seed each." if self.study.seeds == 1 else f"up to {self.study.seeds} seeds each, {finished} finished runs in all.")
+            f"{self.study.design.description}{' ' if self.study.design.description else ''}"
+            f"ResNet-50{self._width(' of width {}')} on {self.images} ({environment.train_images:,} training and "
+            f"{environment.test_images:,} test images), {_epochs(counted)}: {_count(len(counted), 'arm')}, {seeds}"
         )
+
+    def _width(self, words: str) -> str:
+        """Nothing where it is varied."""
+        width = self.study.fixed.get("model.width")
+        return words.format(width) if width else ""
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
+
+
+def _epochs(cells: Sequence[Cell]) -> str:
+    epochs = sorted({cell.epochs for cell in cells}) or [0]
+    return _count(epochs[0], "epoch") if len(epochs) == 1 else f"{epochs[0]} to {epochs[-1]} epochs"
 
 
 def _answers(study: Study) -> dict[Question, list[Cell]]:
-    """The arms that answer each question. The final models alone answer others with too few arms to be worth a figure."""
-    final = study.answers(FINAL)
-    known = {cell.identity for cell in final}
-    found = {question: study.answers(question) for question in QUESTIONS[1:]}
-    return {FINAL: final} | {
-        question: cells if any(cell.identity not in known for cell in cells) else [] for question, cells in found.items()
+    """The arms that answer each question. Those of the first alone answer others with too few arms to be worth a figure."""
+    found = {question: study.answers(question) for question in study.design.questions}
+    known = {cell.identity for cell in found[study.design.questions[0]]} if found else set()
+    return {
+        question: cells if question is study.design.questions[0] or any(cell.identity not in known for cell in cells) else []
+        for question, cells in found.items()
     }
 
 
@@ -242,36 +286,38 @@ def label(study: Study) -> str | None:
     return f"Not the published study's set-up: {', '.join(departures)}."
 
 
-def headline(findings: Sequence[Finding], final: Sequence[Cell], study: Study) -> list[str]:
+def headline(findings: Sequence[Finding], answers: Mapping[Question, Sequence[Cell]], study: Study) -> list[str]:
     """What came out, and how sure it is, in some sentences."""
     said = []
-    if any(finding.runs for finding in findings):
-        counted = {verdict: sum(finding.verdict == verdict for finding in findings) for verdict in Verdict}
+    counted = {verdict: sum(finding.verdict == verdict for finding in findings) for verdict in Verdict}
+    if tested := len(findings) - counted[Verdict.not_tested]:
         said.append(
-            f"Of the study's {len(findings)} claims these runs bear out {counted[Verdict.reproduced]}, contradict "
-            f"{counted[Verdict.not_reproduced]}, and leave {counted[Verdict.undecided]} undecided."
+            f"Of the study's {len(findings)} claims these runs test {tested}: they bear out {counted[Verdict.reproduced]}, contradict "
+            f"{counted[Verdict.contradicted]}, and leave {counted[Verdict.undecided]} undecided."
         )
-    if best := max((cell for cell in final if cell.test_accuracy), key=_mean, default=None):
-        said.append(_best(best, final, study.target))
+    question, first = next(iter(answers.items()), (None, []))
+    if question and (best := max((cell for cell in first if cell.test_accuracy), key=_mean, default=None)):
+        said.append(_best(best, question, first, study))
     if study.seeds == 1:
-        said.append("With one seed an arm, intervals are over configurations, not over seeds: take them as a first look.")
+        over = "intervals are over configurations, not over seeds" if findings else "nothing tells a difference from chance"
+        said.append(f"With one seed an arm, {over}: take them as a first look.")
     return said
 
 
-def chosen(cells: Sequence[Cell]) -> list[str]:
+def chosen(cells: Sequence[Cell], study: Study) -> list[str]:
     """What each search chose on its held-out images, and what that comes to on the test images, seen once."""
     drawn: dict[str, list[tuple[float, Cell]]] = {}
     for cell in cells:
         for record in cell.records:
-            if cell.factors and cell.factors.held_out and record.summary and record.summary.val_accuracy is not None:
+            if cell.is_searched and record.summary and record.summary.val_accuracy is not None:
                 drawn.setdefault(record.sweep, []).append((record.summary.val_accuracy, cell))
     said = []
     for sweep, found in drawn.items():
         validation, best = max(found, key=lambda pair: pair[0])
-        if best.factors and best.test_accuracy:
+        if best.test_accuracy:
             said.append(
-                f"Of its {len(found)} draws, {sweep} chooses {best.factors.array} by {validation:.1%} on held-out training images: "
-                f"{best.test_accuracy.mean:.1%} on the test images."
+                f"Of its {len(found)} draws, {sweep} chooses {study.labels[best.records[0].run_id]} by {validation:.1%} on held-out "
+                f"training images: {best.test_accuracy.mean:.1%} on the test images."
             )
     return said
 
@@ -280,14 +326,15 @@ def _mean(cell: Cell) -> float:
     return cell.test_accuracy.mean if cell.test_accuracy else 0.0
 
 
-def _best(best: Cell, final: Sequence[Cell], target: float) -> str:
+def _best(best: Cell, question: Question, first: Sequence[Cell], study: Study) -> str:
     assert best.test_accuracy
-    line = f"Of the final models, {best.label} has the best test accuracy: {best.test_accuracy.mean:.1%}"
+    line = f"Of {question.called}, {best.label} has the best test accuracy: {best.test_accuracy.mean:.1%}"
     line += f" ± {100 * best.test_accuracy.half_width:.1f} points" if best.test_accuracy.half_width is not None else ""
-    if (baseline := next((cell for cell in final if cell.label == "baseline"), None)) and baseline is not best and baseline.test_accuracy:
-        line += f", {100 * (best.test_accuracy.mean - baseline.test_accuracy.mean):+.1f} points against the baseline"
-    reached = sum(any(times.to_target and times.to_target.reached for times in cell.times) for cell in final)
-    return f"{line}; {reached} of {len(final)} reach {target:.0%} training accuracy."
+    plain = next((cell for cell in first if cell.treatment and study.is_baseline(question, cell.treatment)), None)
+    if plain and plain is not best and plain.test_accuracy:
+        line += f", {100 * (best.test_accuracy.mean - plain.test_accuracy.mean):+.1f} points against {plain.label}"
+    reached = sum(any(times.to_target and times.to_target.reached for times in cell.times) for cell in first)
+    return f"{line}; {reached} of {len(first)} reach {study.target.words}."
 
 
 def notes(study: Study) -> list[str]:
@@ -295,7 +342,7 @@ def notes(study: Study) -> list[str]:
     found = []
     for state in State:
         left_out = [
-            f"{record.label} s{record.seed}" + (f" ({record.reason})" if record.reason else "")
+            f"{study.labels[record.run_id]} s{record.seed}" + (f" ({record.reason})" if record.reason else "")
             for record in study.records
             if record.state == state
         ]

@@ -4,7 +4,9 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from reglab.report.build import Report
+from reglab.report import study_file
+from reglab.report.build import STUDY, Report
+from reglab.report.design import Design
 from reglab.report.manifest import Manifest, sha256
 from reglab.report.study import Study
 from reglab.tracking.record import RunRecord
@@ -23,22 +25,31 @@ def faults(folder: Path, sweeps: Mapping[str, str], runs: Sequence[RunRecord] | 
         return [f"altered: {line}" for line in found]
     found += [f"stale: {line}" for line in manifest.outdated(sweeps)]
     found += [f"stale: {line}" for line in manifest.behind(runs)] if runs is not None else []
-    records = read_archive(folder / ARCHIVE)
-    return found + [f"stale: {line}" for line in _told_otherwise(manifest, records)] + [f"mixed: {line}" for line in _mixed(records)]
+    records, design = read_archive(folder / ARCHIVE), design_of(folder, manifest)
+    report = Report(records, design, manifest.baseline)
+    return found + [f"stale: {line}" for line in _told_otherwise(manifest, report)] + [f"mixed: {line}" for line in _mixed(report.study)]
 
 
-def _told_otherwise(manifest: Manifest, records: Sequence[RunRecord]) -> list[str]:
+def design_of(folder: Path, manifest: Manifest) -> Design | None:
+    """The study of a report as it is now; where its file is out of reach, as it was. None of a report that is of no study."""
+    if manifest.study is None:
+        return None
+    there = Path(manifest.study)
+    return study_file.read(manifest.study) if not there.suffix or there.exists() else study_file.read(folder / STUDY, with_sweeps=False)
+
+
+def _told_otherwise(manifest: Manifest, report: Report) -> list[str]:
     """Tables that this version of reglab makes otherwise from the same records."""
     with tempfile.TemporaryDirectory(prefix="reglab-") as scratch:
-        Report(Study.of(records), records).write_tables(Path(scratch))
+        report.write_tables(Path(scratch))
         # Not the archive: the same records are compressed otherwise on another machine.
         made = [path for path in sorted(Path(scratch).iterdir()) if path.name != ARCHIVE]
         differing = [path.name for path in made if manifest.files.get(path.name) != sha256(path)]
-    return [f"{name} comes out otherwise with this version of reglab: build the report again" for name in differing]
+    why = {STUDY: "is not as its study file is now"}
+    return [f"{name} {why.get(name, 'comes out otherwise with this version of reglab')}: build the report again" for name in differing]
 
 
-def _mixed(records: Sequence[RunRecord]) -> list[str]:
+def _mixed(study: Study) -> list[str]:
     """What runs that are reported together must not differ in."""
-    study = Study.of(records)
     found = [f"{key} is {' in some runs, '.join(map(str, values))} in others" for key, values in study.differing.items()]
     return found + [f"not all runs saw the same images: {' / '.join(sorted(seen))}" for seen in study.images() if len(seen) > 1]

@@ -1,6 +1,6 @@
-"""The shared dashboard at W&B, as code: a workspace for the runs as they go on, and a report with the study's questions.
+"""The shared dashboard at W&B, as code: a workspace for the runs as they go on, and a report with a study's questions.
 
-What is shown is plain data here (`SECTIONS`, `SHOWN`); `push` turns it into W&B's own objects and saves them in place.
+What is shown follows from the study file, as plain data; `push` turns it into W&B's own objects and saves them in place.
 Panels group runs on keys of the configuration, and show a mean with its standard deviation over the seeds.
 """
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reglab.errors import UserError
-from reglab.report.questions import QUESTIONS
+from reglab.report.columns import Column
+from reglab.report.design import Design, Question
 
 if TYPE_CHECKING:
     from reglab.tracking.wandb_library import wandb
 
 WORKSPACE = "reglab study"
-REPORT = "Four regularizers on a ResNet-50"
-"""The names by which an earlier push is found again."""
+"""The name by which an earlier push is found again; the report has the study's title."""
 
 _COLUMNS, _WIDTH, _HEIGHT = 3, 8, 6
 """Panels in a row; a panel's size in W&B's grid of 24 columns."""
@@ -63,93 +63,68 @@ class Importance:
 
 Panel = Line | Bars | Scatter | Parallel | Importance
 
-_PROBABILITIES = ("dropout.p1", "dropout.p2", "dropout.p3")
-
-SECTIONS: dict[str, tuple[Panel, ...]] = {
-    "accuracy": (Line("test/accuracy"), Line("train/accuracy"), Bars("test/accuracy")),
-    "time to 87 %": (
-        Bars("time_to_target/seconds"),
-        Bars("time_to_target/reached"),
-        Bars("time/train_seconds"),
-        Line("train/accuracy"),
-        Scatter("time_to_target/seconds", "test/accuracy"),
-    ),
-    "overfitting": (Line("gap"), Bars("gap"), Scatter("train_clean/accuracy", "test/accuracy")),
-    "search": (
-        Parallel((*_PROBABILITIES, "agc.clip", "cutout.images"), "val/accuracy"),
-        Importance("val/accuracy"),
-        *(Scatter(key, "val/accuracy") for key in _PROBABILITIES),
-    ),
-    "health": (
-        Line("throughput/images_per_second"),
-        Line("gpu/memory_gb"),
-        Line("train/loss"),
-        Line("lr"),
-        Line("agc/clipped_fraction"),
-        Line("dropout/rate"),
-        Line("cutout/masked_fraction"),
-    ),
-}
-"""The workspace, section by section."""
+HEALTH = ("throughput/images_per_second", "gpu/memory_gb", "train/loss", "lr")
+PROBES = ("agc/clipped_fraction", "dropout/rate", "cutout/masked_fraction")
+"""What a technique logs to show that it happened."""
 
 
-@dataclass(frozen=True)
-class Shown:
-    """What the report shows of a question. `among`: only runs that logged this metric; of these, each technique has one of its own."""
-
-    panels: tuple[Panel, ...]
-    among: str | None = None
-
-
-SHOWN: dict[str, Shown] = {
-    "final": Shown((Bars("test/accuracy", "arm"), Bars("gap", "arm"), Bars("time/train_seconds", "arm"), Line("test/accuracy", "arm"))),
-    "dropout_symmetric": Shown(
-        (
-            Bars("test/accuracy", "dropout.p"),
-            Bars("test/accuracy", "dropout.layers"),
-            Bars("gap", "dropout.layers"),
-            Line("train/accuracy", "dropout.p"),
-            Line("test/accuracy", "dropout.layers"),
+def sections(design: Design) -> dict[str, tuple[Panel, ...]]:
+    """The workspace, section by section. By the epoch, `train/accuracy` and `gap` are by the running training accuracy."""
+    keys = keys_of(design)
+    selects_on = "val/accuracy"
+    return {
+        "accuracy": (Line("test/accuracy"), Line("train/accuracy"), Bars("test/accuracy")),
+        "time to the target": (
+            Bars("time_to_target/seconds"),
+            Bars("time_to_target/reached"),
+            Bars("time/train_seconds"),
+            Line("train/accuracy"),
+            Scatter("time_to_target/seconds", "test/accuracy"),
         ),
-        among="dropout/rate",
-    ),
-    "dropout_arrays": Shown(
-        (
-            Parallel(_PROBABILITIES, "val/accuracy"),
-            Importance("val/accuracy"),
-            *(Scatter(key, "test/accuracy") for key in _PROBABILITIES),
-        ),
-        among="val/accuracy",
-    ),
-    "batchnorm": Shown(
-        tuple(Bars(metric, "batchnorm.layers") for metric in ("test/accuracy", "time_to_target/seconds", "time_to_target/reached"))
-    ),
-    "agc": Shown(
-        (Bars("test/accuracy", "agc.clip"), Bars("time/train_seconds", "train.batch_size"), Bars("time/train_seconds", "agc.clip")),
-        among="agc/clipped_fraction",
-    ),
-    "agc_batchnorm": Shown(
-        tuple(Bars(metric, "agc.enabled") for metric in ("test/accuracy", "time/train_seconds", "time_to_target/seconds"))
-    ),
-    "cutout_screening": Shown(
-        (Bars("test/accuracy", "cutout.images"), Bars("time/train_seconds", "cutout.images")), among="cutout/masked_fraction"
-    ),
-    "augmentation": Shown(
-        (Bars("gap", "label"), Bars("test/accuracy", "label"), Bars("time/train_seconds", "label"), Bars("gap", "augment.policy"))
-    ),
-    "agc_rescue": Shown(
-        tuple(Bars("test/accuracy", key) for key in ("optimizer.name", "optimizer.weight_decay", "model.standardize")),
-        among="agc/clipped_fraction",
-    ),
-    "placement": Shown(tuple(Bars(metric, "model.placement") for metric in ("test/accuracy", "gap", "time/train_seconds"))),
-    "cutout_per": Shown(
-        tuple(Bars(metric, "cutout.per") for metric in ("test/accuracy", "gap", "time/train_seconds")), among="cutout/masked_fraction"
-    ),
-    "cifar_stem": Shown(
-        (Bars("test/accuracy", "model.stem"), Bars("time/train_seconds", "model.stem"), Line("test/accuracy", "model.stem"))
-    ),
-}
-"""The report, by the stem of each question."""
+        "overfitting": (Line("gap"), Bars("gap"), Scatter("train_clean/accuracy", "test/accuracy")),
+        "search": (Parallel(keys, selects_on), Importance(selects_on), *(Scatter(key, selects_on) for key in _drawn(design))),
+        "health": tuple(Line(metric) for metric in (*HEALTH, *PROBES)),
+    }
+
+
+def keys_of(design: Design) -> tuple[str, ...]:
+    """The keys of the configuration that a study varies."""
+    return tuple(key for column in design.by_name.values() if column.is_factor for key in column.sources)
+
+
+def _drawn(design: Design) -> tuple[str, ...]:
+    """Those that stand in a row."""
+    return tuple(key for column in design.by_name.values() if column.kind == "keys" for key in column.sources)
+
+
+def shown(question: Question, design: Design) -> tuple[Panel, ...]:
+    """What the report shows of a question: each of its figures' measures by each of their columns, as far as those are keys."""
+    found: list[Panel] = []
+    for figure in question.figures:
+        if figure.arrays:
+            keys, metric = design.by_name[figure.arrays].sources, question.logged or "test/accuracy"
+            found += [Parallel(keys, metric), Importance(metric), *(Scatter(key, "test/accuracy") for key in keys)]
+        elif figure.x:
+            by = [key for name in (figure.x, figure.lines, figure.panels) if name for key in _keys(design.by_name[name])]
+            found += [Bars(metric, key) for metric in figure.y for key in by]
+        else:
+            found += [Bars(metric, _by(question, design)) for metric in ("test/accuracy", "gap", "time/train_seconds")]
+            found += [Line("test/accuracy", _by(question, design))]
+    return tuple(dict.fromkeys(found))
+
+
+def _keys(column: Column) -> tuple[str, ...]:
+    """By which W&B groups runs as a column does."""
+    if column.kind == "key":
+        return column.sources
+    return (column.switch,) if column.switch else ("label",)
+
+
+def _by(question: Question, design: Design) -> str:
+    """The key of the first factor that only this question varies; else the label, which tells of the regularization."""
+    elsewhere = {name for other in design.questions if other is not question for name in other.varies or ()}
+    own = [name for name in question.varies or () if name not in elsewhere and design.by_name[name].kind == "key"]
+    return design.by_name[own[0]].sources[0] if own else "label"
 
 
 @dataclass(frozen=True)
@@ -160,7 +135,7 @@ class Links:
     report: str
 
 
-def push(entity: str | None, project: str) -> Links:
+def push(entity: str | None, project: str, design: Design) -> Links:
     """Save the workspace and the report in the project, over those of an earlier push.
 
     Raises UserError without a key, or where the server refuses.
@@ -178,12 +153,14 @@ def push(entity: str | None, project: str) -> Links:
         if not entity:
             raise UserError("no W&B entity: give --entity, or set WANDB_ENTITY")
         saved = _saved(api, entity, project)
-        report = wr.Report(project, entity, REPORT, "What the study asks, and what the runs say so far.", list(_blocks(entity, project)))
+        report = wr.Report(
+            project, entity, design.title, "What the study asks, and what the runs say so far.", list(_blocks(entity, project, design))
+        )
         report.width = "fluid"
-        report.id = saved.get(("runs", REPORT), _NEW)["id"]
+        report.id = saved.get(("runs", design.title), _NEW)["id"]
         report.save()
-        sections = [ws.Section(name=name, panels=_laid_out(panels), is_open=True) for name, panels in SECTIONS.items()]
-        workspace = ws.Workspace(entity, project, WORKSPACE, sections)
+        laid_out = [ws.Section(name=name, panels=_laid_out(panels), is_open=True) for name, panels in sections(design).items()]
+        workspace = ws.Workspace(entity, project, WORKSPACE, laid_out)
         workspace.settings.x_axis = "epoch"
         workspace.settings.max_runs = 100
         found = saved.get(("project-view", WORKSPACE), _NEW)
@@ -220,19 +197,18 @@ def _saved(api: "wandb.Api", entity: str, project: str) -> dict[tuple[str, str],
     return {}
 
 
-def _blocks(entity: str, project: str) -> Iterator[Any]:
+def _blocks(entity: str, project: str, design: Design) -> Iterator[Any]:
     import wandb_workspaces.reports.v2 as wr
     from wandb_workspaces import expr
 
     yield wr.TableOfContents()
-    for question in QUESTIONS:
+    for question in design.questions:
         yield wr.H2(question.title)
         yield wr.P(question.asks)
-        shown = SHOWN[question.stem]
         ended = [expr.Metric("State") == "finished"]
-        among = [expr.Summary(shown.among) >= 0] if shown.among else []
+        among = [expr.Summary(question.logged) >= 0] if question.logged else []
         runs = wr.Runset(entity, project, "finished runs", filters=ended + among)
-        yield wr.PanelGrid(runsets=[runs], panels=_laid_out(shown.panels))
+        yield wr.PanelGrid(runsets=[runs], panels=_laid_out(shown(question, design)))
 
 
 def _laid_out(panels: Sequence[Panel]) -> list[Any]:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -38,25 +39,38 @@ class ReportedRun(BaseModel):
     commit: str | None
 
 
+@dataclass(frozen=True)
+class Judged:
+    """How runs are reported: by which study, by its name or its file; of none, against which arm."""
+
+    study: str | None = None
+    baseline: str | None = None
+
+
 class Manifest(BaseModel):
-    """Stands beside the page. `sweeps` and `files` map names to SHA-256."""
+    """Stands beside the page. `sweeps` and `files` map names to SHA-256. `study` is the name or the file of the
+    study by which the runs are judged, `baseline` the arm with which those of no study are compared."""
 
     model_config = ConfigDict(frozen=True)
 
     built: datetime
     reglab: str
     source: str
+    study: str | None = None
+    baseline: str | None = None
     sweeps: dict[str, str]
     runs: dict[str, ReportedRun]
     files: dict[str, str]
 
     @classmethod
-    def of(cls, records: Sequence[RunRecord], source: str, sweeps: Mapping[str, str], folder: Path) -> "Manifest":
+    def of(cls, records: Sequence[RunRecord], source: str, judged: Judged, sweeps: Mapping[str, str], folder: Path) -> "Manifest":
         """Of the report in `folder`, which is whole but for its manifest."""
         return cls(
             built=datetime.now(UTC).replace(microsecond=0),
             reglab=reglab.__version__,
             source=source,
+            study=judged.study,
+            baseline=judged.baseline,
             sweeps=dict(sorted(sweeps.items())),
             runs={record.run_id: _reported(record) for record in sorted(records, key=lambda record: record.run_id)},
             files={path.name: sha256(path) for path in sorted(folder.iterdir())},

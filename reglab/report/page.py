@@ -18,8 +18,10 @@ import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from reglab.report.claims import Finding, Part, Verdict
+from reglab.report.claims import Finding, Verdict
 from reglab.report.font import FAMILY, faces
+from reglab.report.parts import Part
+from reglab.report.stats import CONFIDENCE
 
 GENERATOR = '<meta name="generator" content="reglab">'
 """Tells a page of ours from another."""
@@ -29,7 +31,7 @@ NONE = "–"
 ROWS_AT_ONCE = 200
 """Rows of the table of runs that the page shows at first, and adds when asked for more."""
 
-_UNITS = {"points": "points", "share": "of the cases", "ratio": "times"}
+_UNITS = {"points": "points", "share": "of the cases", "ratio": "times", "percent": "%", "seconds": "s"}
 _QUANTITY = re.compile(r"[-+−×]?\d[\d,.]*( ± \d[\d,.]*)?( ?%| s)?( \(\d+ of \d+\))?|not reached|mixed")
 _LONG = 40  # characters of a cell that may break into lines
 
@@ -141,6 +143,7 @@ class Page:
     machines: Sequence[str]
     notes: Sequence[str]
     label: str | None
+    target: str = "running training accuracy"
 
     def render(self) -> str:
         """The page as HTML."""
@@ -200,11 +203,11 @@ def estimate(part: Part) -> str:
 
 
 def interval(part: Part) -> str:
-    """A part's 95 % interval in its unit: `+0.4 to +2.0`."""
+    """A part's interval in its unit: `+0.4 to +2.0`; its confidence, where that is not 95 %."""
     if part.low is None and part.high is None:
         return NONE
     low, high = (_amount(bound, part.unit) if bound is not None else "open" for bound in (part.low, part.high))
-    return f"{low} to {high}"
+    return f"{low} to {high}" + ("" if part.confidence == CONFIDENCE else f" (at {100 * part.confidence:.3g} %)")
 
 
 def _amount(value: float | None, unit: str) -> str:
@@ -212,7 +215,13 @@ def _amount(value: float | None, unit: str) -> str:
         return NONE
     if math.isinf(value):
         return "∞"
-    shown = {"points": f"{value:+.1f}", "share": f"{100 * value:.0f} %", "ratio": f"×{value:.2f}"}[unit]
+    shown = {
+        "points": f"{value:+.1f}",
+        "share": f"{100 * value:.0f} %",
+        "ratio": f"×{value:.2f}",
+        "percent": f"{value:.1f}",
+        "seconds": f"{value:,.1f}",
+    }[unit]
     return shown.replace("-", "−")
 
 

@@ -3,56 +3,46 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import cached_property
+from typing import Any
 
-from reglab.config import RunConfig
+from reglab.config import FIELDS, SPEED_KEYS, RunConfig, as_given, effective
 from reglab.report import stats
-from reglab.report.factors import Factors, base, factors, setup
-from reglab.report.stats import Cell
+from reglab.report.cells import Cell, cells, told_apart
+from reglab.report.columns import Condition, Treatment, in_order, meets, of_base, written
+from reglab.report.comparisons import Treated
+from reglab.report.design import Design, Question
+from reglab.report.measures import Target
 from reglab.tracking.record import RunRecord, State
-
-_STUDY = RunConfig()
-"""The set-up of the published study, as far as its text gives it."""
-
-SEEDS = 3
-"""Of each arm, where a study is whole."""
-
-
-class Asked(Protocol):
-    """A question, as far as a study answers it."""
-
-    @property
-    def order(self) -> str: ...
-
-    def is_about(self, treated: Factors, base: Factors) -> bool: ...
 
 
 @dataclass(frozen=True)
 class Study:
     """`records`: those of the study's set-up, whatever came of them. `others`: runs that differ in what a study holds fixed.
 
-    `again` are runs of an arm and seed that the records have already: each counts once. `treated` are the records' factors, by
-    run id; `base` is what they depart from. `fixed` is the set-up, key by key; `differing` names the keys in which others differ
-    from it, with all values there are.
+    `again` are runs of an arm and seed that the records have already: each counts once. `treated` is what each run has in the
+    columns of the design, by its id; `base` is what they depart from. `fixed` is the set-up, key by key; `differing` names the keys
+    in which others differ from it, with all values there are.
     """
 
     records: tuple[RunRecord, ...]
     others: tuple[RunRecord, ...]
     again: tuple[RunRecord, ...]
-    treated: Mapping[str, Factors | None]
-    base: Factors
+    design: Design
+    treated: Mapping[str, Treatment | None]
+    base: Treatment
     fixed: Mapping[str, Any]
     differing: Mapping[str, tuple[Any, ...]]
-    departures: Mapping[Factors, frozenset[str]]
-    """In which factors each treatment differs from the base."""
 
     @classmethod
-    def of(cls, records: Iterable[RunRecord]) -> "Study":
+    def of(cls, records: Iterable[RunRecord], design: Design) -> "Study":
         """The study that most of the runs belong to."""
         parsed = [(record, stats.built(record)) for record in records]
-        setups = [setup(config) if config else None for _, config in parsed]  # what cannot be built belongs to any
+        acting = [effective(config) if config else None for _, config in parsed]
+        given = [as_given(config) if config else {} for _, config in parsed]
+        setups = [_setup(values, own, design) if values else None for values, own in zip(acting, given, strict=True)]  # None: of any
         fixed = _commonest([held for (record, _), held in zip(parsed, setups, strict=True) if held and stats.counts(record)] or setups)
-        mine: list[tuple[RunRecord, RunConfig | None]] = []
+        mine: list[_Parsed] = []
         others: list[RunRecord] = []
         for (record, config), held in zip(parsed, setups, strict=True):
             if held is None or all(fixed.get(key, value) == value for key, value in held.items()):
@@ -62,67 +52,150 @@ class Study:
         mine, again = _each_once(mine)
         values = {key: dict.fromkeys(held[key] for held in setups if held and key in held) for key in fixed}
         differing = {key: tuple(found) for key, found in values.items() if len(found) > 1}
-        treated = {record.run_id: factors(config) if config else None for record, config in mine}
-        arms = {treatment for treatment in treated.values() if treatment}
-        plain = base(arms)
-        departures = {treatment: treatment.departures(plain) for treatment in arms}
-        return cls(tuple(record for record, _ in mine), tuple(others), tuple(again), treated, plain, fixed, differing, departures)
+        treated = {
+            record.run_id: design.treatment(own | values) if values else None
+            for (record, _), values, own in zip(parsed, acting, given, strict=True)
+        }
+        there = {each for record, _ in mine if (each := treated[record.run_id])}
+        ended = {each for record, _ in mine if stats.counts(record) and (each := treated[record.run_id])}
+        plain = base(design, ended or there)
+        return cls(tuple(record for record, _ in mine), tuple(others), tuple(again), design, treated, plain, fixed, differing)
+
+    @cached_property
+    def departures(self) -> Mapping[Treatment, frozenset[str]]:
+        """In which factors each treatment differs from the base."""
+        return {each: departures(self.design, each, self.base) for each in set(self.treated.values()) if each}
 
     @property
-    def target(self) -> float:
+    def target(self) -> Target:
         """The training accuracy whose time is taken."""
-        return self.fixed.get("train.target_accuracy", _STUDY.train.target_accuracy)
+        share, on = (self.fixed.get(key, FIELDS[key].default) for key in ("train.target_accuracy", "train.target_on"))
+        return Target(share, on)
 
     @property
     def seeds(self) -> int:
         """Of the arm that has most."""
         return max(Counter(stats.arm(record) for record in self.records if stats.counts(record)).values(), default=0)
 
-    def asks(self, question: Asked, record: RunRecord) -> bool:
+    def is_about(self, question: Question, treated: Treatment) -> bool:
+        """Whether the question is about an arm."""
+        return is_about(question, treated, self.base, self.departures[treated])
+
+    def asks(self, question: Question, record: RunRecord) -> bool:
         """Whether a run is one that the question is about."""
         treated = self.treated[record.run_id]
-        return treated is not None and question.is_about(treated, self.base)
+        return treated is not None and self.is_about(question, treated)
 
-    def answers(self, question: Asked) -> list[Cell]:
+    def cells(self, records: Iterable[RunRecord]) -> list[Cell]:
+        """The arms of some of the runs, the best first."""
+        return cells(records, self.treated, self.design)
+
+    def answers(self, question: Question) -> list[Cell]:
         """The arms that answer a question, in the order of its table."""
-        return _ordered(stats.cells(record for record in self.records if self.asks(question, record)), question.order)
+        return self._ordered(self.cells(record for record in self.records if self.asks(question, record)), question.order)
 
-    def unasked(self, questions: Collection[Asked]) -> list[Cell]:
+    def unasked(self, questions: Collection[Question]) -> list[Cell]:
         """The arms that answer none of the questions, and runs that could not be built."""
-        return stats.cells(record for record in self.records if not any(self.asks(question, record) for question in questions))
+        return self.cells(record for record in self.records if not any(self.asks(question, record) for question in questions))
 
-    def varying(self, names: Collection[str], diverged: bool = False) -> Iterator[tuple[Factors, RunRecord]]:
-        """The finished runs that depart from the base in these factors only; with those that diverged, where asked for."""
-        allowed = frozenset(names)
+    @cached_property
+    def labels(self) -> Mapping[str, str]:
+        """What each run is called among all: by its id. No two arms have one name."""
+        everything = told_apart(self.cells((*self.records, *self.others, *self.again)), self.design, self.base)
+        return {record.run_id: cell.label for cell in everything for record in cell.records}
+
+    def is_baseline(self, question: Question, treated: Treatment) -> bool:
+        """Whether an arm is the one that the question's table compares with."""
+        return is_baseline(self.design, question, treated, self.base)
+
+    def ended(self, question: Question | None, at: Condition, diverged: bool = False) -> Iterator[Treated]:
+        """The finished runs of a question, or of all, at some levels; with those that diverged, where asked for."""
         for record in self.records:
             treated = self.treated[record.run_id]
-            ended = stats.counts(record) or (diverged and record.state == State.diverged and record.summary is not None)
-            if treated and ended and self.departures[treated] <= allowed:
+            counts = stats.counts(record) or (diverged and record.state == State.diverged and record.summary is not None)
+            if treated and counts and (question is None or self.is_about(question, treated)) and meets(treated, at, self.base):
                 yield treated, record
 
     def images(self) -> list[set[str]]:
         """Fingerprints of the images, a set for each number of them that was held out: one in each where all runs saw the same."""
         seen: dict[int, set[str]] = {}
         for record in self.records:
-            if record.environment and (treated := self.treated[record.run_id]):
-                seen.setdefault(treated.held_out, set()).add(record.environment.data_fingerprint)
+            if record.environment and self.treated[record.run_id]:
+                held_out = record.config.get("data", {}).get("validation", 0)
+                seen.setdefault(held_out, set()).add(record.environment.data_fingerprint)
         return list(seen.values())
 
     def unlike_the_published(self) -> list[str]:
-        """In which ways this is not the published study's own set-up, for people."""
-        images = {record.environment.data: record.environment.train_images for record in self.records if record.environment}
-        said = [f"{' and '.join(images)} instead of CIFAR-10"] if self.fixed.get("data.source") != "cifar10" and images else []
-        if limit := self.fixed.get("data.train_limit"):
-            said.append(f"{limit:,} training images instead of 50,000")
-        departures = (
-            ("width {}", self.fixed.get("model.width"), _STUDY.model.width),
-            ("{} epochs", self.base.epochs, _STUDY.train.epochs),
-            ("batch size {}", self.base.batch_size, _STUDY.train.batch_size),
-            ("{} seed" if self.seeds == 1 else "{} seeds", self.seeds, SEEDS),
-        )
-        return said + [
-            f"{form.format(there)} instead of {expected}" for form, there, expected in departures if there not in (None, expected)
-        ]
+        """In which ways this is not the set-up in which the study was published, for people."""
+        environments = [record.environment for record in self.records if record.environment]
+        by_key = {column.sources[0]: name for name, column in self.design.by_name.items() if column.kind == "key"}
+        there: dict[str, Any] = {
+            "images": " and ".join(dict.fromkeys(each.data for each in environments)),
+            "train_images": max((each.train_images for each in environments), default=None),
+            "seeds": self.seeds,
+        }
+        said = []
+        for key, expected in self.design.setup.items():
+            found = there[key] if key in there else self.base[by_key[key]] if key in by_key else self.fixed.get(key)
+            if found not in (None, "", expected):
+                name = "" if key == "images" else key.rpartition(".")[2].replace("_", " ") + " "
+                said.append(f"{name}{_counted(found)} instead of {_counted(expected)}".replace("train images", "training images"))
+        return said
+
+    def _ordered(self, cells: Sequence[Cell], order: str) -> list[Cell]:
+        if order == "best":
+            return sorted(cells, key=_rank)
+        columns = [self.design.by_name[name] for name in (self.design.names if order == "factors" else (order,))]
+        return sorted(cells, key=lambda cell: [column.place(cell.treatment[column.name]) for column in columns] if cell.treatment else [])
+
+
+def _counted(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _rank(cell: Cell) -> tuple[bool, float]:
+    """The best first; what was searched for behind what was chosen, by the images that it was searched with."""
+    by = cell.validation_accuracy if cell.is_searched else cell.test_accuracy
+    return cell.is_searched, -(by.mean if by else 0)
+
+
+def departures(design: Design, treated: Treatment, base: Treatment) -> frozenset[str]:
+    """The factors in which a treatment differs from the base."""
+    return frozenset(name for name in design.names if written(treated[name]) != written(base[name]))
+
+
+def is_about(question: Question, treated: Treatment, base: Treatment, departures: Collection[str]) -> bool:
+    """Whether a treatment departs from the base in what the question varies only, and is among those that it takes."""
+    allowed = question.varies is None or set(departures) <= set(question.varies)
+    return allowed and (not question.among or any(meets(treated, condition, base) for condition in question.among))
+
+
+def is_baseline(design: Design, question: Question, treated: Treatment, base: Treatment) -> bool:
+    """Whether a treatment is the one that the question compares with."""
+    if question.against is None:
+        return False
+    wanted = {name: of_base(levels[0], base[name]) for name, levels in question.against.items()}
+    return all(written(treated[name]) == wanted.get(name, written(base[name])) for name in design.names)
+
+
+def base(design: Design, treatments: Iterable[Treatment]) -> Treatment:
+    """The plain arm of a study: every factor at its default, or, where the study says so, at what most arms have."""
+    treatments = list(treatments)
+    levels = {}
+    for name, column in design.by_name.items():
+        if column.is_factor:
+            common = Counter(treated[name] for treated in treatments) if column.is_common else Counter()
+            levels[name] = max(common, key=lambda level: (common[level], in_order(level))) if common else column.plain
+    return design.with_columns(levels)
+
+
+def _setup(acting: Mapping[str, Any], given: Mapping[str, Any], design: Design) -> dict[str, Any]:
+    """What a study holds fixed while its factors vary, as far as it has an effect on a run's results: key paths and values.
+
+    As they were given: AdamW stays AdamW where a factor takes its decay away.
+    """
+    fixed = {key: value for key, value in acting.items() if key not in design.covered | SPEED_KEYS}
+    return {key: value if given.get(key) is None else given[key] for key, value in fixed.items()}
 
 
 def _commonest(setups: Sequence[dict[str, Any] | None]) -> dict[str, Any]:
@@ -148,23 +221,3 @@ def _each_once(parsed: Sequence[_Parsed]) -> tuple[list[_Parsed], list[RunRecord
         kept.setdefault((stats.arm(record), record.seed), (record, config))
     ids = {record.run_id for record, _ in kept.values()}
     return [pair for pair in parsed if pair[0].run_id in ids], [record for record, _ in parsed if record.run_id not in ids]
-
-
-def _ordered(cells: Sequence[Cell], order: str) -> list[Cell]:
-    if order == "accuracy":
-        return sorted(cells, key=_rank)
-    return sorted(cells, key=_place) if order == "factors" else list(cells)
-
-
-def _rank(cell: Cell) -> tuple[bool, float]:
-    """The best first; what was searched for behind what was chosen, by the images that it was searched with."""
-    searched = bool(cell.factors and cell.factors.held_out)
-    by = cell.validation_accuracy if searched else cell.test_accuracy
-    return searched, -(by.mean if by else 0)
-
-
-def _place(cell: Cell) -> tuple[Any, ...]:
-    """In a table by factors."""
-    treated = cell.factors or Factors()
-    layers = treated.clip or 0, treated.batchnorm, treated.placement, treated.layers, treated.dropout
-    return *layers, treated.batch_size, treated.transformations, treated.per, treated.cutout, cell.label

@@ -1,27 +1,30 @@
 """Tables: the same rows as Markdown, CSV and LaTeX for people, and as tidy numbers for programs."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from reglab.errors import shown
-from reglab.report import stats
+from reglab.report import comparisons, stats
+from reglab.report.cells import Cell, Times
 from reglab.report.claims import Finding
-from reglab.report.factors import Factors
-from reglab.report.stats import Cell, Difference, Estimate, Times, TimeToTarget
-from reglab.tracking.record import RunRecord
+from reglab.report.columns import Treatment, brief, in_order, meets
+from reglab.report.design import Design, Parameter
+from reglab.report.measures import Target, test_accuracy
+from reglab.report.stats import Difference, Estimate, TimeToTarget
+from reglab.report.study import Study
+from reglab.tracking.record import Environment, RunRecord, Summary
 
 NONE = "–"
 
 # Arms.
 
 
-def arms(cells: Sequence[Cell], target: float, baseline: Cell | None = None) -> pd.DataFrame:
-    """One row an arm, formatted: accuracies in per cent with 95 % intervals, times in seconds.
+def arms(cells: Sequence[Cell], target: Target, baseline: Cell | None = None) -> pd.DataFrame:
+    """One row an arm, formatted: accuracies in per cent with 95 % intervals, times in seconds. Training accuracy is the clean one.
 
     An arm that was timed on several machines has a row for each, and where there are several machines, a column says which.
     With a baseline: the difference in test accuracy to it, paired by seed, with Holm's p over the table's arms; and how many
@@ -29,7 +32,7 @@ def arms(cells: Sequence[Cell], target: float, baseline: Cell | None = None) -> 
     """
     short = short_machines(times.machine for cell in cells for times in cell.times)
     against = _against(cells, baseline) if baseline else {}
-    is_searched = any(cell.factors and cell.factors.held_out for cell in cells)
+    is_searched = any(cell.is_searched for cell in cells)
     rows = [
         {"model": cell.label}
         | ({"machine": short[times.machine] if times else NONE} if len(short) > 1 else {})
@@ -39,10 +42,10 @@ def arms(cells: Sequence[Cell], target: float, baseline: Cell | None = None) -> 
         | ({"validation, %": _percent(cell.validation_accuracy)} if is_searched else {})
         | {
             "test, %": _percent(cell.test_accuracy),
-            "train, %": _percent(cell.train_accuracy),
+            "train (clean), %": _percent(cell.train_accuracy),
             "overfitting": _percent(cell.gap),
             "training, s": _seconds(times.train_seconds if times else None),
-            f"to {target * 100:g} %, s": _to_target(times.to_target if times else None),
+            f"to {target.short}, s": _to_target(times.to_target if times else None),
         }
         | against.get(cell.identity, {})
         for cell, times in _timed(cells)
@@ -72,7 +75,7 @@ def short_machines(names: Iterable[str]) -> dict[str, str]:
 def _against(cells: Sequence[Cell], baseline: Cell) -> dict[str, dict[str, str]]:
     """The two columns of the comparison, by the arm's identity."""
     # What held images out saw fewer of them than the baseline: nothing to compare with.
-    alike = [cell for cell in cells if not (cell.factors and baseline.factors) or cell.factors.held_out == baseline.factors.held_out]
+    alike = [cell for cell in cells if cell.held_out == baseline.held_out]
     differences = {cell.identity: _difference(cell, baseline) for cell in alike if cell.identity != baseline.identity}
     p_values = stats.holm([difference.p if difference else None for difference in differences.values()])
     columns = {
@@ -85,22 +88,25 @@ def _against(cells: Sequence[Cell], baseline: Cell) -> dict[str, dict[str, str]]
 
 def _difference(cell: Cell, baseline: Cell) -> Difference | None:
     mine, others = ({record.seed: record for record in each.records if stats.counts(record)} for each in (cell, baseline))
-    blocks: stats.Blocks = {(cell.identity, seed): {"arm": mine[seed], "baseline": others[seed]} for seed in mine.keys() & others.keys()}
-    return stats.difference(blocks, "arm", "baseline", stats.test_accuracy)
+    blocks: comparisons.Blocks = {
+        (cell.identity, seed): {"arm": mine[seed], "baseline": others[seed]} for seed in mine.keys() & others.keys()
+    }
+    return comparisons.difference(blocks, "arm", "baseline", test_accuracy)
 
 
-def tidy(cells: Sequence[Cell]) -> pd.DataFrame:
-    """One row an arm and machine, as numbers, with a column for each factor: what figures are drawn from.
+def tidy(cells: Sequence[Cell], design: Design) -> pd.DataFrame:
+    """One row an arm and machine, as numbers, with the columns of the study: what figures are drawn from.
 
     Accuracies in per cent, times in seconds of training; each with `_low` and `_high` of its interval. `n` runs count for the
     accuracies, `timed` for the times; of these `reached` came to the target.
     """
-    return pd.DataFrame([_tidy(cell, times) for cell, times in _timed(cells)])
+    return pd.DataFrame([_tidy(cell, times, design) for cell, times in _timed(cells)])
 
 
-def _tidy(cell: Cell, times: Times | None) -> dict[str, Any]:
+def _tidy(cell: Cell, times: Times | None, design: Design) -> dict[str, Any]:
     row: dict[str, Any] = {"model": cell.label, "identity": cell.identity, "machine": times.machine if times else None, "n": cell.counted}
-    for name in ("test_accuracy", "train_accuracy", "gap"):
+    row["searched"] = cell.is_searched
+    for name in ("validation_accuracy", "test_accuracy", "train_accuracy", "gap"):
         row |= _numbers(name, getattr(cell, name), 100)
     row |= _numbers("train_seconds", times.train_seconds if times else None, 1)
     reaching = times.to_target if times else None
@@ -112,29 +118,28 @@ def _tidy(cell: Cell, times: Times | None) -> dict[str, Any]:
         "reached": reaching.reached if reaching else None,
         "timed": reaching.n if reaching else 0,
     }
-    return row | (cell.factors.columns() if cell.factors else dict.fromkeys(Factors().columns()))
+    return row | dict(cell.treatment or dict.fromkeys(design.by_name))
 
 
 # Runs.
 
 
-def runs(records: Sequence[RunRecord]) -> pd.DataFrame:
-    """One row a run: its factors, everything that its summary holds, where it ran, and its page at W&B where it has one."""
-    factors = {arm: _factor_columns(treatment) for arm, treatment in _treatments(records).items()}
-    return pd.DataFrame([_run(record, factors[_arm(record)]) for record in records])
+def runs(records: Sequence[RunRecord], study: Study) -> pd.DataFrame:
+    """One row a run: its levels, everything that its summary holds, where it ran, and its page at W&B where it has one."""
+    return pd.DataFrame([_run(record, study) for record in records])
 
 
-def rows(records: Sequence[RunRecord], questions: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+def rows(records: Sequence[RunRecord], questions: Mapping[str, Sequence[str]], study: Study) -> pd.DataFrame:
     """One row a run, for a person: accuracies in per cent, times in seconds, and the questions that each run (by its id) answers."""
-    return pd.DataFrame([_row(record, list(questions.get(record.run_id, ()))) for record in records])
+    return pd.DataFrame([_row(record, study.labels[record.run_id], list(questions.get(record.run_id, ()))) for record in records])
 
 
-def _row(record: RunRecord, questions: list[str]) -> dict[str, Any]:
+def _row(record: RunRecord, label: str, questions: list[str]) -> dict[str, Any]:
     results = record.summary.model_dump() if record.summary else {}
-    row: dict[str, Any] = {"run": record.run_id, "model": record.label, "seed": record.seed, "state": record.state.value}
+    row: dict[str, Any] = {"run": record.run_id, "model": label, "seed": record.seed, "state": record.state.value}
     row |= {
         "test, %": _rounded(results.get("test_accuracy"), 100),
-        "train, %": _rounded(results.get("train_clean_accuracy"), 100),
+        "train (clean), %": _rounded(results.get("train_clean_accuracy"), 100),
         "overfitting": _rounded(results.get("gap"), 100),
         "training, s": _rounded(results.get("time_train_seconds"), 1),
         "to target, s": _rounded(results.get("time_to_target_seconds"), 1),
@@ -159,88 +164,51 @@ def _rounded(value: float | None, scale: float) -> float | None:
     return None if value is None else round(scale * value, 1)
 
 
-def _factor_columns(treatment: Factors | None) -> dict[str, Any]:
-    """Of a run. `epochs` is a name of its summary's, for those that were trained."""
-    columns = (treatment or Factors()).columns()
-    columns["planned_epochs"] = columns.pop("epochs")
-    return columns if treatment else dict.fromkeys(columns)
-
-
-def _run(record: RunRecord, factors: dict[str, Any]) -> dict[str, Any]:
-    row: dict[str, Any] = {"run": record.run_id, "model": record.label, "seed": record.seed, "state": record.state.value}
+def _run(record: RunRecord, study: Study) -> dict[str, Any]:
+    """A column of the study whose name is one of the run's own is what was planned."""
+    row: dict[str, Any] = {"run": record.run_id, "model": study.labels[record.run_id], "seed": record.seed, "state": record.state.value}
     row |= {"reason": record.reason, "sweep": record.sweep, "identity": record.identity}
     row |= {"url": record.url} if record.url else {}
-    row |= factors | (record.summary.metrics() if record.summary else {})
-    return row | (record.environment.metrics() if record.environment else {})
+    results = (record.summary.metrics() if record.summary else {}) | (record.environment.metrics() if record.environment else {})
+    levels = study.treated[record.run_id] or dict.fromkeys(study.design.by_name)
+    own = {*row, *RUN_COLUMNS}
+    return row | {f"planned_{name}" if name in own else name: level for name, level in levels.items()} | results
 
 
-def _arm(record: RunRecord) -> str:
-    return record.identity or record.run_id
+RUN_COLUMNS = frozenset(str(field.alias) for field in Summary.model_fields.values()) | frozenset(Environment.model_fields)
+"""What the table of runs has of every run that came to its end."""
 
 
-def _treatments(records: Iterable[RunRecord]) -> dict[str, Factors | None]:
-    """Worked out once an arm: runs of one identity have the same factors."""
-    first = {_arm(record): record for record in records}
-    return {arm: stats.treatment(record) for arm, record in first.items()}
+# What was varied.
 
 
-# Table 1.
-
-
-@dataclass(frozen=True)
-class _Parameter:
-    """A row of the study's Table 1: which arms it is about, and what they have there."""
-
-    technique: str
-    name: str
-    candidates: str
-    concerns: Callable[[Factors], bool]
-    values: Callable[[Factors], Sequence[float]]
-    is_continuous: bool = False
-
-    def ran(self, arms: Sequence[Factors]) -> str:
-        values = sorted({value for arm in arms for value in self.values(arm)})
-        if self.is_continuous and len(values) > 1:
-            return f"{len({arm.dropout for arm in arms})} arrays from {values[0]:.2g} to {values[-1]:.2g}"
-        return ", ".join(f"{value:g}" for value in values) or NONE
-
-
-_PARAMETERS = (
-    _Parameter("batch normalization", "layers", "0, 1, 2, 3", lambda arm: True, lambda arm: [arm.batchnorm]),
-    _Parameter("dropout", "layers", "0, 1, 2, 3", lambda arm: True, lambda arm: [arm.layers]),
-    _Parameter(
-        "dropout", "symmetric probability", "0.2, 0.5, 0.8", lambda arm: arm.probability is not None, lambda arm: sorted(set(arm.dropout))
-    ),
-    _Parameter("dropout", "asymmetric probabilities", "each in [0.1, 0.8]", lambda arm: not arm.symmetric, lambda arm: arm.dropout, True),
-    _Parameter(
-        "adaptive gradient clipping", "clip threshold", "0.01, 0.02, 0.04", lambda arm: arm.clip is not None, lambda arm: [arm.clip or 0]
-    ),
-    _Parameter("adaptive gradient clipping", "batch size", "64, 128, 256", lambda arm: arm.clip is not None, lambda arm: [arm.batch_size]),
-    _Parameter("cutout", "images", "2, 8, 16", lambda arm: arm.cutout > 0, lambda arm: [arm.cutout]),
-)
-
-
-def table_1(records: Sequence[RunRecord]) -> pd.DataFrame:
-    """The study's Table 1 as it was run: each parameter's candidates, the values that have a finished run, and how many there are."""
-    treatments = _treatments(records)
-    finished: dict[str, int] = {}
-    for record in records:
-        if stats.counts(record):
-            finished[_arm(record)] = finished.get(_arm(record), 0) + 1
+def parameters(study: Study) -> pd.DataFrame:
+    """What a study varies, as it was run: each parameter's candidates, the values that have a finished run, and how many there are."""
+    finished: dict[Treatment, int] = {}
+    for treated, _ in study.ended(None, {}):
+        finished[treated] = finished.get(treated, 0) + 1
     rows = []
-    for parameter in _PARAMETERS:
-        arms = {arm: treated for arm in finished if (treated := treatments[arm]) and parameter.concerns(treated)}
+    for parameter in study.design.table_1:
+        arms = [arm for arm in finished if meets(arm, parameter.among, study.base)]
         rows.append(
             {
                 "technique": parameter.technique,
-                "parameter": parameter.name,
-                "candidates": parameter.candidates,
-                "ran": parameter.ran(list(arms.values())),
+                "parameter": parameter.parameter,
+                "candidates": ", ".join(parameter.candidates),
+                "ran": _ran(parameter, arms, study.design),
                 "arms": len(arms),
                 "runs": sum(finished[arm] for arm in arms),
             }
         )
     return pd.DataFrame(rows)
+
+
+def _ran(parameter: Parameter, arms: Sequence[Treatment], design: Design) -> str:
+    levels = sorted({level for arm in arms if (level := arm[parameter.of]) is not None}, key=in_order)
+    if design.by_name[parameter.of].kind == "keys" and len(levels) > 1:
+        values = [float(part) for level in levels for part in str(level).split("/")]
+        return f"{len(levels)} arrays from {min(values):.2g} to {max(values):.2g}"
+    return ", ".join(map(brief, levels)) or NONE
 
 
 # Claims.
@@ -378,9 +346,16 @@ def _points(difference: Difference | None, p: float | None) -> str:
     """`+3.2 ± 1.1 (p 0.004)`."""
     if difference is None:
         return NONE
-    shown = f"{round(100 * difference.mean, 1) + 0.0:+.1f}"  # no -0.0
-    shown += f" ± {100 * difference.half_width:.1f}" if difference.half_width is not None else ""
-    return shown if p is None else f"{shown} ({'p < 0.001' if p < 0.0005 else f'p {p:.3f}'})"
+    said = f"{round(100 * difference.mean, 1) + 0.0:+.1f}"  # no -0.0
+    said += f" ± {100 * difference.half_width:.1f}" if difference.half_width is not None else ""
+    return said if p is None else f"{said} (p {p_text(p)})"
+
+
+_SMALL = 0.0005
+
+
+def p_text(p: float) -> str:
+    return "< 0.001" if p < _SMALL else f"{p:.3f}"
 
 
 def _further(difference: Difference | None) -> str:

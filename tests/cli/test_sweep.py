@@ -13,7 +13,7 @@ import yaml
 
 from reglab.cli.sweep import Terms, carry_out
 from reglab.config import RunConfig, identity, run_id
-from reglab.sweep import local, spec, workers
+from reglab.sweep import local, workers
 from reglab.tracking.record import RunRecord, State
 from reglab.tracking.store import write_run
 from tests.tracking.test_wandb_project import ENVIRONMENT
@@ -73,8 +73,7 @@ def test_a_signal_while_the_sweep_itself_decodes_images_ends_it_at_once(reglab, 
 
     monkeypatch.setattr("reglab.data.sources.load", decodes)
     if command == ["study", "run"]:
-        monkeypatch.setattr("reglab.cli.study._chosen", lambda only: ["one"])
-        monkeypatch.setattr(spec, "shipped", lambda stem: one)
+        monkeypatch.setattr("reglab.cli.study._chosen", lambda only, design: [one])
         (tmp_path / "runs" / "study").mkdir()
         (tmp_path / "runs" / "one").rename(tmp_path / "runs" / "study" / "one")
         assert reglab(*command) == 75

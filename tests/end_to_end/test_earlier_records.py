@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from reglab.report.study import Study
 from reglab.sweep import spec
 from reglab.tracking.client import PROJECT
 from reglab.tracking.record import State
@@ -15,6 +14,7 @@ from reglab.tracking.sync import read, sync
 from reglab.tracking.wandb_project import Project
 from tests.loopback.conftest import wandb_server as wandb_server
 from tests.loopback.state import ENTITY, Run
+from tests.report import published
 
 pytestmark = pytest.mark.slow
 
@@ -111,6 +111,6 @@ def test_the_study_reckons_records_of_before_with_those_of_now(rebuild, tmp_path
     rebuild("digits_quick", tmp_path / "runs")
     before = read_runs(tmp_path / "runs")
     again = [record.changed(run_id=f"{record.identity}-s{record.seed}", formerly=None) for record in before[:5]]
-    study = Study.of([*before, *again])
+    study = published.study([*before, *again])
     assert len(study.records) == 131
     assert {record.run_id for record in study.again} == {record.run_id for record in again}

@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 from reglab.config import RunConfig
 from reglab.errors import UserError
 from reglab.report.build import Report, headline, label, machines, notes
-from reglab.report.questions import FINAL
-from reglab.report.study import Study
 from reglab.sweep import ledger, plan, spec
 from reglab.tracking import store
 from reglab.tracking.images import refuse_mixed
 from reglab.tracking.record import RunRecord
 from tests.hostile import corpus
 from tests.hostile.conftest import ROOT, few
+from tests.report.published import DESIGN
 
 GOOD = (corpus.record(1), corpus.record(1, "symmetric_augmentation"))
 
@@ -32,12 +31,13 @@ def use():
     def through(record, folder):
         records = [*map(RunRecord.stored, GOOD), record]
         refuse_mixed(records)
-        report = Report(Study.of(records), records)
         folder.mkdir(exist_ok=True)
-        report.write_tables(folder)
-        report._rows()
-        said = notes(report.study), machines(records), label(report.study), report.what(), report.images, report.subtitle()
-        assert said and headline(report.findings, report.answers[FINAL], report.study) is not None
+        for design in (DESIGN, None):
+            report = Report(records, design)
+            report.write_tables(folder)
+            report._rows()
+            said = notes(report.study), machines(records), label(report.study), report.what(), report.images, report.subtitle(())
+            assert said and headline(report.findings, report.answers, report.study) is not None
         for each in (grid, search):
             ledger.reckon(each, records, [])
         plan.forecast([RunConfig.parse(GOOD[0]["config"])], records, plan.device(records, None))

@@ -75,6 +75,16 @@ def make_record():
 
 
 @pytest.fixture(scope="session")
+def batchnorm(make_record):
+    """Makes a run with so many BN layers."""
+
+    def make(layers, seed=0, config=None, **changes):
+        return make_record(seed=seed, config={"batchnorm": {"layers": layers}, **(config or {})}, **changes)
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def study(make_record):
     """Six arms and three seeds; the arms get better in order, and the last never reaches the target with seed 2."""
     return [
@@ -106,6 +116,11 @@ def _study_arms():
             config = RunConfig.parse(values)
             arms.setdefault(identity(config), config.model_dump(exclude={"arm", "cell"}))
     return tuple(arms.values())
+
+
+def sharing(record, share):
+    """The same run, with this share of its cores' time."""
+    return record.changed(summary=record.summary.model_copy(update={"time_cpu_share": share}))
 
 
 def _draws(name):

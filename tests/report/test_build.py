@@ -7,20 +7,20 @@ from reglab.atomic import held
 from reglab.errors import UserError
 from reglab.report import build, claims, tables
 from reglab.report.manifest import Manifest
-from reglab.report.questions import FINAL, QUESTIONS
-from reglab.report.study import Study
 from reglab.tracking.fetch import fetch
 from reglab.tracking.record import State
+from tests.report import published
+from tests.report.published import BY_NAME, DESIGN, FINAL
 
 OWN = {f"final.{kind}" for kind in ("md", "csv", "tex")} | {f"figure_11.{kind}" for kind in ("png", "svg", "json")}
-ALWAYS = {"index.html", "manifest.json", "runs.csv", "records.jsonl.gz"} | {
+ALWAYS = {"index.html", "study.yaml", "manifest.json", "runs.csv", "records.jsonl.gz"} | {
     f"{stem}.{kind}" for stem in ("claims", "table_1") for kind in ("md", "csv", "tex")
 }
 
 
 @pytest.fixture
 def make(tmp_path):
-    return lambda records, name="report": build.build(records, tmp_path / name, "runs/final", {}).parent
+    return lambda records, name="report": build.build(records, tmp_path / name, "runs/final", {}, DESIGN).parent
 
 
 def names(folder):
@@ -128,7 +128,7 @@ def test_runs_that_answer_no_question_have_a_table_and_a_figure_of_their_own(mak
 
 
 def test_the_manifest_has_the_sweeps_of_its_runs(study, tmp_path):
-    folder = build.build(study, tmp_path / "r", "runs/final", {"final": "d1", "cifar_stem": "d2"}).parent
+    folder = build.build(study, tmp_path / "r", "runs/final", {"final": "d1", "cifar_stem": "d2"}, DESIGN).parent
     assert json.loads((folder / "manifest.json").read_text())["sweeps"] == {"final": "d1"}
 
 
@@ -138,22 +138,25 @@ def test_every_run_is_among_the_rows_whatever_came_of_it(study, make_record, mak
 
 
 def test_the_headline_counts_the_verdicts_and_names_the_best_arm_and_its_lead(study):
-    whole = Study.of(study)
-    verdicts, best = build.headline(claims.judge(whole), whole.answers(FINAL), whole)
-    assert verdicts.startswith("Of the study's 11 claims these runs bear out ")
+    whole = published.study(study)
+    verdicts, best = build.headline(claims.judge(whole), {FINAL: whole.answers(FINAL)}, whole)
+    assert verdicts.startswith("Of the study's 11 claims these runs test 2: they bear out ")
     assert best == (
-        "Of the final models, asymmetric_cutout_2 has the best test accuracy: 81.0% ± 2.5 points, +20.0 points against the baseline; "
-        "6 of 6 reach 87% training accuracy."
+        "Of the final models, asymmetric_cutout_2 has the best test accuracy: 81.0% ± 2.5 points, +20.0 points against baseline; "
+        "6 of 6 reach 87 % running training accuracy."
     )
 
 
 def test_the_headline_says_when_one_seed_is_all_there_is(make_record):
-    one = Study.of([make_record()])
-    assert "With one seed an arm" in build.headline([], one.answers(FINAL), one)[-1]
+    one = published.study([make_record()])
+    assert "With one seed an arm" in build.headline([], {FINAL: one.answers(FINAL)}, one)[-1]
 
 
 def test_a_label_says_what_the_runs_are_not(study):
-    assert build.label(Study.of(study)) == "Not the published study's set-up: digits instead of CIFAR-10, 1 epochs instead of 200."
+    assert (
+        build.label(published.study(study))
+        == "Not the published study's set-up: digits instead of CIFAR-10, training images 1,442 instead of 50,000, epochs 1 instead of 200."
+    )
 
 
 def test_notes_name_what_was_left_out_and_what_was_not_pooled(make_record):
@@ -164,8 +167,8 @@ def test_notes_name_what_was_left_out_and_what_was_not_pooled(make_record):
         make_record(seed=2, state=State.failed, reason="out of memory"),
         make_record(seed=3, config={"model": {"width": 8}}),
     ]
-    notes = build.notes(Study.of(records))
-    assert "1 failed, not counted: baseline s2 (out of memory)" in notes
+    notes = build.notes(published.study(records))
+    assert "1 failed, not counted: baseline · model.width 64 s2 (out of memory)" in notes
     assert any("1 run is of another set-up" in note and "model.width 64 / 8" in note for note in notes)
     assert any("not pooled: a GPU" in note and "another GPU" in note for note in notes)
 
@@ -187,19 +190,20 @@ def test_a_search_is_told_by_what_it_chose_on_held_out_images(make_record):
         record = make_record(config=config, test=test, sweep="dropout_bayes")
         return record.model_copy(update={"summary": record.summary.model_copy(update={"val_accuracy": validation})})
 
-    study = Study.of([drawn(0.1, 0.8, 0.7), drawn(0.4, 0.6, 0.9), make_record()])
-    cells = study.answers(next(question for question in QUESTIONS if question.stem == "dropout_arrays"))
-    assert [cell.factors.array for cell in cells] == ["0.1/0.2/0.3", "0.4/0.2/0.3"]
-    assert build.chosen(cells) == [
-        "Of its 2 draws, dropout_bayes chooses 0.1/0.2/0.3 by 80.0% on held-out training images: 70.0% on the test images."
+    study = published.study([drawn(0.1, 0.8, 0.7), drawn(0.4, 0.6, 0.9), make_record()])
+    cells = study.answers(BY_NAME["dropout_arrays"])
+    assert [cell.treatment["dropout"] for cell in cells] == ["0.1/0.2/0.3", "0.4/0.2/0.3"]
+    assert build.chosen(cells, study) == [
+        "Of its 2 draws, dropout_bayes chooses BN 2 · dropout 3 at 0.1/0.2/0.3 · 8 held out by 80.0% on held-out training images: "
+        "70.0% on the test images."
     ]
 
 
 def test_runs_that_shared_their_cores_are_named_in_the_notes_and_the_rows(make_record):
     quiet, shared = make_record(), make_record(seed=1)
     shared = shared.changed(summary=shared.summary.model_copy(update={"time_cpu_share": 0.6}))
-    said = build.notes(Study.of([quiet, shared]))
+    said = build.notes(published.study([quiet, shared]))
     assert any(line.startswith("Times come from 2 unlike machines") and "shared cores" in line for line in said)
     assert any(line.startswith("1 run shared cores with other programs") for line in said)
-    assert list(tables.rows([quiet, shared], {})["device"]) == ["a GPU", "a GPU, shared cores"]
-    assert not any("shared cores" in line for line in build.notes(Study.of([quiet])))
+    assert list(tables.rows([quiet, shared], {}, published.study([quiet, shared]))["device"]) == ["a GPU", "a GPU, shared cores"]
+    assert not any("shared cores" in line for line in build.notes(published.study([quiet])))

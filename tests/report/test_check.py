@@ -5,13 +5,14 @@ import pytest
 
 from reglab.report.build import build
 from reglab.report.check import faults
+from tests.report.published import DESIGN
 
 SWEEPS = {"final": "d1", "agc": "d2"}
 
 
 @pytest.fixture(scope="module")
 def built(study, tmp_path_factory):
-    return build(study, tmp_path_factory.mktemp("built") / "report", "runs/final", SWEEPS).parent
+    return build(study, tmp_path_factory.mktemp("built") / "report", "runs/final", SWEEPS, DESIGN).parent
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def test_runs_of_two_set_ups_or_of_other_images_are_mixed(study, make_record, tm
     odd = make_record(seed=7, config={"model": {"width": 8}})
     other = make_record(seed=8)
     other = other.model_copy(update={"environment": other.environment.model_copy(update={"data_fingerprint": "g"})})
-    folder = build([*study, odd, other], tmp_path / "mixed", "runs", {}).parent
+    folder = build([*study, odd, other], tmp_path / "mixed", "runs", {}, DESIGN).parent
     assert faults(folder, {}, None) == [
         "mixed: model.width is 64 in some runs, 8 in others",
         "mixed: not all runs saw the same images: f / g",

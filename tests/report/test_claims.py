@@ -10,25 +10,24 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reglab.config import RunConfig, identity, run_id
-from reglab.report import claims, stats
-from reglab.report.claims import Claimed, Verdict
-from reglab.report.factors import factors
+from reglab.report import asked, claims
+from reglab.report.claims import Verdict
+from reglab.report.parts import Claimed
 from reglab.report.stats import Share
-from reglab.report.study import Study
 from reglab.sweep.spec import read, shipped
-from reglab.sweep.study import SWEEPS
 from reglab.tracking.record import State
+from tests.report.published import DESIGN, factors, seen, study
 
 CHAMPION = "asymmetric_augmentation"
 
 
 def judge(records):
-    return claims.judge(Study.of(records))
+    return claims.judge(study(records))
 
 
 # A study is made up from its own sweeps: every run of them, with results by rule and a little noise from run to run.
 
-GRIDS = tuple(name for name in SWEEPS if name not in ("dropout_asymmetric", "dropout_bayes"))
+GRIDS = tuple(name for name in DESIGN.stems if name not in ("dropout_asymmetric", "dropout_bayes"))
 
 SWEEPS_OF = {
     1: ("dropout_symmetric",),
@@ -189,7 +188,7 @@ def _run(like, config, world, f, chance):
 
 def changed(records, where, **changes):
     """The records, with other values where the factors are so."""
-    return [record.model_copy(update=changes) if where(stats.treatment(record)) else record for record in records]
+    return [record.model_copy(update=changes) if where(seen(record)) else record for record in records]
 
 
 def finding(number, records):
@@ -208,16 +207,16 @@ def test_a_claim_is_reproduced_by_runs_that_are_as_it_says(made, number):
 
 
 @pytest.mark.parametrize(("number", "world"), OTHERWISE)
-def test_a_claim_is_not_reproduced_by_runs_that_contradict_one_of_its_parts(made, number, world):
+def test_a_claim_is_contradicted_by_runs_that_contradict_one_of_its_parts(made, number, world):
     found = finding(number, made(SWEEPS_OF[number], world))
-    assert found.verdict == Verdict.not_reproduced
+    assert found.verdict == Verdict.contradicted
     assert failing(found)
 
 
 @pytest.mark.parametrize(("number", "world"), OPEN)
 def test_a_claim_is_undecided_by_runs_that_leave_one_of_its_parts_open(made, number, world):
     found = finding(number, made(SWEEPS_OF[number], world))
-    assert found.verdict == Verdict.undecided
+    assert found.verdict == (Verdict.undecided if any(part.n for part in found.parts) else Verdict.not_tested)
     assert any(part.holds is None for part in found.parts)
 
 
@@ -241,9 +240,9 @@ def test_each_finding_says_which_figure_shows_it(made):
     assert len({each.claim for each in judge([])}) == 11
 
 
-def test_without_runs_every_claim_is_undecided():
+def test_without_runs_no_claim_is_tested():
     for number, found in enumerate(judge([]), start=1):
-        assert (found.number, found.verdict, found.effect, found.runs) == (number, Verdict.undecided, "No run speaks to it.", ())
+        assert (found.number, found.verdict, found.effect, found.runs) == (number, Verdict.not_tested, "No run speaks to it.", ())
         assert found.parts
         assert all((part.n, part.estimate, part.holds) == (0, None, None) for part in found.parts)
 
@@ -347,7 +346,9 @@ def test_to_fail_one_of_many_comparisons_takes_more_than_its_own_interval(made):
         for record in made(("final",), QUIET)
     ]
     tighter = [part for part in finding(10, records).parts if part.what.startswith("overfitting")]
-    assert all(part.low > 0 and part.holds is None for part in tighter)
+    assert all(part.low < 0 < part.high and part.holds is None for part in tighter)  # what is told is the interval that decides
+    assert {round(part.confidence, 4) for part in tighter} == {0.9955}
+    assert "at 99.5 % confidence" in tighter[0].in_words()
 
 
 def test_the_order_of_runs_does_not_matter(made):
@@ -384,7 +385,7 @@ def test_times_of_unlike_machines_are_not_paired(made, number, elsewhere):
     another = records[0].environment.model_copy(update={"device": "another GPU"})
     found = finding(number, changed(records, elsewhere, environment=another))
     timed = [part.n for part in found.parts if part.unit in ("ratio", "share")]
-    assert found.verdict == Verdict.undecided
+    assert found.verdict == (Verdict.undecided if any(part.n for part in found.parts) else Verdict.not_tested)
     assert max(timed) < max(part.n for part in finding(number, records).parts)
     assert all(part.n for part in found.parts if part.unit == "points")
 
@@ -400,7 +401,7 @@ def test_accuracies_of_unlike_machines_are_paired(made):
 def test_a_run_that_did_not_finish_is_in_no_comparison_of_accuracies(made, state):
     records = changed(made(("final",)), lambda f: f.transformations, state=state)
     found = finding(10, records)
-    assert found.verdict == Verdict.undecided
+    assert found.verdict == Verdict.not_tested
     assert found.effect == "No run speaks to it."
 
 
@@ -468,7 +469,8 @@ def test_whatever_the_runs_are_there_are_eleven_findings_that_agree_with_their_p
     assert [each.number for each in found] == list(range(1, 12))
     for each in found:
         held = [part.holds for part in each.parts]
-        expected = Verdict.not_reproduced if False in held else Verdict.undecided if None in held else Verdict.reproduced
+        expected = Verdict.contradicted if False in held else Verdict.undecided if None in held else Verdict.reproduced
+        expected = expected if any(part.n for part in each.parts) else Verdict.not_tested
         assert each.verdict == expected
         assert all((part.n == 0) == (part.estimate is None) for part in each.parts)
         assert all(part.low is None or part.low - 1e-9 <= part.estimate <= part.high + 1e-9 for part in each.parts)
@@ -484,8 +486,8 @@ def test_whatever_the_runs_are_there_are_eleven_findings_that_agree_with_their_p
     [(1, 3, True), (-3, -1, False), (-1, 1, None), (0, 1, None), (-1, 0, None), (0, 0, None), (None, None, None)],
 )
 def test_a_difference_holds_only_where_its_whole_interval_is_on_the_claimed_side(low, high, holds):
-    assert claims.HIGHER.holds(low, high) is holds
-    mirrored = claims.LOWER.holds(*((None, None) if low is None else (-high, -low)))
+    assert Claimed(low=0).holds(low, high) is holds
+    mirrored = Claimed(high=0).holds(*((None, None) if low is None else (-high, -low)))
     assert mirrored is holds
 
 
@@ -494,7 +496,6 @@ def test_a_difference_holds_only_where_its_whole_interval_is_on_the_claimed_side
     [(0.96, 1.04, True), (1.06, 1.2, False), (0.8, 0.94, False), (1.0, 1.1, None), (0.9, 1.2, None), (0.95, 1.0, None)],
 )
 def test_a_likeness_holds_only_where_the_whole_interval_is_inside_the_margin(low, high, holds):
-    assert claims.AS_LONG.holds(low, high) is holds
     assert Claimed(0.95, 1.05).holds(low, high) is holds
 
 
@@ -505,9 +506,9 @@ def test_a_likeness_holds_only_where_the_whole_interval_is_inside_the_margin(low
         (10, "reproduced"),
         (9, "undecided"),
         (6, "undecided"),
-        (5, "not reproduced"),
-        (4, "not reproduced"),
-        (0, "not reproduced"),
+        (5, "contradicted"),
+        (4, "contradicted"),
+        (0, "contradicted"),
     ],
 )
 def test_almost_every_case_is_three_quarters_and_an_interval_above_one_half(made, best, verdict):
@@ -516,20 +517,20 @@ def test_almost_every_case_is_three_quarters_and_an_interval_above_one_half(made
     world = but(test=lambda claimed, f: 0.5 + (-0.1 if (f.batchnorm, f.layers) in in_favour else 0.1) * f.probability)
     found = finding(1, made(("dropout_symmetric",), world))
     assert found.verdict == verdict
-    assert found.effect == f"0.2 is the best of the three in {best} of 12 cases."
+    assert found.effect == f"Dropout at 0.2 has the best test accuracy of 3: in {best} of 12 cases."
     share = Share.of([True] * best + [False] * (12 - best))
     assert (found.parts[0].low, found.parts[0].high) == (share.low, share.high)
 
 
 @pytest.mark.parametrize(("count", "holds"), [(74, None), (75, True), (100, True), (66, None), (65, False)])
 def test_of_many_cases_almost_every_is_at_least_three_quarters(count, holds):
-    assert claims.almost_every(Share.of([True] * count + [False] * (100 - count))) is holds
+    assert asked.almost_every(Share.of([True] * count + [False] * (100 - count))) is holds
 
 
 def test_a_level_that_only_ties_is_not_the_best(made):
     records = made(("agc",))
     level = [record.model_copy(update={"summary": record.summary.model_copy(update={"test_accuracy": 0.7})}) for record in records]
-    assert finding(6, level).effect == "0.02 is the best of the three in 0 of 12 cases."
+    assert finding(6, level).effect == "Clip threshold 0.02 has the best test accuracy of 3: in 0 of 12 cases."
 
 
 def test_a_case_is_a_mean_over_the_seeds_that_have_every_level(made):
@@ -537,16 +538,12 @@ def test_a_case_is_a_mean_over_the_seeds_that_have_every_level(made):
     records = made(("dropout_symmetric",), world)
     fortunate = {"summary": records[0].summary.model_copy(update={"test_accuracy": 0.99})}
     lonely = [r.model_copy(update=fortunate) if r.seed == 2 else r for r in records]
-    without = [r for r in lonely if r.seed != 2 or stats.treatment(r).probability == 0.2]  # seed 2 has 0.2 alone
-    assert finding(1, without).effect == "0.2 is the best of the three in 0 of 12 cases."
+    without = [r for r in lonely if r.seed != 2 or seen(r).probability == 0.2]  # seed 2 has 0.2 alone
+    assert finding(1, without).effect == "Dropout at 0.2 has the best test accuracy of 3: in 0 of 12 cases."
 
 
 def test_a_case_without_one_of_the_levels_is_none(made):
-    records = [
-        record
-        for record in made(("agc",))
-        if stats.treatment(record).but(clip=None).batch_size != 64 or stats.treatment(record).clip != 0.04
-    ]
+    records = [record for record in made(("agc",)) if seen(record).batch_size != 64 or seen(record).clip != 0.04]
     assert finding(6, records).parts[0].n == 8
 
 
@@ -557,39 +554,40 @@ def test_an_effect_counts_the_comparisons_and_says_the_one_that_decides(made):
     world = but(noise=0.0, test=lambda claimed, f: claimed.test(f) + 0.05 * (f.batchnorm == 3))
     near = but(noise=0.0, test=lambda claimed, f: claimed.test(f) + 0.01 * (f.batchnorm == 3))
     assert finding(3, made(("batchnorm",), near)).effect == (
-        "3 of 3 comparisons hold. The closest is two BN layers against three BN layers: +1.0 points (+1.0 to +1.0)."
+        "3 of 3 comparisons hold. The closest is test accuracy, two BN layers against three BN layers: +1.0 points (+1.0 to +1.0)."
     )
     assert finding(3, made(("batchnorm",), world)).effect == (
-        "2 of 3 comparisons hold, 1 fails: two BN layers against three BN layers: −3.0 points (−3.0 to −3.0)."
+        "2 of 3 comparisons hold, 1 fails: test accuracy, two BN layers against three BN layers: −3.0 points (−3.0 to −3.0)."
     )
-    assert finding(4, made(("batchnorm",))).effect == "The network with one more BN layer reaches the target sooner: in 12 of 12 cases."
+    assert finding(4, made(("batchnorm",))).effect == (
+        "BN layers 0, 1, 2, 3: each reaches the target sooner than the one before: in 12 of 12 cases."
+    )
 
 
 def test_an_effect_says_how_many_comparisons_have_no_runs(made):
-    records = [record for record in made(("dropout_symmetric",)) if stats.treatment(record).probability == 0.2]
+    records = [record for record in made(("dropout_symmetric",)) if seen(record).probability == 0.2]
     assert ", 4 have no runs" in finding(2, records).effect
 
 
-def test_the_final_models_are_told_in_a_sentence(made):
+def test_what_was_published_stands_beside_what_came_out(made):
     found = finding(10, made(("final",), QUIET))
-    assert found.effect == (
-        "asymmetric_augmentation has a better test accuracy than 5 of 5 other models, and overfits less than 5 of 5; "
-        "test accuracy against the baseline: +15.0 points (+15.0 to +15.0)."
+    assert found.effect.startswith("11 of 11 comparisons hold. The closest is ")
+    assert (
+        found.note
+        == "Published: test accuracy with baseline 69 % (here 69.0 %); test accuracy with asymmetric_augmentation 85 to 87 % (here 84.0 %)."
     )
 
 
 def test_how_much_longer_agc_is_to_the_target_is_told_and_has_no_say(made):
     found = finding(7, made(("agc_batchnorm",)))
-    assert "Where both reach the target, AGC takes 1.20 times (1.20 to 1.20) as long as with no BN layer" in found.note
+    assert found.note.startswith("Beside it: time to the target, AGC against BN 0: 1.20 times (1.20 to 1.20); ")
     assert [part.unit for part in found.parts] == ["ratio"] * 3 + ["share"] * 3
 
 
 def test_the_best_rescue_is_held_against_batchnorm_under_the_same_optimizer(made):
     found = finding(11, made(("agc_batchnorm", "agc_rescue"), QUIET))
     sgd = "sgd lr 0.1 decay 0.0005 cosine warm-up 2"
-    assert found.note.endswith(
-        f"{sgd} with standardized weights, comes to 77.5%: −0.5 points (−0.5 to −0.5) against two BN layers under {sgd}."
-    )
+    assert found.note.endswith(f"{sgd} · weight standardization, comes to 77.5%: −0.5 points (−0.5 to −0.5) against BN 2 · {sgd}.")
     assert found.verdict == Verdict.reproduced
 
 
@@ -597,9 +595,9 @@ def test_a_rescue_without_its_own_rival_is_held_against_batchnorm_as_the_study_t
     world = but(test=lambda claimed, f: claimed.test(f) + 0.2 * (f.optimizer == "adam decay 0.0005"))
     found = finding(11, made(("agc_batchnorm", "agc_rescue"), world))
     assert "adam decay 0.0005, comes to 9" in found.note
-    assert found.note.endswith("against two BN layers under adam.")
+    assert found.note.endswith("against BN 2.")
 
 
 def test_a_rescue_with_augmentation_is_no_match_for_batchnorm_without(made):
     world = but(test=lambda claimed, f: 0.99 if f.transformations else claimed.test(f))
-    assert "The best of 7 other recipes with AGC" in finding(11, made(("agc_batchnorm", "agc_rescue"), world)).note
+    assert "The best of 7 other arms" in finding(11, made(("agc_batchnorm", "agc_rescue"), world)).note

@@ -7,13 +7,15 @@ import pytest
 from reglab.config import FIELDS
 from reglab.errors import UserError
 from reglab.report import dashboard
-from reglab.report.dashboard import SECTIONS, SHOWN, Bars, Importance, Line, Parallel, Scatter
-from reglab.report.questions import QUESTIONS
+from reglab.report.dashboard import Bars, Importance, Line, Parallel, Scatter
 from reglab.tracking.record import METRICS
 from reglab.tracking.wandb_run import LOGGED_BESIDE
 from tests.loopback.state import ENTITY, View
+from tests.report.published import DESIGN
 
-PANELS = [panel for panels in (*SECTIONS.values(), *(shown.panels for shown in SHOWN.values())) for panel in panels]
+SECTIONS = dashboard.sections(DESIGN)
+SHOWN = {question.name: dashboard.shown(question, DESIGN) for question in DESIGN.questions}
+PANELS = list(dict.fromkeys(panel for panels in (*SECTIONS.values(), *SHOWN.values()) for panel in panels))
 
 
 def names(panel):
@@ -35,12 +37,11 @@ def test_a_panel_shows_what_runs_log(panel):
     assert keys <= {*FIELDS, *LOGGED_BESIDE}
 
 
-def test_a_question_is_among_runs_that_log_something():
-    assert {shown.among for shown in SHOWN.values() if shown.among} <= set(METRICS)
-
-
-def test_every_question_is_shown():
-    assert list(SHOWN) == [question.stem for question in QUESTIONS]
+def test_a_question_is_shown_by_the_columns_of_its_figures():
+    assert SHOWN["batchnorm"][0] == Bars("test/accuracy", "batchnorm.layers")
+    assert SHOWN["placement"][0] == Bars("test/accuracy", "model.placement")
+    assert SHOWN["dropout_arrays"][0] == Parallel(("dropout.p1", "dropout.p2", "dropout.p3"), "val/accuracy")
+    assert all(SHOWN.values())
 
 
 def views(server):
@@ -57,7 +58,7 @@ def apart(places):
 
 
 def test_the_workspace_has_its_sections_with_panels_that_do_not_overlap(wandb_server):
-    dashboard.push(None, "p")
+    dashboard.push(None, "p", DESIGN)
     view = views(wandb_server)[dashboard.WORKSPACE]
     assert view.type == "project-view"
     sections = json.loads(view.spec)["section"]["panelBankConfig"]["sections"]
@@ -71,34 +72,34 @@ def test_the_workspace_has_its_sections_with_panels_that_do_not_overlap(wandb_se
 
 
 def test_the_report_asks_the_study_s_questions(wandb_server):
-    dashboard.push(None, "p")
-    view = views(wandb_server)[dashboard.REPORT]
+    dashboard.push(None, "p", DESIGN)
+    view = views(wandb_server)[DESIGN.title]
     assert view.type == "runs"
     blocks = json.loads(view.spec)["blocks"]
     titles = [block["children"][0]["text"] for block in blocks if block["type"] == "heading"]
     grids = [block["metadata"] for block in blocks if block["type"] == "panel-grid"]
-    assert titles == [question.title for question in QUESTIONS]
-    for shown, grid in zip(SHOWN.values(), grids, strict=True):
+    assert titles == [question.title for question in DESIGN.questions]
+    for question, grid in zip(DESIGN.questions, grids, strict=True):
         panels = grid["panelBankSectionConfig"]["panels"]
-        assert len(panels) == len(shown.panels)
+        assert len(panels) == len(SHOWN[question.name])
         assert apart(layouts(panels))
         filters = [(each["key"]["name"], each["op"]) for each in grid["runSets"][0]["filters"]["filters"]]
-        assert filters == [("state", "=")] + ([(shown.among, ">=")] if shown.among else [])
+        assert filters == [("state", "=")] + ([(question.logged, ">=")] if question.logged else [])
     grouped = [panel["config"].get("groupBy") for panel in grids[1]["panelBankSectionConfig"]["panels"]]
-    assert grouped == ["dropout.value.p", "dropout.value.layers", "dropout.value.layers", "dropout.value.p", "dropout.value.layers"]
+    assert grouped == ["label.value", "batchnorm.value.layers"]
 
 
 def test_pushed_again_both_are_updated_in_place_and_nothing_else_is_touched(wandb_server, monkeypatch):
     project = wandb_server.world.project("p")
     mine = View(project=project, name="nw-mine-v", type="project-view", display_name="mine", spec='{"my": "own"}')
     wandb_server.world.views[mine.id] = mine
-    first = dashboard.push(ENTITY, "p")
-    assert dashboard.push(ENTITY, "p") == first
-    assert set(views(wandb_server)) == {"mine", dashboard.WORKSPACE, dashboard.REPORT}
+    first = dashboard.push(ENTITY, "p", DESIGN)
+    assert dashboard.push(ENTITY, "p", DESIGN) == first
+    assert set(views(wandb_server)) == {"mine", dashboard.WORKSPACE, DESIGN.title}
     assert len(wandb_server.world.views) == 3
 
-    monkeypatch.setattr(dashboard, "SECTIONS", {"only this": (Line("lr"),)})
-    dashboard.push(ENTITY, "p")
+    monkeypatch.setattr(dashboard, "sections", lambda design: {"only this": (Line("lr"),)})
+    dashboard.push(ENTITY, "p", DESIGN)
     assert "only this" in views(wandb_server)[dashboard.WORKSPACE].spec
     assert len(wandb_server.world.views) == 3
     assert mine.spec == '{"my": "own"}'
@@ -108,4 +109,4 @@ def test_pushed_again_both_are_updated_in_place_and_nothing_else_is_touched(wand
 def test_without_a_key_it_says_so_in_one_line(wandb_server, monkeypatch):
     monkeypatch.setenv("WANDB_API_KEY", "short")
     with pytest.raises(UserError, match="`wandb login` sets the key"):
-        dashboard.push(None, "p")
+        dashboard.push(None, "p", DESIGN)

@@ -12,9 +12,10 @@ import vl_convert
 from playwright.sync_api import expect, sync_playwright
 
 from reglab.report import page as page_module
-from reglab.report.claims import Finding, Part, Verdict
+from reglab.report.claims import Finding, Verdict
 from reglab.report.font import FAMILY
 from reglab.report.page import Figure, Page, Section
+from reglab.report.parts import Part
 from tests.waiting import PATIENCE
 
 CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -71,7 +72,7 @@ def study(**changes):
     )
     layers = Section("layers", "Layers", "How many layers?", [figure(5, drawn())], None, ["a-s0"], ["Half of the grid is there."])
     nothing = Section("arrays", "Arrays", "Which arrays?", [], None, [], [])
-    findings = [finding(1), finding(2, Verdict.not_reproduced, figure="figure_5"), finding(3, Verdict.undecided, parts=(), runs=())]
+    findings = [finding(1), finding(2, Verdict.contradicted, figure="figure_5"), finding(3, Verdict.undecided, parts=(), runs=())]
     made = Page(
         title="Four regularizers on digits",
         what="ResNet-50 of width 16 on digits",
@@ -156,7 +157,7 @@ def test_the_page_says_first_what_it_is_and_what_came_out(open_page):
     assert headings[3:] == ["Dropout", "Layers", "Arrays", "Table 1 as run", "All runs", "Where it ran", "Downloads"]
     assert page.locator(".label").inner_text() == "Digits, one seed: it shows the machinery."
     assert page.locator(".headline p").all_inner_texts() == ["One of three claims is reproduced.", "BN 2 is the best model."]
-    assert page.locator(".tally .badge").all_inner_texts() == ["1 reproduced", "1 not reproduced", "1 undecided"]
+    assert page.locator(".tally .badge").all_inner_texts() == ["1 reproduced", "1 contradicted", "1 undecided", "0 not tested"]
 
 
 def test_a_study_that_is_what_it_looks_like_has_no_label():
@@ -168,7 +169,7 @@ def test_a_study_that_is_what_it_looks_like_has_no_label():
 def test_every_claim_has_its_verdict_in_words_its_effect_and_a_link_to_its_figure(open_page):
     page = open_page()
     claims = page.locator(".claims > tbody > tr")
-    assert claims.locator("> td .badge").all_inner_texts() == ["reproduced", "not reproduced", "undecided"]
+    assert claims.locator("> td .badge").all_inner_texts() == ["reproduced", "contradicted", "undecided"]
     assert claims.locator("> td .badge > svg").count() == 3
     assert claims.locator("> .effect").all_inner_texts() == ["+1.0 points", "+2.0 points", "+3.0 points"]
     assert claims.locator("> .runs").all_inner_texts() == ["2", "2", "0"]

@@ -10,33 +10,51 @@ import pytest
 from reglab.arms import FINAL_ARMS
 from reglab.report import stats, tables
 from reglab.report.claims import Finding, Verdict
+from reglab.report.measures import Target
 from reglab.tracking.record import State
+from tests.report import published
+from tests.report.published import DESIGN
 from tests.unprinted import UNPRINTED
+
+TARGET = Target(0.87)
+
+
+def arms_of(records):
+    """The arms of some runs in the order of the final models."""
+    return sorted(published.cells(records), key=lambda cell: (*FINAL_ARMS, cell.label).index(cell.label))
+
+
+def of(records):
+    return records, published.study(records)
+
+
+def tidy(records):
+    return tables.tidy(arms_of(records), DESIGN)
 
 
 def test_a_row_says_mean_interval_and_how_many_reached_the_target(study):
-    table = tables.arms(stats.cells(study), target=0.87)
+    table = tables.arms(arms_of(study), TARGET)
     last = dict(table.iloc[-1])
     assert last["model"] == "asymmetric_cutout_2"
     assert last["runs"] == "3"
     assert last["test, %"] == "81.0 ± 2.5"
-    assert last["to 87 %, s"] == "45.0 (2 of 3)"
+    assert last["to 87 % (running), s"] == "45.0 (2 of 3)"
 
 
 def test_a_target_that_no_run_reached_is_shown_as_not_reached(make_record):
-    table = tables.arms(stats.cells([make_record(to_target=None)]), target=0.87)
-    assert table["to 87 %, s"].tolist() == ["not reached"]
+    table = tables.arms(arms_of([make_record(to_target=None)]), TARGET)
+    assert table["to 87 % (running), s"].tolist() == ["not reached"]
 
 
 def test_an_arm_without_a_finished_run_keeps_its_row(make_record):
-    table = tables.arms(stats.cells([make_record(state=State.diverged)]), target=0.87)
+    table = tables.arms(arms_of([make_record(state=State.diverged)]), TARGET)
     assert table.iloc[0].tolist() == ["baseline", "0 of 1", "–", "–", "–", "–", "–"]
 
 
 def test_an_arm_timed_on_several_machines_has_a_row_for_each(make_record):
     elsewhere = make_record().environment.model_copy(update={"device": "NVIDIA B200", "torch": "2.16"})
     records = [make_record(seconds=100), make_record(seed=1, seconds=50, environment=elsewhere), make_record("symmetric_cutout_2")]
-    table = tables.arms(stats.cells(records), target=0.87)
+    table = tables.arms(arms_of(records), TARGET)
     assert table["model"].tolist() == ["baseline", "baseline", "symmetric_cutout_2"]
     assert table["machine"].tolist() == ["a GPU, torch 2.15", "B200, torch 2.16", "a GPU, torch 2.15"]
     assert table["training, s"].tolist() == ["100.0", "50.0", "100.0"]
@@ -44,7 +62,7 @@ def test_an_arm_timed_on_several_machines_has_a_row_for_each(make_record):
 
 
 def test_a_study_on_one_machine_does_not_name_it(study):
-    assert "machine" not in tables.arms(stats.cells(study), target=0.87)
+    assert "machine" not in tables.arms(arms_of(study), TARGET)
 
 
 @pytest.mark.parametrize(
@@ -64,15 +82,15 @@ def test_a_difference_to_the_baseline_is_paired_by_seed(make_record):
     baseline = [make_record(seed=seed, test=test) for seed, test in enumerate([0.60, 0.70, 0.80])]
     better = [make_record("symmetric_cutout_2", seed, test=test) for seed, test in enumerate([0.63, 0.73, 0.83001])]
     unpaired = [make_record("asymmetric_cutout_2", 7, test=0.9)]
-    cells = stats.cells(baseline + better + unpaired)
-    table = tables.arms(cells, 0.87, cells[0]).set_index("model")
+    cells = arms_of(baseline + better + unpaired)
+    table = tables.arms(cells, TARGET, cells[0]).set_index("model")
     assert table["difference, points"].tolist() == ["baseline", "+3.0 ± 0.0 (p < 0.001)", "–"]
     assert table["seeds more"].tolist() == ["–", "0", "–"]
 
 
 def test_p_values_are_adjusted_over_the_arms_of_the_table(study):
-    cells = stats.cells(study)
-    table = tables.arms([cells[0], *map(noisy, cells[1:4])], 0.87, cells[0])
+    cells = arms_of(study)
+    table = tables.arms([cells[0], *map(noisy, cells[1:4])], TARGET, cells[0])
     raw = [stats.Difference.of([ahead + 0.02, ahead - 0.02, ahead]).p for ahead in (0.04, 0.08, 0.12)]
     shown = [float(text.rpartition("p ")[2].rstrip(")")) for text in table["difference, points"].tolist()[1:]]
     assert shown == pytest.approx([raw[0], 2 * raw[1], 3 * raw[2]], abs=6e-4)
@@ -92,32 +110,32 @@ def noisy(cell):
 
 
 def test_more_seeds_are_asked_for_where_seeds_do_not_agree(study):
-    cells = stats.cells(study)
-    table = tables.arms([cells[0], noisy(cells[1])], 0.87, cells[0])
+    cells = arms_of(study)
+    table = tables.arms([cells[0], noisy(cells[1])], TARGET, cells[0])
     difference = stats.Difference.of([0.06, 0.02, 0.04])
     assert table["seeds more"].tolist() == ["–", str(stats.further_seeds(difference))]
     assert stats.further_seeds(difference) > 10
 
 
 def test_a_single_seed_has_a_difference_without_p_and_asks_for_no_number_of_seeds(study):
-    cells = stats.cells(study[::3])
-    table = tables.arms(cells, 0.87, cells[0])
+    cells = arms_of(study[::3])
+    table = tables.arms(cells, TARGET, cells[0])
     assert table["difference, points"].tolist()[:2] == ["baseline", "+4.0"]
     assert set(table["seeds more"]) == {"–"}
 
 
 def test_a_difference_too_small_to_show_has_no_negative_zero(make_record):
-    cells = stats.cells([make_record(test=0.7), make_record("symmetric_cutout_2", test=0.69999)])
-    assert tables.arms(cells, 0.87, cells[0])["difference, points"].tolist() == ["baseline", "+0.0"]
+    cells = arms_of([make_record(test=0.7), make_record("symmetric_cutout_2", test=0.69999)])
+    assert tables.arms(cells, TARGET, cells[0])["difference, points"].tolist() == ["baseline", "+0.0"]
 
 
 def test_a_table_without_times_and_with_a_baseline_has_at_most_nine_columns(study):
-    cells = stats.cells(study)
-    assert len(tables.arms(cells, 0.87, cells[0]).columns) == 9
+    cells = arms_of(study)
+    assert len(tables.arms(cells, TARGET, cells[0]).columns) == 9
 
 
 def test_the_tidy_table_holds_the_same_numbers(study):
-    tidy = tables.tidy(stats.cells(study)).set_index("model")
+    tidy = tables.tidy(arms_of(study), DESIGN).set_index("model")
     assert tidy.loc["baseline", "test_accuracy"] == pytest.approx(61)
     assert tidy.loc["baseline", "test_accuracy_high"] - 61 == pytest.approx(2.484, abs=1e-3)
     assert tidy.loc["asymmetric_cutout_2", ["reached", "timed"]].tolist() == [2, 3]
@@ -127,11 +145,11 @@ def test_the_tidy_table_holds_the_same_numbers(study):
 def test_the_tidy_table_has_a_row_an_arm_and_machine_and_a_column_a_factor(make_record):
     elsewhere = make_record().environment.model_copy(update={"device": "B200"})
     failed = make_record("symmetric_cutout_2", state=State.failed)
-    tidy = tables.tidy(stats.cells([make_record(seconds=90), make_record(seed=1, seconds=50, environment=elsewhere), failed]))
-    assert tidy["train_seconds"].tolist()[:2] == [90, 50]
-    assert [str(machine).partition(",")[0] for machine in tidy["machine"]] == ["a GPU", "B200", "None"]
-    assert (tidy["n"].tolist(), tidy["timed"].tolist()) == ([2, 2, 0], [1, 1, 0])
-    assert {column: tidy[column].tolist()[2] for column in ("batchnorm", "dropout", "cutout", "batch_size")} == {
+    table = tidy([make_record(seconds=90), make_record(seed=1, seconds=50, environment=elsewhere), failed])
+    assert table["train_seconds"].tolist()[:2] == [90, 50]
+    assert [str(machine).partition(",")[0] for machine in table["machine"]] == ["a GPU", "B200", "None"]
+    assert (table["n"].tolist(), table["timed"].tolist()) == ([2, 2, 0], [1, 1, 0])
+    assert {column: table[column].tolist()[2] for column in ("batchnorm", "dropout", "cutout", "batch_size")} == {
         "batchnorm": 2,
         "dropout": "0.2/0.2/0.2",
         "cutout": 2,
@@ -140,24 +158,24 @@ def test_the_tidy_table_has_a_row_an_arm_and_machine_and_a_column_a_factor(make_
 
 
 def test_one_run_has_no_interval_of_its_time_to_the_target(make_record):
-    tidy = tables.tidy(stats.cells([make_record()]))
-    assert tidy[["time_to_target_seconds_low", "time_to_target_seconds_high"]].isna().all(axis=None)
+    table = tidy([make_record()])
+    assert table[["time_to_target_seconds_low", "time_to_target_seconds_high"]].isna().all(axis=None)
 
 
 def test_a_run_that_could_not_be_built_has_a_row_without_factors(make_record):
     broken = make_record(state=State.failed, config=None).model_copy(update={"config": {"dropout": {"layers": 9}}})
-    assert tables.tidy(stats.cells([broken]))["batchnorm"].tolist() == [None]
-    assert tables.runs([broken])["batchnorm"].tolist() == [None]
+    assert tidy([broken])["batchnorm"].tolist() == [None]
+    assert tables.runs(*of([broken]))["batchnorm"].tolist() == [None]
 
 
 def test_markdown_has_a_row_an_arm_and_keeps_its_alignment(study):
-    lines = tables.to_markdown(tables.arms(stats.cells(study), 0.87)).splitlines()
+    lines = tables.to_markdown(tables.arms(arms_of(study), TARGET)).splitlines()
     assert len(lines) == 8
     assert len({len(line) for line in lines}) == 1
 
 
 def test_runs_hold_factors_results_and_where_they_came_from(make_record):
-    (row,) = tables.runs([make_record("symmetric_cutout_2", seed=1)]).to_dict("records")
+    (row,) = tables.runs(*of([make_record("symmetric_cutout_2", seed=1)])).to_dict("records")
     held = {"seed": 1, "sweep": "final", "cutout": 2, "dropout": "0.2/0.2/0.2", "planned_epochs": 1, "epochs": 1, "device": "a GPU"}
     assert held.items() <= row.items()
     assert row["test/accuracy"] == 0.7
@@ -166,19 +184,11 @@ def test_runs_hold_factors_results_and_where_they_came_from(make_record):
 
 def test_runs_link_to_their_page_where_they_have_one(make_record):
     here, there = make_record(), make_record(seed=1, url="https://wandb.ai/e/p/runs/1")
-    assert tables.runs([here, there])["url"].tolist()[1] == "https://wandb.ai/e/p/runs/1"
-
-
-def test_a_treatment_is_worked_out_once_an_arm(make_record, monkeypatch):
-    records = [make_record(arm, seed) for arm in FINAL_ARMS for seed in range(3)]
-    seen, treatment = [], stats.treatment
-    monkeypatch.setattr(stats, "treatment", lambda record: seen.append(record) or treatment(record))
-    tables.runs(records)
-    assert len(seen) == 6
+    assert tables.runs(*of([here, there]))["url"].tolist()[1] == "https://wandb.ai/e/p/runs/1"
 
 
 def test_table_1_says_what_ran_of_what_the_study_varies(whole_study):
-    table = tables.table_1(whole_study(seeds=(0, 1))).set_index(["technique", "parameter"])
+    table = tables.parameters(published.study(whole_study(seeds=(0, 1)))).set_index(["technique", "parameter"])
     assert table.loc[("batch normalization", "layers"), "ran"] == "0, 1, 2, 3"
     assert table.loc[("dropout", "symmetric probability"), "ran"] == "0.1, 0.2, 0.5, 0.8"
     assert table.loc[("dropout", "asymmetric probabilities"), "ran"].startswith("30 arrays from 0.1 to 0.")
@@ -193,7 +203,7 @@ def test_table_1_counts_finished_runs_only(make_record):
         make_record(config=arm, seed=1, state=State.failed),
         make_record("symmetric_cutout_2", state=State.failed),
     ]
-    table = tables.table_1(records).set_index("parameter")
+    table = tables.parameters(published.study(records)).set_index("parameter")
     assert table.loc["batch size", ["ran", "arms", "runs"]].tolist() == ["64", 1, 1]
     assert table.loc["images", ["ran", "arms", "runs"]].tolist() == ["–", 0, 0]
 
@@ -204,7 +214,7 @@ def test_claims_are_a_row_each():
 
 
 def test_runs_hold_a_failed_run_with_its_reason(make_record):
-    rows = tables.runs([make_record(), make_record(seed=1, state=State.failed, reason="out of memory")])
+    rows = tables.runs(*of([make_record(), make_record(seed=1, state=State.failed, reason="out of memory")]))
     assert rows["state"].tolist() == ["finished", "failed"]
     assert rows["reason"].tolist() == [None, "out of memory"]
 
@@ -246,24 +256,24 @@ def test_a_bar_in_a_text_does_not_end_a_markdown_cell():
 
 
 def test_a_table_without_rows_is_said_to_be_none():
-    assert (tables.to_markdown(tables.arms([], 0.87)), tables.to_latex(tables.arms([], 0.87), "")) == ("none\n", "none\n")
+    assert (tables.to_markdown(tables.arms([], TARGET)), tables.to_latex(tables.arms([], TARGET), "")) == ("none\n", "none\n")
 
 
 def test_csv_holds_numbers_in_full(make_record):
-    tidy = tables.tidy(stats.cells([make_record(test=0.123456789)]))
-    assert "12.3456789," in tables.to_csv(tidy)
+    table = tidy([make_record(test=0.123456789)])
+    assert "12.3456789," in tables.to_csv(table)
 
 
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs pdflatex")
 @pytest.mark.parametrize("table", ["arms", "runs", "table 1", "tall", "claims"])
 def test_latex_compiles(study, tmp_path, table):
-    cells = stats.cells(study)
+    cells = arms_of(study)
     finding = Finding(1, "Dropout at 0.2 beats 0.5 and 0.8 " * 3, "≥ ½ of the cases", Verdict.undecided, "11 of 12", (), (), "figure_2")
     made = {
-        "arms": tables.arms(cells, 0.87, cells[0]),
-        "runs": tables.runs(study),
-        "table 1": tables.table_1(study),
-        "tall": pd.concat([tables.arms(cells, 0.87, cells[0])] * 20),
+        "arms": tables.arms(cells, TARGET, cells[0]),
+        "runs": tables.runs(*of(study)),
+        "table 1": tables.parameters(published.study(study)),
+        "tall": pd.concat([tables.arms(cells, TARGET, cells[0])] * 20),
         "claims": tables.claims([finding]),
     }[table]
     packages = "".join(f"\\usepackage{{{name}}}" for name in tables.LATEX_PACKAGES)

@@ -2,10 +2,12 @@ from pathlib import Path
 
 import yaml
 
+from reglab.report.study_file import PUBLISHED
+from reglab.report.study_file import read as read_study
 from reglab.sweep import spec
-from reglab.sweep.study import SWEEPS
 
-FOLDER = Path(__file__).parents[2] / "sweeps"
+FOLDER = Path(__file__).parents[1] / "sweeps"
+SWEEPS = read_study(PUBLISHED).stems
 
 
 def test_the_study_is_every_sweep_that_ships_once():

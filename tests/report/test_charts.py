@@ -9,13 +9,16 @@ import vl_convert
 from PIL import Image
 
 from reglab.arms import FINAL_ARMS
-from reglab.report import figures, stats, tables
-from reglab.report.factors import base
-from reglab.report.questions import QUESTIONS
-from reglab.report.study import Study
+from reglab.report import charts, tables
+from reglab.report.charts import style
+from reglab.report.design import FigureData
 from reglab.tracking.record import State
+from tests.report import published
+from tests.report.published import DESIGN
 
-DRAWINGS = {drawing.stem: (question, drawing) for question in QUESTIONS for drawing in question.drawings}
+DRAWINGS = {figure.name: (question, figure) for question in DESIGN.questions for figure in question.figures}
+ROWS_OF_ARMS = FigureData(name="arms", title="Arms")
+ARRAYS = DRAWINGS["figure_4"][1]
 LINES = ["figure_2", "figure_3", "figure_5", "figure_6", "figure_7", "figure_8", "figure_9"]
 ROWS = ["figure_10", "figure_11", "agc_rescue", "placement", "cutout_per", "cifar_stem"]
 
@@ -32,8 +35,8 @@ def spec(stem, study, **columns):
     question, drawing = DRAWINGS[stem]
     key = (stem, id(study), *columns.items())
     if key not in _texts:
-        table = tables.tidy(study.answers(question)).assign(**columns)
-        _texts[key] = drawing.draw(table, study.base, 0.87, drawing.title, "made up").to_json(), study  # which keeps its id its own
+        table = tables.tidy(study.answers(question), DESIGN).assign(**columns)
+        _texts[key] = charts.draw(table, drawing, study, "made up").to_json(), study  # which keeps its id its own
     return json.loads(_texts[key][0])
 
 
@@ -67,10 +70,11 @@ def looks(part, field):
     return found
 
 
-def rows(records, title="", subtitle="", draw=figures.models):
-    cells = stats.cells(records)
-    chart = draw(tables.tidy(cells), base(cell.factors for cell in cells), 0.87, title, subtitle)
-    return json.loads(chart.to_json())
+def rows(records, figure=ROWS_OF_ARMS, subtitle="", **columns):
+    """The Vega-Lite of a figure of any arms, in the order of the final models."""
+    study = published.study(records)
+    cells = sorted(study.cells(records), key=lambda cell: (*FINAL_ARMS, cell.label).index(cell.label))
+    return json.loads(charts.draw(tables.tidy(cells, DESIGN).assign(**columns), figure, study, subtitle).to_json())
 
 
 def on_two_machines(records):
@@ -96,7 +100,7 @@ def study_of(whole_study):
         "two machines": on_two_machines(records),
         "unreached": [unreached(record) for record in records],
     }
-    return {variant: Study.of(records) for variant, records in variants.items()}
+    return {variant: published.study(records) for variant, records in variants.items()}
 
 
 @pytest.mark.parametrize(
@@ -114,8 +118,9 @@ def test_every_figure_of_a_study_fits_the_page_and_says_nothing_that_is_no_numbe
 
 
 def test_a_figure_is_saved_as_png_svg_and_json(study, tmp_path):
-    table = tables.tidy(stats.cells(study))
-    text = figures.save(figures.final_models(table, stats.cells(study)[0].factors, 0.87, "Final models", "made up"), tmp_path, "figure")
+    study = published.study(study)
+    table = tables.tidy(study.answers(published.FINAL), DESIGN)
+    text = charts.save(charts.draw(table, DRAWINGS["figure_11"][1], study, "made up"), tmp_path, "figure")
     with Image.open(tmp_path / "figure.png") as png:
         assert png.width > 1000
     assert (tmp_path / "figure.json").read_text() == text
@@ -161,9 +166,8 @@ def drawn_points(drawn):
 
 def test_arms_of_asymmetric_dropout_are_not_taken_for_networks_without(make_record):
     arms = [{}, {"dropout": {"layers": 1, "p": 0.2}}, {"dropout": {"layers": 2, "p1": 0.1, "p2": 0.2}}]
-    cells = stats.cells([make_record(config=arm) for arm in arms])
-    for draw in (figures.dropout_probability, figures.dropout_layers):
-        drawn = json.loads(draw(tables.tidy(cells), base(cell.factors for cell in cells), 0.87, "", "").to_json())
+    for stem in ("figure_2", "figure_3"):
+        drawn = rows([make_record(config=arm) for arm in arms], DRAWINGS[stem][1])
         assert {point["model"] for point in drawn_points(drawn)} == {"baseline", "dropout 1 at 0.2"}
 
 
@@ -177,7 +181,7 @@ def test_runs_that_never_reach_the_target_are_counted_above_the_others(study_of)
 
 def test_one_run_of_three_that_misses_the_target_is_counted_beside_the_median_of_all(whole_study):
     records = [unreached(record) if record.seed == 2 else record for record in whole_study()]
-    root = svg(spec("figure_6", Study.of(records)))
+    root = svg(spec("figure_6", published.study(records)))
     assert texts(root).count("1") == 16 + 1
     assert len(marks(root, "symbol")) >= 2 * 16
 
@@ -227,13 +231,12 @@ def test_a_long_name_is_broken_between_its_parts(study_of):
 
 def test_augmentation_is_ordered_from_none_to_the_most_cutout(study_of):
     shown = texts(svg(spec("figure_10", study_of["one seed"])))
-    names = ["none", "transformations", "cutout 2", "cutout 8", "cutout 16"]
+    names = ["no augmentation", "transformations", "cutout 2", "cutout 8", "cutout 16"]
     assert [text for text in shown if text in names] == names
 
 
 def test_arms_of_one_name_keep_a_row_each(make_record):
-    table = tables.tidy(stats.cells([make_record(), make_record(config={"model": {"init": "he"}})])).assign(model="baseline")
-    drawn = json.loads(figures.models(table, None, 0.87, "", "").to_json())
+    drawn = rows([make_record(), make_record(config={"optimizer": {"lr": 0.1}})], model="baseline")
     (data,) = drawn["datasets"].values()
     assert len({row["row"] for row in data}) == 2
 
@@ -254,38 +257,35 @@ def test_arrays_of_probabilities_are_ranked_and_searched_ones_stand_apart(study_
 @pytest.mark.parametrize("searched", [True, False])
 def test_arrays_are_drawn_where_only_one_kind_of_them_ran(study_of, searched):
     records = [record for record in study_of["one seed"].records if (record.config["data"]["validation"] > 0) == searched]
-    shown = texts(svg(spec("figure_4", Study.of(records))))
-    assert ("test accuracy, %" in shown, "probability in layer 1" in shown) == (not searched, searched)
+    shown = texts(svg(spec("figure_4", published.study(records))))
+    assert ("test accuracy, %" in shown, "dropout.p1" in shown) == (not searched, searched)
 
 
-def tidy_arrays(make_record, count, held_out):
-    """The table of so many arrays of probabilities, one run each."""
-    return tables.tidy(
-        stats.cells(
-            [
-                make_record(
-                    test=0.5 + 0.3 * number / count,
-                    config={"data": {"validation": held_out}, "dropout": {"layers": 3, "p1": 0.1 + number / 1000, "p2": 0.2, "p3": 0.3}},
-                )
-                for number in range(count)
-            ]
+def arrays(make_record, count, held_out):
+    """So many arrays of probabilities, one run each."""
+    return [
+        make_record(
+            test=0.5 + 0.3 * number / count,
+            config={"data": {"validation": held_out}, "dropout": {"layers": 3, "p1": 0.1 + number / 1000, "p2": 0.2, "p3": 0.3}},
         )
-    )
+        for number in range(count)
+    ]
 
 
-@pytest.mark.parametrize("draw", [figures.dropout_arrays, figures.others])
-def test_of_very_many_arms_the_best_are_drawn_and_the_figure_says_so(draw, make_record):
-    table = tidy_arrays(make_record, 65, held_out=0)
-    drawn = json.loads(draw(table, None, 0.87, "Arrays", "Noise").to_json())
+@pytest.mark.parametrize("figure", [ARRAYS, ROWS_OF_ARMS], ids=["arrays", "rows"])
+def test_of_very_many_arms_the_best_are_drawn_and_the_figure_says_so(figure, make_record):
+    records = arrays(make_record, 65, held_out=0)
+    drawn = rows(sorted(records, key=lambda record: -record.summary.test_accuracy), figure, "Noise")
     assert "Noise; the best 60 of 65 arms" in texts(svg(drawn))
-    best = set(table.nlargest(60, "test_accuracy")["model"])
-    assert {row["model"] for rows in drawn["datasets"].values() for row in rows} == best
+    cells = published.cells(records)
+    assert {row["model"] for rows in drawn["datasets"].values() for row in rows} == {cell.label for cell in cells[:60]}
 
 
 def test_a_search_of_more_draws_than_altair_takes_is_drawn(make_record, tmp_path):
-    table = tidy_arrays(make_record, 1, held_out=100)
+    study = published.study(arrays(make_record, 1, held_out=100))
+    table = tables.tidy(study.cells(study.records), DESIGN)
     many = pd.concat([table.assign(identity=str(number)) for number in range(5001)], ignore_index=True)
-    assert "5001 searched arrays" in figures.save(figures.dropout_arrays(many, None, 0.87, "", ""), tmp_path, "drawn")
+    assert "5001 searched arrays" in charts.save(charts.draw(many, ARRAYS, study, ""), tmp_path, "drawn")
     with Image.open(tmp_path / "drawn.png") as image:
         assert image.width > 500
 
@@ -296,11 +296,11 @@ def test_a_search_of_more_draws_than_altair_takes_is_drawn(make_record, tmp_path
 def test_an_arm_keeps_its_colour_whatever_else_is_shown(study_of):
     study = study_of["one seed"]
     final = looks(spec("figure_11", study), "row")["color"]
-    assert list(final.values()) == list(figures.PALETTE)
+    assert list(final.values()) == list(DESIGN.by_name["final_model"].colours.values())
     augmented = looks(spec("figure_10", study), "row")["color"]
     per_image = looks(spec("cutout_per", study), "row")["color"]
     cifar = looks(spec("cifar_stem", study), "row")["color"]
-    assert augmented["none"] == per_image["batchnorm_symmetric_dropout"] == final["batchnorm_symmetric_dropout"]
+    assert augmented["no augmentation"] == per_image["batchnorm_symmetric_dropout"] == final["batchnorm_symmetric_dropout"]
     assert augmented["transformations"] == final["symmetric_augmentation"]
     assert augmented["cutout 2"] == per_image["symmetric_cutout_2"] == final["symmetric_cutout_2"]
     assert {arm: cifar[arm] for arm in FINAL_ARMS} == final
@@ -315,13 +315,13 @@ def test_a_level_has_one_colour_in_all_figures(study_of):
     assert (rescue["BN 2"], rescue["AGC 0.02"]) == (colours["figure_8"]["BN 2"], colours["figure_8"]["AGC"])
     assert colours["figure_5"] == colours["figure_6"]
     assert [colours["figure_5"][array] for array in ("0.2/0.2", "0.2/0.2/0.2")] == [colours["figure_7"][layers] for layers in "23"]
-    assert {colours[stem][none] for stem, none in (("figure_3", "none"), ("figure_5", "none"), ("figure_7", "0"))} == {figures.DROPOUT[0]}
+    assert {colours[stem][none] for stem, none in (("figure_3", "0"), ("figure_5", "none"), ("figure_7", "0"))} == {"#999999"}
     assert [augmented[f"cutout {images}"] for images in (2, 8, 16)] == [colours["figure_9"][images] for images in ("2", "8", "16")]
 
 
 def test_a_level_keeps_its_look_where_others_are_missing(study_of):
     whole = study_of["one seed"]
-    part = Study.of([record for record in whole.records if record.config["batchnorm"]["layers"] in (0, 3)])
+    part = published.study([record for record in whole.records if record.config["batchnorm"]["layers"] in (0, 3)])
     for channel, values in looks(spec("figure_2", part), "level").items():
         assert values.items() < looks(spec("figure_2", whole), "level")[channel].items()
 
@@ -334,13 +334,14 @@ def test_a_level_keeps_its_look_where_others_are_missing(study_of):
     [([0.881, 0.895], [87, 90.5]), ([0.1, 0.99], [0, 101]), ([0.5], [49, 51]), ([0.999], [98, 100.9])],
 )
 def test_the_axis_of_accuracies_begins_at_a_round_number_below_them(make_record, accuracies, domain):
-    table = tables.tidy(stats.cells([make_record(arm, test=test) for arm, test in zip(FINAL_ARMS, accuracies, strict=False)]))
-    assert figures._accuracy_domain(table, ["test_accuracy"]) == pytest.approx(domain)
+    cells = published.cells([make_record(arm, test=test) for arm, test in zip(FINAL_ARMS, accuracies, strict=False)])
+    table = tables.tidy(cells, DESIGN)
+    assert style.accuracy_domain(table, ["test_accuracy"]) == pytest.approx(domain)
 
 
 @pytest.mark.parametrize("highest", [0.7, 1, 4.9, 7.3, 20, 99, 1500, 8342])
 def test_ticks_of_times_are_few_round_and_reach_near_the_highest(highest):
-    ticks = figures._ticks(highest)
+    ticks = style.ticks(highest)
     assert ticks[0] == 0
     assert 4 <= len(ticks) <= 6
     assert 0.75 * highest <= ticks[-1] <= highest
@@ -349,6 +350,6 @@ def test_ticks_of_times_are_few_round_and_reach_near_the_highest(highest):
 
 def test_an_empty_panel_stands_where_a_machine_timed_no_run_of_a_batch_size(study_of):
     records = [r for r in study_of["two machines"].records if r.seed != 2 or r.config["train"]["batch_size"] == 256]
-    drawn = spec("figure_7", Study.of(records))
+    drawn = spec("figure_7", published.study(records))
     assert [len(row["hconcat"]) for row in drawn["vconcat"]] == [3, 3, 3]
     assert "on B200" in texts(svg(drawn))

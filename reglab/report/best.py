@@ -1,0 +1,89 @@
+"""Comparisons with the best of several arms, where the same data say which is best: simultaneous intervals.
+
+Hsu, J. C. (1984), Constrained simultaneous confidence intervals for multiple comparisons with the best, Annals of Statistics 12 (3),
+1136-1144; and his Multiple Comparisons (1996), chapter 4: of arm i against the best of the others, the interval is from
+-(D - w)⁻ to (D + w)⁺, where D is its mean less theirs, w = d s √(2/n), and d is the critical value of Dunnett's one-sided test.
+Seeds are blocks: s² is what is left of the variance of runs when arm and seed are taken out.
+"""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import gammaln, ndtr
+
+from reglab.report.stats import CONFIDENCE
+
+_NORMAL_NODES, _NORMAL_WEIGHTS = np.polynomial.hermite_e.hermegauss(96)
+_NORMAL_WEIGHTS = _NORMAL_WEIGHTS / math.sqrt(2 * math.pi)
+_UNIT_NODES, _UNIT_WEIGHTS = np.polynomial.legendre.leggauss(96)
+
+
+@dataclass(frozen=True)
+class WithTheBest:
+    """One arm against the best of the others: `low` and `high` hold for all arms at once. An arm whose `high` is 0 is not the best.
+
+    `p`: of its being the best, adjusted for all of them.
+    """
+
+    difference: float
+    low: float | None
+    high: float | None
+    p: float | None
+    n: int
+
+
+def with_the_best(values: Mapping[str, Mapping[int, float]]) -> dict[str, WithTheBest]:
+    """For each arm, given its values by seed. Intervals are over the seeds that all arms have: with fewer than two there are none."""
+    if len(values) < 2:
+        return {}
+    shared = sorted(frozenset.intersection(*(frozenset(seeds) for seeds in values.values())))
+    used = {arm: [seeds[seed] for seed in shared] if shared else list(seeds.values()) for arm, seeds in values.items()}
+    means = {arm: statistics.fmean(each) for arm, each in used.items()}
+    left = {arm: mean - max(other for name, other in means.items() if name != arm) for arm, mean in means.items()}
+    if (error := _error(list(used.values())) if len(shared) > 1 else None) is None:
+        return {arm: WithTheBest(difference, None, None, None, len(used[arm])) for arm, difference in left.items()}
+    spread, freedom = error * math.sqrt(2 / len(shared)), (len(used) - 1) * (len(shared) - 1)
+    width = critical(len(used) - 1, freedom) * spread
+    return {
+        arm: WithTheBest(
+            difference,
+            min(difference - width, 0.0),
+            max(difference + width, 0.0),
+            _p(difference, spread, len(used) - 1, freedom),
+            len(shared),
+        )
+        for arm, difference in left.items()
+    }
+
+
+def _error(arms: Sequence[Sequence[float]]) -> float | None:
+    """The standard deviation of a run, arm and seed taken out; None where runs show none."""
+    table = np.array(arms)
+    residuals = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0, keepdims=True) + table.mean()
+    found = math.sqrt(float((residuals**2).sum()) / ((table.shape[0] - 1) * (table.shape[1] - 1)))
+    return found if found > 1e-12 else None
+
+
+def _p(difference: float, spread: float, others: int, freedom: int) -> float:
+    return 1.0 if difference >= 0 else 1 - below(-difference / spread, others, freedom)
+
+
+@cache
+def critical(others: int, freedom: int, confidence: float = CONFIDENCE) -> float:
+    """Dunnett's one-sided critical value: so many arms of equal size against one, all below it with this probability."""
+    return float(brentq(lambda d: below(d, others, freedom) - confidence, 0, 200))
+
+
+def below(d: float, others: int, freedom: int) -> float:
+    """The probability that so many t statistics with correlation one half are all at most `d` (Dunnett 1955)."""
+    upper = 1 + 12 / math.sqrt(2 * freedom)  # of s, in units of sigma: what lies beyond has no weight
+    s = 0.5 * upper * (_UNIT_NODES + 1)
+    log_density = math.log(2) + freedom / 2 * math.log(freedom / 2) - gammaln(freedom / 2) + (freedom - 1) * np.log(s) - freedom * s**2 / 2
+    weights = 0.5 * upper * _UNIT_WEIGHTS * np.exp(log_density)
+    inner = (ndtr(_NORMAL_NODES[None, :] + math.sqrt(2) * d * s[:, None]) ** others) @ _NORMAL_WEIGHTS
+    return float(weights @ inner / weights.sum())

@@ -1,0 +1,16 @@
+"""Figures, each one Vega-Lite chart from one tidy table of the arms of a question."""
+
+import pandas as pd
+
+from reglab.report.charts import arrays, lines, rows
+from reglab.report.charts.style import Drawn, save
+from reglab.report.design import FigureData
+from reglab.report.study import Study
+
+__all__ = ["draw", "save"]
+
+
+def draw(table: pd.DataFrame, figure: FigureData, study: Study, subtitle: str) -> Drawn:
+    """A figure of a question, as the study file has it."""
+    kind = lines if figure.x else arrays if figure.arrays else rows
+    return kind.draw(table, figure, study, subtitle)

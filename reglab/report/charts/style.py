@@ -1,0 +1,153 @@
+"""What all figures have in common: colours, axes and the frame.
+
+What stands for one thing has one colour in all figures of a report. Colours are Okabe and Ito's, ordered levels get darker as they
+rise; shape, dash and position say the same once more, so that it survives a black-and-white print. Whiskers are 95 % intervals; one
+that is open ends in an arrow.
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import pandas as pd
+import vl_convert
+
+from reglab.report.columns import Level
+from reglab.report.font import FAMILY
+from reglab.report.tables import short_machines
+
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8A6D00", "#6B1426")
+"""For what has no order."""
+RAMP = ("#999999", "#E69F00", "#C8501E", "#6B1426", "#2B0A12")
+"""For ordered levels, as they rise."""
+OTHER = "#444444"
+"""For what has no colour of its own."""
+
+TEXT = "#333333"
+QUIET = "#666666"
+FAINT = "#e8e8e8"
+WIDTH = 900
+"""Of all panels beside each other, in points: with axes a little less than the page."""
+
+_SCALE = 2  # PNG pixels a point
+_MOST_ARMS = 60
+"""In a figure that has a row for each: the others are in its table."""
+
+Drawn = alt.HConcatChart | alt.VConcatChart
+
+
+def plain(value: Any) -> Level:
+    """A level as it was before pandas had it."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    value = value.item() if hasattr(value, "item") else value
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def colours(levels: Sequence[Level]) -> list[str]:
+    """One for each: of numbers a darker one as they rise."""
+    if len(levels) > 1 and all(isinstance(level, int | float) for level in levels):
+        return [
+            RAMP[round(place * (len(RAMP) - 1) / (len(levels) - 1))] if len(levels) <= len(RAMP) else _between(place / (len(levels) - 1))
+            for place in range(len(levels))
+        ]
+    return [PALETTE[place % len(PALETTE)] for place in range(len(levels))]
+
+
+def _between(share: float) -> str:
+    """A colour of the ramp, between two of its own."""
+    place = share * (len(RAMP) - 1)
+    lower = min(int(place), len(RAMP) - 2)
+    one, other = (tuple(int(RAMP[at][digit : digit + 2], 16) for digit in (1, 3, 5)) for at in (lower, lower + 1))
+    return "#" + "".join(f"{round(a + (b - a) * (place - lower)):02x}" for a, b in zip(one, other, strict=True))
+
+
+def styled(chart: Drawn, title: str, subtitle: str) -> Drawn:
+    return (
+        chart.properties(title=alt.Title(title, subtitle=subtitle, anchor="start", offset=14))
+        .configure(font=FAMILY, background="white")
+        .configure_view(stroke=None)
+        .configure_axis(
+            domainColor="#bbbbbb",
+            tickColor="#bbbbbb",
+            gridColor=FAINT,
+            labelColor=TEXT,
+            titleColor=TEXT,
+            titleFontWeight="normal",
+            labelFontSize=11,
+            titleFontSize=11,
+        )
+        .configure_title(color=TEXT, fontSize=14, subtitleColor=QUIET, subtitleFontSize=11)
+        .configure_legend(
+            labelColor=TEXT,
+            titleColor=TEXT,
+            titleFontWeight="normal",
+            orient="top",
+            titleOrient="left",
+            labelFontSize=11,
+            titleFontSize=11,
+            symbolSize=80,
+            symbolOpacity=1,
+            symbolStrokeWidth=0,  # a dashed outline would only fray a filled symbol
+            offset=10,
+        )
+    )
+
+
+def once(table: pd.DataFrame) -> pd.DataFrame:
+    """An arm a row, of a table that has a row for each machine: accuracies are pooled over machines."""
+    return table.drop_duplicates("identity")
+
+
+def best(table: pd.DataFrame, subtitle: str) -> tuple[pd.DataFrame, str]:
+    """The rows of the first arms of a table that begins with the best, where it has many; and a subtitle that says so."""
+    arms = table["model"].unique()
+    if len(arms) <= _MOST_ARMS:
+        return table, subtitle
+    return table[table["model"].isin(arms[:_MOST_ARMS])], f"{subtitle}; the best {_MOST_ARMS} of {len(arms):,} arms"
+
+
+def by_machine(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """The arms timed on each machine, with its name where there are several."""
+    timed = table[table["machine"].notna()]
+    short = short_machines(timed["machine"])
+    parts = [(short[machine] if len(short) > 1 else "", timed[timed["machine"] == machine]) for machine in short]
+    return parts or [("", table)]
+
+
+def accuracy_domain(table: pd.DataFrame, columns: Sequence[str], lowest: float = 0) -> list[float]:
+    """From a round number below everything drawn, bounds included, to a little above it, within 0 to 100 %."""
+    bounds = [f"{column}_{bound}" for column in columns for bound in ("low", "high")]
+    drawn = table[[*columns, *bounds]].stack().to_numpy(dtype=float).clip(lowest, 100)
+    if not drawn.size:
+        return [lowest, 100]
+    low, high = float(drawn.min()), float(drawn.max())
+    room = max(0.05 * (high - low), 1.0)
+    step = next(step for step, most in ((1, 4), (2, 8), (5, 50), (20, 100)) if high - low <= most)
+    return [max(lowest, step * math.floor((low - room) / step)), min(high + room, 101.0)]
+
+
+def highest(table: pd.DataFrame, field: str) -> float:
+    """The largest value or bound of a column of times; 1 where there is none."""
+    times = table[[field, f"{field}_high"]].to_numpy(dtype=float)
+    highest = float(times[times > 0].max(initial=0))
+    return highest or 1.0
+
+
+def ticks(highest: float) -> list[float]:
+    """Round numbers from 0 up to the highest, five or six of them at most."""
+    unit = 10.0 ** math.floor(math.log10(highest))
+    step = next(unit * factor for factor in (0.1, 0.2, 0.25, 0.5, 1, 2, 2.5) if highest / (unit * factor) <= 5)
+    return [round(step * count, 10) for count in range(int(highest / step + 1e-9) + 1)]
+
+
+def save(chart: Drawn, folder: Path, stem: str) -> str:
+    """Write the chart as Vega-Lite JSON, SVG and PNG; returns the JSON."""
+    with alt.data_transformers.enable(max_rows=None):  # a search may have more draws than Altair takes for an oversight
+        spec = chart.to_json()
+    (folder / f"{stem}.json").write_text(spec, encoding="utf-8")
+    (folder / f"{stem}.svg").write_text(vl_convert.vegalite_to_svg(spec), encoding="utf-8")
+    (folder / f"{stem}.png").write_bytes(vl_convert.vegalite_to_png(spec, scale=_SCALE))
+    return spec

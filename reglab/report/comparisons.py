@@ -1,0 +1,90 @@
+"""Comparisons of runs, pair by pair: two of one seed that differ in one thing."""
+
+import math
+import statistics
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass
+
+from reglab.report.columns import Treatment
+from reglab.report.measures import Measure
+from reglab.report.stats import Difference, place
+from reglab.tracking.record import RunRecord
+
+Treated = tuple[Treatment, RunRecord]
+"""A run with its factors."""
+
+Blocks = Mapping[tuple[Hashable, int], Mapping[Hashable, RunRecord]]
+"""Runs that differ in one thing only, by its level: `blocks[everything else, seed][level]`."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two runs of one block, and what each came to; `rest` is what they share with the pairs of other seeds."""
+
+    rest: Hashable
+    first: RunRecord
+    second: RunRecord
+    one: float
+    other: float
+
+
+def in_blocks(runs: Iterable[Treated], level: Callable[[Treatment], Hashable], rest: Callable[[Treatment], Hashable]) -> Blocks:
+    """Runs in blocks: of one seed and one `rest`, a run for each `level`. What has the level None is in no block.
+
+    Of two runs of one place the earlier is there.
+    """
+    found: dict[tuple[Hashable, int], dict[Hashable, RunRecord]] = {}
+    for treatment, record in runs:
+        if (which := level(treatment)) is not None:
+            block = found.setdefault((rest(treatment), record.seed), {})
+            block[which] = min(block.get(which, record), record, key=lambda run: (run.created, run.run_id))
+    return found
+
+
+def alike(blocks: Blocks, one: Hashable, other: Hashable) -> Blocks:
+    """The blocks whose runs of these levels ran on one machine: their times can be compared."""
+    both = {key: levels for key, levels in blocks.items() if one in levels and other in levels}
+    return {key: levels for key, levels in both.items() if _same_machine(levels[one], levels[other])}
+
+
+def pairs(blocks: Blocks, one: Hashable, other: Hashable, measure: Measure) -> list[Pair]:
+    """The runs of two levels, block by block, where both have the measure."""
+    found = []
+    for (rest, _), levels in blocks.items():
+        first, second = levels.get(one), levels.get(other)
+        if first and second and (mine := measure(first)) is not None and (its := measure(second)) is not None:
+            found.append(Pair(rest, first, second, mine, its))
+    return found
+
+
+def difference(blocks: Blocks, one: Hashable, other: Hashable, measure: Measure) -> Difference | None:
+    """What level `one` has more than level `other`, on the average; None where no block has both."""
+    return Difference.of(_by_case(blocks, one, other, measure, lambda pair: pair.one - pair.other))
+
+
+def log_ratio(blocks: Blocks, one: Hashable, other: Hashable, measure: Measure) -> Difference | None:
+    """The average of the logarithm of a ratio: of times, which differ by factors.
+
+    Only runs of one machine are a pair, and only where both times are finite.
+    """
+
+    def logarithm(pair: Pair) -> float | None:
+        return math.log(pair.one / pair.other) if max(pair.one, pair.other) < math.inf else None
+
+    return Difference.of(_by_case(alike(blocks, one, other), one, other, measure, logarithm))
+
+
+def _by_case(blocks: Blocks, one: Hashable, other: Hashable, measure: Measure, compare: Callable[[Pair], float | None]) -> list[float]:
+    """What is averaged: of several cases (what the blocks of several seeds have in common) a mean each, of a single one its seeds.
+
+    The seeds of one case share what is special to it: counted one by one, they would make an interval too narrow.
+    """
+    cases: dict[Hashable, list[float]] = {}
+    for pair in pairs(blocks, one, other, measure):
+        if (compared := compare(pair)) is not None:
+            cases.setdefault(pair.rest, []).append(compared)
+    return [statistics.fmean(each) for each in cases.values()] if len(cases) > 1 else [value for each in cases.values() for value in each]
+
+
+def _same_machine(one: RunRecord, other: RunRecord) -> bool:
+    return one.environment is not None and place(one) == place(other)

@@ -1,0 +1,349 @@
+"""A report of runs that are of no study: what varies among them, the arms against the best, main effects, and what a search found."""
+
+import statistics
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import pandas as pd
+
+from reglab.config import FIELDS, SPEED_KEYS, as_given, effective, parse_overrides
+from reglab.errors import UserError
+from reglab.report import comparisons, stats
+from reglab.report.best import with_the_best
+from reglab.report.cells import Cell
+from reglab.report.charts import lines
+from reglab.report.charts import own as charts
+from reglab.report.charts.style import Drawn, colours
+from reglab.report.columns import TAKEN, Column, Level, Treatment, brief, in_order, written
+from reglab.report.design import ColumnData, Design, FigureData, Question
+from reglab.report.measures import MEASURES, Kind, test_accuracy
+from reglab.report.study import Study
+from reglab.report.tables import NONE, p_text, tidy
+from reglab.tracking.record import RunRecord
+
+ARMS = "arms"
+_FEW = 8
+"""Levels of a factor that a figure tells apart by lines, and a table one by one."""
+
+
+def design(records: Sequence[RunRecord], baseline: str | None = None) -> Design:
+    """A study of nothing but what differs among these runs. `baseline`: `key=value` words that only one arm has all of.
+
+    Raises UserError where none or several have.
+    """
+    arms = {stats.arm(record): config for record in records if stats.counts(record) and (config := stats.built(record))}
+    given = {arm: as_given(config) for arm, config in arms.items()}
+    there = {key: {written(values[key]) for values in given.values() if key in values} for key in FIELDS if key not in SPEED_KEYS}
+    keys = [key for key, levels in there.items() if len(levels) > 1]  # where one has no effect, another that varies says so
+    acting = [effective(config) for config in arms.values()]
+    differing = frozenset(key for key in FIELDS if len({written(values.get(key)) for values in acting}) > 1)
+    names = _names(keys)
+    factors = {}
+    for key, name in names.items():
+        levels = sorted({values.get(key) for values in given.values()}, key=in_order)
+        factors[name] = ColumnData(
+            key=key,
+            without="none",
+            base="most",
+            title=name.replace("_", " "),
+            scale=_scale(levels),
+            colours={written(level): colour for level, colour in zip(levels, colours(levels), strict=True)},
+        )
+    sweeps = list(dict.fromkeys(record.sweep for record in records))
+    question = Question(
+        name=ARMS,
+        title="What each arm came to",
+        asks="Every arm that ran, the best test accuracy first.",
+        order="best",
+        against=_against(baseline, names, given) if baseline else None,
+        figures=(FigureData(name=ARMS, title="The arms", says="For each arm: test and clean training accuracy, and the times it took."),),
+    )
+    return Design(title=", ".join(sweeps), factors=factors, questions=(question,), colour_by=tuple(factors)[:1], covers=differing)
+
+
+def _names(keys: Sequence[str]) -> dict[str, str]:
+    """A short name for each key: its last part, where only one has it and no table calls something else so."""
+    tails = [key.rpartition(".")[2] for key in keys]
+    return {
+        key: tail if tails.count(tail) == 1 and tail not in TAKEN else key.replace(".", "_") for key, tail in zip(keys, tails, strict=True)
+    }
+
+
+def _scale(levels: Sequence[Level]) -> str | None:
+    numbers = [level for level in levels if isinstance(level, int | float) and not isinstance(level, bool)]
+    return "log" if len(numbers) == len(levels) > 2 and min(numbers) > 0 and max(numbers) >= 8 * min(numbers) else None
+
+
+def _against(baseline: str, names: dict[str, str], given: dict[str, dict]) -> dict[str, list[str]]:
+    wanted = parse_overrides(baseline.split())
+    if unknown := [key for key in wanted if key not in names]:
+        raise UserError(f"--baseline {baseline}: {unknown[0]} does not differ among these runs; what does is {', '.join(names)}")
+    there = [values for values in given.values() if all(written(values.get(key)) == written(value) for key, value in wanted.items())]
+    if len(there) != 1:
+        which = "no arm has" if not there else f"{len(there)} arms have"
+        raise UserError(f"--baseline {baseline}: {which} that; give a value of each of {', '.join(names)}")
+    return {name: [written(there[0].get(key))] for key, name in names.items()}
+
+
+@dataclass(frozen=True)
+class Extra:
+    """A section that no question has: its table, and its figures by name, title and description."""
+
+    stem: str
+    title: str
+    asks: str
+    table: pd.DataFrame
+    cells: Sequence[Cell]
+    drawn: Sequence[tuple[str, str, str, Callable[[str, str], Drawn]]]
+    notes: Sequence[str] = ()
+
+    def figures(self, subtitle: str) -> Iterator[tuple[str, str, str, Drawn]]:
+        for name, title, says, draw in self.drawn:
+            yield name, title, says, draw(title, subtitle)
+
+
+def extras(study: Study) -> list[Extra]:
+    """The arms against the best, main effects, and of a search what it found: those for which there are runs."""
+    cells = [cell for cell in study.cells(study.records) if cell.counted]
+    drawn = _drawn(study, cells)
+    found = [_search(study, cells, drawn) if drawn else _comparisons(cells), None if drawn else _effects(study, cells)]
+    return [extra for extra in found if extra]
+
+
+def _drawn(study: Study, cells: Sequence[Cell]) -> list[Column]:
+    """The factors whose values were drawn, as a search does: most arms have one of their own."""
+    found = []
+    for column in study.design.by_name.values():
+        levels = [level for cell in cells if cell.treatment and isinstance(level := cell.treatment[column.name], float)]
+        if len(levels) >= 5 and len(set(levels)) > 0.6 * len(cells):
+            found.append(column)
+    return found
+
+
+# Against the best.
+
+
+def _comparisons(cells: Sequence[Cell]) -> Extra | None:
+    values = {
+        cell.identity: {
+            record.seed: value for record in cell.records if stats.counts(record) and (value := test_accuracy(record)) is not None
+        }
+        for cell in cells
+    }
+    compared = with_the_best({arm: seeds for arm, seeds in values.items() if seeds})
+    if not compared:
+        return None
+    rows = [(cell, compared[cell.identity]) for cell in cells if cell.identity in compared]
+    table = pd.DataFrame(
+        [
+            {
+                "model": cell.label,
+                "seeds": str(each.n),
+                "against the best of the others, points": f"{100 * each.difference:+.1f}",
+                "95 % interval, all at once": NONE
+                if each.low is None or each.high is None
+                else f"{100 * each.low:+.1f} to {100 * each.high:+.1f}",
+                "p": NONE if each.p is None else p_text(each.p),
+            }
+            for cell, each in rows
+        ]
+    )
+    numbers = pd.DataFrame(
+        [{"model": cell.label, "value": 100 * each.difference, "low": _points(each.low), "high": _points(each.high)} for cell, each in rows]
+    )
+    possible = [cell.label for cell, each in rows if each.high is None or each.high > 0]
+    notes = []
+    if rows[0][1].low is None:
+        notes.append("There are no intervals: they take two seeds or more that all arms have, and that do not agree to the last digit.")
+    elif len(possible) == 1:
+        notes.append(f"{possible[0]} is the best: every other arm is surely below it.")
+    else:
+        notes.append(f"Any of {len(possible)} arms may be the best: {'; '.join(possible)}.")
+    return Extra(
+        "comparisons",
+        "Which arms may be the best?",
+        "Each arm against the best of the others. The same runs say which that is, so the intervals hold for all arms at once (Hsu 1984); "
+        "an arm whose interval ends at 0 is not the best.",
+        table,
+        [cell for cell, _ in rows],
+        [
+            (
+                "against_the_best",
+                "The arms against the best of the others",
+                "For each arm: its mean test accuracy less that of the best other arm, in points, with its simultaneous interval.",
+                lambda title, subtitle: charts.intervals(
+                    numbers, "against the best of the others, points of test accuracy", title, subtitle
+                ),
+            )
+        ],
+        notes,
+    )
+
+
+def _points(fraction: float | None) -> float | None:
+    return None if fraction is None else 100 * fraction
+
+
+# Main effects.
+
+
+def _effects(study: Study, cells: Sequence[Cell]) -> Extra | None:
+    """Each level of a factor against its first, all else equal."""
+    columns = [column for column in study.design.by_name.values() if 1 < len(_levels(column, cells)) <= _FEW]
+    if len(columns) < 1 or len(cells) < 3:
+        return None
+    rows, found = [], []
+    runs = list(study.ended(None, {}))
+    for column in columns:
+        first, *others = _levels(column, cells)
+        rest = [name for name in study.design.names if name != column.name]
+        blocks = comparisons.in_blocks(runs, partial(_level_of, column.name), partial(_levels_in, rest))
+        for level in others:
+            difference = _difference(blocks, written(level), written(first))
+            found.append(difference)
+            rows.append({"factor": column.title, "level": brief(level), "against": brief(first)})
+    adjusted = stats.holm([difference.p if difference else None for difference in found])
+    numbers = []
+    for row, difference, p in zip(rows, found, adjusted, strict=True):
+        row["test accuracy, points"] = NONE if difference is None else f"{100 * difference.mean:+.1f}"
+        has_interval = difference is not None and difference.low is not None and difference.high is not None
+        row["95 % interval"] = f"{100 * difference.low:+.1f} to {100 * difference.high:+.1f}" if has_interval else NONE  # type: ignore[union-attr, operator]
+        row["p (Holm)"] = NONE if p is None else p_text(p)
+        row["n"] = str(difference.n) if difference else "0"
+        if difference:
+            name = f"{row['factor']}: {row['level']} against {row['against']}"
+            numbers.append(
+                {"model": name, "value": 100 * difference.mean, "low": _points(difference.low), "high": _points(difference.high)}
+            )
+    table = pd.DataFrame(numbers)
+    return Extra(
+        "effects",
+        "What does each factor do?",
+        "Test accuracy at each level of a factor less that at its first, over pairs of runs of one seed that have all else in common.",
+        pd.DataFrame(rows),
+        cells,
+        [
+            *_interactions(study, cells, columns),
+            *(
+                [
+                    (
+                        "main_effects",
+                        "Main effects",
+                        "For each level of each factor: the difference in test accuracy to the first level, in points, with its interval.",
+                        lambda title, subtitle: charts.intervals(table, "difference in test accuracy, points", title, subtitle),
+                    )
+                ]
+                if numbers
+                else []
+            ),
+        ],
+        ["An interval is over seeds: of each the mean over all pairs that every seed has. Of one seed it is over the pairs."],
+    )
+
+
+def _difference(blocks: comparisons.Blocks, level: str, first: str) -> stats.Difference | None:
+    """Over seeds, of each the mean over the settings of everything else that all seeds have; of one seed over these."""
+    by_seed: dict[int, dict[Hashable, float]] = {}
+    for pair in comparisons.pairs(blocks, level, first, test_accuracy):
+        by_seed.setdefault(pair.first.seed, {})[pair.rest] = pair.one - pair.other
+    shared = frozenset.intersection(*(frozenset(each) for each in by_seed.values())) if by_seed else frozenset()
+    if len(by_seed) < 2 or not shared:
+        return comparisons.difference(blocks, level, first, test_accuracy)
+    return stats.Difference.of([statistics.fmean(each[rest] for rest in shared) for each in by_seed.values()])
+
+
+def _level_of(name: str, treated: Treatment) -> str:
+    return written(treated[name])
+
+
+def _levels_in(names: Sequence[str], treated: Treatment) -> tuple[Level, ...]:
+    return tuple(treated[name] for name in names)
+
+
+def _levels(column: Column, cells: Sequence[Cell]) -> list[Level]:
+    return sorted({cell.treatment[column.name] for cell in cells if cell.treatment}, key=column.place)
+
+
+def _interactions(
+    study: Study, cells: Sequence[Cell], columns: Sequence[Column]
+) -> list[tuple[str, str, str, Callable[[str, str], Drawn]]]:
+    """One figure of lines, where there are at most three factors and so each arm has a place of its own."""
+    if len(columns) > 3 or len(columns) != len(study.design.names):
+        return []
+    x, *others = sorted(
+        columns, key=lambda column: (any(isinstance(level, str | None) for level in _levels(column, cells)), -len(_levels(column, cells)))
+    )
+    line, panel = (*others, None, None)[:2]
+    says = (
+        f"Test accuracy against {x.title}"
+        + (f", a line for each {line.title}" if line else "")
+        + (f", a panel for each {panel.title}" if panel else "")
+    )
+    figure = FigureData(
+        name="test_accuracy",
+        title=f"Test accuracy by {' and '.join(column.title for column in (x, line, panel) if column)}",
+        says=f"{says}.",
+        x=x.name,
+        lines=line.name if line else None,
+        panels=panel.name if panel else None,
+    )
+    return [
+        (figure.name, figure.title, figure.says, lambda title, subtitle: lines.draw(tidy(cells, study.design), figure, study, subtitle))
+    ]
+
+
+# Searches.
+
+
+def _search(study: Study, cells: Sequence[Cell], drawn: Sequence[Column]) -> Extra:
+    """What a search found, by held-out images where there are some."""
+    kind = MEASURES["val/accuracy" if any(cell.validation_accuracy for cell in cells) else "test/accuracy"]
+    runs = sorted(
+        (record for record in study.records if stats.counts(record) and kind.of(record) is not None), key=lambda record: record.created
+    )
+    columns = [column for column in study.design.by_name.values() if len(_levels(column, cells)) > 1]
+    numbers = pd.DataFrame([_draw(number, record, columns, kind, study) for number, record in enumerate(runs, start=1)])
+    importance = charts.importance(numbers, columns)
+    best = max(runs, key=lambda record: kind.of(record) or 0.0)
+    notes = [f"The best of {len(runs)} draws is {study.labels[best.run_id]}, with {kind.words} {kind.of(best):.1%}."]
+    if kind.column == "test_accuracy":
+        notes.append("It was chosen by the test images that it is told by, so that number is too good: hold some out (data.validation).")
+    return Extra(
+        "search",
+        "What did the search find?",
+        f"Draws by {kind.words}: what leads to it, and how far the search had come after each run.",
+        importance.map(lambda value: f"{value:.2f}" if isinstance(value, float) else value),
+        cells,
+        [
+            (
+                "parallel",
+                "What each draw was, and what it came to",
+                f"A line for each run through the values that were drawn to its {kind.words}; darker is better.",
+                lambda title, subtitle: charts.parallel(numbers, columns, kind.words, title, subtitle),
+            ),
+            (
+                "importance",
+                "Which values matter",
+                "For each factor: how much of the variance of results lies between its levels (omega squared), and the rank correlation.",
+                lambda title, subtitle: charts.bars(importance, title, subtitle),
+            ),
+            (
+                "best_so_far",
+                "The best so far",
+                f"The {kind.words} of each run, in the order in which they began, and the best until then.",
+                lambda title, subtitle: charts.best_so_far(numbers, kind.words, title, subtitle),
+            ),
+        ],
+        notes,
+    )
+
+
+def _draw(number: int, record: RunRecord, columns: Sequence[Column], kind: Kind, study: Study) -> dict[str, Level]:
+    treated: Mapping[str, Level] = study.treated[record.run_id] or {}
+    value = kind.of(record)
+    return {column.name: treated.get(column.name) for column in columns} | {
+        "_number": number,
+        "_value": 100 * value if value is not None else None,
+        "_label": study.labels[record.run_id],
+    }

@@ -1,0 +1,43 @@
+"""The published study in tests: its design, and runs as it sees them."""
+
+from types import SimpleNamespace
+
+from reglab.config import as_given, effective
+from reglab.report import stats
+from reglab.report.study import Study
+from reglab.report.study_file import PUBLISHED, read
+
+DESIGN = read(PUBLISHED)
+BY_NAME = {question.name: question for question in DESIGN.questions}
+FINAL = DESIGN.questions[0]
+
+
+def study(records):
+    return Study.of(records, DESIGN)
+
+
+def cells(records):
+    records = list(records)
+    return study(records).cells(records)
+
+
+def treatment(config):
+    """What a configuration has in the columns of the study."""
+    return DESIGN.treatment(as_given(config) | effective(config))
+
+
+def treated(record):
+    return treatment(config) if (config := stats.built(record)) else None
+
+
+def factors(config):
+    """The same, with what the tests look at as attributes."""
+    levels = treatment(config)
+    return SimpleNamespace(
+        **{**levels, "probability": levels["probability"] or None, "transformations": levels["transformations"] == "basic"},
+        symmetric=levels["probability"] is not None,
+    )
+
+
+def seen(record):
+    return factors(stats.built(record))

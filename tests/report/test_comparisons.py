@@ -1,0 +1,90 @@
+import math
+
+import pytest
+from scipy import stats as scipy_stats
+
+from reglab.report import comparisons, stats
+from reglab.report.measures import seconds_to_target, train_seconds
+from reglab.report.measures import test_accuracy as accuracy
+from reglab.tracking.record import State
+from tests.report.conftest import sharing
+from tests.report.published import DESIGN, treated
+
+
+def by_layers(records):
+    def rest(levels):
+        return tuple(level for name, level in levels.items() if name in DESIGN.factors and name != "batchnorm")
+
+    return comparisons.in_blocks(
+        [(treated(each), each) for each in filter(stats.counts, records)], lambda levels: levels["batchnorm"], rest
+    )
+
+
+def test_runs_of_one_seed_that_differ_in_the_level_are_a_pair(batchnorm):
+    records = [batchnorm(2, seed, test=test) for seed, test in enumerate((0.80, 0.83, 0.79))]
+    records += [batchnorm(0, seed, test=test) for seed, test in enumerate((0.70, 0.72, 0.74))]
+    found = comparisons.difference(by_layers(records), 2, 0, accuracy)
+    assert (found.n, found.mean) == (3, pytest.approx(0.0866667))
+    assert found.p == pytest.approx(scipy_stats.ttest_rel([0.80, 0.83, 0.79], [0.70, 0.72, 0.74]).pvalue)
+
+
+def test_runs_of_other_seeds_are_no_pair(batchnorm):
+    assert comparisons.difference(by_layers([batchnorm(2, 0), batchnorm(0, 1)]), 2, 0, accuracy) is None
+
+
+@pytest.mark.parametrize(
+    "other", [{"model": {"stem": "cifar"}}, {"train": {"epochs": 2}}, {"dropout": {"layers": 1, "p": 0.2}}, {"optimizer": {"name": "sgd"}}]
+)
+def test_runs_that_differ_in_something_else_too_are_no_pair(batchnorm, other):
+    assert comparisons.difference(by_layers([batchnorm(2), batchnorm(0, config=other)]), 2, 0, accuracy) is None
+
+
+def test_runs_that_did_not_finish_are_in_no_block(batchnorm):
+    ended = [batchnorm(0, seed).changed(state=state) for seed, state in enumerate(State) if state != State.finished]
+    finished = [batchnorm(2, seed) for seed in range(len(State))]
+    assert comparisons.difference(by_layers([*ended, *finished]), 2, 0, accuracy) is None
+
+
+def test_of_two_runs_of_one_place_the_earlier_is_compared(batchnorm):
+    earlier, later, other = batchnorm(2, test=0.8), batchnorm(2, test=0.9), batchnorm(0, test=0.7)
+    for records in ([earlier, later, other], [other, later, earlier]):
+        found = comparisons.difference(by_layers(records), 2, 0, accuracy)
+        assert (found.n, found.mean) == (1, pytest.approx(0.1))
+
+
+def test_a_ratio_of_times_is_a_mean_of_logarithms(batchnorm):
+    records = [batchnorm(2, seed, seconds=seconds) for seed, seconds in enumerate((200.0, 800.0))]
+    records += [batchnorm(0, seed, seconds=100.0) for seed in (0, 1)]
+    found = comparisons.log_ratio(by_layers(records), 2, 0, train_seconds)
+    assert (found.n, math.exp(found.mean)) == (2, pytest.approx(4))
+
+
+UNLIKE = {"device": "another", "precision": "fp32", "torch": "2.0", "commit": "def", "compiled": True, "captured": True}
+
+
+@pytest.mark.parametrize("field", UNLIKE)
+def test_times_of_unlike_machines_have_no_ratio(batchnorm, field):
+    records = [batchnorm(2, test=0.8), batchnorm(0, test=0.7)]
+    unlike = [records[0], records[1].changed(environment=records[1].environment.model_copy(update={field: UNLIKE[field]}))]
+    assert comparisons.log_ratio(by_layers(records), 2, 0, train_seconds).n == 1
+    assert comparisons.log_ratio(by_layers(unlike), 2, 0, train_seconds) is None
+    assert comparisons.difference(by_layers(unlike), 2, 0, accuracy).n == 1
+
+
+def test_a_run_of_an_unknown_machine_has_no_ratio(batchnorm):
+    records = [batchnorm(2, environment=None), batchnorm(0, environment=None)]
+    assert comparisons.log_ratio(by_layers(records), 2, 0, train_seconds) is None
+
+
+@pytest.mark.parametrize("times", [(None, 40.0), (40.0, None), (None, None)])
+def test_a_run_that_never_reaches_the_target_has_no_ratio_to_it(batchnorm, times):
+    records = [batchnorm(layers, to_target=time) for layers, time in zip((2, 0), times, strict=True)]
+    assert comparisons.log_ratio(by_layers(records), 2, 0, seconds_to_target) is None
+
+
+def test_a_run_on_shared_cores_is_no_pair_of_a_quiet_one(make_record):
+    one, other = make_record(), make_record(config={"train": {"batch_size": 64}})
+    pairs = [(treated(record), record) for record in (one, sharing(other, 0.5))]
+    blocks = comparisons.in_blocks(pairs, lambda levels: levels["batch_size"], lambda levels: None)
+    assert comparisons.pairs(blocks, 64, 256, train_seconds)
+    assert comparisons.log_ratio(blocks, 64, 256, train_seconds) is None
