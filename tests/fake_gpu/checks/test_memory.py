@@ -136,7 +136,7 @@ def test_a_sweep_goes_on_after_a_run_that_does_not_fit(tmp_path):
     )
     usual = ["data.source=digits", "model.width=8", "model.stem=cifar", "train.epochs=1"]
     command = ["sweep", "run", str(tmp_path / "sweep.yaml"), "--name", "sizes", "--workers", "1", *usual]
-    variables = {"REGLAB_DEVICE": "cuda", "REGLAB_RUNS": str(tmp_path / "runs"), "FAKE_GPU_BYTES": str(340 * MB)}
+    variables = {"REGLAB_DEVICE": "cuda", "REGLAB_RUNS": str(tmp_path / "runs"), "FAKE_GPU_BYTES": str(420 * MB)}
     done = subprocess.run(
         [sys.executable, "-m", "reglab", *command], env=os.environ | variables, capture_output=True, text=True, check=False
     )
