@@ -22,11 +22,11 @@ $(READY): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "reglab needs Python 3.11 or newer, with venv: install one (apt-get install python3 python3-venv), install uv," \
 	  "which brings one, or name it with make PYTHON=/path/to/python3.13"; exit 1; }
 ifdef UV
-	uv venv --quiet --allow-existing --python $(PYTHON) .venv
+	uv venv --quiet --clear --python $(PYTHON) .venv
 	uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 else
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 endif

@@ -38,11 +38,11 @@ def setup(tmp_path):
 
 
 def test_the_newest_that_works_is_taken(setup):
-    assert "python3.13 -m venv .venv" in setup(python3_14=False, python3_13=True, python3_12=True, python3=True)
+    assert "python3.13 -m venv --clear .venv" in setup(python3_14=False, python3_13=True, python3_12=True, python3=True)
 
 
 def test_one_without_a_number_will_do_where_it_is_new_enough(setup):
-    assert "\npython3 -m venv .venv" in setup(python3_11=False, python3=True)
+    assert "\npython3 -m venv --clear .venv" in setup(python3_11=False, python3=True)
 
 
 def test_those_of_pyenv_are_found(setup, tmp_path):
@@ -50,7 +50,7 @@ def test_those_of_pyenv_are_found(setup, tmp_path):
     path.parent.mkdir(parents=True)
     path.write_text("#!/bin/sh\n")
     path.chmod(0o755)
-    assert f"{path} -m venv .venv" in setup(python3_12=True)
+    assert f"{path} -m venv --clear .venv" in setup(python3_12=True)
 
 
 def test_where_there_is_none_it_is_said_what_to_install(setup):
@@ -61,4 +61,4 @@ def test_where_there_is_none_it_is_said_what_to_install(setup):
 
 
 def test_where_there_is_none_uv_brings_the_newest(setup):
-    assert "uv venv --quiet --allow-existing --python 3.14 .venv" in setup(uv=True, python3=False)
+    assert "uv venv --quiet --clear --python 3.14 .venv" in setup(uv=True, python3=False)

@@ -212,11 +212,11 @@ class Report:
             yield Section(extra.stem, extra.title, extra.asks, shown, extra.table, [], extra.notes)
 
     def _figure(self, figure: FigureData, cells: Sequence[Cell], folder: Path) -> Figure:
-        spec = None
+        drawing = None
         if any(cell.counted for cell in cells):
             chart = charts.draw(tables.tidy(cells, self.study.design), figure, self.study, self.subtitle(cells))
-            spec = charts.save(chart, folder, figure.name)
-        return Figure(figure.name, figure.title, figure.says, spec)
+            drawing = charts.save(chart, folder, figure.name)
+        return Figure(figure.name, figure.title, figure.says, drawing)
 
     def _baseline(self, question: Question, cells: Sequence[Cell]) -> Cell | None:
         return next((cell for cell in cells if cell.treatment and self.study.is_baseline(question, cell.treatment)), None)

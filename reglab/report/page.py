@@ -18,6 +18,7 @@ import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from reglab.report.charts import Drawing
 from reglab.report.claims import Finding, Verdict
 from reglab.report.font import FAMILY, faces
 from reglab.report.parts import Part
@@ -38,7 +39,7 @@ _LONG = 40  # characters of a cell that may break into lines
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure: `stem` names its files beside the page; `spec` is its Vega-Lite JSON, None where it has no run yet.
+    """A figure: `stem` names its files beside the page; `drawing` is None where it has no run yet.
 
     A title is `Figure 2: what it shows`; what stands before the colon is its name in links.
     """
@@ -46,7 +47,7 @@ class Figure:
     stem: str
     title: str
     description: str
-    spec: str | None
+    drawing: Drawing | None
 
     @property
     def name(self) -> str:

@@ -12,6 +12,7 @@ import vl_convert
 from playwright.sync_api import expect, sync_playwright
 
 from reglab.report import page as page_module
+from reglab.report.charts import Drawing
 from reglab.report.claims import Finding, Verdict
 from reglab.report.font import FAMILY
 from reglab.report.page import Figure, Page, Section
@@ -33,11 +34,11 @@ in_chromium = pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: install i
 def drawn(label="0.2"):
     frame = pd.DataFrame({"layers": [0, 1, 2], "accuracy": [60.0, 70.0, 75.0], "p": [label] * 3})
     chart = alt.Chart(frame, width=500, height=300).mark_line(point=True)
-    return chart.encode(x="layers:Q", y="accuracy:Q", color=alt.Color("p:N", title=label)).configure(font=FAMILY).to_json()
+    return Drawing(chart.encode(x="layers:Q", y="accuracy:Q", color=alt.Color("p:N", title=label)).configure(font=FAMILY).to_json(), 594, 347)
 
 
-def figure(number, spec):
-    return Figure(f"figure_{number}", f"Figure {number}: accuracy, part {number}", f"Test accuracy, as in figure {number}.", spec)
+def figure(number, drawing):
+    return Figure(f"figure_{number}", f"Figure {number}: accuracy, part {number}", f"Test accuracy, as in figure {number}.", drawing)
 
 
 def finding(number, verdict=Verdict.reproduced, **changes):
@@ -307,7 +308,7 @@ def test_a_figure_has_a_name_and_a_description(open_page):
 
 @in_chromium
 def test_a_figure_that_cannot_be_drawn_says_so_and_the_others_are_drawn(open_page):
-    broken = Section("broken", "Broken", "What?", [figure(3, '{"mark": 7}'), figure(5, drawn())], None, [], [])
+    broken = Section("broken", "Broken", "What?", [figure(3, Drawing('{"mark": 7}', 100, 100)), figure(5, drawn())], None, [], [])
     page = open_page(study(sections=[broken]))
     page.locator("#figure_3").scroll_into_view_if_needed()
     expect(page.locator("#figure_3 .drawing")).to_have_text("This figure cannot be drawn here: open its PNG or SVG below.")
@@ -335,7 +336,7 @@ def test_a_figure_is_as_wide_in_the_page_as_in_its_files(open_page):
     """Whatever fonts the machine has: its texts are measured with the font that both bring. Some screens round each letter's width."""
     mark = {"type": "text", "text": "a text that another font would give more room, or less", "align": "left", "x": 0}
     spec = json.dumps({"data": {"values": [{}]}, "width": 10, "mark": mark, "config": {"font": FAMILY}})
-    page = open_page(study(sections=[Section("dropout", "Dropout", "Which?", [figure(2, spec)], None, [], [])]))
+    page = open_page(study(sections=[Section("dropout", "Dropout", "Which?", [figure(2, Drawing(spec, 300, 30))], None, [], [])]))
     scroll_through(page)
     there = float(page.locator("#figure_2 svg").get_attribute("width"))
     here = float(re.search(r'width="([\d.]+)"', vl_convert.vegalite_to_svg(spec)).group(1))
@@ -411,6 +412,16 @@ def test_a_run_behind_a_claim_leads_to_its_row(open_page):
     page.locator("#claim-1 .ids a", has_text="b-s0").click()
     assert models(page) == ["BN 10"]
     expect(page.locator("#runs-title")).to_be_in_viewport()
+
+
+@in_chromium
+def test_nothing_moves_when_a_figure_is_drawn(open_page):
+    page = open_page(before="window.moved = []; new PerformanceObserver((seen) => moved.push(...seen.getEntries())).observe({type: 'layout-shift'})")
+    below = page.locator("#question-layers")
+    before = below.evaluate("(section) => section.getBoundingClientRect().top + scrollY")
+    scroll_through(page)
+    assert below.evaluate("(section) => section.getBoundingClientRect().top + scrollY") == pytest.approx(before, abs=2)
+    assert page.evaluate("moved.length") == 0
 
 
 @in_chromium

@@ -3,11 +3,11 @@
 import pandas as pd
 
 from reglab.report.charts import arrays, lines, rows
-from reglab.report.charts.style import Drawn, save
+from reglab.report.charts.style import Drawing, Drawn, save
 from reglab.report.design import FigureData
 from reglab.report.study import Study
 
-__all__ = ["draw", "save"]
+__all__ = ["Drawing", "draw", "save"]
 
 
 def draw(table: pd.DataFrame, figure: FigureData, study: Study, subtitle: str) -> Drawn:

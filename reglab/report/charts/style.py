@@ -7,8 +7,10 @@ that is open ends in an arrow.
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import altair as alt
 import pandas as pd
@@ -36,6 +38,15 @@ _MOST_ARMS = 60
 """In a figure that has a row for each: the others are in its table."""
 
 Drawn = alt.HConcatChart | alt.VConcatChart
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A chart as Vega-Lite JSON, and its size as drawn, in CSS pixels."""
+
+    spec: str
+    width: float
+    height: float
 
 
 def plain(value: Any) -> Level:
@@ -143,11 +154,13 @@ def ticks(highest: float) -> list[float]:
     return [round(step * count, 10) for count in range(int(highest / step + 1e-9) + 1)]
 
 
-def save(chart: Drawn, folder: Path, stem: str) -> str:
-    """Write the chart as Vega-Lite JSON, SVG and PNG; returns the JSON."""
+def save(chart: Drawn, folder: Path, stem: str) -> Drawing:
+    """Write the chart as Vega-Lite JSON, SVG and PNG."""
     with alt.data_transformers.enable(max_rows=None):  # a search may have more draws than Altair takes for an oversight
         spec = chart.to_json()
     (folder / f"{stem}.json").write_text(spec, encoding="utf-8")
-    (folder / f"{stem}.svg").write_text(vl_convert.vegalite_to_svg(spec), encoding="utf-8")
+    svg = vl_convert.vegalite_to_svg(spec)
+    (folder / f"{stem}.svg").write_text(svg, encoding="utf-8")
     (folder / f"{stem}.png").write_bytes(vl_convert.vegalite_to_png(spec, scale=_SCALE))
-    return spec
+    width, height = (float(ElementTree.fromstring(svg).attrib[side]) for side in ("width", "height"))
+    return Drawing(spec, width, height)
