@@ -34,7 +34,8 @@ in_chromium = pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: install i
 def drawn(label="0.2"):
     frame = pd.DataFrame({"layers": [0, 1, 2], "accuracy": [60.0, 70.0, 75.0], "p": [label] * 3})
     chart = alt.Chart(frame, width=500, height=300).mark_line(point=True)
-    return Drawing(chart.encode(x="layers:Q", y="accuracy:Q", color=alt.Color("p:N", title=label)).configure(font=FAMILY).to_json(), 594, 347)
+    chart = chart.encode(x="layers:Q", y="accuracy:Q", color=alt.Color("p:N", title=label)).configure(font=FAMILY)
+    return Drawing(chart.to_json(), width=594, height=347)
 
 
 def figure(number, drawing):
@@ -416,7 +417,8 @@ def test_a_run_behind_a_claim_leads_to_its_row(open_page):
 
 @in_chromium
 def test_nothing_moves_when_a_figure_is_drawn(open_page):
-    page = open_page(before="window.moved = []; new PerformanceObserver((seen) => moved.push(...seen.getEntries())).observe({type: 'layout-shift'})")
+    watching = "new PerformanceObserver((seen) => moved.push(...seen.getEntries())).observe({type: 'layout-shift'})"
+    page = open_page(before=f"window.moved = []; {watching}")
     below = page.locator("#question-layers")
     before = below.evaluate("(section) => section.getBoundingClientRect().top + scrollY")
     scroll_through(page)
