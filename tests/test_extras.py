@@ -41,6 +41,7 @@ CAN = {
     ("init", "{out}"): (0, "files written"),
     ("report", "build", "--from", "{runs}", "--out", "{out}/report"): (0, "index.html"),
     ("report", "check", "{out}/report"): (0, "up to date"),
+    ("study", "plan"): (2, "no finished run"),
     ("study", "report", "--from", "{runs}", "--out", "{out}/study"): (0, "index.html"),
     ("sweep", "check", "sweeps/final.yaml"): (0, "grid"),
     ("sweep", "create", "sweeps/final.yaml"): (2, "W&B"),

@@ -13,6 +13,7 @@ from reglab.tracking.wandb_project import Project, kept, runs_of_sweep, state_of
 from tests.hostile import corpus
 from tests.loopback.conftest import wandb_server as wandb_server
 from tests.loopback.state import ENTITY, Sweep
+from tests.report import published
 
 SOURCE = f"wandb://{ENTITY}/p"
 
@@ -180,4 +181,4 @@ def test_a_sweep_of_another_kind_is_told(wandb_server, text):
 def test_a_list_of_pages_that_is_none_is_told(wandb_server, body):
     wandb_server.instead["SavedViews"] = lambda sent: body
     with pytest.raises(MachineError, match="what answers is not W&B"):
-        dashboard.push(ENTITY, "p")
+        dashboard.push(ENTITY, "p", published.DESIGN)

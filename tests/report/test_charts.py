@@ -120,11 +120,11 @@ def test_every_figure_of_a_study_fits_the_page_and_says_nothing_that_is_no_numbe
 def test_a_figure_is_saved_as_png_svg_and_json(study, tmp_path):
     study = published.study(study)
     table = tables.tidy(study.answers(published.FINAL), DESIGN)
-    text = charts.save(charts.draw(table, DRAWINGS["figure_11"][1], study, "made up"), tmp_path, "figure")
+    drawing = charts.save(charts.draw(table, DRAWINGS["figure_11"][1], study, "made up"), tmp_path, "figure")
     with Image.open(tmp_path / "figure.png") as png:
-        assert png.width > 1000
-    assert (tmp_path / "figure.json").read_text() == text
-    assert json.loads(text)["$schema"].startswith("https://vega.github.io/schema/vega-lite")
+        assert png.width > 1000 and png.size == pytest.approx((2 * drawing.width, 2 * drawing.height), abs=2)
+    assert (tmp_path / "figure.json").read_text() == drawing.spec
+    assert json.loads(drawing.spec)["$schema"].startswith("https://vega.github.io/schema/vega-lite")
     shown = texts(ElementTree.parse(tmp_path / "figure.svg").getroot())
     assert [text for text in shown if text in FINAL_ARMS] == list(FINAL_ARMS)
     assert "100 s" in shown
@@ -285,7 +285,7 @@ def test_a_search_of_more_draws_than_altair_takes_is_drawn(make_record, tmp_path
     study = published.study(arrays(make_record, 1, held_out=100))
     table = tables.tidy(study.cells(study.records), DESIGN)
     many = pd.concat([table.assign(identity=str(number)) for number in range(5001)], ignore_index=True)
-    assert "5001 searched arrays" in charts.save(charts.draw(many, ARRAYS, study, ""), tmp_path, "drawn")
+    assert "5001 searched arrays" in charts.save(charts.draw(many, ARRAYS, study, ""), tmp_path, "drawn").spec
     with Image.open(tmp_path / "drawn.png") as image:
         assert image.width > 500
 

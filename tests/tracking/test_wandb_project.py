@@ -10,7 +10,8 @@ import wandb
 
 from reglab.config import RunConfig, identity, run_id
 from reglab.errors import ReglabError, UserError
-from reglab.report import stats, tables
+from reglab.report import tables
+from reglab.report.measures import Target
 from reglab.settings import settings
 from reglab.tracking import wandb_project
 from reglab.tracking.client import PROJECT
@@ -21,6 +22,7 @@ from reglab.tracking.wandb_project import Project, records, runs_of_sweep
 from reglab.tracking.wandb_run import WandbRun
 from tests.loopback.faults import Fault
 from tests.loopback.state import ENTITY, HISTORY, Run
+from tests.report import published
 
 HERE = Project(ENTITY, PROJECT)
 ENVIRONMENT = Environment(
@@ -105,7 +107,7 @@ def test_the_same_runs_give_the_same_records_and_tables_here_and_there(wandb_ser
     for mine, its in zip(here, there, strict=True):
         assert its.url == f"{wandb_server.url}/{ENTITY}/{PROJECT}/runs/{mine.run_id}"
         assert its.model_copy(update={"url": None}) == mine
-    assert tables.arms(stats.cells(there), 0.87).equals(tables.arms(stats.cells(here), 0.87))
+    assert tables.arms(published.cells(there), Target()).equals(tables.arms(published.cells(here), Target()))
     assert [each.history for each in fetch(f"wandb://{ENTITY}/{PROJECT}", history=False)] == [[]] * len(here)
 
 
