@@ -22,7 +22,9 @@ from reglab.config import RunConfig
 from reglab.data.sources import SIDE
 from reglab.errors import ReglabError
 from reglab.models.resnet import ResNet50
-from reglab.regularizers.agc import AdaptiveClip
+from reglab.techniques.agc.clip import AdaptiveClip
+from reglab.techniques.agc.declared import TECHNIQUE as AGC
+from reglab.techniques.batchnorm.declared import TECHNIQUE as BATCHNORM
 from reglab.training.flat import FlatParameters
 from reglab.training.step import Precision
 
@@ -39,7 +41,7 @@ def timms(network: ResNet50, config: RunConfig) -> Callable[[], object]:
     from timm.utils.agc import adaptive_clip_grad
 
     parameters = [parameter for parameter in network.parameters() if parameter is not network.fc.weight]
-    return lambda: adaptive_clip_grad(parameters, clip_factor=config.agc.clip, eps=config.agc.eps)
+    return lambda: adaptive_clip_grad(parameters, clip_factor=AGC.of(config).clip, eps=AGC.of(config).eps)
 
 
 def network_of(config: RunConfig, device: torch.device) -> ResNet50:
@@ -51,7 +53,7 @@ def network_of(config: RunConfig, device: torch.device) -> ResNet50:
 def ours(network: ResNet50, config: RunConfig) -> Callable[[], object]:
     """Takes the network's parameters over, as a run does."""
     flat = FlatParameters(network, network.fc, torch.float32)
-    return AdaptiveClip(flat.buffer, flat.units, config.agc.clip, config.agc.eps)
+    return AdaptiveClip(flat.buffer, flat.units, AGC.of(config).clip, AGC.of(config).eps)
 
 
 def backward(network: ResNet50, config: RunConfig, device: torch.device) -> None:
@@ -119,7 +121,7 @@ def measure(overrides: Sequence[str], rounds: int | None = None) -> Iterator[Out
         spent = shared.alternate({name: repeated(call) for name, call in calls.items()}, rounds or ROUNDS, device)
         seconds = {name: [each / CALLS for each in series] for name, series in spent.items()}
         facts = counted | {"bitwise equal": same, "parameters": len(gradients(mine)), "width": config.model.width}
-        yield Result.of("agc", f"BN {config.batchnorm.layers}", seconds, ("timm", "reglab"), device, facts)
+        yield Result.of("agc", f"BN {BATCHNORM.of(config).layers}", seconds, ("timm", "reglab"), device, facts)
 
 
 if __name__ == "__main__":

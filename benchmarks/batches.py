@@ -30,7 +30,8 @@ from benchmarks import measure as shared
 from benchmarks.measure import Absent, Outcome, Result
 from reglab.data.sources import SIDE, Part
 from reglab.errors import ReglabError
-from reglab.regularizers import augment
+from reglab.techniques.applied import Draws
+from reglab.techniques.cutout.declared import TECHNIQUE as CUTOUT
 from reglab.training.loop import Run
 
 ROUNDS = 7
@@ -130,7 +131,9 @@ def check_pixels(run: Run, part: Part) -> None:
     same = torch.Generator(run.device)
     same.set_state(run.draws.get_state())
     made = run.batches.batch(run.batches.positions(order, 0), run.draws).images[:size].float()
-    draws = augment.draw(run.config.augment, size, same)
+    draws = Draws.still(order[:size], SIDE, run.batches.padding)
+    for applied in run.applied:
+        applied.draw(draws, same)
     close = max(1e-5, torch.finfo(run.precision.dtype).eps)
     mean, std = statistics_of(part)
     for place, index in enumerate(order[:size].tolist()):
@@ -175,7 +178,7 @@ def measure(overrides: Sequence[str], rounds: int | None = None) -> Iterator[Out
     for case in shared.cases(FACTORS, [*DEFAULTS, *overrides]):
         config = shared.configured(case)
         images = shared.random_images(config.data.train_limit or IMAGES[device.type])
-        name = f"batch {config.train.batch_size}" + (f" and {config.cutout.images} copies" if config.cutout.images else "")
+        name = f"batch {config.train.batch_size}" + (f" and {CUTOUT.of(config).images} copies" if CUTOUT.of(config).images else "")
         runs = {kind: Run(shared.configured([*case, f"train.compile={kind}"]), images, device) for kind in ("false", "true")}
         epochs = {"reglab": ours(runs["false"])}
         if compiles(ours(runs["true"])):
@@ -188,7 +191,7 @@ def measure(overrides: Sequence[str], rounds: int | None = None) -> Iterator[Out
         else:
             yield Absent("batches", f"{name}, kornia", "kornia: pip install kornia")
         check_pixels(runs["false"], images.train)
-        if not config.cutout.images:  # black squares change both
+        if not CUTOUT.of(config).images:  # black squares change both
             check_statistics(epochs)
         seconds = shared.alternate({side: drained(epoch) for side, epoch in epochs.items()}, rounds or ROUNDS, device)
         speeds = {speed(side): len(images.train) / median(spent) for side, spent in seconds.items()}

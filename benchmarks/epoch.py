@@ -33,6 +33,7 @@ from reglab.config import RunConfig
 from reglab.data.sources import ImageSet
 from reglab.errors import UserError
 from reglab.processes.signals import Signals
+from reglab.techniques.agc.declared import TECHNIQUE as AGC
 from reglab.training.clock import synchronize
 from reglab.training.loop import Run
 from reglab.training.memory import device_peak_gb
@@ -97,12 +98,12 @@ class Recipe:
             logits = self.network(images)
             loss = F.cross_entropy(logits, labels)
         self.scaler.scale(loss).backward()
-        if self.config.agc.enabled:
+        if AGC.of(self.config).enabled:
             from timm.utils.agc import adaptive_clip_grad
 
             self.scaler.unscale_(self.optimizer)
             clipped = [parameter for parameter in self.network.parameters() if parameter is not self.network.fc.weight]
-            adaptive_clip_grad(clipped, self.config.agc.clip, self.config.agc.eps)
+            adaptive_clip_grad(clipped, AGC.of(self.config).clip, AGC.of(self.config).eps)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return loss.item() * len(labels), int((logits.argmax(1) == labels).sum().item())
@@ -169,7 +170,7 @@ def compared(config: RunConfig, rounds: int, device: torch.device) -> Result:
     facts: dict[str, Any] = {"images": count, "workers": workers(), "precision": Precision.resolve(config.train.precision, device).name}
     facts["one CUDA graph a step"] = captured
     facts |= {f"images/s of {name}": EPOCH / median(series) for name, series in seconds.items()} | peaks
-    agc = f"AGC {config.agc.clip:g}" if config.agc.enabled else "no AGC"
+    agc = f"AGC {AGC.of(config).clip:g}" if AGC.of(config).enabled else "no AGC"
     return Result.of("epoch", f"{config.model.stem}, batch {config.train.batch_size}, {agc}", seconds, ("recipe", "reglab"), device, facts)
 
 
@@ -177,7 +178,7 @@ def measure(overrides: Sequence[str], rounds: int | None = None) -> Iterator[Out
     device = shared.device()
     for case in shared.cases(FACTORS[device.type], [*DEFAULTS, *overrides]):
         config = shared.configured(case)
-        if config.agc.enabled and find_spec("timm") is None:
+        if AGC.of(config).enabled and find_spec("timm") is None:
             yield Absent("epoch", "with AGC", TIMM)
         else:
             yield compared(config, rounds or ROUNDS[device.type], device)

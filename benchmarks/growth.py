@@ -25,6 +25,7 @@ import vl_convert
 from benchmarks import measure as shared
 from benchmarks.measure import Outcome
 from reglab.config import RunConfig, identity, run_id, with_overrides
+from reglab.techniques.batchnorm.declared import TECHNIQUE as BATCHNORM
 from reglab.tracking.record import Environment, RunRecord, State, Summary
 from reglab.tracking.store import ARCHIVE, write_archive
 from reglab.training.memory import device_peak_gb
@@ -108,7 +109,7 @@ def report(folder: Path) -> tuple[float, float]:
 def record(config: RunConfig) -> RunRecord:
     """A finished run of this configuration, made up."""
     chance = random.Random(run_id(config))
-    test, seconds = 0.6 + 0.05 * config.batchnorm.layers + chance.gauss(0, 0.01), 3000 * chance.uniform(0.9, 1.1)
+    test, seconds = 0.6 + 0.05 * BATCHNORM.of(config).layers + chance.gauss(0, 0.01), 3000 * chance.uniform(0.9, 1.1)
     environment = Environment(
         device="a GPU",
         torch="2.15",

@@ -4,7 +4,6 @@ import os
 import signal
 import sys
 from contextlib import nullcontext
-from importlib.util import find_spec
 
 os.environ["OMP_NUM_THREADS"] = "1"  # of whatever the tests start, too: threads that share a core spin while they wait for each other
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell without job control starts what it leaves in the background
@@ -15,6 +14,7 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # under nohup
 import pytest
 import torch
 
+from reglab import techniques
 from reglab.config import DataConfig, RunConfig, identity, run_id
 from reglab.data import sources
 from reglab.settings import settings
@@ -44,23 +44,23 @@ TECHNIQUES = {
             "lr": 0.05,
             "schedule": "cosine",
             "warmup_epochs": 0.5,
-            "weight_decay": 5e-4,
-            "label_smoothing": 0.1,
-        }
+        },
+        "weight_decay": {"rate": 5e-4},
+        "label_smoothing": {"rate": 0.1},
     },
-    "adamw_step": {"optimizer": {"name": "adamw", "weight_decay": 0.05, "schedule": "step"}},
+    "adamw_step": {"optimizer": {"name": "adamw", "schedule": "step"}, "weight_decay": {"rate": 0.05, "of": "weights"}},
+    "stochastic_depth": {"stochastic_depth": {"rate": 0.3}},
+    "mixup": {"mixup": {"alpha": 0.2}},
+    "cutmix": {"cutmix": {"alpha": 1.0}},
+    "mixup_and_cutmix": {"mixup": {"alpha": 0.2}, "cutmix": {"alpha": 1.0}, "cutout": {"images": 2}},
     "standardize": {"model": {"width": 4, "standardize": True}},
     "bf16": {"train": {**TINY["train"], "precision": "bf16"}},
     "fp16": {"train": {**TINY["train"], "precision": "fp16"}, "agc": {"enabled": True}},
 }
 """Every technique: a row here is trained, interrupted and resumed by the tests that ask for `technique`."""
 
-REGULARIZERS = {
-    name: next((row for row in TECHNIQUES.values() if row.keys() == {name}), {})
-    for name in RunConfig.model_fields
-    if find_spec(f"reglab.regularizers.{name}")
-}
-"""What each of the package's regularizers is set to in the first row that has no other; nothing where none has it alone."""
+EACH = {technique.name: {technique.name: dict(technique.example)} for technique in techniques.TECHNIQUES}
+"""Each technique by itself, under the keys that it declares as its example."""
 
 
 def pytest_collection_modifyitems(items):

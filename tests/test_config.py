@@ -13,25 +13,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 
-from reglab import config as configuration
-from reglab.arms import ARMS, FINAL_ARMS
 from reglab.config import (
     FIELDS,
-    NO_EFFECT,
     SPEED_KEYS,
-    AGCConfig,
-    Matters,
     RunConfig,
     TrainConfig,
     allowed,
     at_default_speed,
+    identities,
     identity,
     nested,
     parse_overrides,
     run_id,
     with_overrides,
 )
+from reglab.config.arms import ARMS, FINAL_ARMS
+from reglab.config.words import _todays
 from reglab.errors import UserError
+from reglab.section import NO_EFFECT, Matters
+from reglab.techniques import TECHNIQUES
+from reglab.techniques.agc.declared import AGCConfig
 from tests.unprinted import UNPRINTED
 
 # --- refusals ---------------------------------------------------------------------------------------------------------
@@ -130,7 +131,7 @@ def test_yes_and_no_are_not_numbers(path, value):
     assert f"{path} = {value}" in refusal(RunConfig.parse, nested({path: value}))
 
 
-@pytest.mark.parametrize("path", ["optimizer.lr", "optimizer.weight_decay", "optimizer.warmup_epochs", "agc.clip", "agc.eps"])
+@pytest.mark.parametrize("path", ["optimizer.lr", "weight_decay.rate", "optimizer.warmup_epochs", "agc.clip", "agc.eps"])
 def test_an_infinite_value_is_refused(path):
     assert f"{path} = inf" in refusal(RunConfig.parse, nested({path: float("inf")}))
 
@@ -537,7 +538,11 @@ ACTIVE = {
     "agc": {"enabled": True},
     "augment": {"policy": "basic"},
     "cutout": {"images": 2},
-    "optimizer": {"name": "sgd", "weight_decay": 1e-4},
+    "stochastic_depth": {"rate": 0.2},
+    "mixup": {"alpha": 0.2},
+    "cutmix": {"alpha": 1.0},
+    "weight_decay": {"rate": 1e-4},
+    "optimizer": {"name": "sgd"},
 }
 MATTERS = {
     "data.source": "digits",
@@ -573,10 +578,14 @@ MATTERS = {
     "optimizer.name": "adamw",
     "optimizer.lr": 0.002,
     "optimizer.momentum": 0.8,
-    "optimizer.weight_decay": 1e-3,
     "optimizer.schedule": "cosine",
     "optimizer.warmup_epochs": 5,
-    "optimizer.label_smoothing": 0.1,
+    "stochastic_depth.rate": 0.3,
+    "mixup.alpha": 0.4,
+    "cutmix.alpha": 0.5,
+    "label_smoothing.rate": 0.1,
+    "weight_decay.rate": 1e-3,
+    "weight_decay.of": "weights",
     "train.epochs": 100,
     "train.batch_size": 128,
     "train.precision": "bf16",
@@ -588,6 +597,8 @@ MATTERS = {
 FOLDER = {"data": {"source": "folder", "folder": "/a/birds"}}
 SYMMETRIC_ONLY = {"dropout.p"}
 ADAM_ONLY = {"optimizer.eps"}
+NEWER = {technique.name for technique in TECHNIQUES} - {path.partition(".")[0] for path in MATTERS}
+"""Techniques that came when this was written."""
 LEFT_OUT = {"arm", "cell", "train.seed", "train.checkpoint_every", "train.keep_weights", "train.graph"}
 
 
@@ -597,7 +608,9 @@ def changed(values, path, value):
 
 
 def test_every_key_is_known_to_matter_or_to_be_left_out():
-    assert MATTERS.keys() | SYMMETRIC_ONLY | ADAM_ONLY | LEFT_OUT == FIELDS.keys()
+    known = MATTERS.keys() | SYMMETRIC_ONLY | ADAM_ONLY | LEFT_OUT
+    assert known <= FIELDS.keys()
+    assert {path.partition(".")[0] for path in FIELDS.keys() - known} <= NEWER  # tests/techniques tries each of their keys
 
 
 def test_each_key_that_matters_gives_an_identity_of_its_own():
@@ -655,7 +668,7 @@ def test_a_value_without_effect_does_not_change_the_identity(values, same):
         ({"dropout": {"layers": 2, "p1": 0, "p2": 0.2}}, {"dropout": {"layers": 1, "p": 0.2}}),
         ({"batchnorm": {"layers": 3}}, {"batchnorm": {"layers": 3}, "model": {"placement": "stage"}}),
         ({"dropout": {"layers": 2, "p": 0.2}}, {"dropout": {"layers": 2, "p": 0.2}, "model": {"placement": "stage"}}),
-        ({"optimizer": {"name": "adamw", "weight_decay": 0.1}}, {"optimizer": {"name": "adam", "weight_decay": 0.1}}),
+        ({"optimizer": {"name": "adamw"}, "weight_decay": {"rate": 0.1}}, {"weight_decay": {"rate": 0.1}}),
         ({"augment": {"policy": "basic", "shift": 0}}, {}),
     ],
 )
@@ -732,6 +745,7 @@ DEFAULTS = {
     "dropout.p1": None,
     "dropout.p2": None,
     "dropout.p3": None,
+    "stochastic_depth.rate": 0.0,
     "agc.enabled": False,
     "agc.clip": 0.02,
     "agc.eps": 0.001,
@@ -742,14 +756,17 @@ DEFAULTS = {
     "cutout.images": 0,
     "cutout.size": 12,
     "cutout.per": "batch",
+    "mixup.alpha": 0.0,
+    "cutmix.alpha": 0.0,
+    "label_smoothing.rate": 0.0,
+    "weight_decay.rate": 0.0,
+    "weight_decay.of": "all",
     "optimizer.name": "adam",
     "optimizer.lr": 0.001,
     "optimizer.momentum": 0.9,
     "optimizer.eps": 1e-07,
-    "optimizer.weight_decay": 0.0,
     "optimizer.schedule": "constant",
     "optimizer.warmup_epochs": 0.0,
-    "optimizer.label_smoothing": 0.0,
     "train.epochs": 200,
     "train.batch_size": 256,
     "train.precision": "auto",
@@ -776,13 +793,14 @@ def test_the_identity_of_a_configuration_never_changes(words):
 
 def test_no_default_changes_within_a_version():
     """A new key is a new row here. A new default of an old key makes every identity mean something else: raise IDENTITY_VERSION."""
-    assert configuration.IDENTITY_VERSION == 1
-    assert {path: repr(field.default) for path, field in FIELDS.items()} == {path: repr(default) for path, default in DEFAULTS.items()}
+    assert identities.IDENTITY_VERSION == 1
+    assert {path: repr(FIELDS[path].default) for path in DEFAULTS} == {path: repr(default) for path, default in DEFAULTS.items()}
+    assert {path.partition(".")[0] for path in FIELDS.keys() - DEFAULTS.keys()} <= NEWER  # which do nothing by default
 
 
 class _TrainWithMore(TrainConfig):
     colour: str = "red"
-    sharpness: Annotated[float, Matters(lambda run: run.agc.enabled)] = 0.5
+    sharpness: Annotated[float, Matters(lambda own, run: run.agc.enabled)] = 0.5
     verbose: Annotated[bool, NO_EFFECT] = False
 
 
@@ -812,7 +830,7 @@ def test_a_key_that_is_added_gives_identities_of_its_own_where_it_has_an_effect(
 
 def test_another_version_gives_every_run_another_identity(monkeypatch):
     before = {identity(RunConfig.parse(with_overrides({}, words.split()))) for words in GOLDEN}
-    monkeypatch.setattr(configuration, "IDENTITY_VERSION", 2)
+    monkeypatch.setattr(identities, "IDENTITY_VERSION", 2)
     assert before.isdisjoint(identity(RunConfig.parse(with_overrides({}, words.split()))) for words in GOLDEN)
 
 
@@ -824,7 +842,7 @@ def test_another_version_gives_every_run_another_identity(monkeypatch):
         ({"train": {"epochs": 3.0}}, {"train": {"epochs": 3}}),
         ({"optimizer": {"lr": "1e-05"}}, {"optimizer": {"lr": 0.00001}}),
         ({"dropout": {"layers": 2, "p1": -0.0, "p2": 0.2}}, {"dropout": {"layers": 2, "p1": 0, "p2": 0.2}}),
-        ({"optimizer": {"weight_decay": -0.0}}, {}),
+        ({"weight_decay": {"rate": -0.0}}, {}),
         ({"train": {"compile": False}}, {"train": {"compile": "auto"}}),
     ],
 )
@@ -952,3 +970,18 @@ def test_seeds_share_an_identity_and_have_runs_of_their_own(values, first, secon
 def test_an_arm_dumps_and_parses_again(arm, epochs):
     config = RunConfig.parse({"arm": arm, "train": {"epochs": epochs}})
     assert RunConfig.parse(config.model_dump(mode="json")) == config
+
+
+def test_a_word_of_a_key_that_has_moved_is_read_and_a_line_says_once_where_it_is(caplog):
+    _todays.cache_clear()
+    for _ in range(2):
+        assert parse_overrides(["optimizer.weight_decay=0.1"]) == {"weight_decay.rate": 0.1}
+    assert caplog.messages == ["optimizer.weight_decay is called weight_decay.rate now; the former name goes on being read"]
+    RunConfig.parse({"cell": "optimizer.label_smoothing=0.1"})  # of a run that is kept
+    assert len(caplog.messages) == 1
+
+
+def test_a_key_and_its_former_name_may_not_differ():
+    both = {"optimizer": {"weight_decay": 0.1}, "weight_decay": {"rate": 0.2}}
+    assert "is the former name of weight_decay.rate = 0.2: drop one of the two" in refusal(RunConfig.parse, both)
+    assert RunConfig.parse({"optimizer": {"weight_decay": 0.2}, "weight_decay": {"rate": 0.2}}).weight_decay.rate == 0.2

@@ -1,7 +1,8 @@
 """Batches made on the training device from a set that stays there: no worker processes, no per-image Python."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from reglab.config import RunConfig
 from reglab.data.images import SIDE, Part
 from reglab.errors import UserError
-from reglab.regularizers import augment, cutout
+from reglab.techniques.applied import Applied, Draws, apply, overrides
 
 EVALUATION_BATCH = 1000
 """Images in a batch of an evaluation; changes its speed and memory only."""
@@ -72,33 +73,47 @@ class DeviceImages:
 
 @dataclass(frozen=True)
 class Batch:
+    """Images and their labels. Where labels are mixed, `share` () of each is that of `others`."""
+
     images: Tensor  # (M, 3, 32, 32), normalized, channels_last
     labels: Tensor  # (M,) int64
-    masked_fraction: Tensor  # of all pixels, those that cutout made black: a scalar on the device
+    others: Tensor | None = None  # (M,) int64
+    share: Tensor | None = None  # () float64
 
 
 class TrainingBatches:
-    """The training part with the configured transformations and cutout copies. Raises UserError for fewer than two images."""
+    """The training part, as the techniques `applied` change it: by default its run's. Raises UserError for fewer than two images."""
 
-    def __init__(self, part: Part, config: RunConfig, normalization: Normalization, device: torch.device, dtype: torch.dtype):
+    def __init__(
+        self,
+        part: Part,
+        config: RunConfig,
+        normalization: Normalization,
+        device: torch.device,
+        dtype: torch.dtype,
+        applied: Sequence[Applied[Any]] | None = None,
+    ):
         if len(part) < 2:
             raise UserError(f"there is {len(part)} training image: normalization has no variance for a batch of one; give at least 2")
         self.config, self.normalize, self.dtype, self.device = config, normalization, dtype, device
-        self.set = DeviceImages(part, device, augment.padding(config.augment))
+        self.applied = apply(config, device) if applied is None else applied
+        self.padding = max((each.padding for each in self.applied), default=0)
+        self.set = DeviceImages(part, device, self.padding)
         self.size = min(config.train.batch_size, len(part))
         # The last batch of an epoch is smaller; a single image is left out, since batch normalization has no variance for it.
         full, rest = divmod(len(part), self.size)
         self.steps_per_epoch = full + (rest > 1)
+        self._mixing = [each for each in self.applied if overrides(each, "mix")]
         self._render = torch.compile(self._draw, dynamic=False) if config.train.compile is True else self._draw
 
-    def grown(self, originals: int) -> int:
-        """Images in a batch of `originals`, cutout copies included."""
-        cut = self.config.cutout
-        return originals + cut.images * (originals if cut.per == "image" else 1)
+    @property
+    def mixes_labels(self) -> bool:
+        """Whether an image has a share of another one's label."""
+        return bool(self._mixing)
 
     @property
     def sizes(self) -> list[int]:
-        """Images in a full batch and, where there is one, in the smaller last, without cutout's copies."""
+        """Images in a full batch and, where there is one, in the smaller last, without copies."""
         rest = len(self.set) % self.size
         return [self.size] + ([rest] if rest > 1 else [])
 
@@ -111,25 +126,42 @@ class TrainingBatches:
         return order[step * self.size : (step + 1) * self.size]
 
     def batch(self, index: Tensor, generator: torch.Generator) -> Batch:
-        """The images at the positions `index` (M,), with fresh draws from `generator`, and their copies."""
-        draws = augment.draw(self.config.augment, len(index), generator)
-        inside, masked = None, torch.zeros((), device=self.device)
-        if self.config.cutout.images:
-            originals = len(index)
-            picks = cutout.copies(self.config.cutout, originals, generator)
-            index, draws = torch.cat([index, index[picks]]), draws.take(torch.cat([torch.arange(originals, device=self.device), picks]))
-            inside = cutout.squares(self.config.cutout, len(picks), SIDE, generator)
-            masked = inside.sum() / (len(index) * SIDE * SIDE)
-        return Batch(self._render(index, draws, inside), self.set.labels[index], masked)
+        """The images at the positions `index` (M,), with fresh draws from `generator`, and copies of them."""
+        draws = Draws.still(index, SIDE, self.padding)
+        for each in self.applied:
+            each.draw(draws, generator)
+        images, labels = self._render(draws), self.set.labels[draws.index]
+        return self._mixed(images, labels, generator) if self._mixing else Batch(images, labels)
 
-    def _draw(self, index: Tensor, draws: augment.Draws, inside: Tensor | None) -> Tensor:
-        """The images at `index` (M,) as they are drawn, the last of them black inside their squares (K, side, side)."""
-        images = self.set.unpack(augment.crop_flip(self.set.pixels, index, draws, SIDE))
-        if draws.angle is not None:
-            images = augment.rotate(images.permute(0, 3, 1, 2).float(), draws.angle).permute(0, 2, 3, 1)
-        if inside is not None:
-            cutout.erase(images[len(index) - len(inside) :], inside)
+    def _mixed(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Batch:
+        """Each image mixed with the one before it, which is any, as the order is. Of several techniques that mix, one by lot."""
+        others = images.roll(1, 0)
+        ways = [way for each in self._mixing if (way := each.mix(images, others, generator))]
+        mixed, share = ways[0]
+        if len(ways) > 1:
+            lot = torch.randint(len(ways), (), generator=generator, device=generator.device)
+            for number, (another, its) in enumerate(ways[1:], start=1):
+                mixed, share = torch.where(lot == number, another, mixed), torch.where(lot == number, its, share)
+        return Batch(mixed, labels, labels.roll(1, 0), share)
+
+    def _draw(self, draws: Draws) -> Tensor:
+        """The images as they are drawn, normalized."""
+        images = self.set.unpack(windows(self.set.pixels, draws))
+        for each in self.applied:
+            images = each.on_levels(images, draws)
         return self.normalize(images, self.dtype)
+
+
+def windows(padded: Tensor, draws: Draws) -> Tensor:
+    """The images at the drawn places through their windows, mirrored where drawn: an index an image, not a pixel.
+
+    padded: (N, side + 2p, side + 2p), any type, one element a pixel. Returns (M, side, side).
+    """
+    side, (_, height, width) = draws.side, padded.shape
+    corners = padded.numel() - (side - 1) * (width + 1)
+    each = padded.view(-1).as_strided((corners, side, side), (1, width, 1))  # one for each pixel, with it in its corner
+    crops = each[(draws.index * height + draws.top) * width + draws.left]
+    return crops if draws.flip is None else torch.where(draws.flip[:, None, None], crops.flip(2), crops)
 
 
 class CleanBatches:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from reglab.errors import UserError
 from reglab.report.columns import Column
 from reglab.report.design import Design, Question
+from reglab.techniques import TECHNIQUES
 
 if TYPE_CHECKING:
     from reglab.tracking.wandb_library import wandb
@@ -64,7 +65,7 @@ class Importance:
 Panel = Line | Bars | Scatter | Parallel | Importance
 
 HEALTH = ("throughput/images_per_second", "gpu/memory_gb", "train/loss", "lr")
-PROBES = ("agc/clipped_fraction", "dropout/rate", "cutout/masked_fraction")
+PROBES = tuple(probe.name for technique in TECHNIQUES for probe in technique.probes)
 """What a technique logs to show that it happened."""
 
 

@@ -9,9 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from reglab.config import FIELDS, nearest, unknown_key
+from reglab.config import FIELDS, current, nearest, unknown_key
 from reglab.report.columns import NONE, Column, Condition, Level, Treatment, typed, written
 from reglab.report.measures import MEASURES, POINTS
 
@@ -42,18 +42,20 @@ Levels = Annotated[Condition, BeforeValidator(_condition)]
 Words = Annotated[Mapping[str, str], BeforeValidator(lambda value: {written(key): word for key, word in dict(value).items()})]
 Measured = Annotated[str, BeforeValidator(_measure)]
 Many = BeforeValidator(_listed)
+Key = Annotated[str, AfterValidator(current)]
+"""A path of the configuration, under the name that it has today."""
 
 
 class ColumnData(_Data):
     """A factor (`key`, `keys` or `parts` of the configuration) or another column (`count`, `same` or `levels` of those)."""
 
-    key: str | None = None
-    keys: tuple[str, ...] | None = None
-    parts: Mapping[str, str] | None = None
+    key: Key | None = None
+    keys: tuple[Key, ...] | None = None
+    parts: Mapping[Key, str] | None = None
     count: str | None = None
     same: str | None = None
     levels: Mapping[str, Levels] | None = None
-    switch: str | None = None
+    switch: Key | None = None
     without: str | None = None
     base: Literal["most"] | None = None
     title: str | None = None
@@ -334,7 +336,7 @@ class Design(_Data):
     source: str = ""
     description: str = ""
     sweeps: tuple[str, ...] = ()
-    setup: Mapping[str, str | int | float | None] = {}
+    setup: Mapping[Key, str | int | float | None] = {}
     factors: Annotated[Mapping[str, ColumnData], BeforeValidator(_short)]
     columns: Mapping[str, ColumnData] = {}
     colour_by: tuple[str, ...] = ()

@@ -16,13 +16,15 @@ from reglab.report.charts import lines
 from reglab.report.charts import own as charts
 from reglab.report.charts.style import Drawn, colours
 from reglab.report.columns import TAKEN, Column, Level, Treatment, brief, in_order, written
-from reglab.report.design import ColumnData, Design, FigureData, Question
+from reglab.report.design import ColumnData, Design, FigureData, Question, stem_of
 from reglab.report.measures import MEASURES, Kind, test_accuracy
 from reglab.report.study import Study
 from reglab.report.tables import NONE, p_text, tidy
+from reglab.techniques import TECHNIQUES
 from reglab.tracking.record import RunRecord
 
 ARMS = "arms"
+_CALLED = {f"{each.name}.{key}": stem_of(title) for each in TECHNIQUES for title, key in each.columns.items()}
 _FEW = 8
 """Levels of a factor that a figure tells apart by lines, and a table one by one."""
 
@@ -63,8 +65,8 @@ def design(records: Sequence[RunRecord], baseline: str | None = None) -> Design:
 
 
 def _names(keys: Sequence[str]) -> dict[str, str]:
-    """A short name for each key: its last part, where only one has it and no table calls something else so."""
-    tails = [key.rpartition(".")[2] for key in keys]
+    """A short name for each key: that which its technique gives it, or its last part, where only one has it and no table's column does."""
+    tails = [_CALLED.get(key, key.rpartition(".")[2]) for key in keys]
     return {
         key: tail if tails.count(tail) == 1 and tail not in TAKEN else key.replace(".", "_") for key, tail in zip(keys, tails, strict=True)
     }

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from reglab.config import RunConfig, flat, identity, nested, run_id
+from reglab.config import RunConfig, current, flat, identity, nested, run_id
 from reglab.errors import UserError
 from reglab.sweep import engines
 from reglab.sweep.definition import leaves, parameters_of
@@ -163,15 +163,15 @@ def draw(spec: SweepSpec, record: RunRecord) -> dict[str, Any] | None:
         path, distribution = parameter.path, parameter.distribution
         if isinstance(distribution, Constant):
             asked[path] = distribution.value
-        elif _covers(distribution, there.get(path)):
-            asked[path] = there.get(path)
+        elif _covers(distribution, value := there.get(current(path))):
+            asked[path] = value
         else:
             return None
     values = nested(asked)
     try:
         is_it = run_id(RunConfig.parse(values)) == f"{record.identity}-s{record.seed}"
     except UserError:  # a run that cannot be built has its keys as they were drawn
-        is_it = all(path in there and _number(there[path]) == _number(value) for path, value in asked.items())
+        is_it = all(current(path) in there and _number(there[current(path)]) == _number(value) for path, value in asked.items())
     return values if is_it else None
 
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from reglab.config import SPEED_KEYS, DataConfig, RunConfig, flat, identity
+from reglab.config import SPEED_KEYS, DataConfig, RunConfig, acting, flat, grown, identity
 from reglab.errors import UserError
 from reglab.tracking.record import RunRecord, State
 
@@ -122,7 +122,7 @@ def forecast(configs: Sequence[RunConfig], records: Sequence[RunRecord], on: str
 
 
 def images_per_epoch(config: RunConfig, known: Iterable[tuple[RunRecord, RunConfig]] = ()) -> int:
-    """Images that an epoch trains on, cutout's copies included. Raises UserError for a folder that no run has read yet."""
+    """Images that an epoch trains on, copies included. Raises UserError for a folder that no run has read yet."""
     data = config.data
     images = TRAINING_IMAGES.get(data.source)
     if images is None:
@@ -134,8 +134,8 @@ def images_per_epoch(config: RunConfig, known: Iterable[tuple[RunRecord, RunConf
     else:
         images -= data.validation
         images = min(images, data.train_limit or images)
-    batches = -(-images // config.train.batch_size)
-    return images + config.cutout.images * (images if config.cutout.per == "image" else batches)
+    full, rest = divmod(images, config.train.batch_size)
+    return full * grown(config, config.train.batch_size) + (grown(config, rest) if rest else 0)
 
 
 def _usable(records: Iterable[RunRecord]) -> list[RunRecord]:
@@ -157,8 +157,8 @@ def _nameable(data: DataConfig) -> DataConfig:
 
 def _network(config: RunConfig) -> tuple[object, ...]:
     """What decides the time for an image, all else being equal."""
-    layers = config.batchnorm.layers, len(config.dropout.probabilities), config.agc.enabled
-    return config.model, layers, config.train.batch_size, config.train.precision, _speed(config)
+    slowing = tuple((each.name, each.slows(each.of(config))) for each in acting(config) if each.slows)
+    return config.model, slowing, config.train.batch_size, config.train.precision, _speed(config)
 
 
 def _speed(config: RunConfig) -> tuple[object, ...]:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from reglab.config import FIELDS, RunConfig, allowed, nearest, unknown_key
+from reglab.config import FIELDS, RunConfig, allowed, current, nearest, unknown_key
 from reglab.errors import UserError
 from reglab.sweep.definition import NO_METRIC, Definition, Fault, Parameter, Place, assembled, parameters_of
 from reglab.sweep.distributions import Distribution, Exponents, IntUniform, Quantized, same
@@ -42,7 +42,7 @@ def faults_of_form(config: Mapping[str, Any]) -> Iterator[Fault]:
             section, _, key = parameter.path.partition(".")
             nested_form = f"{section}: {{parameters: {{{key}: …}}}}"
             yield Fault(parameter.place, f"parameters: {parameter.path}: W&B does not split names at dots; write {nested_form}")
-        elif parameter.path not in FIELDS:
+        elif current(parameter.path) not in FIELDS:
             yield Fault(parameter.place, f"parameters: {unknown_key(parameter.path)}")
     if definition.method in ("random", "bayes") and definition.run_cap is None:
         yield Fault(("method",), f"method {definition.method} never ends by itself: add `run_cap:`, the number of runs")
@@ -110,7 +110,9 @@ def notes(config: Mapping[str, Any]) -> Iterator[str]:
             low, high = sorted(distribution.limits)
             meant = f"for values between {distribution.min:g} and {distribution.max:g}, write distribution: {distribution.replacement}"
             yield f"{path}: {distribution.name} takes min and max for exponents of e, and draws from {low:.4g} to {high:.4g}; {meant}"
-        is_float = path in FIELDS and allowed(path).startswith("a number")
+        if (now := current(path)) != path:
+            yield f"{path} is called {now} now; the former name goes on being read"
+        is_float = now in FIELDS and allowed(now).startswith("a number")
         if isinstance(distribution, IntUniform) and is_float and definition.method != "grid":
             drawn = " and ".join(map(str, distribution.cells)) if distribution.count < 4 else f"{distribution.min} to {distribution.max}"
             real = f"write max: {float(distribution.max)} for all numbers between"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from reglab import names, yaml_files
-from reglab.config import RunConfig, parse_overrides
+from reglab.config import RunConfig, TrainConfig, parse_overrides
 from reglab.errors import UserError
 from reglab.shipped import folder
 from reglab.sweep import definition, soundness
@@ -165,7 +165,7 @@ def _shrink(config: dict[str, Any]) -> None:
     for path, value in QUICK.items():
         if "value" in found.get(path, {"value": None}):
             _set(config["parameters"], path, value)
-    if epochs := found.get("train.epochs", {"value": RunConfig().train.epochs}).get("value"):
+    if epochs := found.get("train.epochs", {"value": TrainConfig().epochs}).get("value"):
         _set(config["parameters"], "train.epochs", max(1, round(epochs / QUICK_SHARE)))
     if found.get("data.validation", {}).get("value"):
         _set(config["parameters"], "data.validation", QUICK_VALIDATION)

@@ -6,14 +6,16 @@ and ignores fields it no longer knows, so that old records stay readable.
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Annotated, Any, Protocol, Self
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self
 
-from pydantic import AfterValidator, AliasGenerator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, AliasGenerator, BaseModel, BeforeValidator, ConfigDict, Field, create_model, field_validator
 
 from reglab import names
-from reglab.config import IDENTITY_VERSION, RunConfig, identity
+from reglab.config import IDENTITY_VERSION, RunConfig, identity, under_todays_names
 from reglab.errors import UserError, shown
+from reglab.techniques import TECHNIQUES
 from reglab.tracking.state import State
 
 SCHEMA_VERSION = 1
@@ -49,7 +51,7 @@ _Fraction = Annotated[float, Field(ge=0, le=1)]
 
 def _slashed(name: str) -> str:
     """`train_clean_accuracy` as `train_clean/accuracy`: the part before the last known quantity is the group."""
-    for group in ("train_clean", "time_to_target", "train", "test", "val", "time", "throughput", "gpu", "agc", "dropout", "cutout"):
+    for group in ("train_clean", "time_to_target", "train", "test", "val", "time", "throughput", "gpu"):
         if name.startswith(group + "_"):
             return f"{group}/{name[len(group) + 1 :]}"
     return name
@@ -67,9 +69,7 @@ class _Metrics(_Stored):
     model_config = ConfigDict(alias_generator=AliasGenerator(alias=_slashed), populate_by_name=True)
 
 
-class Epoch(_Metrics):
-    """One row of a run's history, at the end of an epoch (counted from 1)."""
-
+class _Epoch(_Metrics):
     epoch: _Count
     train_loss: float
     train_accuracy: _Fraction = Field(description="running: over the epoch's own batches, dropout and augmentation on")
@@ -85,9 +85,21 @@ class Epoch(_Metrics):
     time_cpu_seconds: _Amount | None = Field(default=None, description="of the CPU, in training steps so far: all threads of the process")
     throughput_images_per_second: _Amount = Field(description="images trained on in this epoch, copies included")
     gpu_memory_gb: _Amount | None = None
-    agc_clipped_fraction: float | None = Field(default=None, description="of all units, mean over the epoch's steps")
-    dropout_rate: float | None = Field(default=None, description="of all live elements, in the epoch's first step")
-    cutout_masked_fraction: float | None = Field(default=None, description="of all pixels, mean over the epoch's steps")
+
+
+if TYPE_CHECKING:
+    _WithProbes = _Epoch
+else:
+    _PROBES = {
+        probe.field: (float | None, Field(default=None, alias=probe.name, description=probe.says))
+        for technique in TECHNIQUES
+        for probe in technique.probes
+    }
+    _WithProbes = create_model("_WithProbes", __base__=_Epoch, **_PROBES)
+
+
+class Epoch(_WithProbes):
+    """One row of a run's history, at the end of an epoch (counted from 1); the techniques' probes are in it."""
 
 
 class Summary(_Metrics):
@@ -212,6 +224,9 @@ class RunRecord(_Stored):
         no other run has now. Raises UserError for an identity of a later version, and ValueError for what is no record.
         """
         printed = {name: _printed(value) for name, value in values.items()}
+        if isinstance(printed.get("config"), dict):
+            with suppress(ValueError):  # where a key has two values, under its former name and today's
+                printed["config"] = under_todays_names(printed["config"])
         record = cls.model_validate({"identity_version": 0} | printed | {"damage": None})
         if record.identity_version > IDENTITY_VERSION:
             raise UserError(f"run {record.run_id} was written by a later reglab (identities {record.identity_version}): update reglab")

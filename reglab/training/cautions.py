@@ -22,6 +22,9 @@ def of(run: Run) -> Iterator[str]:
     images, wanted = len(run.images.train), run.config.train.batch_size
     if wanted > images:
         yield f"train.batch_size = {wanted}, and there are {images:,} training images: each epoch is one step on all of them"
+    if run.batches.mixes_labels and run.config.train.target_on == "running":
+        said = "labels are mixed, so that running training accuracy counts a guess as much as its label's share"
+        yield f"{said}, and the time to target with it: train.target_on=clean takes it on images as they are"
     if run.device.type == "cpu" and run.precision.name != "fp32" and (ratio := slowness(run)) > SLOWER:
         said = f"train.precision = {run.precision.name} takes {ratio:.1f} times as long as fp32 on this CPU"
         yield f"{said} (measured on a few steps of each): train.precision=fp32 is faster"

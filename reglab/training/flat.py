@@ -5,7 +5,7 @@ half-precision weights are made by one copy a step, where autocast casts each we
 that a step can be captured in a CUDA graph.
 """
 
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
 from itertools import groupby
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from reglab.models.convolution import Conv2d, Rows, Standardization, StandardizedConv2d
-from reglab.regularizers.agc import Units, unit_length
+from reglab.techniques.units import Units, unit_length
 from reglab.training import memory
 
 ALIGNMENT = 64
@@ -26,13 +26,15 @@ _CAST = (Conv2d, nn.Linear)
 class FlatParameters:
     """Takes the parameters of `network` over: from here on they, and their gradients, are views of this object's buffers.
 
-    Ordered by the length of their units (`agc.unit_length`), weights that are standardized first, the weight of `head` last;
+    Ordered by the length of their units (`units.unit_length`), weights that are standardized first, the weight of `head` last;
     `units` describes all but it, `places` has each parameter's first element. A parameter keeps its memory format, with units
-    contiguous either way. `weights` is the one parameter to optimize.
+    contiguous either way. `weights` has all of them. `decay` says how much of a parameter decays in a step: those of one decay
+    are neighbours, and `groups` are what to optimize, each with its decay; where all are of one, `weights` alone.
     """
 
-    def __init__(self, network: nn.Module, head: nn.Linear, dtype: torch.dtype):
+    def __init__(self, network: nn.Module, head: nn.Linear, dtype: torch.dtype, decay: Callable[[Tensor], float] = lambda parameter: 0.0):
         parameters = dict(network.named_parameters())
+        self._decay = {name: decay(parameter) for name, parameter in parameters.items()}
         self.units: list[Units] = []
         layers = {f"{name}.weight": layer for name, layer in network.named_modules() if isinstance(layer, StandardizedConv2d)}
         self.places = places = dict(self._arrange(parameters, head, layers))
@@ -40,6 +42,7 @@ class FlatParameters:
         self.buffer = memory.zeros(2, -(-end // ALIGNMENT) * ALIGNMENT, device=head.weight.device)
         self.weights = nn.Parameter(self.buffer[0])
         self.weights.grad = self.buffer[1]
+        self.groups = list(self._by_decay())
         for name, parameter in parameters.items():
             view = _view(self.buffer[0], parameter, places[name]).copy_(parameter.detach())
             parameter.data, parameter.grad = view, _view(self.buffer[1], parameter, places[name])
@@ -75,8 +78,13 @@ class FlatParameters:
         """Each parameter's name and first element in the buffers; among units of one length, `first_of_all` are neighbours."""
         start = 0
         clipped = {name: parameter for name, parameter in parameters.items() if parameter is not head.weight}
-        order = sorted(clipped, key=lambda name: (unit_length(clipped[name]), name not in first_of_all))
-        for length, names in groupby(order, lambda name: unit_length(clipped[name])):
+        last = next(self._decay[name] for name, parameter in parameters.items() if parameter is head.weight)
+
+        def decay_and_length(name: str) -> tuple[bool, float, int]:
+            return self._decay[name] == last, self._decay[name], unit_length(clipped[name])
+
+        order = sorted(clipped, key=lambda name: (*decay_and_length(name), name not in first_of_all))
+        for (*_, length), names in groupby(order, decay_and_length):
             first = start = -(-start // ALIGNMENT) * ALIGNMENT
             for name in names:
                 yield name, start
@@ -84,6 +92,19 @@ class FlatParameters:
             self.units.append(Units(first, (start - first) // length, length))
         for name in parameters.keys() - clipped.keys():
             yield name, -(-start // ALIGNMENT) * ALIGNMENT
+
+    def _by_decay(self) -> Iterator[tuple[nn.Parameter, float]]:
+        """Neighbours of one decay, as parameters of their own where there are several kinds."""
+        starts = [(start, self._decay[name]) for name, start in sorted(self.places.items(), key=lambda item: item[1])]
+        changes = [(start, decay) for place, (start, decay) in enumerate(starts) if place == 0 or decay != starts[place - 1][1]]
+        if len(changes) == 1:
+            yield self.weights, changes[0][1]
+            return
+        ends = [start for start, _ in changes[1:]] + [len(self.weights)]
+        for (start, decay), end in zip(changes, ends, strict=True):
+            part = nn.Parameter(self.buffer[0, start:end])
+            part.grad = self.buffer[1, start:end]
+            yield part, decay
 
     def forward(self, network: nn.Module, images: Tensor) -> Tensor:
         """What `network` says to `images`, with its weights in the type that it computes in."""

@@ -11,12 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reglab.config import RunConfig, run_id
+from reglab.config import RunConfig, grown, run_id
 from reglab.data.batches import CleanBatches, Normalization, TrainingBatches
 from reglab.data.images import ImageSet
 from reglab.errors import ReglabError, UserError, first_line, machine_fault
 from reglab.models.resnet import ResNet50
 from reglab.processes.signals import Interrupted, Request, Signals
+from reglab.techniques.applied import apply
 from reglab.tracking.record import Environment, Epoch, RunRecord, Sink, State, Summary
 from reglab.tracking.storage import File
 from reglab.training import checkpoint, memory, optimizer, shortage, weights
@@ -24,7 +25,7 @@ from reglab.training.clock import Ahead, Clock, synchronize
 from reglab.training.evaluation import Evaluation, evaluate
 from reglab.training.flat import FlatParameters
 from reglab.training.graph import CapturedStep, Step
-from reglab.training.step import EpochSums, Precision, TrainingStep
+from reglab.training.step import EpochSums, Precision, Read, TrainingStep
 
 _log = logging.getLogger(__name__)
 
@@ -46,17 +47,18 @@ class Run:
         self.compiled = config.train.compile is True
         torch.manual_seed(config.train.seed)  # initial weights and dropout
         self.draws = torch.Generator(device).manual_seed(config.train.seed)  # order, transformations and cutout
-        self.network = ResNet50(config, len(images.classes)).to(device).to(memory_format=torch.channels_last)
-        self.flat = FlatParameters(self.network, self.network.fc, self.precision.dtype)
-        self.optimizer = optimizer.build(config.optimizer, self.flat.weights)
+        self.applied = apply(config, device)
+        self.network = ResNet50(config, len(images.classes), self.applied).to(device).to(memory_format=torch.channels_last)
+        self.flat = FlatParameters(self.network, self.network.fc, self.precision.dtype, self._decay)
+        self.optimizer = optimizer.build(config.optimizer, self.flat.groups)
         self.rate: float | None = None  # as the optimizer has it
-        self.sums = EpochSums(device)
+        self.sums = EpochSums(device, self.applied)
         if self.compiled:
             self.network.compile()
-        self.step = TrainingStep(self.network, self.flat, self.optimizer, config, self.precision, self.sums)
+        self.step = TrainingStep(self.network, self.flat, self.optimizer, config, self.precision, self.sums, self.applied)
         self._advance: Step = self._train_on
         normalization = Normalization.of(images.train.images, device)
-        self.batches = TrainingBatches(images.train, config, normalization, device, self.precision.dtype)
+        self.batches = TrainingBatches(images.train, config, normalization, device, self.precision.dtype, self.applied)
         self.clean_train = CleanBatches(images.train, normalization, device, self.precision.dtype)
         self.clean_test = CleanBatches(images.test, normalization, device, self.precision.dtype)
         self.clean_val = CleanBatches(images.validation, normalization, device, self.precision.dtype) if images.validation else None
@@ -65,6 +67,10 @@ class Run:
         self.steps_done = 0  # in the epoch under way
         self.seconds_before_epoch = 0.0  # training clock
         self.warmup_seconds = 0.0
+
+    def _decay(self, parameter: Tensor) -> float:
+        """How much of it decays in a step."""
+        return sum(each.decay(parameter) for each in self.applied)
 
     @property
     def epochs_done(self) -> int:
@@ -170,7 +176,7 @@ class Run:
                 index = self.batches.positions(self.order, self.steps_done)
                 self._advance(index, self.steps_done == 0 and self.step.has_probes)
                 ahead.step()
-                self.sums.images += self.batches.grown(len(index))
+                self.sums.images += grown(self.config, len(index))
                 self.steps_done += 1
                 if signals.received or time.perf_counter() >= deadline:
                     break
@@ -184,7 +190,7 @@ class Run:
     def epoch_is_complete(self) -> bool:
         return self.order is not None and self.steps_done == self.batches.steps_per_epoch
 
-    def end_epoch(self, sums: Mapping[str, float], signals: Signals | None = None) -> Epoch:
+    def end_epoch(self, sums: Read, signals: Signals | None = None) -> Epoch:
         """Evaluate where it is due, and turn the epoch's sums, as read, into a row of the history.
 
         Raises Interrupted for a preemption while it evaluates; the epoch has not ended then.
@@ -192,7 +198,7 @@ class Run:
         steps = self.steps_done
         seconds = self.clock.train_seconds - self.seconds_before_epoch
         number, last = self.epochs_done + 1, self.epochs_done + 1 == self.config.train.epochs
-        train_accuracy = sums["correct"] / self.sums.images
+        train_accuracy = sums.correct / self.sums.images
         evaluated: dict[str, float] = {}
         if last or number % self.config.train.eval_every == 0:
             test = self.evaluate(self.clean_test, signals)
@@ -204,7 +210,7 @@ class Run:
             evaluated["train_clean_accuracy"] = self.evaluate(self.clean_train, signals).accuracy
         row = Epoch(
             epoch=number,
-            train_loss=sums["loss"] / self.sums.images,
+            train_loss=sums.loss / self.sums.images,
             train_accuracy=train_accuracy,
             lr=self._rate(steps - 1),
             time_train_seconds=self.clock.train_seconds,
@@ -212,18 +218,16 @@ class Run:
             time_cpu_seconds=self.clock.cpu_seconds,
             throughput_images_per_second=self.sums.images / seconds,
             gpu_memory_gb=torch.cuda.max_memory_allocated(self.device) / 1e9 if self.device.type == "cuda" else None,
-            agc_clipped_fraction=sums["clipped_fraction"] / steps if self.config.agc.enabled else None,
-            dropout_rate=sums["dropped"] / sums["live"] if sums["live"] and any(self.config.dropout.probabilities) else None,
-            cutout_masked_fraction=sums["masked_fraction"] / steps if self.config.cutout.images else None,
             **evaluated,
+            **self.sums.probes(sums, steps),
         )
         self.history.append(row)
         self.order, self.steps_done = None, 0
         return row
 
-    def diverged_step(self, sums: Mapping[str, float]) -> int | None:
+    def diverged_step(self, sums: Read) -> int | None:
         """The step of the epoch under way (from 1) whose loss was the first not to be finite."""
-        finite = int(sums["finite_steps"])
+        finite = int(sums.finite_steps)
         return finite + 1 if finite < self.steps_done else None
 
     def evaluate(self, batches: CleanBatches, signals: Signals | None = None) -> Evaluation:

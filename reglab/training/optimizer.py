@@ -1,6 +1,7 @@
 """Optimizers and learning-rate schedules."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,22 +11,25 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from reglab.config import OptimizerConfig
 
 
-def build(config: OptimizerConfig, weights: nn.Parameter) -> Optimizer:
-    """The configured optimizer of `weights`, fused. Adam and SGD add an L2 penalty, AdamW decays decoupled.
+def build(config: OptimizerConfig, groups: Sequence[tuple[nn.Parameter, float]]) -> Optimizer:
+    """The configured optimizer, fused, of parameters and how much of each decays. Adam and SGD add an L2 penalty, AdamW decays decoupled.
 
     Rate and state are tensors on the device from the start, so that a captured step finds them where they stay.
     """
-    rate = torch.tensor(config.lr, device=weights.device)
-    capturable = weights.is_cuda
+    first, _ = groups[0]
+    rate = torch.tensor(config.lr, device=first.device)
+    decaying = [{"params": [weights], "weight_decay": decay} for weights, decay in groups]
     if config.name == "sgd":
-        built: Optimizer = SGD([weights], rate, config.momentum, weight_decay=config.weight_decay, nesterov=config.momentum > 0, fused=True)
+        built: Optimizer = SGD(decaying, rate, config.momentum, nesterov=config.momentum > 0, fused=True)
         # Not left to the first step: where fp16's scaler skips that, the fused kernel would leave momentum uninitialized.
-        built.state[weights] = {"momentum_buffer": torch.zeros_like(weights)} if config.momentum else {}
+        for weights, _ in groups:
+            built.state[weights] = {"momentum_buffer": torch.zeros_like(weights)} if config.momentum else {}
         return built
     kind = Adam if config.name == "adam" else AdamW
-    built = kind([weights], rate, eps=config.eps, weight_decay=config.weight_decay, fused=True, capturable=capturable)
-    moments = {name: torch.zeros_like(weights) for name in ("exp_avg", "exp_avg_sq")}
-    built.state[weights] = {"step": torch.zeros((), device=weights.device), **moments}
+    built = kind(decaying, rate, eps=config.eps, fused=True, capturable=first.is_cuda)
+    for weights, _ in groups:
+        moments = {name: torch.zeros_like(weights) for name in ("exp_avg", "exp_avg_sq")}
+        built.state[weights] = {"step": torch.zeros((), device=weights.device), **moments}
     return built
 
 

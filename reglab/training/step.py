@@ -1,8 +1,9 @@
 """One training step, and the sums that it leaves on the device."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +12,7 @@ from torch.optim import Optimizer
 
 from reglab.config import RunConfig
 from reglab.data.batches import Batch
-from reglab.regularizers.agc import AdaptiveClip
-from reglab.regularizers.dropout import DropoutProbe
+from reglab.techniques.applied import Applied, Weights, overrides
 from reglab.training.flat import FlatParameters
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
@@ -47,73 +47,124 @@ class Precision:
 
 
 class EpochSums:
-    """Sums over the steps of an epoch, kept on the device and read once at its end."""
+    """Sums over the steps of an epoch, those of the techniques among them: kept on the device and read once at its end."""
 
-    NAMES = ("loss", "correct", "finite_steps", "clipped_fraction", "masked_fraction")
+    NAMES = ("loss", "correct", "finite_steps")
 
-    def __init__(self, device: torch.device):
+    def __init__(self, device: torch.device, applied: Sequence[Applied[Any]]):
         self.images = 0  # counted by the host: a captured step cannot
         self.values = torch.zeros(len(self.NAMES), dtype=torch.float64, device=device)
-        self.dropout_counts = torch.zeros(2, dtype=torch.int64, device=device)  # (dropped, live), of probed steps
         self.finite = torch.ones((), dtype=torch.float64, device=device)  # zero from the first loss that is not
+        self._applied = [each for each in applied if each.sums is not None]
+
+    @property
+    def of_techniques(self) -> dict[str, Tensor]:
+        """Those that the techniques keep, by their names."""
+        return {each.name: each.sums for each in self._applied if each.sums is not None}
 
     @property
     def tensors(self) -> list[Tensor]:
-        return [self.values, self.dropout_counts, self.finite]
+        return [self.values, self.finite, *self.of_techniques.values()]
 
     def reset(self) -> None:
         self.images = 0
-        self.values.zero_()
-        self.dropout_counts.zero_()
+        for sums in self.tensors:
+            sums.zero_()
         self.finite.fill_(1)
 
-    def add(self, loss: Tensor, logits: Tensor, batch: Batch, clipped_fraction: Tensor | None) -> None:
+    def add(self, loss: Tensor, logits: Tensor, batch: Batch) -> None:
+        """Of a step: its loss () and logits (M, classes). Of mixed labels the guess counts as much as its share in the image."""
         self.finite *= torch.isfinite(loss)
-        clipped = torch.zeros_like(self.finite) if clipped_fraction is None else clipped_fraction
-        correct = (logits.argmax(1) == batch.labels).sum()
-        self.values += torch.stack([loss.detach() * len(batch.labels), correct, self.finite, clipped, batch.masked_fraction])
+        guesses = logits.argmax(1)
+        correct = (guesses == batch.labels).sum()
+        if batch.others is not None and batch.share is not None:
+            correct = torch.lerp(correct.double(), (guesses == batch.others).sum().double(), batch.share)
+        self.values += torch.stack([loss.detach() * len(batch.labels), correct, self.finite])
 
-    def read(self) -> dict[str, float]:
-        """The sums as numbers, `dropped` and `live` elements among them: waits for the device."""
-        dropped, live = self.dropout_counts.tolist()
-        return dict(zip(self.NAMES, self.values.tolist(), strict=True)) | {"dropped": dropped, "live": live}
+    def read(self) -> "Read":
+        """The sums as numbers: waits for the device."""
+        own = list(self.of_techniques.values())
+        flat = torch.cat([self.values, *(sums.double().flatten() for sums in own)]).tolist()
+        (loss, correct, finite_steps), rest = flat[: len(self.values)], flat[len(self.values) :]
+        of_techniques = []
+        for sums in own:
+            of_techniques.append(rest[: sums.numel()])
+            rest = rest[sums.numel() :]
+        return Read(loss, correct, finite_steps, of_techniques)
 
-    def state_dict(self) -> dict[str, int | Tensor]:
-        return {"images": self.images, "values": self.values, "dropout_counts": self.dropout_counts, "finite": self.finite}
+    def probes(self, read: "Read", steps: int) -> dict[str, float]:
+        """What the techniques prove by an epoch of so many steps."""
+        found: dict[str, float] = {}
+        for each, sums in zip(self._applied, read.of_techniques, strict=True):
+            found |= each.measured(sums, steps)
+        return found
 
-    def load_state_dict(self, state: dict) -> None:
+    def state_dict(self) -> dict[str, Any]:
+        return {"images": self.images, "values": self.values, "finite": self.finite, "techniques": self.of_techniques}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         self.images = state["images"]
-        for name in ("values", "dropout_counts", "finite"):
-            getattr(self, name).copy_(state[name])
+        self.values.copy_(state["values"])
+        self.finite.copy_(state["finite"])
+        for name, sums in self.of_techniques.items():
+            sums.copy_(state["techniques"][name])
+
+
+@dataclass(frozen=True)
+class Read:
+    """The sums of an epoch as numbers: of losses times images, of right guesses, of steps up to the first whose loss is not finite."""
+
+    loss: float
+    correct: float
+    finite_steps: float
+    of_techniques: Sequence[Sequence[float]]
 
 
 class TrainingStep:
-    """Forward, backward, unscale, clip, optimize: adds what it saw to `sums`, and never waits for the device."""
+    """Forward, backward, unscale, what techniques do to gradients, optimize: adds what it saw to `sums`, and never waits for the device."""
 
     def __init__(
-        self, network: nn.Module, flat: FlatParameters, optimizer: Optimizer, config: RunConfig, precision: Precision, sums: EpochSums
+        self,
+        network: nn.Module,
+        flat: FlatParameters,
+        optimizer: Optimizer,
+        config: RunConfig,
+        precision: Precision,
+        sums: EpochSums,
+        applied: Sequence[Applied[Any]],
     ):
         self.network, self.flat, self.optimizer, self.sums = network, flat, optimizer, sums
         self.config, self.precision, self.scaler = config, precision, precision.scaler()
-        self.clip = AdaptiveClip(flat.buffer, flat.units, config.agc.clip, config.agc.eps) if config.agc.enabled else None
+        self._on_gradients = [each for each in applied if overrides(each, "on_gradients")]
+        self._on_loss = [each for each in applied if overrides(each, "loss")]
+        self._probing = [each for each in applied if overrides(each, "probing")]
+        for each in applied:
+            each.take(Weights(flat.buffer, flat.units))
 
     def __call__(self, batch: Batch) -> None:
         loss, logits = self.gradients(batch)
-        clipped_fraction = None
-        if self.clip:
+        if self._on_gradients:
             self.scaler.unscale_(self.optimizer)
-            clipped_fraction = self.clip()
+            for each in self._on_gradients:
+                each.on_gradients()
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        self.sums.add(loss, logits, batch, clipped_fraction)
+        self.sums.add(loss, logits, batch)
 
     def gradients(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Fresh gradients of the (scaled) loss; returns the loss, a scalar, and the logits (M, classes)."""
         with self.precision.autocast():
             logits = self.flat.forward(self.network, batch.images)
-            loss = F.cross_entropy(logits, batch.labels, label_smoothing=self.config.optimizer.label_smoothing)
+            loss = self._loss(logits, batch.labels)
+            if batch.others is not None and batch.share is not None:
+                loss = torch.lerp(loss, self._loss(logits, batch.others), batch.share.to(loss.dtype))
         self.flat.backward(self.scaler.scale(loss))
         return loss, logits
+
+    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The loss () that a technique puts in place of cross-entropy, the last of several."""
+        found = [loss for each in self._on_loss if (loss := each.loss(logits, labels)) is not None]
+        return found[-1] if found else F.cross_entropy(logits, labels)
 
     def renew_scaler(self) -> None:
         """After a step that broke off, which may have been between its unscaling and its update."""
@@ -122,12 +173,15 @@ class TrainingStep:
     @property
     def has_probes(self) -> bool:
         """Whether a probing step counts anything: it takes longer."""
-        return any(self.config.dropout.probabilities)
+        return bool(self._probing)
 
     @contextmanager
     def probing(self) -> Iterator[None]:
-        """Open around one step: counts what dropout drops in it."""
-        # A compiled network runs this step uncompiled, since it calls no hooks.
-        eagerly = torch.compiler.set_stance("force_eager") if self.config.train.compile is True else nullcontext()
-        with eagerly, DropoutProbe(self.network, self.sums.dropout_counts):
+        """Open around one step: techniques count what they do in it."""
+        with ExitStack() as stack:
+            if self.config.train.compile is True:  # a compiled network calls no hooks
+                stack.enter_context(torch.compiler.set_stance("force_eager"))
+            for each in self._probing:
+                if (counting := each.probing(self.network)) is not None:
+                    stack.enter_context(counting)
             yield

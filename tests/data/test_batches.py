@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from reglab.config import RunConfig
+from reglab.config import RunConfig, grown
 from reglab.data import batches
 from reglab.data.batches import CleanBatches, DeviceImages, Normalization, TrainingBatches
 from reglab.data.images import Part
@@ -166,7 +166,7 @@ def test_cutout_makes_each_batch_grow(cutout, sizes):
     made = training(numbered(10), cutout=cutout)
     shown = epoch(made)
     assert [len(batch.labels) for batch in shown] == [len(batch.images) for batch in shown] == sizes
-    assert [made.grown(originals) for originals in (4, 4, 2)] == sizes
+    assert [grown(made.config, originals) for originals in (4, 4, 2)] == sizes
 
 
 @pytest.mark.parametrize("per", ["batch", "image"])
@@ -193,14 +193,44 @@ def test_the_masked_fraction_is_the_share_of_black_pixels(cutout):
     white = Part(np.full((6, 32, 32, 3), 255, dtype=np.uint8), np.arange(6))
     white.images[:, 0, 0] = 250  # a deviation to divide by
     made = training(white, cutout=cutout)
-    for batch in epoch(made):
-        black = (grey(made, batch.images).abs() < 1).all(-1).float().mean()
-        torch.testing.assert_close(batch.masked_fraction, black)
-        assert batch.masked_fraction > 0
+    shown = epoch(made)
+    black = sum((grey(made, batch.images).abs() < 1).all(-1).double().mean() for batch in shown)
+    (applied,) = made.applied
+    assert applied.measured([float(applied.sums)], len(shown)) == {"cutout/masked_fraction": pytest.approx(float(black) / len(shown))}
+    assert black > 0
 
 
-def test_without_cutout_nothing_is_masked():
-    assert all(batch.masked_fraction == 0 and batch.masked_fraction.ndim == 0 for batch in epoch(training(noise(8))))
+MIXED = [{"mixup": {"alpha": 1.0}}, {"cutmix": {"alpha": 1.0}}, {"mixup": {"alpha": 1.0}, "cutmix": {"alpha": 1.0}}]
+
+
+@pytest.mark.parametrize("sections", MIXED, ids=["mixup", "cutmix", "both"])
+def test_an_image_is_mixed_with_the_one_before_it_and_its_label_as_much(sections):
+    plain, mixed = (training(noise(40), size=20, **more) for more in ({}, sections))
+    ways = set()
+    for before, after in zip(epoch(plain), epoch(mixed), strict=False):
+        assert torch.equal(after.labels, before.labels) and torch.equal(after.others, before.labels.roll(1))
+        others, share = before.images.roll(1, 0), float(after.share)
+        assert 0 <= share <= 1
+        blended = torch.allclose(after.images, before.images * (1 - share) + others * share, atol=1e-5)
+        pasted = (after.images == others).all(1)
+        assert blended or torch.equal(torch.where(pasted[:, None], others, before.images), after.images)
+        assert blended or pasted.double().mean() == pytest.approx(share, abs=0.01)
+        ways.add(blended)
+        break  # later batches draw from where mixing left the generator
+    assert ways == {True} if "cutmix" not in sections else ways == {False} if "mixup" not in sections else len(ways) == 1
+
+
+def test_of_two_ways_to_mix_each_has_its_turn():
+    made = training(noise(400), size=10, **MIXED[2])
+    shares = [float(batch.share) for batch in epoch(made)]
+    of_pixels = [share * 1024 for share in shares]
+    pasted = [abs(share - round(share)) < 1e-6 for share in of_pixels]  # so many whole pixels
+    assert 0.2 < np.mean(pasted) < 0.8
+
+
+def test_copies_are_mixed_too():
+    (batch,) = epoch(training(noise(4), cutout={"images": 3}, mixup={"alpha": 1.0}))
+    assert len(batch.images) == len(batch.labels) == len(batch.others) == 7
 
 
 def test_shifts_bring_in_black_and_flips_mirror():

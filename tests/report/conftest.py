@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from reglab.arms import FINAL_ARMS
 from reglab.config import RunConfig, identity, run_id
+from reglab.config.arms import FINAL_ARMS
 from reglab.sweep import spec
 from reglab.tracking.record import Environment, Epoch, RunRecord, State, Summary
 from tests.loopback.conftest import wandb_server as wandb_server

@@ -1,6 +1,6 @@
 import pytest
 
-from reglab.arms import FINAL_ARMS
+from reglab.config.arms import FINAL_ARMS
 from reglab.report.stats import Estimate, TimeToTarget
 from reglab.tracking.record import State
 from tests.report import published

@@ -8,7 +8,7 @@ import pytest
 import vl_convert
 from PIL import Image
 
-from reglab.arms import FINAL_ARMS
+from reglab.config.arms import FINAL_ARMS
 from reglab.report import charts, tables
 from reglab.report.charts import style
 from reglab.report.design import FigureData

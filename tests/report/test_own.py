@@ -55,9 +55,9 @@ def own_study(records, baseline=None):
 def test_arms_are_called_by_what_differs_among_them(runs):
     study = own_study(runs)
     assert set(study.labels.values()) == {
-        f"lr {rate} · weight decay {decay}" for rate in ("0.001", "0.01") for decay in ("0", "0.01", "0.1")
+        f"weight decay {decay} · lr {rate}" for rate in ("0.001", "0.01") for decay in ("0", "0.01", "0.1")
     }
-    assert list(study.design.factors) == ["lr", "weight_decay"]
+    assert list(study.design.factors) == ["weight_decay", "lr"]
 
 
 def test_adamw_without_decay_is_no_other_optimizer(runs):
@@ -76,10 +76,10 @@ def test_arms_are_compared_with_the_best_of_the_others_all_at_once(runs):
     study = own_study(runs)
     against, effects = own.extras(study)
     table = against.table.set_index("model")
-    assert against.table["model"].tolist()[0] == "lr 0.01 · weight decay 0.01"
-    assert table.loc["lr 0.01 · weight decay 0.1", "95 % interval, all at once"].endswith(" to +0.0")
-    assert against.notes == ["lr 0.01 · weight decay 0.01 is the best: every other arm is surely below it."]
-    assert effects.table[["factor", "level", "against"]].values.tolist()[0] == ["lr", "0.01", "0.001"]
+    assert against.table["model"].tolist()[0] == "weight decay 0.01 · lr 0.01"
+    assert table.loc["weight decay 0.1 · lr 0.01", "95 % interval, all at once"].endswith(" to +0.0")
+    assert against.notes == ["weight decay 0.01 · lr 0.01 is the best: every other arm is surely below it."]
+    assert ["lr", "0.01", "0.001"] in effects.table[["factor", "level", "against"]].values.tolist()
     assert effects.table["n"].tolist() == ["3", "3", "3"]  # seeds, of each the mean over decays, or rates
 
 
@@ -87,13 +87,13 @@ def test_a_named_arm_is_what_the_table_compares_with(runs):
     study = own_study(runs, "optimizer.lr=0.001 optimizer.weight_decay=0")
     (question,) = study.design.questions
     (plain,) = [cell for cell in study.answers(question) if study.is_baseline(question, cell.treatment)]
-    assert plain.label == "lr 0.001 · weight decay 0"
+    assert plain.label == "weight decay 0 · lr 0.001"
 
 
 @pytest.mark.parametrize(
     ("baseline", "said"),
     [
-        ("optimizer.lr=0.001", "3 arms have that; give a value of each of optimizer.lr, optimizer.weight_decay"),
+        ("optimizer.lr=0.001", "3 arms have that; give a value of each of weight_decay.rate, optimizer.lr"),
         ("optimizer.lr=5 optimizer.weight_decay=0", "no arm has that"),
         ("train.epochs=1", "train.epochs does not differ among these runs"),
     ],
@@ -108,7 +108,7 @@ def test_a_report_of_no_study_says_no_word_about_one(report):
     for word in ("stud", "claim", "Four regularizers", "final model", "Table 1", "published"):
         assert word not in page, word
     assert "<h1>rate_and_decay: digits</h1>" in page
-    assert "Of the arms, lr 0.01 · weight decay 0.01 has the best test accuracy: 90.4%" in page
+    assert "Of the arms, weight decay 0.01 · lr 0.01 has the best test accuracy: 90.4%" in page
     assert not {"claims.csv", "table_1.csv", "study.yaml"} & {path.name for path in report.iterdir()}
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from reglab.arms import FINAL_ARMS
+from reglab.config.arms import FINAL_ARMS
 from reglab.report import stats, tables
 from reglab.report.claims import Finding, Verdict
 from reglab.report.measures import Target

@@ -87,8 +87,8 @@ def test_draws_that_no_run_can_be_built_from_are_told_with_key_share_and_remedy(
         ("train.batch_size", values("q_log_uniform_values", min=16, max=64, q=8)),
         ("train.epochs", values("q_normal", mu=20, sigma=2)),
         ("optimizer.lr", values("log_normal", mu=-6, sigma=1)),
-        ("optimizer.label_smoothing", values("beta", a=2, b=20)),
-        ("optimizer.weight_decay", values("q_uniform", min=0, max=0.5, q=0.05)),
+        ("label_smoothing.rate", values("beta", a=2, b=20)),
+        ("weight_decay.rate", values("q_uniform", min=0, max=0.5, q=0.05)),
         ("train.seed", {"values": [0, "1", 2.0]}),
         ("train.epochs", values("q_uniform", min=1, max=9, q=2.0)),
     ],
@@ -131,12 +131,11 @@ def test_an_exponent_that_makes_no_number_is_refused(read, name):
 
 
 def test_whole_ends_of_a_real_number_draw_whole_numbers_only(read):
-    (note,) = read("optimizer.weight_decay", {"min": 0, "max": 1}).warnings
+    (note,) = read("weight_decay.rate", {"min": 0, "max": 1}).warnings
     assert note == (
-        "optimizer.weight_decay: min and max are whole numbers, so it draws whole numbers only, 0 and 1; "
-        "write max: 1.0 for all numbers between"
+        "weight_decay.rate: min and max are whole numbers, so it draws whole numbers only, 0 and 1; write max: 1.0 for all numbers between"
     )
-    assert read("optimizer.weight_decay", {"min": 0, "max": 1.0}).warnings == ()
+    assert read("weight_decay.rate", {"min": 0, "max": 1.0}).warnings == ()
     assert read("train.epochs", {"min": 1, "max": 9}).warnings == ()
 
 
@@ -159,8 +158,9 @@ def grid_of(tmp_path, **keys):
 
 def test_a_grid_that_is_too_large_is_refused_before_it_is_made(tmp_path):
     fifty = {"values": [0.001 * number for number in range(1, 51)]}
-    optimizer = dict.fromkeys(("lr", "momentum", "weight_decay", "label_smoothing", "eps"), fifty)
-    path = grid_of(tmp_path, optimizer=optimizer, agc={"clip": fifty, "eps": fifty})
+    optimizer = dict.fromkeys(("lr", "momentum", "eps"), fifty)
+    rates = {"rate": fifty}
+    path = grid_of(tmp_path, optimizer=optimizer, weight_decay=rates, label_smoothing=rates, agc={"clip": fifty, "eps": fifty})
     with pytest.raises(UserError, match=r"line 2: parameters: 781,250,000,000 cells: a grid has at most 20,000; search over fewer values"):
         spec.read(path)
     with pytest.raises(UserError, match=r"100,000 cells: a grid has at most 20,000"):
@@ -182,3 +182,8 @@ def test_a_large_grid_is_checked(tmp_path):
     found = spec.read(grid_of(tmp_path, train={"seed": {"min": 0, "max": 1999}, "epochs": {"value": 3}}))
     assert found.size == 2000
     assert [cell["train"]["seed"] for cell in found.grid()] == list(range(2000))
+
+
+def test_a_key_that_has_moved_is_read_and_a_note_says_where_it_is(read):
+    (note,) = read("optimizer.weight_decay", {"values": [0.0, 0.1]}).warnings
+    assert note == "optimizer.weight_decay is called weight_decay.rate now; the former name goes on being read"

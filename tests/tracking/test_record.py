@@ -2,9 +2,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from reglab import config as configuration
-from reglab.config import IDENTITY_VERSION, RunConfig, identity, run_id
+from reglab.config import IDENTITY_VERSION, RunConfig, identities, identity, run_id
 from reglab.errors import UserError
+from reglab.techniques import TECHNIQUES
 from reglab.tracking import record as schema
 from reglab.tracking.record import METRICS, Environment, Epoch, RunRecord, State, Summary
 
@@ -24,9 +24,7 @@ PER_EPOCH = [
     "time/cpu_seconds",
     "throughput/images_per_second",
     "gpu/memory_gb",
-    "agc/clipped_fraction",
-    "dropout/rate",
-    "cutout/masked_fraction",
+    *(probe.name for technique in TECHNIQUES for probe in technique.probes),
 ]
 IN_SUMMARY_ONLY = [
     "test/best_accuracy",
@@ -176,7 +174,7 @@ def test_a_run_of_this_version_is_what_it_says():
 
 def test_a_run_keeps_the_name_that_it_began_with_over_several_versions(monkeypatch):
     first = RunRecord.stored(VERSION_1)
-    for module in (schema, configuration):
+    for module in (schema, identities):
         monkeypatch.setattr(module, "IDENTITY_VERSION", IDENTITY_VERSION + 1)
     second = RunRecord.stored(first.metrics())
     assert (second.identity, second.identity_version) == (identity(NOW), IDENTITY_VERSION + 1)

@@ -59,3 +59,9 @@ def test_a_batch_larger_than_the_training_part_is_named(make_run, make_config):
     assert line == "train.batch_size = 500, and there are 128 training images: each epoch is one step on all of them"
     assert list(cautions.of(make_run(train={"batch_size": 128}))) == []
     assert identity(make_config(train={"batch_size": 500})) != identity(make_config(train={"batch_size": 128}))
+
+
+def test_where_labels_are_mixed_the_target_is_better_taken_on_clean_images(make_run):
+    (line,) = cautions.of(make_run(mixup={"alpha": 0.2}))
+    assert "train.target_on=clean" in line
+    assert not list(cautions.of(make_run(mixup={"alpha": 0.2}, train={"target_on": "clean"})))

@@ -294,7 +294,7 @@ def test_moments_of_parameters_in_another_order_are_not_taken_over(make_run, tmp
 
 
 def test_a_checkpoint_tells_whose_it_is_over_another_version_of_identities(left_behind, make_run, make_record, images, monkeypatch):
-    monkeypatch.setattr("reglab.config.IDENTITY_VERSION", 2)
+    monkeypatch.setattr("reglab.config.identities.IDENTITY_VERSION", 2)
     _, watch = outcome(make_run(), left_behind, make_record, images)
     assert watch.resumed_behind == 1
 

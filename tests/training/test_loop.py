@@ -586,7 +586,7 @@ def test_the_target_is_taken_on_either_training_accuracy(make_run, train, target
         return replace(found, accuracy=next(clean)) if batches is run.clean_train else found
 
     monkeypatch.setattr(run, "evaluate", measured)
-    monkeypatch.setattr(run, "end_epoch", lambda sums, signals, end=run.end_epoch: end({**sums, "correct": 0}, signals))
+    monkeypatch.setattr(run, "end_epoch", lambda sums, signals, end=run.end_epoch: end(replace(sums, correct=0), signals))
     summary = train(run).summary
     assert summary.time_to_target_epoch == (2 if target_on == "clean" else None)
     assert summary.time_to_target_reached == (target_on == "clean")

@@ -1,12 +1,16 @@
 from copy import deepcopy
+from functools import partial
 
 import pytest
 import torch
+from timm.optim import param_groups_weight_decay
 from torch import nn
 from torch.optim import SGD, Adam, AdamW
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, MultiStepLR, SequentialLR
 
-from reglab.config import OptimizerConfig
+from reglab.config import OptimizerConfig, RunConfig
+from reglab.techniques.weight_decay.decay import WeightDecay
+from reglab.techniques.weight_decay.declared import WeightDecayConfig
 from reglab.training import optimizer
 from reglab.training.flat import FlatParameters
 
@@ -24,9 +28,13 @@ def weights():
     return nn.Parameter(torch.ones(3))
 
 
-def ours(config):
-    """Our optimizer of a network."""
-    return lambda network: optimizer.build(config, FlatParameters(network, network[2], torch.float32).weights)
+def ours(config, decay=lambda parameter: 0.0):
+    """Our optimizer of a network, of whose parameters so much decays."""
+    return lambda network: optimizer.build(config, FlatParameters(network, network[2], torch.float32, decay).groups)
+
+
+def built_of(weights, decay=0.0, **keys):
+    return optimizer.build(OptimizerConfig(**keys), [(weights, decay)])
 
 
 def trained(network, make):
@@ -41,35 +49,47 @@ def trained(network, make):
 
 
 @pytest.mark.parametrize(
-    ("config", "reference"),
+    ("config", "decay", "reference"),
     [
-        ({"name": "adam"}, lambda p: Adam(p, 1e-3, betas=(0.9, 0.999), eps=1e-7)),
-        ({"name": "adam", "lr": 0.01, "weight_decay": 0.1}, lambda p: Adam(p, 0.01, eps=1e-7, weight_decay=0.1)),
-        ({"name": "adamw", "lr": 0.01, "weight_decay": 0.1}, lambda p: AdamW(p, 0.01, eps=1e-7, weight_decay=0.1)),
-        ({"name": "sgd", "lr": 0.1, "weight_decay": 0.01}, lambda p: SGD(p, 0.1, momentum=0.9, nesterov=True, weight_decay=0.01)),
-        ({"name": "sgd", "lr": 0.1, "momentum": 0.0}, lambda p: SGD(p, 0.1)),
+        ({"name": "adam"}, 0, lambda p: Adam(p, 1e-3, betas=(0.9, 0.999), eps=1e-7)),
+        ({"name": "adam", "lr": 0.01}, 0.1, lambda p: Adam(p, 0.01, eps=1e-7, weight_decay=0.1)),
+        ({"name": "adamw", "lr": 0.01}, 0.1, lambda p: AdamW(p, 0.01, eps=1e-7, weight_decay=0.1)),
+        ({"name": "sgd", "lr": 0.1}, 0.01, lambda p: SGD(p, 0.1, momentum=0.9, nesterov=True, weight_decay=0.01)),
+        ({"name": "sgd", "lr": 0.1, "momentum": 0.0}, 0, lambda p: SGD(p, 0.1)),
     ],
     ids=["adam", "adam_l2", "adamw", "sgd_nesterov", "sgd_plain"],
 )
-def test_an_optimizer_steps_as_torchs_own(network, config, reference):
+def test_an_optimizer_steps_as_torchs_own(network, config, decay, reference):
     start = {name: value.clone() for name, value in network.state_dict().items()}
-    found = trained(deepcopy(network), ours(OptimizerConfig(**config)))
+    found = trained(deepcopy(network), ours(OptimizerConfig(**config), lambda parameter: decay))
     network.load_state_dict(start)
     torch.testing.assert_close(found, trained(network, lambda net: reference(net.parameters())), rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+def test_decay_of_weights_alone_is_timms(network, name):
+    """`param_groups_weight_decay` leaves biases and vectors alone."""
+    kinds = {"adam": partial(Adam, eps=1e-7), "adamw": partial(AdamW, eps=1e-7), "sgd": partial(SGD, momentum=0.9, nesterov=True)}
+    start = {key: value.clone() for key, value in network.state_dict().items()}
+    own = WeightDecay(WeightDecayConfig(rate=0.1, of="weights"), RunConfig.parse({}), torch.device("cpu"))
+    found = trained(deepcopy(network), ours(OptimizerConfig(name=name, lr=0.01), own.decay))
+    network.load_state_dict(start)
+    expected = trained(network, lambda net: kinds[name](param_groups_weight_decay(net, 0.1), lr=0.01))
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
+
+
 def test_adam_uses_the_studys_epsilon(weights):
     for name in ("adam", "adamw"):
-        assert optimizer.build(OptimizerConfig(name=name), weights).defaults["eps"] == 1e-7
+        assert built_of(weights, name=name).defaults["eps"] == 1e-7
 
 
 def test_l2_and_decoupled_decay_are_told_apart(weights):
-    assert isinstance(optimizer.build(OptimizerConfig(name="adamw", weight_decay=0.1), weights), AdamW)
-    assert type(optimizer.build(OptimizerConfig(name="adam", weight_decay=0.1), weights)) is Adam
+    assert isinstance(built_of(weights, 0.1, name="adamw"), AdamW)
+    assert type(built_of(weights, 0.1, name="adam")) is Adam
 
 
 def test_sgd_has_nesterov_momentum(weights):
-    defaults = optimizer.build(OptimizerConfig(name="sgd"), weights).defaults
+    defaults = built_of(weights, name="sgd").defaults
     assert defaults["momentum"] == 0.9
     assert defaults["nesterov"]
 
@@ -138,7 +158,7 @@ def test_warm_up_longer_than_the_run_never_fails():
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
 def test_a_rate_is_set_in_place(weights, name):
-    built = optimizer.build(OptimizerConfig(name=name), weights)
+    built = built_of(weights, name=name)
     rate = built.param_groups[0]["lr"]
     optimizer.set_learning_rate(built, 0.25)
     assert built.param_groups[0]["lr"] is rate
@@ -147,7 +167,7 @@ def test_a_rate_is_set_in_place(weights, name):
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
 def test_the_state_is_there_before_the_first_step_and_stays_where_it_is(weights, name):
-    built = optimizer.build(OptimizerConfig(name=name), weights)
+    built = built_of(weights, name=name)
     before = {key: value.data_ptr() for key, value in built.state[weights].items()}
     weights.grad = torch.ones_like(weights)
     built.step()
@@ -156,12 +176,12 @@ def test_the_state_is_there_before_the_first_step_and_stays_where_it_is(weights,
 
 
 def test_a_checkpoint_brings_its_moments_and_nothing_else(weights):
-    one = optimizer.build(OptimizerConfig(lr=0.5), weights)
+    one = built_of(weights, lr=0.5)
     weights.grad = torch.ones_like(weights)
     one.step()
     state = deepcopy(one.state_dict())
     state["param_groups"][0] |= {"capturable": True, "eps": 1.0}
-    other = optimizer.build(OptimizerConfig(lr=0.25), nn.Parameter(torch.ones(3)))
+    other = built_of(nn.Parameter(torch.ones(3)), lr=0.25)
     optimizer.load(other, state)
     (moments,) = other.state.values()
     assert torch.equal(moments["exp_avg"], one.state[weights]["exp_avg"])

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -6,7 +7,9 @@ from torch.nn import functional as F
 
 from reglab.data.batches import Batch
 from reglab.processes.signals import Signals
-from reglab.regularizers.agc import AdaptiveClip, unit_length
+from reglab.techniques.agc.clip import AdaptiveClip
+from reglab.techniques.applied import Applied
+from reglab.techniques.units import unit_length
 from reglab.training.step import EpochSums, Precision
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -103,7 +106,7 @@ def test_without_agc_gradients_are_left_alone(make_run, monkeypatch):
     monkeypatch.setattr(AdaptiveClip, "__call__", lambda *arguments: pytest.fail("clipped"))
     run = make_run()
     run.step(a_batch(run))
-    assert run.sums.read()["clipped_fraction"] == 0
+    assert run.sums.probes(run.sums.read(), 1) == {}
 
 
 def test_an_overflow_in_fp16_skips_the_step_and_lowers_the_scale(make_run):
@@ -117,7 +120,7 @@ def test_an_overflow_in_fp16_skips_the_step_and_lowers_the_scale(make_run):
 
 
 def test_the_loss_is_smoothed_cross_entropy(make_run):
-    run = make_run(optimizer={"label_smoothing": 0.2})
+    run = make_run(label_smoothing={"rate": 0.2})
     batch = a_batch(run)
     with torch.no_grad():
         likelihood = F.log_softmax(run.network.train()(batch.images), 1)
@@ -143,8 +146,12 @@ def test_gradients_are_of_one_batch_only(make_run):
         {
             "augment": {"policy": "basic", "rotate": 15},
             "cutout": {"images": 2},
-            "optimizer": {"label_smoothing": 0.1, "name": "sgd"},
+            "label_smoothing": {"rate": 0.1},
+            "mixup": {"alpha": 0.2},
+            "cutmix": {"alpha": 1.0},
+            "optimizer": {"name": "sgd"},
         },
+        {"stochastic_depth": {"rate": 0.5}, "weight_decay": {"rate": 0.1, "of": "weights"}},
     ],
 )
 def test_a_step_never_waits_for_the_device(make_run, monkeypatch, sections):
@@ -164,59 +171,85 @@ def test_a_step_never_waits_for_the_device(make_run, monkeypatch, sections):
 
 @pytest.fixture
 def batch():
-    return Batch(torch.zeros(4, 3, 32, 32), torch.tensor([0, 1, 2, 2]), torch.tensor(0.25))
+    return Batch(torch.zeros(4, 3, 32, 32), torch.tensor([0, 1, 2, 2]))
 
 
 LOGITS = torch.eye(3)[[0, 1, 2, 0]]
 """Right for the first three of the four labels."""
 
 
+class Counting(Applied):
+    """A technique that counts its steps, twice."""
+
+    name = "counting"
+
+    def __init__(self):
+        self.sums = torch.zeros(2, dtype=torch.int64)
+
+    def measured(self, sums, steps):
+        return {"counting/steps": sums[0] / steps, "counting/twice": sums[1]}
+
+
 def test_sums_are_those_of_a_plain_loop(batch):
-    sums = EpochSums(CPU)
-    sums.add(torch.tensor(2.0), LOGITS, batch, torch.tensor(0.5))
-    sums.add(torch.tensor(1.0), LOGITS, batch, None)
+    sums = EpochSums(CPU, [])
+    sums.add(torch.tensor(2.0), LOGITS, batch)
+    sums.add(torch.tensor(1.0), LOGITS, batch)
     found = sums.read()
-    assert found["loss"] == 4 * 2 + 4 * 1
-    assert found["correct"] == 6
-    assert found["clipped_fraction"] == 0.5
-    assert found["masked_fraction"] == 0.5
-    assert found["finite_steps"] == 2
+    assert (found.loss, found.correct, found.finite_steps) == (4 * 2 + 4 * 1, 6, 2)
+
+
+def test_a_guess_at_a_mixed_label_counts_as_much_as_its_share(batch):
+    """Three of the labels are guessed, and of the others the last: (1 - .25) · 3 + .25 · 1."""
+    sums = EpochSums(CPU, [])
+    share = torch.tensor(0.25, dtype=torch.float64)
+    sums.add(torch.tensor(2.0), LOGITS, replace(batch, others=torch.tensor([1, 0, 1, 0]), share=share))
+    assert sums.read().correct == 2.5
+
+
+def test_what_techniques_count_is_read_with_the_rest():
+    counting, silent = Counting(), Applied(None, None, CPU)
+    sums = EpochSums(CPU, [silent, counting])
+    counting.sums += torch.tensor([3, 6])
+    assert sums.probes(sums.read(), 3) == {"counting/steps": 1.0, "counting/twice": 6}
 
 
 @pytest.mark.parametrize("fault", [math.nan, math.inf, -math.inf])
 def test_steps_after_the_first_loss_that_is_not_finite_do_not_count_as_finite(batch, fault):
-    sums = EpochSums(CPU)
+    sums = EpochSums(CPU, [])
     for loss in (1.0, 1.0, fault, 1.0, fault, 1.0):
-        sums.add(torch.tensor(loss), LOGITS, batch, None)
-    assert sums.read()["finite_steps"] == 2
+        sums.add(torch.tensor(loss), LOGITS, batch)
+    assert sums.read().finite_steps == 2
 
 
 def test_sums_start_anew(batch):
-    sums, fresh = EpochSums(CPU), EpochSums(CPU)
-    sums.add(torch.tensor(math.nan), LOGITS, batch, torch.tensor(0.5))
-    sums.dropout_counts += 3
+    counting = Counting()
+    sums, fresh = EpochSums(CPU, [counting]), EpochSums(CPU, [Counting()])
+    sums.add(torch.tensor(math.nan), LOGITS, batch)
+    counting.sums += 3
     sums.reset()
     assert (sums.images, sums.read()) == (fresh.images, fresh.read())
-    sums.add(torch.tensor(1.0), LOGITS, batch, None)
-    assert sums.read()["finite_steps"] == 1
+    sums.add(torch.tensor(1.0), LOGITS, batch)
+    assert sums.read().finite_steps == 1
 
 
 def test_sums_go_on_from_a_checkpoint(batch):
-    sums, resumed = EpochSums(CPU), EpochSums(CPU)
-    sums.add(torch.tensor(math.nan), LOGITS, batch, torch.tensor(0.5))
-    sums.dropout_counts += torch.tensor([1, 2])
+    before, after = Counting(), Counting()
+    sums, resumed = EpochSums(CPU, [before]), EpochSums(CPU, [after])
+    sums.add(torch.tensor(math.nan), LOGITS, batch)
+    before.sums += torch.tensor([1, 2])
     resumed.load_state_dict(sums.state_dict())
     for each in (sums, resumed):
-        each.add(torch.tensor(1.0), LOGITS, batch, None)
+        each.add(torch.tensor(1.0), LOGITS, batch)
     assert resumed.images == sums.images
-    assert resumed.read() == pytest.approx(sums.read(), nan_ok=True)
+    assert repr(resumed.read()) == repr(sums.read())  # as texts, nan is nan
+    assert after.sums.tolist() == [1, 2]
 
 
 def test_a_loss_in_half_precision_is_summed_without_rounding(batch):
-    sums = EpochSums(CPU)
+    sums = EpochSums(CPU, [])
     for _ in range(3000):
-        sums.add(torch.tensor(1.0, dtype=torch.bfloat16), LOGITS, batch, None)
-    assert sums.read()["loss"] == 12000
+        sums.add(torch.tensor(1.0, dtype=torch.bfloat16), LOGITS, batch)
+    assert sums.read().loss == 12000
 
 
 def test_probing_counts_what_dropout_drops(make_run):
@@ -224,8 +257,8 @@ def test_probing_counts_what_dropout_drops(make_run):
     run.network.train()
     with run.step.probing():
         run.step(a_batch(run))
-    found = run.sums.read()
-    assert found["live"] > 1000
-    assert found["dropped"] / found["live"] == pytest.approx(0.5, abs=0.05)
+    ((dropped, live),) = run.sums.read().of_techniques
+    assert live > 1000
+    assert dropped / live == pytest.approx(0.5, abs=0.05)
     run.step(a_batch(run))
-    assert run.sums.read()["live"] == found["live"]  # closed
+    assert run.sums.read().of_techniques == [[dropped, live]]  # closed

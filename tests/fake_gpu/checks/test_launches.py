@@ -51,9 +51,10 @@ def test_products_of_the_last_stage_are_in_tf32_as_the_convolutions_are(gpu_run,
 
 def test_clipping_is_two_launches(gpu_run, log):
     run = gpu_run("agc.enabled=true")
-    run.step.clip()
+    (agc,) = run.applied
+    agc.clip()
     with log() as said:
-        run.step.clip()
+        agc.clip()
     first, mean = (entry.what for entry in said.of(*WORK))
     assert first.startswith("triton ")
     assert "reduce" in mean

@@ -1,0 +1,38 @@
+"""The configuration of a run: its keys, how they are written, and which runs are the same experiment."""
+
+from reglab.config.arms import ARMS, FINAL_ARMS
+from reglab.config.fields import FIELDS, SPEED_KEYS, allowed, current, nearest, unknown_key
+from reglab.config.identities import IDENTITY_VERSION, as_given, at_default_speed, effective, identity, run_id
+from reglab.config.run import LABELLED, RunConfig, acting, grown, under_todays_names
+from reglab.config.sections import DataConfig, ModelConfig, OptimizerConfig, TrainConfig
+from reglab.config.words import flat, nested, parse_overrides, with_overrides
+
+__all__ = [
+    "ARMS",
+    "FIELDS",
+    "FINAL_ARMS",
+    "IDENTITY_VERSION",
+    "LABELLED",
+    "SPEED_KEYS",
+    "DataConfig",
+    "ModelConfig",
+    "OptimizerConfig",
+    "RunConfig",
+    "TrainConfig",
+    "acting",
+    "allowed",
+    "as_given",
+    "at_default_speed",
+    "current",
+    "effective",
+    "flat",
+    "grown",
+    "identity",
+    "nearest",
+    "nested",
+    "parse_overrides",
+    "run_id",
+    "under_todays_names",
+    "unknown_key",
+    "with_overrides",
+]

@@ -1,0 +1,78 @@
+"""Which configurations are the same experiment."""
+
+import hashlib
+import json
+from functools import cache, lru_cache
+from typing import Any
+
+from reglab.config.fields import FIELDS, SPEED_KEYS
+from reglab.config.run import RunConfig, acting
+from reglab.config.words import nested
+from reglab.section import Section, keys
+from reglab.techniques import FORMERLY, TECHNIQUES
+
+IDENTITY_VERSION = 1
+"""What identities mean: raised whenever a default, or what a value does, is changed; not for a new key whose default does nothing."""
+
+_BY_NAME = {technique.name: technique for technique in TECHNIQUES}
+
+
+def effective(config: RunConfig) -> dict[str, Any]:
+    """The keys that have an effect in this run (`dropout.p1`), with their values. What has none declares so where it stands."""
+    found = config.effective(config)
+    for name, section in config:
+        if isinstance(section, Section):
+            own = _BY_NAME[name].effective(config) if name in _BY_NAME else section.effective(config)
+            found |= {f"{name}.{key}": value for key, value in own.items()}
+    for technique in TECHNIQUES:
+        if technique.without and not technique.acts(config):
+            found |= technique.without(technique.of(config), config)
+    return found
+
+
+def as_given(config: RunConfig) -> dict[str, Any]:
+    """The keys that have an effect in this run as they were given: `dropout.p` for the same in every layer, AdamW without decay."""
+    found: dict[str, Any] = {}
+    for name, section in config:
+        if isinstance(section, Section):
+            given = _BY_NAME[name].given(config) if name in _BY_NAME else section.given(config)
+            found |= {f"{name}.{key}": value for key, value in given.items()}
+    return found
+
+
+def identity(config: RunConfig) -> str:
+    """Hash of what a run does, whatever its seed: 12 hexadecimal digits.
+
+    Two configurations with one identity are the same arm and run once a seed. It is the hash of `IDENTITY_VERSION` and of the
+    effective values that depart from the defaults, so that a key which is added later changes no identity where it does nothing.
+    A departure is from the constant that a key has as its default, whatever other keys are. Numbers of one value are one (1, 1.0).
+    A key counts under the first path that it had. Of a technique that came with another package its code counts, too.
+    """
+    defaults = _defaults(type(config))
+    departures = {
+        FORMERLY.get(path, path): text for path, value in effective(config).items() if (text := _canonical(value)) != defaults[path]
+    }
+    departures |= {technique.name: technique.source for technique in acting(config) if technique.source}
+    return hashlib.sha256(json.dumps([IDENTITY_VERSION, departures], sort_keys=True).encode()).hexdigest()[:12]
+
+
+@cache
+def _defaults(model: type[RunConfig]) -> dict[str, str]:
+    return {path: _canonical(field.default) for path, field in keys(model)}
+
+
+@lru_cache(maxsize=10_000, typed=True)
+def _canonical(value: Any) -> str:
+    """As JSON, whole numbers without a fraction: a whole float comes back from W&B as an integer, and -0.0 is 0."""
+    return json.dumps(int(value) if isinstance(value, float) and value.is_integer() else value)
+
+
+def run_id(config: RunConfig) -> str:
+    """The identity with its seed: the name of the one run that answers this configuration, such as `4f0c…-s0`."""
+    return f"{identity(config)}-s{config.train.seed}"
+
+
+def at_default_speed(config: RunConfig) -> RunConfig:
+    """The same run without what changes its speed only."""
+    defaults: dict[str, dict[str, Any]] = nested({path: FIELDS[path].default for path in SPEED_KEYS})
+    return config.model_copy(update={name: getattr(config, name).model_copy(update=keys) for name, keys in defaults.items()})

@@ -1,0 +1,177 @@
+"""The sections of a configuration that no technique brings: images, network, optimizer, training."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from reglab.errors import excerpt, shown
+from reglab.section import MOST, NO_EFFECT, SPEED_ONLY, Matters, Section
+from reglab.techniques import TECHNIQUES
+
+if TYPE_CHECKING:
+    from reglab.config.run import RunConfig
+
+BRIGHTEST = 1e38
+"""The largest number of a pixel: images can be of 32-bit floats."""
+
+LONGEST_CELL = 4000
+"""Characters: a cell names each searched key with its value."""
+
+_LONGEST_NAME = 200
+_LONGEST_PATH = 4096
+"""Characters. No file system takes a longer one."""
+
+_OF_A_FOLDER = Matters(lambda own, run: own.source == "folder")
+
+
+class Presets(Section):
+    """Short ways to give many keys at once."""
+
+    cell: Annotated[str | None, NO_EFFECT] = Field(
+        default=None,
+        max_length=LONGEST_CELL,
+        description="`section.key=value` words, expanded into the other keys: one cell of a sweep",
+    )
+    arm: Annotated[str | None, NO_EFFECT] = Field(default=None, description="a named preset, expanded into the other keys")
+
+
+class DataConfig(Section):
+    """Which images. The limits and the validation part are the same for every seed, so that seeds differ in training only."""
+
+    source: Literal["cifar10", "folder", "digits"] = "cifar10"
+    folder: Annotated[str | None, NO_EFFECT] = Field(
+        default=None, max_length=_LONGEST_PATH, description="for source folder: holds train/<class>/* and test/<class>/*"
+    )
+    name: Annotated[str | None, _OF_A_FOLDER] = Field(
+        default=None, max_length=_LONGEST_NAME, description="for source folder: what reports call it; null: the folder's own name"
+    )
+    resize: Annotated[bool, _OF_A_FOLDER] = Field(
+        default=False, description="for source folder: scale images to 32x32 instead of refusing other sizes"
+    )
+    background: Annotated[Literal["white", "grey", "black"], _OF_A_FOLDER] = Field(
+        default="white", description="for source folder: what lies behind transparent images"
+    )
+    black: Annotated[float, _OF_A_FOLDER] = Field(
+        default=0.0, ge=-BRIGHTEST, le=BRIGHTEST, description="for source folder: the number that is black in images deeper than 8 bits"
+    )
+    white: Annotated[float | None, _OF_A_FOLDER] = Field(
+        default=None,
+        ge=-BRIGHTEST,
+        le=BRIGHTEST,
+        description="for source folder: the number that is white there; null: 65535, where 16 bits are used and the format says so",
+    )
+    train_limit: int | None = Field(default=None, ge=2, le=MOST, description="keep this many training images")
+    test_limit: int | None = Field(default=None, ge=1, le=MOST, description="keep this many test images")
+    validation: int = Field(default=0, ge=0, le=MOST, description="training images held out for selection")
+
+    @field_validator("folder", "name", mode="before")
+    @classmethod
+    def _records_can_hold_it(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, str) and shown(value) != value:
+            fault = "it holds what is not printed, or is no UTF-8, so no record can hold it"
+            raise ValueError(f"data.{info.field_name} = {excerpt(value)}: {fault}: rename it, or link to it")
+        return value
+
+    @model_validator(mode="after")
+    def _folder_is_given_where_it_is_read(self) -> Self:
+        if self.source == "folder" and not self.folder:
+            raise ValueError("data.source = folder needs data.folder, the folder that holds train/<class>/* and test/<class>/*")
+        return self
+
+    @model_validator(mode="after")
+    def _white_is_above_black(self) -> Self:
+        if self.white is None and self.black != 0:
+            raise ValueError(f"data.black = {self.black:g} needs data.white, the number that is white")
+        if self.white is not None and self.white <= self.black:
+            raise ValueError(f"data.white = {self.white:g} must be above data.black = {self.black:g}")
+        return self
+
+    @property
+    def path(self) -> Path:
+        """The folder, for source folder."""
+        path = Path(str(self.folder))
+        with suppress(RuntimeError):  # a home that is not known here
+            path = path.expanduser()
+        return path
+
+    @property
+    def folder_name(self) -> str:
+        """What reports call a folder's images."""
+        return self.name or shown(Path(os.path.realpath(self.path)).name)  # of links in a circle, too
+
+    @property
+    def is_here(self) -> bool:
+        """Whether there is such a folder on this machine."""
+        return self.path.is_dir()
+
+    def effective(self, run: "RunConfig") -> dict[str, Any]:
+        """Of a folder the name, given or its own, and not the path: so that an arm is the same on two machines."""
+        found = super().effective(run)
+        return found | ({"name": self.folder_name} if "name" in found else {})
+
+
+class ModelConfig(Section):
+    """The network (He et al. 2016): its size, its stem, and where regularization layers sit."""
+
+    width: int = Field(default=64, ge=2, le=1024, description="channels of the stem; 64 is the standard ResNet-50")  # torch breaks at 1
+    stem: Literal["imagenet", "cifar"] = Field(default="imagenet", description="imagenet: 7x7 stride 2 and pooling; cifar: 3x3 stride 1")
+    placement: Annotated[
+        Literal["unit", "stage"], Matters(lambda own, run: any(each.is_placed and each.acts(run) for each in TECHNIQUES))
+    ] = Field(default="unit", description="layers count the units of every block, or the stages")
+    init: Literal["glorot", "he"] = Field(default="glorot", description="initial weights; biases start at zero")
+    standardize: bool = Field(default=False, description="scaled weight standardization (Brock et al. 2021)")
+
+
+class OptimizerConfig(Section):
+    """What makes steps of gradients, and the rate of each (He et al. 2016, Loshchilov and Hutter 2017)."""
+
+    name: Literal["adam", "sgd", "adamw"] = "adam"
+    lr: float = Field(default=1e-3, gt=0, le=MOST, description="peak learning rate")
+    momentum: Annotated[float, Matters(lambda own, run: own.name == "sgd")] = Field(
+        default=0.9, ge=0, lt=1, description="Nesterov momentum of sgd"
+    )
+    eps: Annotated[float, Matters(lambda own, run: own.name != "sgd")] = Field(
+        default=1e-7, gt=0, le=MOST, description="of adam and adamw: the default of the study's framework; PyTorch's is 1e-8"
+    )
+    schedule: Literal["constant", "cosine", "step"] = "constant"
+    warmup_epochs: float = Field(default=0.0, ge=0, le=MOST, description="epochs of linear warm-up from zero")
+
+
+class TrainConfig(Section):
+    """How long, on how many images at a time, in which arithmetic, and what is measured and kept on the way."""
+
+    epochs: int = Field(default=200, ge=1, le=MOST)
+    batch_size: int = Field(default=256, ge=2, le=MOST)
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(default="auto", description="auto: bf16 or fp16 on a GPU, fp32 on a CPU")
+    compile: Annotated[Literal["auto"] | bool, SPEED_ONLY] = Field(
+        default="auto", description="torch.compile the network; auto: no, until a benchmark shows it pays"
+    )
+    graph: Annotated[Literal["auto"] | bool, SPEED_ONLY, NO_EFFECT] = Field(
+        default="auto", description="capture the training step as a CUDA graph; auto: on a GPU, where it can be captured"
+    )
+    target_accuracy: float = Field(default=0.87, gt=0, le=1, description="training accuracy whose time is taken")
+    target_on: Literal["running", "clean"] = Field(
+        default="running", description="running: over the epoch's own batches; clean: in evaluation mode, measured after each epoch"
+    )
+    seed: Annotated[int, NO_EFFECT] = Field(default=0, ge=0, lt=2**31)  # of the identity; a run is named after both
+    eval_every: int = Field(default=1, ge=1, le=MOST, description="epochs between evaluations; the last epoch is always evaluated")
+    checkpoint_every: Annotated[float, NO_EFFECT] = Field(
+        default=60.0, ge=0, le=MOST, description="seconds between checkpoints; 0: after every step"
+    )
+    keep_weights: Annotated[bool, NO_EFFECT] = Field(
+        default=False, description="leave the weights of the finished run beside its record, for `reglab evaluate`"
+    )
+
+    def effective(self, run: "RunConfig") -> dict[str, Any]:
+        """Nothing is compiled unless asked for."""
+        return super().effective(run) | ({} if self.compile is True else {"compile": "auto"})
+
+
+BEFORE: dict[str, type[Section]] = {"data": DataConfig, "model": ModelConfig}
+AFTER: dict[str, type[Section]] = {"optimizer": OptimizerConfig, "train": TrainConfig}
+
+SECTIONS: dict[str, type[Section]] = BEFORE | {technique.name: technique.section for technique in TECHNIQUES} | AFTER
+"""Every section of a configuration, in order."""

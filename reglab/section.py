@@ -1,0 +1,98 @@
+"""Groups of keys of a configuration: what each key accepts, and in which runs its value decides what the run comes to."""
+
+import re
+import types
+import typing
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
+
+if TYPE_CHECKING:
+    from reglab.config import RunConfig
+
+MOST = 10**9
+"""The largest number that a key without a limit of its own takes: no run needs more, and single-precision arithmetic holds it."""
+
+LAYERS = 3
+"""The most layers that a technique can have: the convolution units of a bottleneck block."""
+
+
+@dataclass(frozen=True)
+class Matters:
+    """In the annotation of a key: in which runs its value decides what the run comes to. A key without it does in every run.
+
+    `when` is given the section that the key is in, and the whole configuration.
+    """
+
+    when: Callable[[Any, "RunConfig"], bool]
+
+
+NO_EFFECT = Matters(lambda own, run: False)
+"""Of a key that changes no result: no identity tells of it."""
+
+SPEED_ONLY = "speed only"
+"""Of a key that changes times and no accuracy, but for rounding: reports pool the accuracies of runs that differ in it, not the times."""
+
+
+class Section(BaseModel):
+    """A group of keys. Frozen, and an unknown key is an error: a misspelt treatment must never run as its default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, coerce_numbers_to_str=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _nothing_is_read_as_what_it_does_not_say(cls, value: Any, info: ValidationInfo) -> Any:
+        options, _ = types_of(cls.model_fields[str(info.field_name)].annotation)
+        if isinstance(value, bool) and bool not in options:
+            raise PydanticCustomError("flag", "true and false are not numbers")
+        if isinstance(value, str) and options[0] in (int, float) and number(value) is None:
+            raise PydanticCustomError("number", "digits in groups, of another base or of a clock are no number")
+        if isinstance(value, float) and options == [str]:
+            raise PydanticCustomError("text", "1.10 was text, and is 1.1 as a number")
+        return value
+
+    def effective(self, run: "RunConfig") -> dict[str, Any]:
+        """The keys of this section that have an effect in `run`, and their values: of two ways to say the same, always one."""
+        fields = type(self).model_fields.items()
+        return {name: getattr(self, name) for name, field in fields if self._matters(field, run) and not is_section(field)}
+
+    def given(self, run: "RunConfig") -> dict[str, Any]:
+        """The same keys, with the values that were given."""
+        return {name: getattr(self, name) for name in self.effective(run)}
+
+    def _matters(self, field: FieldInfo, run: "RunConfig") -> bool:
+        return all(mark.when(self, run) for mark in field.metadata if isinstance(mark, Matters))
+
+
+def is_section(field: FieldInfo) -> bool:
+    """Whether what stands under this name is a group of keys of its own."""
+    return isinstance(field.annotation, type) and issubclass(field.annotation, Section)
+
+
+def keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Every key path of a model (`dropout.p1`), with its definition."""
+    for name, field in model.model_fields.items():
+        if is_section(field):
+            yield from keys(typing.cast(type[Section], field.annotation), f"{prefix}{name}.")
+        else:
+            yield prefix + name, field
+
+
+def types_of(annotation: Any) -> tuple[list[Any], bool]:
+    """The types that an annotation allows, None aside, and whether it allows None."""
+    members = typing.get_args(annotation) if typing.get_origin(annotation) in (typing.Union, types.UnionType) else (annotation,)
+    return [member for member in members if member is not type(None)], type(None) in members
+
+
+def number(text: str) -> int | float | None:
+    """A number in decimal or scientific notation; None for everything else that programs take for one: `1_000`, `0x10`, `1:30`."""
+    if not re.fullmatch(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)(e[-+]?[0-9]+)?", text, re.IGNORECASE):
+        return None
+    try:
+        return int(text)
+    except ValueError:  # with a point or an exponent, or thousands of digits
+        return float(text)

@@ -1,0 +1,1 @@
+"""Adaptive gradient clipping (Brock et al. 2021)."""

@@ -1,0 +1,1 @@
+"""Batch normalization (Ioffe and Szegedy 2015)."""

@@ -1,0 +1,1 @@
+"""Cutout as the study uses it (after DeVries and Taylor 2017)."""

@@ -1,0 +1,1 @@
+"""Mixup (Zhang et al. 2018)."""
