@@ -100,9 +100,13 @@ class Applied(Generic[S]):
 
     # On the loss.
 
-    def loss(self, logits: Tensor, labels: Tensor) -> Tensor | None:
-        """The loss () of logits (M, classes) in place of cross-entropy."""
-        return None
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The loss () of logits (M, classes) in place of cross-entropy: one technique of a run may have its own."""
+        raise NotImplementedError
+
+    def penalty(self, logits: Tensor) -> Tensor:
+        """What is added to the loss () for logits (M, classes)."""
+        raise NotImplementedError
 
     # On gradients.
 

@@ -1,6 +1,6 @@
 """One training step, and the sums that it leaves on the device."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from reglab.config import RunConfig
 from reglab.data.batches import Batch
+from reglab.errors import UserError
 from reglab.techniques.applied import Applied, Weights, overrides
 from reglab.training.flat import FlatParameters
 
@@ -136,7 +137,8 @@ class TrainingStep:
         self.network, self.flat, self.optimizer, self.sums = network, flat, optimizer, sums
         self.config, self.precision, self.scaler = config, precision, precision.scaler()
         self._on_gradients = [each for each in applied if overrides(each, "on_gradients")]
-        self._on_loss = [each for each in applied if overrides(each, "loss")]
+        self._penalties = [each for each in applied if overrides(each, "penalty")]
+        self._loss = _loss(applied)
         self._probing = [each for each in applied if overrides(each, "probing")]
         for each in applied:
             each.take(Weights(flat.buffer, flat.units))
@@ -158,13 +160,10 @@ class TrainingStep:
             loss = self._loss(logits, batch.labels)
             if batch.others is not None and batch.share is not None:
                 loss = torch.lerp(loss, self._loss(logits, batch.others), batch.share.to(loss.dtype))
+            for each in self._penalties:
+                loss = loss + each.penalty(logits)
         self.flat.backward(self.scaler.scale(loss))
         return loss, logits
-
-    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The loss () that a technique puts in place of cross-entropy, the last of several."""
-        found = [loss for each in self._on_loss if (loss := each.loss(logits, labels)) is not None]
-        return found[-1] if found else F.cross_entropy(logits, labels)
 
     def renew_scaler(self) -> None:
         """After a step that broke off, which may have been between its unscaling and its update."""
@@ -185,3 +184,13 @@ class TrainingStep:
                 if (counting := each.probing(self.network)) is not None:
                     stack.enter_context(counting)
             yield
+
+
+def _loss(applied: Sequence[Applied[Any]]) -> Callable[[Tensor, Tensor], Tensor]:
+    """Cross-entropy, or what a technique has in its place. Raises UserError where two have."""
+    found = [each for each in applied if overrides(each, "loss")]
+    if len(found) > 1:
+        raise UserError(
+            f"{' and '.join(each.name for each in found)} each have a loss of their own in place of cross-entropy: leave one out"
+        )
+    return found[0].loss if found else F.cross_entropy

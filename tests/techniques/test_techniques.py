@@ -65,7 +65,7 @@ def test_each_of_its_keys_makes_another_arm_or_says_why_not(technique, key):
 def test_what_does_it_touches_training(technique):
     (config, kind) = example(technique), technique.load()
     made = kind(technique.of(config), config, torch.device("cpu"))
-    points = ("after_convolution", "after_unit", "on_branch", "draw", "mix", "loss", "on_gradients", "decay")
+    points = ("after_convolution", "after_unit", "on_branch", "draw", "mix", "loss", "penalty", "on_gradients", "decay")
     assert issubclass(kind, Applied) and any(overrides(made, point) for point in points)
     assert (made.sums is None) == (not technique.probes)
 

@@ -6,11 +6,12 @@ import torch
 from torch.nn import functional as F
 
 from reglab.data.batches import Batch
+from reglab.errors import UserError
 from reglab.processes.signals import Signals
 from reglab.techniques.agc.clip import AdaptiveClip
 from reglab.techniques.applied import Applied
 from reglab.techniques.units import unit_length
-from reglab.training.step import EpochSums, Precision
+from reglab.training.step import EpochSums, Precision, TrainingStep
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -127,6 +128,12 @@ def test_the_loss_is_smoothed_cross_entropy(make_run):
     own = likelihood.gather(1, batch.labels[:, None]).mean()
     loss, _ = run.step.gradients(batch)
     assert loss.item() == pytest.approx(-(0.8 * own + 0.2 * likelihood.mean()).item(), rel=1e-5)
+
+
+def test_two_losses_in_place_of_cross_entropy_are_refused(make_run):
+    run, other = make_run(label_smoothing={"rate": 0.2}), make_run(label_smoothing={"rate": 0.1})
+    with pytest.raises(UserError, match="label_smoothing and label_smoothing each have a loss of their own"):
+        TrainingStep(run.network, run.flat, run.optimizer, run.config, run.precision, run.sums, [*run.applied, *other.applied])
 
 
 def test_gradients_are_of_one_batch_only(make_run):
