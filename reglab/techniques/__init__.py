@@ -30,6 +30,7 @@ _BUILT_IN = (
     "mixup",
     "cutmix",
     "label_smoothing",
+    "confidence_penalty",
     "weight_decay",
 )
 """In the order in which they come in a configuration, in a label and on a batch."""
