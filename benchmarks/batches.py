@@ -32,7 +32,7 @@ from reglab.data.sources import SIDE, Part
 from reglab.errors import ReglabError
 from reglab.techniques.applied import Draws
 from reglab.techniques.cutout.declared import TECHNIQUE as CUTOUT
-from reglab.training.loop import Run
+from reglab.training.run import Run
 
 ROUNDS = 7
 IMAGES = {"cpu": 10_000, "cuda": 50_000}

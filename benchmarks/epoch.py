@@ -35,8 +35,8 @@ from reglab.errors import UserError
 from reglab.processes.signals import Signals
 from reglab.techniques.agc.declared import TECHNIQUE as AGC
 from reglab.training.clock import synchronize
-from reglab.training.loop import Run
 from reglab.training.memory import device_peak_gb
+from reglab.training.run import Run
 from reglab.training.step import Precision
 
 ROUNDS = {"cpu": 3, "cuda": 5}
@@ -64,7 +64,7 @@ class Ours:
     def epoch(self) -> None:
         self.run.train_until(float("inf"), self.signals)
         self.run.sums.read()
-        self.run.order = None  # the next call begins anew
+        self.run.leave_epoch()
 
 
 class Recipe:

@@ -23,13 +23,14 @@ from reglab.data.sources import load
 from reglab.processes.signals import Signals
 from reglab.settings import settings
 from reglab.tracking.store import LocalRun
-from reglab.training import loop
+from reglab.training.run import Run
+from reglab.training.step import Precision
 
 ROUNDS = 9
 DEFAULTS = ("data.source=digits", "data.train_limit=512", "data.test_limit=1", "batchnorm.layers=2", "train.batch_size=64")
 
 
-def bare_epoch(network: nn.Module, bare: torch.optim.Optimizer, batches: list[Batch], precision: loop.Precision) -> None:
+def bare_epoch(network: nn.Module, bare: torch.optim.Optimizer, batches: list[Batch], precision: Precision) -> None:
     network.train()
     for batch in batches:
         bare.zero_grad(set_to_none=True)
@@ -39,7 +40,7 @@ def bare_epoch(network: nn.Module, bare: torch.optim.Optimizer, batches: list[Ba
         bare.step()
 
 
-def reglab_epoch(run: loop.Run, signals: Signals, sink: LocalRun) -> None:
+def reglab_epoch(run: Run, signals: Signals, sink: LocalRun) -> None:
     run.train_until(float("inf"), signals)
     sink.epoch(run.end_epoch(run.sums.read()))
 
@@ -48,7 +49,7 @@ def measure(overrides: Sequence[str], rounds: int | None = None) -> Iterator[Out
     device = shared.device()
     config = shared.configured([*DEFAULTS, *overrides])
     images = load(config.data, settings().cache)
-    ours, theirs = loop.Run(config, images, device), loop.Run(config, images, device)
+    ours, theirs = Run(config, images, device), Run(config, images, device)
     ours.warm_up()
     bare = torch.optim.Adam(theirs.network.parameters(), config.optimizer.lr, fused=True)
     order = theirs.batches.order(theirs.draws)

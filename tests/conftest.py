@@ -19,7 +19,7 @@ from reglab.config import DataConfig, RunConfig, identity, run_id
 from reglab.data import sources
 from reglab.settings import settings
 from reglab.tracking.record import RunRecord
-from reglab.training import loop
+from reglab.training.run import Run
 from tests.fake_gpu import fake
 
 TINY = {
@@ -135,13 +135,13 @@ def images(cache):
 @pytest.fixture
 def make_run(make_config, images):
     """A run in memory, on the CPU."""
-    return lambda **sections: loop.Run(make_config(**sections), images, torch.device("cpu"))
+    return lambda **sections: Run(make_config(**sections), images, torch.device("cpu"))
 
 
 def on_gpu(config, images):
     """A run in memory, on the GPU. A fake one is told what to answer: Adam asks it whether 0 <= rate, SGD whether rate < 0."""
     with fake.answering(config.optimizer.name != "sgd") if fake.is_here() else nullcontext():
-        return loop.Run(config, images, torch.device("cuda"))
+        return Run(config, images, torch.device("cuda"))
 
 
 @pytest.fixture

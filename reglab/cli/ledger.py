@@ -246,7 +246,7 @@ def _probed(config: "RunConfig") -> float:
     from reglab.settings import settings
     from reglab.sweep.plan import images_per_epoch
     from reglab.training.environment import pick_device
-    from reglab.training.loop import Run
+    from reglab.training.run import Run
 
     say(f"measuring {config.label} for some seconds")
     config = config.model_copy(update={"data": DataConfig(source="digits")})

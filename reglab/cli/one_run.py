@@ -23,6 +23,7 @@ from reglab.tracking.images import KEPT, refuse_other, saw_others
 from reglab.tracking.record import Epoch, RunRecord, Sink, State
 from reglab.tracking.store import RECORD, RUN_LOCK, DamagedError, LocalRun, former_names, read_run, readable, run_folders, set_aside
 from reglab.tracking.wandb_run import WandbRun
+from reglab.training.run import Run
 
 if TYPE_CHECKING:
     import torch
@@ -180,7 +181,7 @@ def _train(
     torch.set_num_threads(settings().threads or min(torch.get_num_threads(), len(cores())))
     with signals.at_once():
         with shortage.told_while_placing(device):
-            run = loop.Run(config, images, device)
+            run = Run(config, images, device)
         for line in cautions.of(run):
             say(line)
     where = environment.describe(device, run.precision.name, run.compiled, images)

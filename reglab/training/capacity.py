@@ -27,7 +27,7 @@ from reglab.processes.signals import Signals
 from reglab.settings import settings
 from reglab.training import memory
 from reglab.training.environment import pick_device
-from reglab.training.loop import Run
+from reglab.training.run import Run
 
 GOOD_ENOUGH = 0.95
 """Of the best throughput: fewer runs at a time that reach it are the better choice."""
@@ -173,7 +173,7 @@ def _images_per_second(run: Run, seconds: float) -> float:
     images, signals = 0, Signals()
     start = time.perf_counter()
     while images == 0 or time.perf_counter() < start + seconds:
-        run.order = None  # a new epoch
+        run.leave_epoch()
         run.train_until(start + seconds, signals)
         images += run.sums.images
     return images / (time.perf_counter() - start)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch.nn import functional as F
 
-from reglab.training.loop import Run
+from reglab.training.run import Run
 from reglab.training.step import Precision
 
 SLOWER = 1.25

@@ -10,7 +10,7 @@ from reglab.config import DataConfig
 from reglab.data import sources
 from reglab.settings import settings
 from reglab.tracking.store import read_run
-from reglab.training import loop
+from reglab.training.run import Run
 
 WORDS = [
     "data.source=digits",
@@ -89,8 +89,8 @@ def test_training_anew_without_keeping_leaves_no_old_weights(reglab, trained):
 
 
 def test_an_unfinished_run_is_one_line(reglab, tmp_path, monkeypatch):
-    end = loop.Run.end_epoch
-    monkeypatch.setattr(loop.Run, "end_epoch", lambda run, *rest: os.kill(os.getpid(), signal.SIGUSR1) or end(run, *rest))
+    end = Run.end_epoch
+    monkeypatch.setattr(Run, "end_epoch", lambda run, *rest: os.kill(os.getpid(), signal.SIGUSR1) or end(run, *rest))
     assert reglab("train", *WORDS, "train.keep_weights=true")[0] == 75
     code, _, err = reglab("evaluate", str(next((tmp_path / "runs" / "train").glob("*/run.json")).parent))
     assert code == 2

@@ -18,6 +18,7 @@ from reglab.tracking.record import State
 from reglab.tracking.storage import File
 from reglab.tracking.store import LocalRun, read_run
 from reglab.training import checkpoint, loop
+from reglab.training.step import TrainingStep
 
 TINY = {
     "data": {"source": "digits", "train_limit": 128, "test_limit": 64},
@@ -50,7 +51,7 @@ def at_step(monkeypatch):
     """`at_step(3, action)`: the action happens after the third training step from now, the run's warm-up left out."""
 
     def arrange(number, action):
-        step, left = loop.TrainingStep.__call__, [1 + number]
+        step, left = TrainingStep.__call__, [1 + number]
 
         def wrapped(self, batch):
             step(self, batch)
@@ -58,7 +59,7 @@ def at_step(monkeypatch):
             if left[0] == 0:
                 action()
 
-        monkeypatch.setattr(loop.TrainingStep, "__call__", wrapped)
+        monkeypatch.setattr(TrainingStep, "__call__", wrapped)
 
     return arrange
 
@@ -429,8 +430,8 @@ def test_a_run_of_a_sweep_that_has_ended_here_is_told_again(reglab, assigned, he
 BEFORE = {
     "while images are decoded": "reglab.data.sources.load",
     "while it waits for a lock": "filelock.FileLock.acquire",
-    "while the network is built": "reglab.training.loop.Run.__init__",
-    "while it warms up": "reglab.training.loop.Run.warm_up",
+    "while the network is built": "reglab.training.run.Run.__init__",
+    "while it warms up": "reglab.training.run.Run.warm_up",
 }
 
 

@@ -17,6 +17,7 @@ from reglab.tracking.record import State
 from reglab.tracking.storage import File
 from reglab.tracking.store import read_run
 from reglab.training import checkpoint, loop
+from reglab.training.run import Run
 from tests.waiting import PATIENCE, wait_for
 
 CPU = torch.device("cpu")
@@ -208,7 +209,7 @@ def test_a_sweep_whose_processes_are_killed_ends_with_the_history_of_an_undistur
     for config, folder in zip((first, second), folders, strict=True):
         record = read_run(folder)
         assert record.state == State.finished
-        run = loop.Run(config, sources.load(config.data, cache), CPU)
+        run = Run(config, sources.load(config.data, cache), CPU)
         undisturbed = loop.train(run, make_record(run), None, [], File(tmp_path / "undisturbed" / "checkpoint.pt"), Signals())
         assert timeless(record.history) == timeless(undisturbed.history)
         assert record.summary.test_accuracy == undisturbed.summary.test_accuracy

@@ -21,6 +21,7 @@ from reglab.tracking.record import State
 from reglab.tracking.storage import File
 from reglab.tracking.store import read_run, read_runs
 from reglab.training import loop
+from reglab.training.run import Run
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux")]
 
@@ -118,7 +119,7 @@ def undisturbed(tmp_path, cache, make_record):
     """The history of a run that nobody disturbs, without its times."""
 
     def train(config):
-        run = loop.Run(config, sources.load(config.data, cache), torch.device("cpu"))
+        run = Run(config, sources.load(config.data, cache), torch.device("cpu"))
         return timeless(loop.train(run, make_record(run), None, [], File(tmp_path / "undisturbed.pt"), Signals()))
 
     return train

@@ -15,7 +15,7 @@ from reglab.tracking import wandb_run
 from reglab.tracking.fetch import fetch
 from reglab.tracking.record import State
 from reglab.tracking.store import read_run
-from reglab.training import loop
+from reglab.training.step import TrainingStep
 from tests.loopback.conftest import _forget_client as forget_client
 from tests.loopback.faults import Fault
 from tests.loopback.server import KEY
@@ -59,7 +59,7 @@ def settings_file(tmp_path):
 
 def interrupt_after(steps, monkeypatch):
     """The next training is preempted after so many steps."""
-    step, left = loop.TrainingStep.__call__, [1 + steps]  # the first is the warm-up's
+    step, left = TrainingStep.__call__, [1 + steps]  # the first is the warm-up's
 
     def wrapped(self, batch):
         step(self, batch)
@@ -67,7 +67,7 @@ def interrupt_after(steps, monkeypatch):
         if left[0] == 0:
             os.kill(os.getpid(), signal.SIGUSR1)
 
-    monkeypatch.setattr(loop.TrainingStep, "__call__", wrapped)
+    monkeypatch.setattr(TrainingStep, "__call__", wrapped)
 
 
 def there(server):

@@ -10,6 +10,8 @@ from reglab.processes.signals import Request, Signals
 from reglab.tracking.record import State
 from reglab.tracking.storage import File
 from reglab.training import checkpoint, loop
+from reglab.training.resume import resume
+from reglab.training.run import Run
 
 CPU = torch.device("cpu")
 STATE = {"network": {"weight": torch.arange(6.0)}, "order": None, "steps_done": 3, "history": [{"epoch": 1, "train/loss": 0.5}]}
@@ -194,7 +196,7 @@ def test_a_damaged_checkpoint_that_was_set_aside_is_not_forgotten(make_run, path
     path.write_bytes(b"PK")
     for _ in range(2):
         run = make_run(train={"epochs": 3})
-        assert run.resume(File(path))
+        assert resume(run, File(path))
         assert run.epochs_done == 1
 
 
@@ -252,7 +254,7 @@ def test_a_checkpoint_of_another_configuration_is_not_used(left_behind, make_run
 def test_a_checkpoint_of_other_images_is_not_used(left_behind, make_config, make_record, images):
     from dataclasses import replace
 
-    run = loop.Run(make_config(), replace(images, fingerprint="other"), CPU)
+    run = Run(make_config(), replace(images, fingerprint="other"), CPU)
     _, watch = outcome(run, left_behind, make_record, images)
     assert watch.resumed_behind == 0
 
@@ -276,21 +278,23 @@ def test_a_checkpoint_of_an_earlier_version_is_used_where_the_record_tells_whose
 @pytest.mark.parametrize("formerly", [None, "ba9876543210"])
 def test_a_checkpoint_of_an_earlier_version_that_nothing_tells_of_is_refused(left_by_an_earlier_version, make_run, formerly):
     with pytest.raises(UserError, match=r"is a checkpoint of an earlier version of reglab.*: go on with that version, or remove it"):
-        make_run().resume(File(left_by_an_earlier_version), formerly)
+        resume(make_run(), File(left_by_an_earlier_version), formerly)
     assert left_by_an_earlier_version.exists()
 
 
-@pytest.mark.parametrize(("standardize", "goes_on"), [(False, True), (True, False)])
-def test_moments_of_parameters_in_another_order_are_not_taken_over(make_run, tmp_path, caplog, standardize, goes_on):
-    """Those of standardized networks lay in another before checkpoints told their places."""
-    file, run = File(tmp_path / "checkpoint"), make_run(model={"standardize": standardize})
+@pytest.mark.parametrize(
+    "lacks", [lambda state: state.pop("places"), lambda state: state["sums"].pop("techniques")], ids=["places", "sums"]
+)
+def test_a_state_that_was_kept_otherwise_is_not_taken_over(make_run, tmp_path, caplog, lacks):
+    """Parameters lay in another order, and sums were others, before checkpoints told."""
+    file, run = File(tmp_path / "checkpoint"), make_run()
     state = run.state_dict()
     checkpoint.save(file, state)
-    assert make_run(model={"standardize": standardize}).resume(file)
-    del state["places"]
+    assert resume(make_run(), file)
+    lacks(state)
     checkpoint.save(file, state)
-    assert make_run(model={"standardize": standardize}).resume(file) is goes_on
-    assert ("kept parameters in another order" in caplog.text) is not goes_on
+    assert not resume(make_run(), file)
+    assert "is of a version that kept its state otherwise: the run starts anew" in caplog.text
 
 
 def test_a_checkpoint_tells_whose_it_is_over_another_version_of_identities(left_behind, make_run, make_record, images, monkeypatch):
@@ -332,7 +336,7 @@ def test_a_checkpoint_of_something_else_is_named_and_trains_nothing(left_behind,
     state = checkpoint.load(File(left_behind), CPU)
     checkpoint.save(File(left_behind), change(state, make_run))
     with pytest.raises(UserError) as caught:
-        make_run().resume(File(left_behind))
+        resume(make_run(), File(left_behind))
     line = str(caught.value)
     assert line.startswith(f"{left_behind} is no checkpoint of this run (")
     assert line.endswith("remove it to train this run from the start")

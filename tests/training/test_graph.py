@@ -17,6 +17,9 @@ from reglab.techniques.applied import overrides
 from reglab.tracking.record import State
 from reglab.tracking.storage import File
 from reglab.training import checkpoint, graph, loop
+from reglab.training.graph import CapturedStep
+from reglab.training.resume import resume
+from reglab.training.run import Run
 
 
 class Recording(TorchDispatchMode):
@@ -70,7 +73,7 @@ def recording(device, generators):
 def captured(monkeypatch):
     """Runs on the CPU are captured, by the stand-in."""
     monkeypatch.setattr(graph, "capturing", recording)
-    monkeypatch.setattr(loop.Run, "_captures", property(lambda run: run.config.train.graph is not False))
+    monkeypatch.setattr(Run, "_captures", property(lambda run: run.config.train.graph is not False))
 
 
 @pytest.fixture
@@ -147,11 +150,11 @@ def test_a_diverging_loss_is_told_by_its_step_in_a_graph(make_run, train, captur
 def test_only_a_step_that_counts_dropout_is_captured_twice(make_run, captured, monkeypatch):
     cases = []
 
-    class Asked(loop.CapturedStep):
+    class Asked(CapturedStep):
         def __init__(self, step, wanted, *rest):
             cases.append(list(wanted))
 
-    monkeypatch.setattr(loop, "CapturedStep", Asked)
+    monkeypatch.setattr("reglab.training.run.CapturedStep", Asked)
     make_run().warm_up()
     make_run(dropout={"layers": 1, "p": 0.2}).warm_up()
     make_run(train={"batch_size": 48}).warm_up()
@@ -228,7 +231,7 @@ def test_on_a_gpu_a_captured_run_resumes_with_the_draws_that_it_had(make_gpu_run
     checkpoint.save(file, run.state_dict())
     masks = torch.cuda.get_rng_state()
     again = make_gpu_run(**sections)
-    assert again.resume(file)
+    assert resume(again, file)
     again.warm_up()
     for each in (run, again):
         torch.cuda.set_rng_state(masks)  # the two share the generator of dropout

@@ -18,7 +18,9 @@ from reglab.tracking.record import Epoch, State
 from reglab.tracking.storage import File
 from reglab.tracking.store import LocalRun, read_run
 from reglab.training import checkpoint, clock, loop, optimizer
-from reglab.training.step import EpochSums
+from reglab.training.run import Run
+from reglab.training.step import EpochSums, TrainingStep
+from reglab.training.summary import summary as summary_of
 
 STEPS = 4
 """Of an epoch of a tiny run."""
@@ -231,7 +233,7 @@ def test_gap_is_running_training_accuracy_minus_test_accuracy(make_run, train):
 
 def test_a_validation_part_is_evaluated_too(make_config, images, train):
     held_out = replace(images, validation=Part(images.test.images[:10], images.test.labels[:10]))
-    run = loop.Run(make_config(), held_out, torch.device("cpu"))
+    run = Run(make_config(), held_out, torch.device("cpu"))
     record = train(run)
     assert all(row.val_loss is not None and row.val_accuracy is not None for row in record.history)
     assert record.history[-1].val_accuracy == run.evaluate(run.clean_val).accuracy
@@ -259,7 +261,8 @@ def now(monkeypatch):
     time = SimpleNamespace(seconds=0.0)
     clocked = SimpleNamespace(perf_counter=lambda: time.seconds)
     monkeypatch.setattr(clock, "time", clocked)
-    monkeypatch.setattr(loop, "time", clocked)
+    for module in ("loop", "run"):
+        monkeypatch.setattr(f"reglab.training.{module}.time", clocked)
 
     def costs(owner, name, seconds):
         call = getattr(owner, name)
@@ -270,8 +273,8 @@ def now(monkeypatch):
 
         monkeypatch.setattr(owner, name, wrapped)
 
-    costs(loop.TrainingStep, "__call__", 1)
-    costs(loop.Run, "evaluate", 100)
+    costs(TrainingStep, "__call__", 1)
+    costs(Run, "evaluate", 100)
     costs(checkpoint, "save", 10_000)
     return time
 
@@ -624,7 +627,7 @@ def epoch(number, accuracy, seconds, test=0.5):
 def test_time_to_target_is_of_the_first_epoch_that_reaches_it(make_run, accuracies, reached, number, seconds):
     run = make_run()
     run.history = [epoch(i, accuracy, 10 * i) for i, accuracy in enumerate(accuracies, start=1)]
-    summary = run.summary()
+    summary = summary_of(run)
     assert summary.time_to_target_reached is reached
     assert summary.time_to_target_epoch == number
     assert summary.time_to_target_seconds == seconds
@@ -644,7 +647,7 @@ def test_a_summary_tells_the_last_the_best_and_the_gap(make_run):
         epoch(3, 0.7, 30, test=0.6),
         epoch(4, 0.8, 40, test=None),
     ]
-    summary = run.summary()
+    summary = summary_of(run)
     assert (summary.test_accuracy, summary.test_best_accuracy, summary.test_best_epoch) == (0.6, 0.6, 2)
     assert summary.train_accuracy == 0.8
     assert summary.train_clean_accuracy == run.evaluate(run.clean_train).accuracy
@@ -656,20 +659,20 @@ def test_a_summary_tells_the_last_the_best_and_the_gap(make_run):
 
 
 def test_a_summary_of_nothing_is_there_too(make_run):
-    summary = make_run().summary()
+    summary = summary_of(make_run())
     assert summary.epochs == 0
     assert (summary.test_accuracy, summary.train_clean_accuracy, summary.gap) == (None, None, None)
 
 
 def test_a_run_whose_batches_do_not_fit_into_a_cpu_s_memory_says_how_many_images_would(make_run, make_record, tmp_path, monkeypatch):
-    run, evaluate = make_run(train={"batch_size": 64}), loop.Run.evaluate
+    run, evaluate = make_run(train={"batch_size": 64}), Run.evaluate
 
     def step(run, index, probed):
         if len(index) > 40:
             raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: 12345 bytes")
 
-    monkeypatch.setattr(loop.Run, "_train_on", step)
-    monkeypatch.setattr(loop.Run, "evaluate", lambda run, *words: evaluate)
+    monkeypatch.setattr(Run, "_train_on", step)
+    monkeypatch.setattr(Run, "evaluate", lambda run, *words: evaluate)
     run._advance = run._train_on
     with pytest.raises(ReglabError, match=r"out of memory with batches of 64: about 32 would fit in the .* GB that are free"):
         loop.train(run, make_record(run), None, [], File(tmp_path / "checkpoint.pt"), Signals())

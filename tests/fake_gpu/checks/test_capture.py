@@ -10,6 +10,7 @@ import torch
 from reglab.processes.signals import Signals
 from reglab.tracking.storage import File
 from reglab.training import checkpoint
+from reglab.training.resume import resume
 from tests.conftest import EACH
 from tests.fake_gpu.fake import WORK, used
 from tests.training.test_graph import waiting
@@ -132,7 +133,7 @@ def test_a_run_resumes_captured_with_every_bit_that_it_had(gpu_run, tmp_path, lo
     checkpoint.save(file, state)
     saved = numbers(state)  # before there is another run, which shares the device's generator
     again = gpu_run(words)
-    assert again.resume(file)
+    assert resume(again, file)
     assert (again.steps_done, again.epochs_done) == (1, 0)
     again.warm_up()
     assert again.captured

@@ -16,6 +16,7 @@ from reglab.processes.signals import Signals
 from reglab.tracking.record import State
 from reglab.tracking.storage import File
 from reglab.training import loop, shortage
+from reglab.training.run import Run
 from tests.fake_gpu import fake
 from tests.fake_gpu.conftest import noise
 
@@ -29,7 +30,7 @@ EVERY = 7
 @pytest.fixture(autouse=True)
 def losses_are_finite(monkeypatch):
     """No kernel computes one."""
-    monkeypatch.setattr(loop.Run, "diverged_step", lambda run, sums: None)
+    monkeypatch.setattr(Run, "diverged_step", lambda run, sums: None)
 
 
 @pytest.fixture
