@@ -116,7 +116,7 @@ class DataConfig(Section):
 class ModelConfig(Section):
     """The network (He et al. 2016): its size, its stem, and where regularization layers sit."""
 
-    width: int = Field(default=64, ge=2, le=1024, description="channels of the stem; 64 is the standard ResNet-50")  # torch breaks at 1
+    width: int = Field(default=64, ge=1, le=1024, description="channels of the stem; 64 is the standard ResNet-50")
     stem: Literal["imagenet", "cifar"] = Field(default="imagenet", description="imagenet: 7x7 stride 2 and pooling; cifar: 3x3 stride 1")
     placement: Annotated[
         Literal["unit", "stage"], Matters(lambda own, run: any(each.is_placed and each.acts(run) for each in TECHNIQUES))

@@ -14,12 +14,22 @@ class Conv2d(nn.Conv2d):
 
     A ResNet-50 with the ImageNet stem sees images of 32×32 as one position in its last stage, where eight of a 3×3 kernel's
     nine weights meet padding only, and where convolution kernels reach a third of a matrix product's speed on a CPU.
+
+    A 1×1 kernel of few channels and a stride is given the positions that it meets, and no stride (`BLOCK`).
     """
+
+    BLOCK = 16
+    """Input channels that oneDNN takes at a time with AVX-512; 8 with AVX2. Of fewer, channels last, the gradient of a strided 1×1
+    kernel is written past the end of its memory (oneDNN 3.13, https://github.com/uxlfoundation/oneDNN/issues/6035): a process that
+    dies, or a gradient that is wrong. `nn.Conv2d(4, 8, 1, stride=2).to(memory_format=torch.channels_last)` and `backward()` on
+    (32, 4, 8, 8), also channels last, show it in plain torch 2.15 within some hundred calls."""
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         kernel, stride, padding = self.kernel_size[0], self.stride[0], int(self.padding[0])
         height, width = input.shape[2:]
         if height != width or width >= kernel + stride - 2 * padding:
+            if kernel == 1 and stride > 1 and self.in_channels < self.BLOCK:
+                return F.conv2d(input[:, :, ::stride, ::stride], weight, bias)
             return super()._conv_forward(input, weight, bias)
         met = min(width, kernel - padding)
         last = (0, 2, 3, 1)  # channels last, as both lie in memory: a copy of neither where one position is met

@@ -1,6 +1,8 @@
 """Convolutions: PyTorch's wherever the output has one position, and timm's where weights are standardized."""
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -8,7 +10,10 @@ from timm.layers import ScaledStdConv2d
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from reglab.config import RunConfig
 from reglab.models.convolution import Conv2d, StandardizedConv2d
+from reglab.models.resnet import ResNet50
+from tests.waiting import PATIENCE
 
 # --- one position out -------------------------------------------------------------------------------------------------------
 
@@ -36,14 +41,16 @@ def test_is_pytorchs_convolution(kernel, stride, extent, bias):
 
 
 class Called(TorchFunctionMode):
-    """Collects the functions of PyTorch that are called while it is open."""
+    """Collects the functions of PyTorch that are called while it is open, and of convolutions the weight and the stride."""
 
     def __init__(self):
         super().__init__()
-        self.functions = []
+        self.functions, self.convolutions = [], []
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         self.functions.append(func)
+        if func is nn.functional.conv2d:
+            self.convolutions.append((args[1], args[3][0] if len(args) > 3 else 1))
         return func(*args, **(kwargs or {}))
 
 
@@ -55,6 +62,40 @@ def test_one_position_takes_a_matrix_product(kernel, stride, extent, is_a_produc
     with Called() as called:
         made(torch.randn(2, 6, extent, extent))
     assert (nn.functional.linear in called.functions, nn.functional.conv2d in called.functions) == (is_a_product, not is_a_product)
+
+
+@pytest.mark.parametrize("inputs", [1, 4, 7, 8, 12, 15, 16])
+@pytest.mark.parametrize("stride", [2, 3])
+def test_a_strided_kernel_of_one_position_meets_what_pytorchs_meets(inputs, stride):
+    """Of fewer than sixteen channels, where oneDNN writes past its memory; the peer is contiguous, where it does not."""
+    torch.manual_seed(0)
+    ours = Conv2d(inputs, 8, 1, stride).to(memory_format=torch.channels_last)
+    peer = nn.Conv2d(inputs, 8, 1, stride)
+    peer.load_state_dict(ours.state_dict())
+    images = torch.randn(5, inputs, 8, 8)
+    gradients = []
+    for made, seen in ((ours, images.to(memory_format=torch.channels_last)), (peer, images.clone())):
+        made(seen.requires_grad_()).square().sum().backward()
+        gradients.append([seen.grad, *(parameter.grad for parameter in made.parameters())])
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("width", "strides"), [(1, 0), (2, 1), (3, 1), (4, 2)])
+def test_no_network_gives_pytorch_a_strided_kernel_of_few_channels(width, strides):
+    """See `Conv2d.BLOCK`."""
+    made = ResNet50(RunConfig.parse({"model": {"width": width}}), 10)
+    with Called() as called:
+        made(torch.randn(2, 3, 32, 32))
+    strided = [weight for weight, stride in called.convolutions if stride > 1 and weight.shape[2] == 1]
+    assert all(weight.shape[1] >= Conv2d.BLOCK for weight in strided)
+    assert len(strided) == strides  # the last stage's is a matrix product
+
+
+@pytest.mark.slow
+def test_a_network_of_one_channel_trains(tmp_path):
+    """In a process of its own, since it would take this one with it."""
+    train = [sys.executable, "-m", "reglab", "train", "model.width=1", "data.source=digits", "data.train_limit=256", "data.test_limit=64"]
+    subprocess.run([*train, "train.epochs=6", "train.batch_size=32", "batchnorm.layers=2"], cwd=tmp_path, check=True, timeout=PATIENCE)
 
 
 def test_what_is_not_square_is_pytorchs():

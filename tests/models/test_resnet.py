@@ -97,7 +97,7 @@ def test_parameter_counts():
     assert parameters(width=64, model={"standardize": True}) == 23_528_522  # a gain for each channel
 
 
-@pytest.mark.parametrize("width", [2, 3, 5, 16])
+@pytest.mark.parametrize("width", [1, 2, 3, 5, 16])
 @pytest.mark.parametrize("classes", [2, 100])
 def test_any_width_and_number_of_classes(width, classes):
     made = network(width, classes, batchnorm={"layers": 2}, dropout=STUDY).eval()
