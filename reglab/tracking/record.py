@@ -160,6 +160,9 @@ class Environment(_Stored):
     test_images: _Count
 
 
+_NAME = re.compile(r"[0-9a-f]{12}-s(?P<seed>\d+)")
+"""Of a run that is named after its identity."""
+
 _ANOTHER_TRAINING = re.compile(r"-\d{8}T\d{12}$")
 
 
@@ -221,7 +224,8 @@ class RunRecord(_Stored):
         """A record as it was stored anywhere. One with an identity of an earlier version is recognized by its configuration.
 
         It keeps the name it has, here and at W&B. Where its configuration is none of this version, it keeps its old identity, which
-        no other run has now. Raises UserError for an identity of a later version, and ValueError for what is no record.
+        no other run has now. Raises UserError for an identity of a later version, and ValueError for what is no record, and for one that
+        contradicts itself: what a hand has changed in it would be pooled with runs that it is none of.
         """
         printed = {name: _printed(value) for name, value in values.items()}
         if isinstance(printed.get("config"), dict):
@@ -230,11 +234,17 @@ class RunRecord(_Stored):
         record = cls.model_validate({"identity_version": 0} | printed | {"damage": None})
         if record.identity_version > IDENTITY_VERSION:
             raise UserError(f"run {record.run_id} was written by a later reglab (identities {record.identity_version}): update reglab")
-        if record.identity_version == IDENTITY_VERSION or not record.identity:
+        is_known = record.identity_version == IDENTITY_VERSION
+        if not record.identity or (is_known and (record.formerly or not _NAME.fullmatch(record.run_id))):
             return record
         try:
-            now = identity(RunConfig.parse(record.config))
+            config = RunConfig.parse(record.config)
         except UserError:
+            return record
+        now = identity(config)
+        if is_known:
+            if not record.run_id == record._own_name == f"{now}-s{config.train.seed}":
+                raise ValueError(f"{record.run_id} has the configuration of {now}-s{config.train.seed}")
             return record
         before = record.formerly or record.identity
         return record.model_copy(update={"identity": now, "identity_version": IDENTITY_VERSION, "formerly": before})
@@ -247,8 +257,8 @@ class RunRecord(_Stored):
     @property
     def has_former_name(self) -> bool:
         """Whether it is named after an identity of an earlier version."""
-        is_name = re.fullmatch(rf"[0-9a-f]{{12}}-s{self.seed}", self.run_id)
-        return bool(self.identity and is_name) and self.run_id != self._own_name
+        name = _NAME.fullmatch(self.run_id)
+        return bool(self.identity and name and name["seed"] == str(self.seed)) and self.run_id != self._own_name
 
     @property
     def id_of_its_own(self) -> str:

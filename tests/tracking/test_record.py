@@ -172,6 +172,23 @@ def test_a_run_of_this_version_is_what_it_says():
     assert (record.formerly, record.has_former_name) == (None, False)
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"seed": 7},
+        {"identity": "0" * 12},
+        {"run_id": "0" * 12 + "-s0"},
+        {"config": NOW.model_dump(mode="json") | {"optimizer": {"lr": 0.5}}},
+        {"config": NOW.model_dump(mode="json") | {"train": {"seed": 7}}},
+    ],
+)
+def test_a_record_that_contradicts_itself_is_none(changed):
+    """As a hand that changes one of its values leaves it: it would be pooled with runs that it is none of."""
+    record = RunRecord.model_validate(VERSION_1 | {"run_id": run_id(NOW), "identity": identity(NOW)})
+    with pytest.raises(ValueError, match="has the configuration of"):
+        RunRecord.stored(record.metrics() | changed)
+
+
 def test_a_run_keeps_the_name_that_it_began_with_over_several_versions(monkeypatch):
     first = RunRecord.stored(VERSION_1)
     for module in (schema, identities):
