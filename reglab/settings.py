@@ -38,6 +38,14 @@ def require_home() -> None:
         ) from None
 
 
+def require_working_folder() -> None:
+    """Raises UserError where it was removed under this process: libraries that look for it abort, each in its own way."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise UserError("the working folder is gone: cd to one that is there") from None
+
+
 def unwritable_cache(cache: Path, reason: str) -> MachineError:
     """That no images can be kept there, and how to mend it."""
     return MachineError(

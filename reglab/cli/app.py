@@ -49,8 +49,9 @@ def options(
     version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)] = False,
 ) -> None:
     from reglab import env_file
-    from reglab.settings import require_home
+    from reglab.settings import require_home, require_working_folder
 
+    require_working_folder()
     for note in env_file.load():
         say(note)
     require_home()

@@ -15,7 +15,7 @@ from typing import Any
 
 from reglab import atomic, reading
 from reglab.atomic import naming, write_whole
-from reglab.errors import UserError
+from reglab.errors import MachineError, UserError
 from reglab.tracking import storage
 from reglab.tracking.images import KEPT, refuse_mixed
 from reglab.tracking.record import SCHEMA_VERSION, Epoch, RunRecord, State, Summary
@@ -77,8 +77,11 @@ class LocalRun:
 
     def epoch(self, row: Epoch) -> None:
         path = self.folder / HISTORY
-        with naming(path), path.open("a", encoding="utf-8") as stream:
-            stream.write(_line(row))
+        try:
+            with naming(path), path.open("a", encoding="utf-8") as stream:
+                stream.write(_line(row))
+        except FileNotFoundError:
+            raise MachineError(f"{self.folder} was removed while its run trained: the same command begins it again") from None
 
     def preempting(self) -> None:
         """Nothing: the record says so when the checkpoint is there."""

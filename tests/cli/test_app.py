@@ -164,6 +164,15 @@ def test_words_that_fit_no_command_are_answered_in_one_line(monkeypatch, capsys,
     assert said in line
 
 
+def test_without_its_working_folder_a_command_says_so(monkeypatch, reglab, tmp_path, capsys):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert reglab("train", "--print-config") == 2
+    assert capsys.readouterr().err.splitlines() == ["reglab: the working folder is gone: cd to one that is there"]
+
+
 def test_debug_shows_the_traceback_too(monkeypatch, capsys):
     assert run(monkeypatch, "--debug", "train", "nonsense=1") == 2
     assert "Traceback" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 import itertools
 import json
 import os
+import shutil
 import signal
 import time
 
@@ -278,6 +279,15 @@ def test_a_full_disk_is_no_failure_of_the_run(reglab, folder, monkeypatch, capsy
     assert (record.state, "there is no room left" in record.reason) == (State.preempted, True)
     assert reglab("train", *WORDS) == 0
     assert "resumed after epoch 2" in capsys.readouterr().err  # it was trained, and is in the checkpoint
+    assert [row.epoch for row in read_run(folder).history] == [1, 2]
+
+
+def test_a_run_whose_folder_is_removed_says_so_and_begins_again(reglab, folder, at_step, capsys):
+    at_step(6, lambda: shutil.rmtree(folder))
+    assert reglab("train", *WORDS) == 75
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("reglab: ")]
+    assert line == f"reglab: {folder} was removed while its run trained: the same command begins it again"
+    assert reglab("train", *WORDS) == 0
     assert [row.epoch for row in read_run(folder).history] == [1, 2]
 
 

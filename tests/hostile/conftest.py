@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.waiting import PATIENCE
+
 ROOT = Path(__file__).parents[2]
 
-PATIENCE_SECONDS = 120.0
-"""After which a command is taken to hang: on a machine that is busy, everything takes many times as long."""
 
 ENOUGH_SECONDS = 8.0
 """Of a processor's time, four times what the slowest answer of the corpus takes on an idle machine."""
@@ -82,7 +82,7 @@ class Warm:
             "variables": places | offline | variables,
             "out": str(self._home / "out"),
             "err": str(self._home / "err"),
-            "seconds": PATIENCE_SECONDS,
+            "seconds": PATIENCE,
             "headroom": headroom,
         }
         self._process.stdin.write(json.dumps(order) + "\n")

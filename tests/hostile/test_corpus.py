@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from tests.hostile import corpus
-from tests.hostile.conftest import HEADROOM, PATIENCE_SECONDS, ROOT
+from tests.hostile.conftest import HEADROOM, ROOT
+from tests.waiting import PATIENCE
 
 CASES = [(kind, name) for kind, made in corpus.KINDS.items() for name in made()]
 
@@ -55,7 +56,7 @@ def test_so_it_is_in_a_process_of_its_own(kind, name, tmp_path):
         env={**os.environ, **places},
         capture_output=True,
         text=True,
-        timeout=PATIENCE_SECONDS,
+        timeout=PATIENCE,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (most, most)),
         check=False,
     )
