@@ -258,7 +258,7 @@ class RunRecord(_Stored):
         no other run has now. Raises UserError for an identity of a later version, and ValueError for what is no record.
         """
         printed = {name: _printed(value) for name, value in values.items()}
-        if isinstance(printed.get("config"), dict):
+        if isinstance(printed.get("config"), dict) and printed.get("program") is None:
             with suppress(ValueError):  # where a key has two values, under its former name and today's
                 printed["config"] = under_todays_names(printed["config"])
         record = cls.model_validate({"identity_version": 0} | printed | {"damage": None})
