@@ -104,7 +104,7 @@ class _Run:
             program=self.program.shown,
             rows=[],
         )
-        if before and before.state == State.preempted:  # it goes on, if it can, and logs the rest
+        if before and before.state == State.preempted and before.reason is None:  # it said that it goes on, and logs the rest
             record = record.changed(created=before.created, rows=before.rows or [])
         environment = _environment(self.folder)
         self.places = [Path(environment["WANDB_DIR"]), Path.cwd()]
@@ -163,8 +163,8 @@ class _Run:
         return [row for file in self.files.values() for row in file.read()]
 
     def _outcome(self, code: int, fault: str | None) -> tuple[State, str | None]:
-        if self.signals.received == Request.preempt:
-            return State.preempted, None  # whatever its exit code: one that is told to leave may end well in the middle
+        if self.signals.received == Request.preempt and code != PREEMPTED:  # one that is told to leave may end well in the middle
+            return State.preempted, f"it was told to leave, and ended without exit code {PREEMPTED}: it begins anew"
         if self.signals.received == Request.stop:
             return State.stopped, "stopped on request"
         if code == PREEMPTED:
