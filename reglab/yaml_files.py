@@ -83,6 +83,15 @@ def read(path: Path) -> Document:
         raise UserError(f"{path}{where}: not YAML ({said})") from None
 
 
+def parsed(text: str, where: str) -> Any:
+    """What a text of YAML holds, in Python's own types. Raises UserError, which names it by `where`, as `read` does."""
+    try:
+        return _plain(_Reading(text).whole(), None)
+    except (_FaultError, yaml.YAMLError) as error:
+        said = getattr(error, "problem", None) or " ".join(str(error).split())
+        raise UserError(f"'{where}': {said}") from None
+
+
 def _plain(value: Value, made: dict[int, Any] | None) -> Any:
     """`made` holds what has been made of each mapping and list, where they are to be made once."""
     content = value.content

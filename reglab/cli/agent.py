@@ -41,17 +41,24 @@ def agent(
 
 
 def _work(path: str, gpus: str, per_gpu: int, count: int | None, signals: Signals) -> None:
-    from reglab.cli.worker import hand_back, start
+    from reglab.cli import worker
     from reglab.processes import sockets
     from reglab.settings import settings
     from reglab.sweep import metadata, remote, workers
     from reglab.sweep.agent import SweepAgent, slots
+    from reglab.sweep.program import LACKS
 
-    need_training()
     if (mode := client.mode()) != "online":
         raise UserError(f"W&B is {mode} here: `wandb login` sets the key, and WANDB_MODE and `wandb offline` must not say otherwise")
     sockets.folder()  # before a run is taken
     sweep = remote.find(path)
+    if sweep.program:
+        sweep.program.check_is_here()
+        start, hand_back = worker.starts(sweep.program)
+        say(f"{path}: starts `{sweep.program.shown}`: {LACKS}")
+    else:
+        need_training()
+        start, hand_back = worker.start, worker.hand_back
     places = slots(_chosen(gpus, workers.visible_gpus()), per_gpu, workers.cores(), count)
     crew = SweepAgent(sweep, settings().runs / sweep.sweep_id, places, start, hand_back, say)
 
@@ -121,7 +128,7 @@ def _cells(slot: "Slot") -> list[str | Text]:
         record.label,
         str(record.seed),
         styled(record.state, STYLES[record.state]),
-        f"{len(record.history)}/{record.config['train']['epochs']}",
+        str(record.steps_done) if record.program else f"{record.steps_done}/{record.config['train']['epochs']}",
         f"{row.train_accuracy:.1%}" if row else "",
         f"{row.test_accuracy:.1%}" if row and row.test_accuracy is not None else "",
         duration(row.time_train_seconds) if row else "",

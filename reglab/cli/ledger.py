@@ -5,15 +5,16 @@ import math
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 from rich.table import Column, Table
 from rich.text import Text
 
 from reglab.cli.console import counting, say, say_recognized, show, styled, tell
-from reglab.cli.sweep import STYLES, Files, Overrides, Quick
+from reglab.cli.sweep import STYLES, Files, Overrides, Quick, Seeds
 from reglab.errors import UserError
 from reglab.exits import FAILED
 from reglab.extras import need_training
@@ -40,13 +41,14 @@ def status(
     overrides: Overrides = None,
     source: Source = None,
     quick: Quick = False,
+    seeds: Seeds = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print it for a program.")] = False,
 ) -> None:
     """Show which cells of a sweep are finished, running, failed, twice there or missing. Exit code 1 where it is not complete."""
     from reglab.sweep import ledger
     from reglab.sweep.spec import read
 
-    spec = read(file, overrides or [], quick)
+    spec = read(file, overrides or [], quick, seeds)
     reckoned = ledger.reckon(spec, _records(spec, source), _drawn(spec, source))
     if as_json:
         sys.stdout.write(json.dumps(_plain(reckoned), indent=1) + "\n")
@@ -70,26 +72,44 @@ def makeup(
     overrides: Overrides = None,
     source: Source = None,
     quick: Quick = False,
+    seeds: Seeds = None,
 ) -> None:
-    """Write a sweep file for exactly the cells that are missing, crashed or failed. Runs that were preempted come back by themselves."""
+    """Write a sweep file for exactly the cells that are missing, crashed or failed. Runs that were preempted come back by themselves.
+
+    --seeds asks for more of each arm than the first round has. What is missing of another program's grid may take several files: FILE,
+    and more beside it with a number in their names.
+    """
     from reglab.atomic import write_whole
     from reglab.sweep import ledger
     from reglab.sweep.spec import read
 
-    spec = read(file, overrides or [], quick)
+    spec = read(file, overrides or [], quick, seeds)
+    _refuse_in_the_way(out, file)
+    reckoned = ledger.reckon(spec, _records(spec, source), _drawn(spec, source))
+    texts = ledger.makeup(reckoned)
+    if not texts:
+        say(f"{file}: nothing is missing")
+        return
+    paths = [out, *(out.with_stem(f"{out.stem}-{number}") for number in range(2, len(texts) + 1))]
+    for path in paths:
+        _refuse_in_the_way(path, file)
+    for path, text in zip(paths, texts, strict=True):
+        write_whole(path, partial(_write, text=_MARK + text))
+    say(f"{', '.join(map(str, paths))}: {len(reckoned.lost) + reckoned.undrawn} runs")
+    if spec.method == "bayes":
+        say("note: its search begins anew; it does not know of the runs that are there")
+
+
+def _write(stream: BinaryIO, text: str) -> None:
+    stream.write(text.encode())
+
+
+def _refuse_in_the_way(out: Path, file: Path) -> None:
+    """Raises UserError where a makeup cannot be written over what is there."""
     if os.path.realpath(out) == os.path.realpath(file):
         raise UserError(f"--out {out} is the sweep itself: give another name")
     if out.exists() and not (out.is_file() and out.read_bytes().startswith(_MARK.encode())):
         raise UserError(f"--out {out} is there, and no earlier makeup: give another name")
-    reckoned = ledger.reckon(spec, _records(spec, source), _drawn(spec, source))
-    text = ledger.makeup(reckoned)
-    if text is None:
-        say(f"{file}: nothing is missing")
-        return
-    write_whole(out, lambda stream: stream.write((_MARK + text).encode()))
-    say(f"{out}: {len(reckoned.lost) + reckoned.undrawn} runs")
-    if spec.method == "bayes":
-        say("note: its search begins anew; it does not know of the runs that are there")
 
 
 def plan(
@@ -124,6 +144,9 @@ def say_plan(
     if probe:
         need_training()
     specs = [read(path, overrides, quick) for path in files]
+    for spec in specs:
+        if spec.program:
+            raise UserError(f"{spec.path}: it starts `{spec.program.shown}`, and a plan goes by the epochs and images of `reglab train`")
     records = _everything(source)
     here = planning.device(records, gpu)
     table = Table("file", "runs", "finished", "to run", "GPU-hours", "range", *(["cost"] if price else []), box=None, pad_edge=False)
@@ -165,6 +188,10 @@ def _records(spec: "SweepSpec", source: str | None) -> "list[RunRecord]":
     own = settings().runs / spec.name
     if source is None and not own.is_dir():
         return []
+    if spec.program and source and source.startswith("wandb://"):
+        from reglab.tracking.wandb_project import Project, records_of_program
+
+        return records_of_program(Project.parse(source), spec.program.shown)
     return _fetched(source or str(own))
 
 
@@ -209,7 +236,9 @@ def _matrix(reckoned: "Ledger") -> Table:
     states: dict[str, dict[int, list[str]]] = {}
     for cell in reckoned.cells:
         states.setdefault(cell.label, {}).setdefault(cell.seed, []).append(cell.state)
-    columns = [Column(name, overflow="fold") for name in ("arm", *(f"seed {seed}" for seed in seeds))]
+    program = reckoned.spec.program
+    names = ("runs",) if program and not program.seed else (f"seed {seed}" for seed in seeds)
+    columns = [Column(name, overflow="fold") for name in ("arm", *names)]
     view = Table(*columns, box=None, pad_edge=False)
     for label, by_seed in states.items():
         view.add_row(label, *(_together(by_seed.get(seed, [])) for seed in seeds))

@@ -100,7 +100,7 @@ def _run(
     with _failures_recorded(sinks, record, folder, in_sweep), signals.at_once():
         device = pick_device(settings().device)
         images = load(config.data, settings().cache)
-    with _alone(folder, signals):
+    with alone(folder, signals):
         before = None if again else set_aside(folder)
         if before:
             if before.formerly and not in_sweep:
@@ -221,7 +221,7 @@ def _failures_recorded(sinks: Sequence[Sink], record: RunRecord, folder: Path, b
 
 
 @contextmanager
-def _alone(folder: Path, signals: Signals) -> Iterator[None]:
+def alone(folder: Path, signals: Signals) -> Iterator[None]:
     """Hold the run in `folder`: two processes must not train it at once. Waits for one that is leaving its checkpoint."""
     lock = FileLock(folder / RUN_LOCK)
     try:

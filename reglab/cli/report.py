@@ -76,6 +76,7 @@ def write(source: str, out: Path, study: str | None = None, baseline: str | None
     design = study_file.read(study) if study else None  # a fault in it is told before any run is read
     with counting("reading runs") as progress:
         records = fetch(source, progress=progress)
+    records = _ours(records, source)
     say_recognized(record.run_id for record in records if record.formerly)
     hashes: dict[str, str] = {}
     if (Path(source) / ARCHIVE).exists():  # a report that is built again tells of the same runs and sweeps, by the same study
@@ -91,6 +92,16 @@ def write(source: str, out: Path, study: str | None = None, baseline: str | None
         raise UserError("--baseline is for runs of no study: a study file says against what each question compares (`against:`)")
     tell(build.build(records, out, source, hashes, design, baseline))
     return records
+
+
+def _ours(records: "list[RunRecord]", source: str) -> "list[RunRecord]":
+    """The runs of `reglab train` among them; that others are left out is said. Raises UserError where there are only others."""
+    others = [record for record in records if record.program is not None]
+    if others and len(others) == len(records):
+        raise UserError(f"--from {source}: its runs are of `{others[0].program}`, and a report is on runs of `reglab train`")
+    if others:
+        say(f"left out: {len(others)} runs of another program, such as `{others[0].program}`")
+    return [record for record in records if record.program is None]
 
 
 def sweep_hashes(design: "Design | None") -> dict[str, str]:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from reglab.config import DataConfig
     from reglab.sweep.limit import Limit, Rest
     from reglab.sweep.local import Cell, LocalSweep
+    from reglab.sweep.program import Program
     from reglab.tracking.record import RunRecord
 
 app = typer.Typer(cls=Group, help="Check sweep files, and run them.", no_args_is_help=True)
@@ -61,6 +62,10 @@ StopAfter = Annotated[
         help="End within 90s, 9m or 1h30m: starts the runs that fit, in what is left checkpoints. Exit code 75 where runs are left.",
     ),
 ]
+Seeds = Annotated[
+    int | None,
+    typer.Option("--seeds", min=1, metavar="N", help="Of each arm, where the file has `replicates`; those of its first round by default."),
+]
 Given = Annotated[
     str | None,
     typer.Option(
@@ -85,14 +90,13 @@ STYLES = {
 @app.command()
 def check(files: Files, quick: Quick = False) -> None:
     """Validate sweep files against W&B's schema and the configuration; count cells, arms and duplicates."""
-    from reglab.config import identity
     from reglab.sweep.spec import read
 
     table = Table(Column("file", overflow="fold"), "method", "cells", "arms", "runs", "shared*", box=None, pad_edge=False)
     seen: set[tuple[str, int]] = set()
     for spec in [read(path, quick=quick) for path in files]:
         if spec.method == "grid":
-            runs = {(identity(config), config.train.seed) for _, config in spec.cells}
+            runs = {(asked.identity, asked.seed) for _, asked in spec.cells}
             arms = len({arm for arm, _ in runs})
             table.add_row(str(spec.path), "grid", str(spec.size), str(arms), str(len(runs)), str(len(runs & seen)))
             seen |= runs
@@ -140,6 +144,7 @@ def run(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells once more.")] = False,
     stop_after: StopAfter = None,
     source: Given = None,
+    seeds: Seeds = None,
 ) -> None:
     """Run a sweep here, without W&B's server: same file, same search engine. Run it again to finish what is missing."""
     from reglab.settings import settings
@@ -149,9 +154,12 @@ def run(
         check_name(name)
     with Signals() as signals, signals.at_once():
         limit = limit_of(stop_after)
-        read(file, overrides or [], quick)  # before runs are fetched
-        need_training()
-        terms = Terms(overrides or [], workers, quick, retry_failed, limit, given=fetched(source), signals=signals)
+        spec = read(file, overrides or [], quick, seeds)  # before runs are fetched
+        if spec.program is None:
+            need_training()
+        elif source is not None:
+            raise UserError(f"--from {source}: takes runs of `reglab train` for done, and {file} starts `{spec.program.shown}`")
+        terms = Terms(overrides or [], workers, quick, retry_failed, limit, given=fetched(source), signals=signals, seeds=seeds)
         run_locally(file, terms, settings().runs / name if name else None)
 
 
@@ -165,7 +173,7 @@ def check_name(name: str) -> None:
 class Terms:
     """How sweeps are run: all that the sweeps of a study share.
 
-    `beyond` as in `LocalSweep`; `workers`: None is `workers.at_once`; `signals` are open.
+    `seeds`: of each arm; None is as the file says. `beyond` as in `LocalSweep`; `workers`: None is `workers.at_once`; `signals` are open.
     """
 
     overrides: list[str]
@@ -176,6 +184,7 @@ class Terms:
     beyond: bool = True
     given: "tuple[RunRecord, ...]" = ()
     signals: Signals = field(default_factory=Signals)
+    seeds: int | None = None
 
 
 @dataclass(frozen=True)
@@ -236,8 +245,7 @@ def run_locally(file: Path, terms: Terms, folder: Path | None = None) -> Path:
 
 def carry_out(file: Path, terms: Terms, folder: Path | None = None) -> Outcome:
     """Run a sweep as far as the terms let it, show it live, and say what it came to."""
-    from reglab.cli.worker import start
-    from reglab.data.sources import load
+    from reglab.cli import worker
     from reglab.processes import sockets
     from reglab.settings import settings
     from reglab.sweep import workers
@@ -245,8 +253,10 @@ def carry_out(file: Path, terms: Terms, folder: Path | None = None) -> Outcome:
     from reglab.sweep.local import LocalSweep
     from reglab.sweep.spec import read
 
-    spec = read(file, terms.overrides, terms.quick)
-    if fault := cache_fault():
+    spec = read(file, terms.overrides, terms.quick, terms.seeds)
+    if spec.program:
+        _check_program(spec.program)
+    elif fault := cache_fault():
         raise fault
     sockets.folder()  # one fault of the machine, not one for each run
     for warning in spec.warnings:
@@ -255,9 +265,12 @@ def carry_out(file: Path, terms: Terms, folder: Path | None = None) -> Outcome:
     count = terms.workers or workers.at_once(spec.size, learns=spec.method == "bayes")
 
     def fingerprint(data: "DataConfig") -> str:
+        from reglab.data.sources import load
+
         with terms.signals.at_once():  # images may have to be decoded, or another process waited for that decodes them
             return load(data, settings().cache).fingerprint
 
+    start = worker.starts(spec.program)[0] if spec.program else worker.start
     sweep = LocalSweep(spec, folder, count, start, terms.retry_failed, terms.limit, terms.beyond, terms.given, fingerprint)
     with closing(sweep.run()) as course:
         with terms.signals.at_once():
@@ -267,6 +280,15 @@ def carry_out(file: Path, terms: Terms, folder: Path | None = None) -> Outcome:
             for _ in course:
                 show()
     return _close(sweep, bool(terms.signals.received))
+
+
+def _check_program(program: "Program") -> None:
+    """Raises UserError where it is not here, or W&B's client would keep nothing of what it logs."""
+    from reglab.tracking import client
+
+    program.check_is_here()
+    if client.mode() == "disabled":
+        raise UserError(f"W&B is disabled here, and `{program.shown}` comes to what it logs there: set WANDB_MODE=offline")
 
 
 def _close(sweep: "LocalSweep", asked_to_end: bool) -> Outcome:
@@ -319,13 +341,19 @@ class _PlainLines:
             if first_look and cell.state.ended:
                 say(f"{cell.label} s{cell.seed}: {cell.state} before")
             elif now != before and (now[0] != before[0] or _is_milestone(cell)):
-                say(
-                    f"{cell.label} s{cell.seed}: {cell.state}, epoch {cell.epochs_done}/{cell.epochs}{_accuracies(cell)}{_left(self.sweep)}"
-                )
+                say(f"{cell.label} s{cell.seed}: {cell.state}, {_how_far(cell)}{_left(self.sweep)}")
+
+
+def _how_far(cell: "Cell") -> str:
+    if cell.record and cell.record.program:
+        return f"logged {cell.epochs_done} times"
+    return f"epoch {cell.epochs_done}/{cell.epochs}{_accuracies(cell)}"
 
 
 def _is_milestone(cell: "Cell") -> bool:
     """Every tenth of a run: a log of a night's sweep should stay readable."""
+    if not cell.epochs:
+        return False
     return cell.epochs_done % max(1, cell.epochs // 10) == 0
 
 
@@ -370,7 +398,7 @@ def table(sweep: "LocalSweep") -> Table:
             cell.label,
             str(cell.seed),
             styled(cell.state, STYLES[cell.state]),
-            f"{cell.epochs_done}/{cell.epochs}",
+            f"{cell.epochs_done}/{cell.epochs}" if cell.epochs else str(cell.epochs_done),
             f"{row.train_accuracy:.1%}" if row else "",
             f"{row.test_accuracy:.1%}" if row and row.test_accuracy is not None else "",
             duration(row.time_train_seconds) if row else "",

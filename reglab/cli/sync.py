@@ -29,10 +29,13 @@ def sync(
     entity = entity or wandb_project.default_entity()
     if not entity:
         raise UserError("no W&B entity: give --entity, or set WANDB_ENTITY")
+    ours = [record for record in found.records if record.program is None]
     with counting("runs") as progress:
-        outcome = tracking.sync(found.records, wandb_project.Project(entity, project), progress, as_new)
+        outcome = tracking.sync(ours, wandb_project.Project(entity, project), progress, as_new)
     say_recognized(record.run_id for record in found.records if record.formerly)
     say(f"{outcome.sent} sent, {outcome.there} there before, {outcome.going_on} going on")
+    if others := len(found.records) - len(ours):
+        say(f"{others} runs of another program are not sent: `wandb sync` sends what its client left, RUN/wandb/offline-run-*")
     for record in outcome.deleted:
         say(f"{record.label} s{record.seed} ({record.run_id}) was deleted at W&B and stays here; --as-new sends it under a new id")
     for record, reason in outcome.failed:

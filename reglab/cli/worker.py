@@ -9,19 +9,26 @@ import os
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from reglab.cli import program_run
 from reglab.cli.console import run_to_exit
 from reglab.cli.one_run import not_here
 from reglab.cli.train import train
 from reglab.errors import MachineError
 from reglab.processes import forks, streams
 from reglab.processes.signals import PREEMPT
+from reglab.sweep.program import Program
+from reglab.sweep.workers import Start
 
 _PRELOADED = ["reglab.training.loop", "reglab.training.environment", "reglab.cli.worker", "torch._dynamo", "reglab.tracking.wandb_library"]
 """Imported once, before the forks. None of it touches a GPU; torch's optimizers import torch._dynamo at their first use."""
+
+_PRELOADED_FOR_PROGRAMS = ["reglab.cli.worker", "reglab.tracking.wandb_library"]
+"""Another program imports what it needs by itself."""
 
 
 _PAUSES = (0.1, 0.3, 1.0, 1.0)
@@ -41,11 +48,25 @@ def hand_back(variables: Mapping[str, str], log: Path, cores: Collection[int] = 
     return _start(not_here, variables, log, cores)
 
 
-def _start(command: Callable[[], object], variables: Mapping[str, str], log: Path, cores: Collection[int]) -> BaseProcess:
+def starts(program: Program) -> tuple[Start, Start]:
+    """As `start` and `hand_back` are for `reglab train`, for a sweep of another program."""
+
+    def started(variables: Mapping[str, str], log: Path, cores: Collection[int] = ()) -> BaseProcess:
+        return _start(partial(program_run.run, program), variables, log, cores, _PRELOADED_FOR_PROGRAMS)
+
+    def handed_back(variables: Mapping[str, str], log: Path, cores: Collection[int] = ()) -> BaseProcess:
+        return _start(partial(program_run.not_here, program), variables, log, cores, _PRELOADED_FOR_PROGRAMS)
+
+    return started, handed_back
+
+
+def _start(
+    command: Callable[[], object], variables: Mapping[str, str], log: Path, cores: Collection[int], preloaded: list[str] = _PRELOADED
+) -> BaseProcess:
     """Raises MachineError where the server dies again and again before it has started the process."""
     log.parent.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(_PRELOADED)
+    context.set_forkserver_preload(preloaded)
     for pause in _PAUSES:
         process = context.Process(target=_work, args=(command, dict(variables), log, cores), name=log.parent.name)
         try:

@@ -6,9 +6,11 @@ GPU and cores. So this process decides what becomes of each run:
 
 - on a sound machine it is trained; else it is handed back, and W&B gives it to another agent;
 - a worker that is killed goes on from its checkpoint, once for each checkpoint; so does a run that died with another machine;
+- another program than `reglab train` is started by the worker, with the command that W&B's agent made for it;
 - a slot whose runs die in a row takes no more, nor does the machine.
 """
 
+import json
 import math
 import os
 import signal
@@ -36,7 +38,8 @@ from reglab.sweep.workers import BURNT, GRACE_SECONDS, LOST, Process, Start, las
 from reglab.tracking import storage
 from reglab.tracking.images import KEPT
 from reglab.tracking.record import RunRecord, State
-from reglab.tracking.store import LOG, mark_crashed, read_run
+from reglab.tracking.store import LOG, mark_crashed, read_run, version
+from reglab.tracking.wandb_library import STARTED_BY
 from reglab.tracking.wandb_project import ListedRun, runs_of_sweep, state_of_sweep
 
 T = TypeVar("T")
@@ -88,21 +91,24 @@ class Job:
     record: RunRecord | None = None
     first_epochs: int | None = None
     told: set[signal.Signals] = field(default_factory=set)
+    seen: object = None
 
     def look(self) -> None:
         """Read how far it is."""
-        found = _read(self.folder)
+        if (now := version(self.folder)) == self.seen:
+            return
+        self.seen, found = now, _read(self.folder)
         if found and found != self.record_before:
             self.record = found
         if self.first_epochs is None and self.record and self.record.state == State.running:
-            self.first_epochs = len(self.record.history)
+            self.first_epochs = self.record.steps_done
 
     @property
     def proven(self) -> bool:
         """Whether it has done something here that a sick machine could not."""
         if self.record is None or self.handed_back:
             return False
-        trained = self.first_epochs is not None and len(self.record.history) > self.first_epochs
+        trained = self.first_epochs is not None and self.record.steps_done > self.first_epochs
         return trained or self.record.state in (State.finished, State.stopped, State.diverged)
 
     @property
@@ -283,6 +289,8 @@ class SweepAgent:
         variables["REGLAB_THREADS"] = str(threads(slot.cores))
         run_id = variables[assignment.RUN]
         folder = self.folder / run_id
+        if self.sweep.program:
+            variables["WANDB_DIR"] = str(folder.resolve())  # the agent's is its own
         before = _read(folder)
         process = (self._hand_back if handed_back else self._train)(variables, folder / LOG, slot.cores)
         slot.job = Job(run_id, folder, variables, process, order, handed_back, before)
@@ -430,6 +438,8 @@ class SweepAgent:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",  # the sweep's command is `reglab`
         }
         command = [sys.executable, "-P", "-m", "reglab.tracking.wandb_library", "agent", self.sweep.path]  # nothing of this folder
+        if self.sweep.program:
+            variables[STARTED_BY] = json.dumps([sys.executable, "-P", "-m", "reglab.sweep.relay"])
         command += [] if slot.count is None else ["--count", str(slot.count)]
         with (folder / LOG).open("ab") as log:
             return subprocess.Popen(

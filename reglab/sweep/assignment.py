@@ -14,6 +14,7 @@ import yaml
 
 from reglab import names, reading
 from reglab.errors import UserError, excerpt
+from reglab.sweep.program import Program
 from reglab.tracking.wandb_run import LOGGED_BESIDE
 
 _SWEEP, RUN, _PARAMETERS = "WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH"
@@ -21,7 +22,9 @@ _SWEEP, RUN, _PARAMETERS = "WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_
 _MOST_BYTES = 2 * 10**5
 _DEEPEST = 10
 
-_NOT_OURS = {"wandb_version", "_wandb", *LOGGED_BESIDE}
+_CLIENTS = {"wandb_version", "_wandb"}
+
+_NOT_OURS = {*_CLIENTS, *LOGGED_BESIDE}
 """Keys that are not the configuration: a resumed run may be handed all that it logged as its configuration (wandb issue 9143)."""
 
 
@@ -34,8 +37,8 @@ class Assignment:
     values: dict[str, Any]
 
 
-def received() -> Assignment | None:
-    """The assignment of this process, or None where no agent started it."""
+def received(program: Program | None = None) -> Assignment | None:
+    """The assignment of this process, or None where no agent started it; to another program any key may be one of its own."""
     path = os.environ.get(_PARAMETERS)
     if not path:
         return None
@@ -43,7 +46,8 @@ def received() -> Assignment | None:
         text = reading.whole(Path(path), _MOST_BYTES, "unset it to train by hand").decode()
         _refuse_tangled(text)
         stored = yaml.safe_load(text)
-        values = {key: entry["value"] for key, entry in stored.items() if key not in _NOT_OURS}
+        not_its = _NOT_OURS if program is None else _CLIENTS
+        values = {key: entry["value"] for key, entry in stored.items() if key not in not_its}
     except (OSError, UserError, ValueError, OverflowError, yaml.YAMLError, AttributeError, TypeError, KeyError):
         raise UserError(f"{_PARAMETERS} = {path}: not a file of W&B's sweep parameters; unset it to train by hand") from None
     sweep, run_id = os.environ.get(_SWEEP, "sweep"), os.environ.get(RUN)

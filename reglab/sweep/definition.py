@@ -27,6 +27,10 @@ _METHODS = {"wandb": ("grid", "bayes", "random"), "optuna": ("custom",), "ax": (
 """Those that each engine of a scheduler goes with."""
 
 
+MOST_SEEDS = 1000
+"""Of an arm."""
+
+
 @dataclass(frozen=True)
 class Fault:
     """What is wrong at a place, with the value that stands there."""
@@ -101,6 +105,32 @@ class Scheduler(_Part):
         return self
 
 
+class Replicates(_Part):
+    """The seeds of each arm: those that it begins with, and as many as it may come to. W&B is told plain `values`."""
+
+    key: str
+    first: int = Field(default=0, ge=0)
+    start: int = Field(ge=1, le=MOST_SEEDS)
+    most: int | None = Field(default=None, le=MOST_SEEDS)
+
+    @model_validator(mode="after")
+    def _begins_within_the_most(self) -> Self:
+        if self.most is not None and self.most < self.start:
+            raise ValueError(f"`most` = {self.most} is fewer than `start` = {self.start}, with which each arm begins")
+        if self.first + (self.most or self.start) > 2**31:
+            raise ValueError("its last seed is above 2147483647, the largest that a program takes")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Those that lead to its key in nested values."""
+        return tuple(self.key.split("."))
+
+    def values(self, seeds: int | None = None) -> list[int]:
+        """So many seeds of an arm; those of the first round where none are asked for."""
+        return list(range(self.first, self.first + (seeds or self.start)))
+
+
 class Controller(_Part):
     model_config = ConfigDict(extra="ignore")
 
@@ -127,6 +157,7 @@ class Definition(_Part):
     metrics: list[Metric] | None = Field(default=None, min_length=2)
     scheduler: Scheduler | None = None
     early_terminate: EarlyTermination | None = None
+    replicates: Replicates | None = None
     parameters: Any = None
 
     @property
@@ -208,6 +239,7 @@ def faults(config: Mapping[str, Any]) -> list[Fault]:
         found.append(Fault(("parameters",), f"parameters = {excerpt(parameters)}: must be a mapping of names"))
     if definition and not found:
         found += _of_what_goes_together(definition)
+        found += _of_replicates(definition)
     return found
 
 
@@ -283,6 +315,26 @@ def _of_what_goes_together(sweep: Definition) -> Iterator[Fault]:
         yield Fault(("parameters",), "method = bayes: searches over nothing: every parameter has one value")
 
 
+def _of_replicates(sweep: Definition) -> Iterator[Fault]:
+    if (replicates := sweep.replicates) is None:
+        return
+    if sweep.method != "grid":
+        said = f"goes with `method: grid`, not with method = {sweep.method}, which draws each run by itself: repeat what it found as a grid"
+        yield Fault(("replicates",), f"replicates: {said}")
+    if not all(map(_NAME.fullmatch, replicates.names)):
+        yield Fault(("replicates", "key"), f"replicates.key = {excerpt(replicates.key)}: must be a parameter's name, such as train.seed")
+        return
+    inside: Any = sweep.parameters or {}
+    for number, name in enumerate(replicates.names):
+        definition = inside.get(name)
+        is_last, is_group = number + 1 == len(replicates.names), isinstance(definition, Mapping) and "parameters" in definition
+        if definition is not None and (is_last or not is_group):
+            there = ".".join(replicates.names[: number + 1])
+            yield Fault(("replicates", "key"), f"replicates.key = {replicates.key}: {there} stands in `parameters`, too: keep one of them")
+            return
+        inside = definition["parameters"] if definition else {}
+
+
 def _told(fault: ErrorDetails, place: Place = (), name: str = "") -> Fault:
     """A fault that pydantic found, as a person has it."""
     inside = tuple(key for key in fault["loc"] if key not in ("float", "int", "function-plain[_number()]"))
@@ -332,6 +384,7 @@ def _known(place: Place, name: str) -> Sequence[str]:
         "metrics": Metric,
         "scheduler": Scheduler,
         "early_terminate": EarlyTermination,
+        "replicates": Replicates,
         "controller": Controller,
     }.get(str(place[0]) if len(place) > 1 else "", Definition)
     return list(model.model_fields)

@@ -4,10 +4,11 @@ A cell of a grid is one identity and seed, whichever sweep or machine trained it
 of it, the runs that it may have drawn are counted against its cap, and what it drew twice counts twice.
 """
 
+import json
 import math
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from itertools import product
@@ -15,10 +16,10 @@ from typing import Any
 
 import yaml
 
-from reglab.config import RunConfig, current, flat, identity, nested, run_id
+from reglab.config import current, flat
 from reglab.errors import UserError
 from reglab.sweep import engines
-from reglab.sweep.definition import leaves, parameters_of
+from reglab.sweep.definition import Parameter, assembled, leaves, parameters_of, value_at
 from reglab.sweep.distributions import Constant, Distribution, IntUniform
 from reglab.sweep.spec import SweepSpec
 from reglab.tracking.images import refuse_mixed
@@ -45,6 +46,7 @@ class Cell:
     seed: int
     values: dict[str, Any]
     records: tuple[RunRecord, ...]
+    buildable: bool = True
 
     @property
     def state(self) -> str:
@@ -54,14 +56,6 @@ class Cell:
     def duplicates(self) -> tuple[RunRecord, ...]:
         """Runs that were finished beside another that was."""
         return tuple(record for record in self.records[1:] if record.state == State.finished)
-
-    @property
-    def buildable(self) -> bool:
-        try:
-            RunConfig.parse(self.values)
-        except UserError:
-            return False
-        return True
 
 
 @dataclass(frozen=True)
@@ -101,14 +95,14 @@ def reckon(spec: SweepSpec, records: Sequence[RunRecord], draws: Sequence[dict[s
 def _reckoned(spec: SweepSpec, records: Sequence[RunRecord], draws: Sequence[dict[str, Any]]) -> Ledger:
     if spec.method == "grid":
         return _of_grid(spec, records)
-    possible, asked = _possible(spec), {key: values for values in draws if (key := _key(values))}
+    possible, asked = _possible(spec), {key: values for values in draws if (key := _key(spec, values))}
     drawn, others = list[RunRecord](), list[RunRecord]()
     for record in records:
-        is_known = (record.identity, record.seed) in possible | asked.keys()
+        is_known = _answers(spec, record) in possible | asked.keys()
         (drawn if is_known or draw(spec, record) is not None else others).append(record)
-    groups = _by_run(drawn)
-    cells = [_cell(group[0].config, group) for group in groups.values()]
-    cells += [_cell(values, ()) for key, values in asked.items() if key not in groups]
+    groups = _by_run(spec, drawn)
+    cells = [_cell(spec, group[0].config, group) for group in groups.values()]
+    cells += [_cell(spec, values, ()) for key, values in asked.items() if key not in groups]
     undrawn = max((spec.run_cap or 0) - max(len(draws), sum(map(_times_drawn, groups.values())), len(cells)), 0)
     there = groups.keys() | asked.keys()
     if undrawn and (possible <= there if possible else _draws_nothing_else(spec, drawn, there)):
@@ -121,22 +115,35 @@ def _times_drawn(group: Sequence[RunRecord]) -> int:
     return max(Counter(record.sweep for record in group if record.state in _WELL).values(), default=1)
 
 
-def _key(values: dict[str, Any]) -> tuple[str, int] | None:
+def _key(spec: SweepSpec, values: dict[str, Any]) -> tuple[str, int] | None:
     """Identity and seed of what these values ask for; None where it cannot be built."""
     try:
-        config = RunConfig.parse(values)
+        asked = spec.asked(values)
     except UserError:
         return None
-    return identity(config), config.train.seed
+    return asked.identity, asked.seed
+
+
+def _answers(spec: SweepSpec, record: RunRecord) -> tuple[str, int]:
+    """Identity and seed of what a run of this sweep's program answers, wherever it ran; one that could not be built answers to its id.
+
+    Of another program its configuration tells, in what the sweep asks for: W&B's server gives its runs ids of its own, and the program
+    may add keys.
+    """
+    if not spec.program:
+        return record.identity or record.run_id, record.seed
+    asked = spec.program.asked(record.config) if record.program == spec.program.shown else None
+    return (asked.identity, asked.seed) if asked else (record.run_id, record.seed)
 
 
 def _possible(spec: SweepSpec) -> Set[tuple[str, int]]:
     """Identities and seeds of all runs that a search can draw, where they are few; else none."""
-    searched = {parameter.path: _choices(parameter.distribution) for parameter in parameters_of(spec.config)}
-    if math.prod(len(choices) if choices else _FEW for choices in searched.values()) >= _FEW:
+    parameters = parameters_of(spec.config)
+    searched = [_choices(parameter.distribution) for parameter in parameters]
+    if math.prod(len(choices) if choices else _FEW for choices in searched) >= _FEW:
         return frozenset()
-    combinations = product(*(choices or () for choices in searched.values()))
-    keys = (_key(nested(dict(zip(searched, values, strict=True)))) for values in combinations)
+    combinations = product(*(choices or () for choices in searched))
+    keys = (_key(spec, assembled(parameters, values)) for values in combinations)
     return frozenset(key for key in keys if key)
 
 
@@ -144,7 +151,7 @@ def _draws_nothing_else(spec: SweepSpec, drawn: Sequence[RunRecord], there: Set[
     """Whether all that a random search draws on this machine is there. W&B's server draws otherwise, and names its runs otherwise."""
     if spec.method != "random" or not all(record.is_named_after_identity for record in drawn):
         return False
-    keys = (_key(values) for values in engines.of(spec.config).rest())
+    keys = (_key(spec, values) for values in engines.of(spec.config).rest())
     return all(key in there for key in keys if key)
 
 
@@ -157,22 +164,26 @@ def _choices(distribution: Distribution) -> list[Any] | None:
 
 def draw(spec: SweepSpec, record: RunRecord) -> dict[str, Any] | None:
     """The values with which a search may have drawn this run: they lie where it searches, and ask for this very run; None where none do."""
-    there = flat(record.config)
-    asked = {}
-    for parameter in parameters_of(spec.config):
-        path, distribution = parameter.path, parameter.distribution
+    parameters, asked = parameters_of(spec.config), list[Any]()
+    for parameter in parameters:
+        value, distribution = _of(spec, record, parameter), parameter.distribution
         if isinstance(distribution, Constant):
-            asked[path] = distribution.value
-        elif _covers(distribution, value := there.get(current(path))):
-            asked[path] = value
+            asked.append(distribution.value)
+        elif _covers(distribution, value):
+            asked.append(value)
         else:
             return None
-    values = nested(asked)
-    try:
-        is_it = run_id(RunConfig.parse(values)) == f"{record.identity}-s{record.seed}"
-    except UserError:  # a run that cannot be built has its keys as they were drawn
-        is_it = all(current(path) in there and _number(there[current(path)]) == _number(value) for path, value in asked.items())
-    return values if is_it else None
+    values = assembled(parameters, asked)
+    if (key := _key(spec, values)) is not None:
+        return values if key == _answers(spec, record) else None
+    # A run that cannot be built has its keys as they were drawn.
+    there = [_of(spec, record, parameter) for parameter in parameters]
+    return values if [_number(value) for value in there] == [_number(value) for value in asked] else None
+
+
+def _of(spec: SweepSpec, record: RunRecord, parameter: Parameter) -> Any:
+    """What a run has for a parameter: of `reglab train` under the name of today."""
+    return value_at(record.config, parameter.names if spec.program else current(parameter.path).split("."))
 
 
 def _covers(distribution: Distribution, value: Any) -> bool:
@@ -191,17 +202,19 @@ def _number(value: Any) -> Any:
 
 
 def _of_grid(spec: SweepSpec, records: Sequence[RunRecord]) -> Ledger:
-    there = _by_run(records)
+    there = _by_run(spec, records)
     cells: dict[tuple[str, int], Cell] = {}
-    for values, config in spec.cells:
-        key = identity(config), config.train.seed
-        cells.setdefault(key, _cell(values, there.get(key, ())))  # two values without effect are one cell
+    for values, asked in spec.cells:
+        key = asked.identity, asked.seed
+        cells.setdefault(key, _cell(spec, values, there.get(key, ())))  # two values without effect are one cell
     others = [record for key, group in there.items() if key not in cells for record in group]
     return Ledger(spec, tuple(_told_apart(spec, list(cells.values()))), 0, tuple(others))
 
 
 def _told_apart(spec: SweepSpec, cells: Sequence[Cell]) -> list[Cell]:
     """Cells of one label and seed get the searched keys that they differ in added to it: `baseline (optimizer.lr 0.1)`."""
+    if spec.program:  # whose labels have all that is searched
+        return list(cells)
     searched = [path for path, definition in leaves(spec.config["parameters"]) if "value" not in definition]
     named = []
     for cell in cells:
@@ -212,36 +225,41 @@ def _told_apart(spec: SweepSpec, cells: Sequence[Cell]) -> list[Cell]:
     return named
 
 
-def _by_run(records: Iterable[RunRecord]) -> dict[tuple[str, int], list[RunRecord]]:
+def _by_run(spec: SweepSpec, records: Iterable[RunRecord]) -> dict[tuple[str, int], list[RunRecord]]:
     """Runs of one identity and seed together; those that could not be built have none, and stay alone."""
     found: dict[tuple[str, int], list[RunRecord]] = {}
     for record in records:
-        found.setdefault((record.identity or record.run_id, record.seed), []).append(record)
+        found.setdefault(_answers(spec, record), []).append(record)
     return found
 
 
-def _cell(values: dict[str, Any], records: Sequence[RunRecord]) -> Cell:
+def _cell(spec: SweepSpec, values: dict[str, Any], records: Sequence[RunRecord]) -> Cell:
     ranked = tuple(sorted(records, key=lambda record: _PREFERRED.index(record.state)))
     try:
-        config = RunConfig.parse(values)
+        asked = spec.asked(values)
     except UserError:
-        return Cell("cannot be built", 0, values, ranked)
-    return Cell(config.label, config.train.seed, values, ranked)
+        return Cell("cannot be built", 0, values, ranked, buildable=False)
+    return Cell(asked.label, asked.seed, values, ranked)
 
 
-def makeup(ledger: Ledger) -> str | None:
-    """The text of a sweep file for exactly what is lost; None where nothing is.
+def makeup(ledger: Ledger) -> list[str]:
+    """The texts of sweep files for exactly what is lost; none where nothing is.
 
-    The lost cells of a grid are no product of values. So the file searches over one key, `cell`, whose every value names all
-    that the original searched over; what all cells share stays as it was.
+    The lost cells of a grid are no product of values. So one file searches over one key, `cell`, whose every value names all
+    that the original searched over; what all cells share stays as it was. Another program has no such key: of its cells, each file
+    has as many as are a product.
     """
     config = deepcopy(ledger.spec.config)
     if ledger.spec.method != "grid":
         missing = ledger.undrawn + len(ledger.lost)
-        return yaml.safe_dump(config | {"run_cap": missing}, sort_keys=False) if missing else None
+        return [yaml.safe_dump(config | {"run_cap": missing}, sort_keys=False)] if missing else []
     if not ledger.lost:
-        return None
+        return []
     config.pop("run_cap", None)
+    if ledger.spec.program:
+        asked = parameters_of(config)
+        lost = [[value_at(cell.values, parameter.names) for parameter in asked] for cell in ledger.lost]
+        return [yaml.safe_dump(_over(config, asked, choices), sort_keys=False, width=140) for choices in products(lost)]
     searched = [path for path, definition in leaves(config["parameters"]) if "value" not in definition]
     if "cell" in searched:  # a makeup of a makeup
         cells = [cell.values["cell"] for cell in ledger.lost]
@@ -252,7 +270,35 @@ def makeup(ledger: Ledger) -> str | None:
         if "value" in definition:
             section, _, key = path.rpartition(".")
             (parameters.setdefault(section, {"parameters": {}})["parameters"] if section else parameters)[key] = definition
-    return yaml.safe_dump(config | {"parameters": parameters}, sort_keys=False, width=140)
+    return [yaml.safe_dump(config | {"parameters": parameters}, sort_keys=False, width=140)]
+
+
+def _over(config: Mapping[str, Any], parameters: Sequence[Parameter], values: Sequence[Sequence[Any]]) -> dict[str, Any]:
+    """The same sweep over these values of each parameter."""
+    changed = deepcopy(dict(config))
+    for parameter, choices in zip(parameters, values, strict=True):
+        inside: Any = changed
+        for key in parameter.place[:-1]:
+            inside = inside[key]
+        inside[parameter.place[-1]] = {"values": list(choices)} if len(choices) > 1 else {"value": choices[0]}
+    return changed
+
+
+def products(cells: Iterable[Sequence[Any]]) -> list[list[list[Any]]]:
+    """Cells, each a value of every parameter, as products of choices: in each product a list of choices for every parameter.
+
+    Each cell is in one product. Those that differ in one parameter alone become one, parameter by parameter: few products, though not
+    always the fewest.
+    """
+    found: list[list[list[Any]]] = [[[value] for value in cell] for cell in cells]
+    for number in range(len(found[0]) if found else 0):
+        alike: dict[str, list[list[Any]]] = {}
+        for each in found:
+            there = alike.setdefault(json.dumps([*each[:number], *each[number + 1 :]]), each)
+            if there is not each:
+                there[number] = there[number] + each[number]
+        found = list(alike.values())
+    return found
 
 
 def _word(path: str, value: Any) -> str:

@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from reglab import atomic, reading
 from reglab.atomic import write_whole
-from reglab.config import DataConfig, RunConfig, identity, run_id
+from reglab.config import DataConfig, RunConfig, identity
 from reglab.errors import ReglabError, UserError, machine_fault
 from reglab.exits import PREEMPTED
 from reglab.processes.signals import PREEMPT, STOP, Interrupted
@@ -33,7 +33,19 @@ from reglab.sweep.workers import BURNT, GRACE_SECONDS, LOST, Process, Start, cor
 from reglab.tracking import client, storage
 from reglab.tracking.images import refuse_mixed, refuse_other
 from reglab.tracking.record import RunRecord, State
-from reglab.tracking.store import LOG, RECORD, RUN_LOCK, former_names, mark_crashed, read_run, readable, set_aside, write_record, write_run
+from reglab.tracking.store import (
+    LOG,
+    RECORD,
+    RUN_LOCK,
+    former_names,
+    mark_crashed,
+    read_run,
+    readable,
+    set_aside,
+    version,
+    write_record,
+    write_run,
+)
 
 POLL_SECONDS = 0.25
 LEDGER = "sweep.json"
@@ -57,13 +69,14 @@ class Cell:
     """Whether it was cut off and its checkpoint is not there: it starts anew."""
 
     @classmethod
-    def of(cls, values: dict[str, Any], number: int) -> "Cell":
+    def of(cls, spec: SweepSpec, values: dict[str, Any], number: int) -> "Cell":
         """A cell of valid values is named after what it does; one that cannot be built, after its place in the sweep."""
         try:
-            config = RunConfig.parse(values)
+            asked = spec.asked(values)
         except UserError:
             return cls(f"unbuildable-{number}", values, "cannot be built", 0, 0)
-        return cls(run_id(config), values, config.label, config.train.epochs, config.train.seed, config)
+        epochs = asked.config.train.epochs if asked.config else 0  # another program's are its own affair
+        return cls(asked.run_id, values, asked.label, epochs, asked.seed, asked.config)
 
     @property
     def state(self) -> State:
@@ -71,7 +84,7 @@ class Cell:
 
     @property
     def epochs_done(self) -> int:
-        return len(self.record.history) if self.record and not self.lost else 0
+        return self.record.steps_done if self.record and not self.lost else 0
 
     @property
     def has_begun(self) -> bool:
@@ -88,6 +101,8 @@ class _Worker:
     clock_before: float
     started: float
     told: set[signal.Signals] = field(default_factory=set)
+    seen: object = None
+    """Which version of the record was read."""
 
 
 def drawn(root: Path, spec: SweepSpec) -> list[dict[str, Any]]:
@@ -95,7 +110,7 @@ def drawn(root: Path, spec: SweepSpec) -> list[dict[str, Any]]:
     for path in (root / LEDGER, *sorted(root.glob(f"*/{LEDGER}"))):
         with suppress(OSError, UserError):  # one that is damaged is an error where the sweep is run
             asked, draws = _ledger(path)
-            if asked == spec.fingerprint():
+            if asked == spec.fingerprint(whatever_seeds=True):
                 return draws
     return []
 
@@ -200,6 +215,9 @@ class LocalSweep:
     def seconds_left(self) -> float | None:
         """Expected from the epochs so far, or None before there are any."""
         cells = self.cells
+        if self.spec.program:
+            each, left = self._seconds_of_a_run(), sum(not cell.state.ended for cell in cells) + self.undrawn
+            return each and each * left / self.workers
         paces = [pace for cell in cells if cell.record and (pace := _seconds_per_epoch(cell.record)) is not None]
         if not paces:
             return None
@@ -226,6 +244,9 @@ class LocalSweep:
         """The cells that an earlier process drew, with their records; of a grid, all cells."""
         self._former_names |= former_names(readable(path.parent for path in sorted(self.folder.parent.glob(f"*/*/{RECORD}"))))
         drawn = self._read_ledger()
+        if drawn is not None and self.spec.replicates:  # more seeds than it had may be asked for now
+            known = {json.dumps(values, sort_keys=True) for values in drawn}
+            drawn += [values for values in self.spec.grid() if json.dumps(values, sort_keys=True) not in known]
         if drawn is None:
             drawn = self.spec.grid() if self.spec.method == "grid" else self._learnt_from() if self.spec.method == "bayes" else []
         for values in drawn:
@@ -256,7 +277,7 @@ class LocalSweep:
         if elsewhere:
             write_run(folder, elsewhere)
             cell.record = elsewhere
-        if cell.record and not cell.state.ended:
+        if cell.record and not cell.state.ended and not self.spec.program:  # which keeps checkpoints of its own, or none
             with suppress(ReglabError):  # a store that cannot be asked now: the run's own process will say so
                 cell.lost = storage.checkpoint(folder).modified() is None
 
@@ -291,9 +312,10 @@ class LocalSweep:
     def _finished_elsewhere(self, cell: Cell) -> RunRecord | None:
         """The same run, done for another sweep: one arm and seed is trained once, whichever sweeps ask for it.
 
-        Not for a folder of images: two may have one name. Where weights are wanted, one that kept them, and a copy of them.
+        Not of another program, which may have changed, nor for a folder of images: two may have one name. Where weights are wanted, one
+        that kept them, and a copy of them.
         """
-        if cell.values.get("data", {}).get("source") == "folder":
+        if self.spec.program or cell.values.get("data", {}).get("source") == "folder":
             return None
         for path in sorted(self.folder.parent.glob(f"*/{cell.run_id}/{RECORD}")):
             with suppress(UserError):  # a damaged record is the other sweep's affair
@@ -309,7 +331,7 @@ class LocalSweep:
         return record.weights is not None and storage.weights(there).copy(storage.weights(self.folder / cell.run_id))
 
     def _add(self, values: dict[str, Any]) -> Cell:
-        cell = Cell.of(values, len(self.draws))
+        cell = Cell.of(self.spec, values, len(self.draws))
         former = self._former_name(cell)
         if former and ((self.folder / former / RECORD).exists() or not any(self.folder.parent.glob(f"*/{cell.run_id}/{RECORD}"))):
             cell.run_id = former
@@ -327,12 +349,12 @@ class LocalSweep:
             asked, drawn = _ledger(path)
         except FileNotFoundError:
             return None
-        if asked != self.spec.fingerprint():
+        if asked != self.spec.fingerprint(whatever_seeds=True):
             raise UserError(f"{self.folder} holds another sweep than this one: give a --name of its own, or remove the folder")
         return drawn
 
     def _write_ledger(self) -> None:
-        text = json.dumps({"spec": self.spec.fingerprint(), "draws": [cell.values for cell in self.draws]}, indent=1)
+        text = json.dumps({"spec": self.spec.fingerprint(whatever_seeds=True), "draws": [cell.values for cell in self.draws]}, indent=1)
         write_whole(self.folder / LEDGER, lambda stream: stream.write(text.encode()))
 
     def _write(self, cell: Cell, record: RunRecord) -> None:
@@ -378,6 +400,9 @@ class LocalSweep:
     def _look_at(self, worker: _Worker) -> None:
         """How far it is, for the limit to learn from."""
         cell = worker.cell
+        if (now := version(self.folder / cell.run_id)) == worker.seen:
+            return
+        worker.seen = now
         cell.record = read_run(self.folder / cell.run_id)
         if cell.record and cell.record != worker.record_before:
             cell.lost = False  # what there was of it has been replaced
@@ -435,7 +460,14 @@ class LocalSweep:
 
     def _expected(self, cell: Cell) -> float | None:
         """Seconds of a worker for what is left of it; None where no run tells, or there is no limit to ask."""
+        if self.spec.program:
+            return self._seconds_of_a_run() if self.limit else None
         return self.limit.expected(cell.config, cell.epochs - cell.epochs_done) if self.limit else None
+
+    def _seconds_of_a_run(self) -> float | None:
+        """What those of another program that have finished took on average; None before any has."""
+        ended = [cell.record for cell in self.cells if cell.record and cell.state == State.finished]
+        return statistics.mean((record.updated - record.created).total_seconds() for record in ended) if ended else None
 
     def _launch(self, cell: Cell) -> None:
         slot = min(set(range(self.workers)) - {worker.slot for worker in self._running})
@@ -448,7 +480,7 @@ class LocalSweep:
         share = self._shares[slot]
         variables["REGLAB_THREADS"] = str(threads(share))
         self._launched.add(cell.run_id)
-        clock_before = cell.record.history[-1].time_wall_seconds if cell.record and cell.epochs_done else 0.0
+        clock_before = cell.record.history[-1].time_wall_seconds if cell.record and cell.record.history and cell.epochs_done else 0.0
         process = self.start(variables, folder / LOG, share)
         self._running.append(_Worker(cell, process, slot, cell.record, clock_before, time.monotonic()))
 
@@ -457,7 +489,7 @@ class LocalSweep:
         cell = worker.cell
         self._count_fault(worker, exitcode)
         if cell.record and cell.state != State.running and cell.record != worker.record_before:
-            if self.limit and cell.state == State.finished:
+            if self.limit and cell.state == State.finished and cell.record.summary:
                 self.limit.time(time.monotonic() - worker.started, cell.record, worker.clock_before)
             return
         if exitcode == PREEMPTED:  # before it had begun
@@ -469,7 +501,13 @@ class LocalSweep:
         else:
             state, reason = State.failed, f"exit code {exitcode}: {last_line(self.folder / cell.run_id / LOG)}"
         record = cell.record or RunRecord(
-            run_id=cell.run_id, sweep=self.folder.name, label=cell.label, identity="", seed=cell.seed, config=cell.values
+            run_id=cell.run_id,
+            sweep=self.folder.name,
+            label=cell.label,
+            identity="",
+            seed=cell.seed,
+            config=cell.values,
+            program=self.spec.program and self.spec.program.shown,
         )
         self._write(cell, record.changed(state=state, reason=reason))
 

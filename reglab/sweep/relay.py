@@ -2,7 +2,8 @@
 
 W&B's agent starts `reglab train` for each run. Under `reglab agent` that process trains nothing: it passes its assignment
 on through a Unix socket, passes on the signals it gets, waits, and exits as the worker did. It must start in milliseconds,
-so this module and what it imports are small. A message is a line of JSON.
+so this module and what it imports are small. A message is a line of JSON. Of another program it is the same: W&B's agent starts this
+module with the program's command, which the worker then runs.
 """
 
 import json
@@ -12,7 +13,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,10 @@ from reglab.processes import sockets
 from reglab.processes.signals import TOLD, UNDER_WANDB
 
 ADDRESS, SLOT = "REGLAB_AGENT_SOCKET", "REGLAB_AGENT_SLOT"
+
+COMMAND = "REGLAB_AGENT_COMMAND"
+"""The words, JSON, by which W&B's agent would have started another program than `reglab train`."""
+
 _PASSED_ON = {number: TOLD[request] for number, request in UNDER_WANDB.items()}
 """What a client hears, and what the worker is told: to stop, or to leave a checkpoint."""
 
@@ -119,8 +124,8 @@ def serves() -> bool:
     return ADDRESS in os.environ
 
 
-def train_there() -> int:
-    """The client's end: have the run trained by the agent's worker. Returns the exit code.
+def train_there(words: Sequence[str] = ()) -> int:
+    """The client's end: have the agent's worker train the run, or start another program by these words. Returns the exit code.
 
     Without its agent the work is over: it ends the W&B agent that started it, too, or that one would go on taking runs. That one
     leads the session; whatever adopts the children of a dead one does not.
@@ -139,6 +144,8 @@ def train_there() -> int:
         connection.connect(os.environ[ADDRESS])
         # The key is in the agent's environment already.
         variables = {name: value for name, value in os.environ.items() if name.startswith("WANDB_") and name != "WANDB_API_KEY"}
+        if words:
+            variables[COMMAND] = json.dumps(words)
         connection.sendall(_line({"slot": int(os.environ[SLOT]), "variables": variables}))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _PASSED_ON)
         with connection.makefile() as stream:
@@ -152,3 +159,7 @@ def train_there() -> int:
         with suppress(ProcessLookupError, PermissionError):
             os.kill(parent, signal.SIGTERM)
     return PREEMPTED  # its run goes on another time
+
+
+if __name__ == "__main__":
+    sys.exit(train_there(sys.argv[1:]))

@@ -9,14 +9,11 @@ from typing import Any
 
 from reglab import names
 from reglab.errors import ReglabError, UserError
+from reglab.sweep import program
+from reglab.sweep.program import Program
 from reglab.sweep.spec import SweepSpec
 from reglab.tracking.wandb_library import server_api, wandb
 from reglab.tracking.wandb_project import answering, does_not_answer
-
-COMMAND = ["reglab", "train"]
-
-_WORDS = 10
-"""Of another command, as far as it is shown."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +26,7 @@ class RemoteSweep:
     method: str
     is_new: bool = False
     state: str = "PENDING"
+    program: Program | None = None
 
     @property
     def path(self) -> str:
@@ -42,12 +40,9 @@ def mark(spec: SweepSpec) -> str:
 
 
 def check_command(config: Mapping[str, Any], where: object) -> None:
-    """Raises UserError where the runs of this sweep do not start `reglab train`: that, and nothing else, `reglab agent` trains."""
-    asked = config.get("command")
-    if asked != COMMAND:
-        command = [str(word) for word in asked[:_WORDS] if isinstance(word, str | int | float)] if isinstance(asked, list) else []
-        shown = f"`{' '.join(command)}`" if command else "python on its program"
-        raise UserError(f"{where}: its runs start {shown}, not `reglab train`; have `command: [reglab, train]` in its file")
+    """Raises UserError where nothing says what the runs of this sweep start: `wandb agent` would start python on nothing."""
+    if config.get("command") is None and config.get("program") is None:
+        raise UserError(f"{where}: nothing says what its runs start; have `command: [reglab, train]` in its file, or a `program:`")
 
 
 def create(spec: SweepSpec, entity: str | None, project: str, again: bool = False) -> RemoteSweep:
@@ -95,7 +90,12 @@ def find(path: str) -> RemoteSweep:
             raise ReglabError(f"{path}: W&B does not answer ({error})") from None
         raise UserError(f"{path}: W&B does not give this sweep ({error}); `wandb login` sets the key") from None
     check_command(config, path)
-    return RemoteSweep(entity, project, sweep_id, method)
+    if fault := next(program.faults(config), None):
+        raise UserError(f"{path}: {fault.said}")
+    try:
+        return RemoteSweep(entity, project, sweep_id, method, program=Program.of(config))
+    except (ValueError, LookupError, TypeError, AttributeError):  # nobody registers such by `reglab sweep create`, or by W&B's client
+        raise UserError(f"{path}: its parameters are not as a sweep's are; register it anew, by `reglab sweep create`") from None
 
 
 def _find(api: wandb.Api, entity: str, project: str, wanted: str) -> Any:

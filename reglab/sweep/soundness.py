@@ -11,10 +11,11 @@ from typing import Any
 
 from reglab.config import FIELDS, RunConfig, allowed, current, nearest, unknown_key
 from reglab.errors import UserError
-from reglab.sweep.definition import NO_METRIC, Definition, Fault, Parameter, Place, assembled, parameters_of
+from reglab.sweep.definition import NO_METRIC, Definition, Fault, Parameter, Place, Replicates, assembled, parameters_of
 from reglab.sweep.distributions import Distribution, Exponents, IntUniform, Quantized, same
 from reglab.sweep.engines import grid
 from reglab.sweep.engines.random import Random
+from reglab.sweep.program import LACKS
 from reglab.tracking.record import METRICS
 
 DRAWS = 200
@@ -22,6 +23,9 @@ DRAWS = 200
 
 MOST_CELLS = 20_000
 """Of a grid: more would be years of GPUs, and are a slip of the pen."""
+
+SCIENTIFIC = re.compile(r"[-+]?\d+(\.\d*)?e[-+]?\d+", re.IGNORECASE)
+"""What people mean as a number. To YAML 1.1, and so to W&B, it is one only with a point and a sign: `1.0e-3`."""
 
 _STEPPED = {
     "normal": "q_normal with q: 1",
@@ -34,10 +38,10 @@ _STEPPED = {
 """What draws whole numbers in place of a distribution that does not; else `min` and `max` do, as whole numbers."""
 
 
-def faults_of_form(config: Mapping[str, Any]) -> Iterator[Fault]:
-    """What keeps a sweep, good as it may be to W&B, from being one of this program's runs: its keys, its metrics, its end."""
+def faults_of_form(config: Mapping[str, Any], is_ours: bool = True) -> Iterator[Fault]:
+    """What keeps a sweep, good as it may be to W&B, from being run: that it has no end; of `reglab train`, its keys and metrics, too."""
     definition = Definition.model_validate(config)
-    for parameter in parameters_of(config):
+    for parameter in parameters_of(config) if is_ours else ():
         if any("." in name for name in parameter.names):
             section, _, key = parameter.path.partition(".")
             nested_form = f"{section}: {{parameters: {{{key}: …}}}}"
@@ -48,10 +52,21 @@ def faults_of_form(config: Mapping[str, Any]) -> Iterator[Fault]:
         yield Fault(("method",), f"method {definition.method} never ends by itself: add `run_cap:`, the number of runs")
     if definition.metric is None and (definition.method == "bayes" or definition.early_terminate):
         yield Fault(("early_terminate",) if definition.early_terminate else ("method",), NO_METRIC)
-    for number, metric in enumerate(definition.objectives):
+    if definition.replicates:
+        yield from _of_replicates(definition.replicates, config.get("parameters", {}), is_ours)
+    for number, metric in enumerate(definition.objectives if is_ours else ()):
         if metric.name not in METRICS:
             place: Place = ("metrics", number, "name") if definition.metrics else ("metric", "name")
             yield Fault(place, f"{'.'.join(map(str, place))} = {metric.name}: no run logs that{nearest(metric.name, METRICS)}")
+
+
+def _of_replicates(replicates: Replicates, parameters: Mapping[str, Any], is_ours: bool) -> Iterator[Fault]:
+    *groups, _ = replicates.names
+    if is_ours and replicates.key != "train.seed":
+        yield Fault(("replicates", "key"), f"replicates.key = {replicates.key}: what repeats a run of `reglab train` is train.seed")
+    elif not is_ours and groups and groups[0] not in parameters:
+        said = f"the file has no group {groups[0]} among its parameters: give a name without dots, or a key of one of its groups"
+        yield Fault(("replicates", "key"), f"replicates.key = {replicates.key}: {said}")
 
 
 def faults_of_size(config: Mapping[str, Any]) -> Iterator[Fault]:
@@ -96,10 +111,12 @@ def place_of(said: str, parameters: Sequence[Parameter]) -> Place:
     return next((placed[word] for word in re.findall(r"[a-z]\w*(?:\.\w+)?", said) if word in placed), ("parameters",))
 
 
-def notes(config: Mapping[str, Any]) -> Iterator[str]:
-    """What is as W&B has it, and likely not as it is meant."""
+def notes(config: Mapping[str, Any], is_ours: bool = True) -> Iterator[str]:
+    """What is as W&B has it, and likely not as it is meant; of another program, what it cannot do."""
     definition = Definition.model_validate(config)
-    if definition.method == "bayes" or definition.early_terminate:
+    if not is_ours:
+        yield LACKS
+    if is_ours and (definition.method == "bayes" or definition.early_terminate):
         for metric in definition.objectives:
             if metric.name.startswith("test/"):
                 held_out = "set data.validation and select on val/accuracy, so that the test set stays unseen"
@@ -110,9 +127,12 @@ def notes(config: Mapping[str, Any]) -> Iterator[str]:
             low, high = sorted(distribution.limits)
             meant = f"for values between {distribution.min:g} and {distribution.max:g}, write distribution: {distribution.replacement}"
             yield f"{path}: {distribution.name} takes min and max for exponents of e, and draws from {low:.4g} to {high:.4g}; {meant}"
-        if (now := current(path)) != path:
+        texts = [value for value in distribution.choices or () if isinstance(value, str) and SCIENTIFIC.fullmatch(value)]
+        if not is_ours and texts:
+            yield f"{path}: {texts[0]} is a text to YAML, and so to the program: a number has a point and a sign there, as 1.0e-3 has"
+        if is_ours and (now := current(path)) != path:
             yield f"{path} is called {now} now; the former name goes on being read"
-        is_float = now in FIELDS and allowed(now).startswith("a number")
+        is_float = is_ours and current(path) in FIELDS and allowed(current(path)).startswith("a number")
         if isinstance(distribution, IntUniform) and is_float and definition.method != "grid":
             drawn = " and ".join(map(str, distribution.cells)) if distribution.count < 4 else f"{distribution.min} to {distribution.max}"
             real = f"write max: {float(distribution.max)} for all numbers between"

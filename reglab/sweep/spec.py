@@ -1,19 +1,21 @@
 """A sweep file: W&B's own format, whose parameters are keys of `RunConfig`. Read, adjusted and validated here."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from reglab import names, yaml_files
-from reglab.config import RunConfig, TrainConfig, parse_overrides
-from reglab.errors import UserError
+from reglab.config import RunConfig, TrainConfig, identity, nearest, parse_overrides
+from reglab.errors import UserError, excerpt
 from reglab.shipped import folder
-from reglab.sweep import definition, soundness
-from reglab.sweep.definition import Fault, Place, leaves, parameters_of
+from reglab.sweep import definition, program, soundness
+from reglab.sweep.definition import Fault, Place, Replicates, leaves, parameters_of, places
 from reglab.sweep.engines.grid import Grid
+from reglab.sweep.program import Asked, Program
 from reglab.yaml_files import Document
 
 QUICK: dict[str, Any] = {
@@ -34,12 +36,20 @@ QUICK_RUN_CAP = 4
 
 @dataclass(frozen=True)
 class SweepSpec:
-    """A validated sweep. `config` is what the search engine gets, and W&B."""
+    """A validated sweep. `config` is what the search engine gets, and W&B: of `replicates` the seeds that are asked for, as plain values.
+
+    `program` is what its runs start, where that is not `reglab train`.
+    """
 
     name: str
     path: Path
     config: dict[str, Any]
     warnings: tuple[str, ...] = ()
+    replicates: Replicates | None = None
+
+    @cached_property
+    def program(self) -> Program | None:
+        return Program.of(self.config, self.replicates.names if self.replicates else None)
 
     @property
     def method(self) -> str:
@@ -49,10 +59,19 @@ class SweepSpec:
     def run_cap(self) -> int | None:
         return self.config.get("run_cap")
 
+    def asked(self, values: dict[str, Any]) -> Asked:
+        """What these values ask for. Raises UserError where `reglab train` can build nothing from them."""
+        if self.program:
+            return self.program.asked(values)
+        config = RunConfig.parse(values)
+        return Asked(identity(config), config.train.seed, config.label, config)
+
     @cached_property
-    def cells(self) -> list[tuple[dict[str, Any], RunConfig]]:
+    def cells(self) -> list[tuple[dict[str, Any], Asked]]:
         """Every cell of a grid up to the cap, as values and as what they are. Raises UserError where one cannot be built."""
-        whole = [(values, RunConfig.parse(values)) for values in Grid(_without_cap(self.config)).rest()]
+        whole = [(values, self.asked(values)) for values in Grid(_without_cap(self.config)).rest()]
+        if self.program:
+            whole.sort(key=lambda cell: cell[1].seed)  # as the engine does with the seeds of `reglab train`
         return whole[: self.run_cap]  # those beyond the cap are looked at, too: W&B's server has an order of its own
 
     def grid(self) -> list[dict[str, Any]]:
@@ -64,13 +83,17 @@ class SweepSpec:
         """How many cells it has, or draws; what does the same is counted again."""
         return len(self.cells) if self.method == "grid" else self.run_cap or 0
 
-    def fingerprint(self) -> str:
-        """The same for two sweeps that ask for the same runs, whatever their files look like."""
-        asked = {
-            key: value
-            for key, value in self.config.items()
-            if key not in ("name", "description", "project", "entity", "command", "program")
-        }
+    def fingerprint(self, whatever_seeds: bool = False) -> str:
+        """The same for two sweeps that ask for the same runs, whatever their files look like; or for the same but for how many seeds."""
+        without = {"name", "description", "project", "entity"} | (set() if self.program else {"command", "program"})
+        asked = {key: value for key, value in self.config.items() if key not in without}
+        if whatever_seeds and self.replicates:
+            *groups, key = self.replicates.names
+            asked = deepcopy(asked) | {"replicates": [self.replicates.key, self.replicates.first]}
+            inside = asked["parameters"]
+            for group in groups:
+                inside = inside[group]["parameters"]
+            del inside[key]
         return json.dumps(asked, sort_keys=True)
 
 
@@ -83,30 +106,83 @@ def shipped(name: str) -> Path:
     return folder("sweeps") / f"{name}.yaml"
 
 
-def read(path: Path, overrides: Iterable[str] = (), quick: bool = False) -> SweepSpec:
+def read(path: Path, overrides: Iterable[str] = (), quick: bool = False, seeds: int | None = None) -> SweepSpec:
     """The sweep in `path`, with `section.key=value` words laid over its parameters; `section.key=[a, b]` searches over a key.
 
+    `seeds`: so many of each arm, where the file has `replicates`; else those of its first round.
     Raises UserError, in one line that names file and line, for whatever would fail later: YAML, W&B's schema, a key that no
     configuration has, a configuration that it draws and that cannot be built.
     """
     document = _document(path)
     config = document.plain()
-    changes = parse_overrides(overrides)
-    _refuse(document, config, definition.faults(config) or soundness.faults_of_form(_with_cap(config, quick)))
-    if quick or changes:
+    overrides = list(overrides)
+    _refuse(document, config, definition.faults(config) or list(program.faults(config)))
+    is_ours = Program.of(config) is None
+    changes = parse_overrides(overrides) if is_ours else _read_freely(overrides, config, path)
+    _refuse(document, config, soundness.faults_of_form(_with_cap(config, quick), is_ours))
+    if quick and not is_ours:
+        raise UserError(f"{path}: --quick knows the keys of `reglab train`; lay KEY=VALUE words over those of another program")
+    replicates = Replicates.model_validate(config["replicates"]) if "replicates" in config else None
+    if replicates and replicates.key in changes:
+        replicates = None  # the word says which seeds
+    _check_seeds(seeds, replicates, path)
+    if quick or changes or "replicates" in config:
         config = document.plain(shares=False)  # what is laid over one key is not laid over another that repeats it
+        config.pop("replicates", None)
+        if replicates:
+            _set(config.setdefault("parameters", {}), replicates.names, replicates.values(seeds))
         if quick:
             _shrink(config)
+            replicates = None  # of which one is left
         for key, value in changes.items():
-            _set(config.setdefault("parameters", {}), key, value)
+            _set(config.setdefault("parameters", {}), _names(config, key), value)
         _refuse(document, config, definition.faults(config))
     _refuse(document, config, soundness.faults_of_size(config))
-    _refuse(document, config, soundness.faults_of_selection(config))
+    if is_ours:
+        _refuse(document, config, soundness.faults_of_selection(config))
     if fault := names.fault(path.stem):
         raise UserError(f"{path}: its runs go to a folder of its name, and {fault}: rename the file")
-    spec = SweepSpec(path.stem + ("-quick" if quick else ""), path, config, tuple(soundness.notes(config)))
-    _refuse(document, config, _faults_of_cells(spec) if spec.method == "grid" else soundness.faults_of_draws(config))
+    notes = tuple(soundness.notes(config, is_ours))
+    spec = SweepSpec(path.stem + ("-quick" if quick else ""), path, config, notes, replicates)
+    if is_ours:
+        _refuse(document, config, _faults_of_cells(spec) if spec.method == "grid" else soundness.faults_of_draws(config))
     return spec
+
+
+def _check_seeds(seeds: int | None, replicates: Replicates | None, path: Path) -> None:
+    """Raises UserError for more seeds than the file allows, and where it says nothing of seeds."""
+    if seeds is None:
+        return
+    if replicates is None:
+        raise UserError(f"--seeds {seeds}: {path} has no `replicates:`; add `replicates: {{key: train.seed, start: 3, most: 12}}`")
+    if not 1 <= seeds <= (most := replicates.most or replicates.start):
+        raise UserError(f"--seeds {seeds}: {path} allows 1 to {most} an arm; `most` in its `replicates` says how many")
+
+
+def _read_freely(overrides: Iterable[str], config: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """`KEY=VALUE` words for another program: a key is one of the file's, and its value is read as the file's are, as YAML."""
+    known = [*places(config.get("parameters", {})), *([config["replicates"]["key"]] if "replicates" in config else [])]
+    values = {}
+    for word in overrides:
+        key, equals, text = word.partition("=")
+        if not equals or key not in known:
+            fault = f"{path} has no parameter {excerpt(key)}{nearest(key, known)}" if equals else "not KEY=VALUE"
+            raise UserError(f"'{excerpt(word)}': {fault}; known are {', '.join(known)}")
+        values[key] = _as_meant(yaml_files.parsed(text, excerpt(word)))
+    return values
+
+
+def _as_meant(value: Any) -> Any:
+    """`1e-3` is a text to YAML; a word of a command line that looks so is a number."""
+    if isinstance(value, list):
+        return [_as_meant(each) for each in value]
+    return float(value) if isinstance(value, str) and soundness.SCIENTIFIC.fullmatch(value) else value
+
+
+def _names(config: Mapping[str, Any], path: str) -> tuple[str, ...]:
+    """The names that lead to a parameter of this path, which may hold dots of their own."""
+    place = places(config.get("parameters", {})).get(path)
+    return tuple(map(str, place[1::2])) if place else tuple(path.split("."))
 
 
 def _document(path: Path) -> Document:
@@ -152,10 +228,10 @@ def _at(values: Any, place: Place) -> Any:
     return values
 
 
-def _set(parameters: dict[str, Any], path: str, value: Any) -> None:
-    section, _, key = path.rpartition(".")
-    if section:
-        parameters = parameters.setdefault(section, {"parameters": {}})["parameters"]
+def _set(parameters: dict[str, Any], names: Sequence[str], value: Any) -> None:
+    *groups, key = names
+    for group in groups:
+        parameters = parameters.setdefault(group, {"parameters": {}})["parameters"]
     parameters[key] = {"values": value} if isinstance(value, list) else {"value": value}
 
 
@@ -164,12 +240,12 @@ def _shrink(config: dict[str, Any]) -> None:
     found = dict(leaves(config["parameters"]))
     for path, value in QUICK.items():
         if "value" in found.get(path, {"value": None}):
-            _set(config["parameters"], path, value)
+            _set(config["parameters"], path.split("."), value)
     if epochs := found.get("train.epochs", {"value": TrainConfig().epochs}).get("value"):
-        _set(config["parameters"], "train.epochs", max(1, round(epochs / QUICK_SHARE)))
+        _set(config["parameters"], ("train", "epochs"), max(1, round(epochs / QUICK_SHARE)))
     if found.get("data.validation", {}).get("value"):
-        _set(config["parameters"], "data.validation", QUICK_VALIDATION)
+        _set(config["parameters"], ("data", "validation"), QUICK_VALIDATION)
     if "values" in (seeds := found.get("train.seed", {})):
-        _set(config["parameters"], "train.seed", seeds["values"][0])
+        _set(config["parameters"], ("train", "seed"), seeds["values"][0])
     if config.get("method") != "grid":
         config["run_cap"] = min(config.get("run_cap", QUICK_RUN_CAP), QUICK_RUN_CAP)

@@ -10,10 +10,20 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self
 
-from pydantic import AfterValidator, AliasGenerator, BaseModel, BeforeValidator, ConfigDict, Field, create_model, field_validator
+from pydantic import (
+    AfterValidator,
+    AliasGenerator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
 from reglab import names
-from reglab.config import IDENTITY_VERSION, RunConfig, identity, under_todays_names
+from reglab.config import IDENTITY_VERSION, RunConfig, acting, identity, under_todays_names
 from reglab.errors import UserError, shown
 from reglab.techniques import TECHNIQUES
 from reglab.tracking.state import State
@@ -37,16 +47,26 @@ def _cut(text: Any) -> Any:
     return f"{text[:_LONGEST_REASON]}…" if isinstance(text, str) and len(text) > _LONGEST_REASON else text
 
 
+LONGEST_NAME, LONGEST_TEXT = 255, 1000
+"""Characters."""
+
 # What a field can hold at most: records are read that others may have written, and what is beyond a limit is none of a run.
-_Name = Annotated[str, Field(max_length=255)]
-_RunName = Annotated[str, Field(min_length=1, max_length=255)]
-_Text = Annotated[str, Field(max_length=1000)]
+_Name = Annotated[str, Field(max_length=LONGEST_NAME)]
+_RunName = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
+_Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
 _Reason = Annotated[str, BeforeValidator(_cut)]
 _Moment = Annotated[datetime, AfterValidator(_in_utc)]
 _Count = Annotated[int, Field(ge=0, lt=2**53)]
 _Number = Annotated[float, Field(ge=-1e38, le=1e38)]
 _Amount = Annotated[float, Field(ge=0, le=1e12)]
 _Fraction = Annotated[float, Field(ge=0, le=1)]
+
+LARGEST = 1e38
+"""Of a number that another program logs: beyond it is none."""
+
+_Whole = Annotated[int, Field(ge=-(10**38), le=10**38)]
+Logged = dict[_Name, bool | _Whole | _Number | _Text | None]
+"""What another program logged at one moment, under names of its own; None for what is no number, and NaN is none."""
 
 
 def _slashed(name: str) -> str:
@@ -187,7 +207,11 @@ def _now() -> datetime:
 
 
 class RunRecord(_Stored):
-    """A run, whole. `config` is the nested configuration; of a failed run it may be one that cannot be built."""
+    """A run, whole. `config` is the nested configuration; of a failed run it may be one that cannot be built.
+
+    A run of another program has `program`: its `config` has keys of its own, nested as it has them, and in place of `summary` and
+    `history` it has `logged` and `rows`, whatever it logged. One of `reglab train` has none of the three.
+    """
 
     schema_version: int = SCHEMA_VERSION
     run_id: _RunName
@@ -208,6 +232,9 @@ class RunRecord(_Stored):
     environment: Environment | None = None
     summary: Summary | None = None
     history: list[Epoch] = []
+    program: _Text | None = Field(default=None, description="what was started, where that is not `reglab train`")
+    logged: Logged | None = Field(default=None, description="of another program: its summary")
+    rows: list[Logged] | None = Field(default=None, description="of another program: its history, a row for each time that it logged")
     weights: _Name | None = Field(default=None, description="sha256 of the file of its weights, where it kept them")
     without_history: bool | None = Field(default=None, description="true where it came without its epochs: from a report, which has none")
     damage: str | None = Field(default=None, exclude=True, description="of a stored run: what its history lacks, and how to get it back")
@@ -219,6 +246,13 @@ class RunRecord(_Stored):
             raise ValueError(fault)
         return value
 
+    @model_validator(mode="after")
+    def _is_of_one_program(self) -> Self:
+        theirs, ours = self.logged is not None or self.rows is not None, self.summary is not None or self.history
+        if ours if self.program is not None else theirs:
+            raise ValueError("a run has the results of `reglab train`, or those of another program")
+        return self
+
     @classmethod
     def stored(cls, values: Mapping[str, Any]) -> Self:
         """A record as it was stored anywhere. One with an identity of an earlier version is recognized by its configuration.
@@ -228,26 +262,43 @@ class RunRecord(_Stored):
         contradicts itself: what a hand has changed in it would be pooled with runs that it is none of.
         """
         printed = {name: _printed(value) for name, value in values.items()}
-        if isinstance(printed.get("config"), dict):
+        if isinstance(printed.get("config"), dict) and printed.get("program") is None:
             with suppress(ValueError):  # where a key has two values, under its former name and today's
                 printed["config"] = under_todays_names(printed["config"])
         record = cls.model_validate({"identity_version": 0} | printed | {"damage": None})
         if record.identity_version > IDENTITY_VERSION:
             raise UserError(f"run {record.run_id} was written by a later reglab (identities {record.identity_version}): update reglab")
         is_known = record.identity_version == IDENTITY_VERSION
-        if not record.identity or (is_known and (record.formerly or not _NAME.fullmatch(record.run_id))):
+        if not record.identity or record.program is not None or (is_known and (record.formerly or not _NAME.fullmatch(record.run_id))):
             return record
         try:
             config = RunConfig.parse(record.config)
         except UserError:
             return record
         now = identity(config)
+        if is_known and any(technique.source for technique in acting(config)):
+            return record  # of the code of another package, which may be another one now
         if is_known:
             if not record.run_id == record._own_name == f"{now}-s{config.train.seed}":
                 raise ValueError(f"{record.run_id} has the configuration of {now}-s{config.train.seed}")
             return record
         before = record.formerly or record.identity
         return record.model_copy(update={"identity": now, "identity_version": IDENTITY_VERSION, "formerly": before})
+
+    @property
+    def came_to(self) -> Mapping[str, Any]:
+        """The metrics of its summary, whichever program logged them; none before there is one."""
+        return self.summary.metrics() if self.summary else self.logged or {}
+
+    @property
+    def steps(self) -> list[Mapping[str, Any]]:
+        """The metrics in its history, whichever program logged them: an epoch each, or a time that it logged."""
+        return [*(row.metrics() for row in self.history), *(self.rows or ())]
+
+    @property
+    def steps_done(self) -> int:
+        """How many there are."""
+        return len(self.history) or len(self.rows or ())
 
     @property
     def is_named_after_identity(self) -> bool:

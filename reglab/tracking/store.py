@@ -13,12 +13,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from reglab import atomic, reading
 from reglab.atomic import naming, write_whole
 from reglab.errors import MachineError, UserError
 from reglab.tracking import storage
 from reglab.tracking.images import KEPT, refuse_mixed
-from reglab.tracking.record import SCHEMA_VERSION, Epoch, RunRecord, State, Summary
+from reglab.tracking.record import SCHEMA_VERSION, Epoch, Logged, RunRecord, State, Summary
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +37,9 @@ MOST_HISTORY_BYTES = 2 * 10**9
 """Of the epochs of a run, six hundred bytes each."""
 
 _MOST_EPOCH_BYTES = 10**4
+
+_MOST_ROW_BYTES = 10**6
+"""Of what another program logs at one time: some thousand metrics."""
 
 MOST_ARCHIVE_BYTES = 10**9
 """Of a report's records, packed."""
@@ -76,10 +81,17 @@ class LocalRun:
         write_run(self.folder, record)
 
     def epoch(self, row: Epoch) -> None:
+        self._append(_line(row))
+
+    def logged(self, rows: Iterable[Logged]) -> None:
+        """What another program has logged since it was last asked."""
+        self._append("".join(map(_row_line, rows)))
+
+    def _append(self, lines: str) -> None:
         path = self.folder / HISTORY
         try:
             with naming(path), path.open("a", encoding="utf-8") as stream:
-                stream.write(_line(row))
+                stream.write(lines)
         except FileNotFoundError:
             raise MachineError(f"{self.folder} was removed while its run trained: the same command begins it again") from None
 
@@ -94,16 +106,23 @@ def _line(row: Epoch) -> str:
     return row.model_dump_json(by_alias=True, exclude_none=True) + "\n"  # NaN and infinity as null
 
 
+def _row_line(row: Logged) -> str:
+    return _ROW.dump_json(row).decode() + "\n"
+
+
+_ROW: TypeAdapter[Logged] = TypeAdapter(Logged)
+
+
 def write_run(folder: Path, record: RunRecord) -> None:
     """Replace the record in `folder` and its history."""
-    lines = "".join(_line(row) for row in record.history)
+    lines = "".join([*map(_line, record.history), *map(_row_line, record.rows or ())])
     write_whole(folder / HISTORY, lambda stream: stream.write(lines.encode()))
     write_record(folder, record)
 
 
 def write_record(folder: Path, record: RunRecord) -> None:
     """Replace the record in `folder`, all but its history."""
-    text = record.model_dump_json(by_alias=True, exclude={"history"}, exclude_none=True, indent=1)
+    text = record.model_dump_json(by_alias=True, exclude={"history", "rows"}, exclude_none=True, indent=1)
     write_whole(folder / RECORD, lambda stream: stream.write(text.encode()))
 
 
@@ -123,13 +142,28 @@ def read_run(folder: Path, history: bool = True) -> RunRecord | None:
         stored = reading.parsed(content)
         if stored.get("schema_version", 0) > SCHEMA_VERSION:
             raise UserError(f"{path} was written by a later reglab (schema {stored['schema_version']}): update reglab to read it")
-        record = RunRecord.stored(stored | {"history": []})
+        record = RunRecord.stored(stored | {"history": [], "rows": None})
     except (ValueError, AttributeError, TypeError):  # not JSON, not text, not a record
         raise DamagedError(f"{path} is damaged: {mend}") from None
     if not history:
         return record
+    if record.program is not None:
+        return record.model_copy(update={"rows": _read_rows(folder / HISTORY, mend)})
     rows = _read_history(folder / HISTORY, mend)
     return record.model_copy(update={"history": rows, "damage": _damage(record, rows, folder)})
+
+
+def version(folder: Path) -> tuple[tuple[int, int, int] | None, ...]:
+    """What changes whenever the record in a folder, or its history, does: a run that logs much is read when there is something new."""
+    return _version(folder / RECORD), _version(folder / HISTORY)
+
+
+def _version(path: Path) -> tuple[int, int, int] | None:
+    try:
+        about = path.stat()
+    except OSError:
+        return None
+    return about.st_ino, about.st_mtime_ns, about.st_size
 
 
 def _read_history(path: Path, mend: str) -> list[Epoch]:
@@ -138,6 +172,15 @@ def _read_history(path: Path, mend: str) -> list[Epoch]:
     with suppress(FileNotFoundError, ValueError), reading.opened(path, MOST_HISTORY_BYTES, mend) as stream:
         for line in reading.lines(stream, _MOST_EPOCH_BYTES, MOST_HISTORY_BYTES):
             rows.append(Epoch.model_validate(reading.parsed(line)))
+    return rows
+
+
+def _read_rows(path: Path, mend: str) -> list[Logged]:
+    """What another program logged, up to the first line that is cut short."""
+    rows: list[Logged] = []
+    with suppress(FileNotFoundError, ValueError), reading.opened(path, MOST_HISTORY_BYTES, mend) as stream:
+        for line in reading.lines(stream, _MOST_ROW_BYTES, MOST_HISTORY_BYTES):
+            rows.append(_ROW.validate_python(reading.parsed(line)))
     return rows
 
 
@@ -218,7 +261,7 @@ def read_runs(root: Path, history: bool = True) -> list[RunRecord]:
     records = each_once(found)
     _say("left out", damaged)
     _say("note", [record.damage for record in records if record.damage])
-    return records if history else [record.model_copy(update={"history": []}) for record in records]
+    return records if history else [record.model_copy(update={"history": [], "rows": None}) for record in records]
 
 
 def _say(what: str, lines: Sequence[str]) -> None:
@@ -260,7 +303,7 @@ def read_archive(path: Path, history: bool = True) -> list[RunRecord]:
 
     So it does for one that unpacks to more than any: a megabyte can be made to unpack to a thousand.
     """
-    left_out: dict[str, Any] = {} if history else {"history": []}
+    left_out: dict[str, Any] = {} if history else {"history": [], "rows": None}
     mend, found = "build the report again from its runs", dict[str, RunRecord]()
     try:
         with reading.opened(path, MOST_ARCHIVE_BYTES, mend) as packed, gzip.GzipFile(fileobj=packed) as stream:

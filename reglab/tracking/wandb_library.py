@@ -4,11 +4,16 @@
 the key sent there. So all of reglab imports the library from here, and `reglab agent` starts W&B's own agent by this module.
 """
 
+import inspect
 import ipaddress
+import json
+import os
 import socket
 import stat
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import wandb
@@ -19,7 +24,9 @@ from wandb.sdk.wandb_settings import Settings
 from reglab.errors import UserError, first_line
 from reglab.processes.streams import say
 
-__all__ = ["in_the_clear", "server_api", "wandb", "warn_of_listeners", "wbauth"]
+__all__ = ["STARTED_BY", "in_the_clear", "message", "server_api", "wandb", "warn_of_listeners", "wbauth"]
+
+STARTED_BY = "REGLAB_AGENT_STARTED_BY"
 
 _OF_THE_FOLDER = ("entity", "project", "mode")
 
@@ -100,10 +107,47 @@ def _is_here(host: str) -> bool:
         return False
 
 
+def message(content: bytes) -> Any:
+    """A record of the client's own protocol, as its files hold them. Raises ValueError for what is none."""
+    try:
+        from wandb.proto import wandb_internal_pb2
+
+        read: Callable[[bytes], Any] = vars(wandb_internal_pb2)["Record"].FromString
+    except (ImportError, LookupError, AttributeError):
+        raise _unlike("keeps its files") from None
+    try:
+        return read(content)
+    except Exception as error:  # the protocol's library has errors of its own
+        raise ValueError(str(error)) from None
+
+
+def _start_programs_by(words: Sequence[str]) -> None:
+    """Have W&B's agent put these words before the command of each run that it starts."""
+    from wandb import wandb_agent
+
+    usual = getattr(wandb_agent, "AgentProcess", None)
+    if usual is None or "command" not in inspect.signature(usual).parameters:
+        raise _unlike("starts programs")
+
+    def start(*, command: Sequence[str], **others: Any) -> Any:
+        return usual(command=[*words, *command], **others)
+
+    vars(wandb_agent)["AgentProcess"] = start
+
+
+def _unlike(does: str) -> UserError:
+    return UserError(f"wandb {wandb.__version__} {does} otherwise than 0.31, which this reglab knows: pip install 'wandb<0.32'")
+
+
 def main() -> None:
-    """W&B's own command, `wandb`, with this library."""
+    """W&B's own command, `wandb`, with this library.
+
+    Its agent starts programs by the words in `STARTED_BY`, JSON, where they are there.
+    """
     from wandb.cli.cli import cli
 
+    if words := os.environ.pop(STARTED_BY, None):
+        _start_programs_by(json.loads(words))
     cli(prog_name="wandb")
 
 

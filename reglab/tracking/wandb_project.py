@@ -16,10 +16,11 @@ from typing import Any
 from urllib.parse import quote
 
 from reglab import reading
-from reglab.errors import MachineError, ReglabError, UserError
+from reglab.errors import MachineError, ReglabError, UserError, first_line
 from reglab.names import fault
 from reglab.settings import settings
 from reglab.tracking.record import Environment, Epoch, RunRecord, State, Summary, own_id
+from reglab.tracking.wandb_files import metrics
 from reglab.tracking.wandb_library import server_api, wandb
 from reglab.tracking.wandb_run import LOGGED_BESIDE
 
@@ -59,6 +60,7 @@ query %(name)s($entity: String!, $project: String!, $filters: JSONString!, $afte
 """
 _LISTING = _PAGE % {"name": "ListRuns", "fields": "name state heartbeatAt"}
 _CONFIGURATIONS = _PAGE % {"name": "ListConfigurations", "fields": "name state heartbeatAt config"}
+_SUMMARIES = _PAGE % {"name": "ListSummaries", "fields": "name state createdAt heartbeatAt sweepName group config summaryMetrics"}
 _EXTENTS = _PAGE % {"name": "ListExtents", "fields": "name state historyLineCount config summaryMetrics"}
 _EXISTS = "query FindProject($entity: String!, $project: String!) { project(name: $project, entityName: $entity) { id } }"
 _SWEEP_STATE = """
@@ -221,6 +223,39 @@ def records(project: Project, history: bool = True, progress: Callable[[int, int
                     _log.warning("left out: %s", error)
                 else:
                     yield record
+
+
+def records_of_program(project: Project, program: str) -> list[RunRecord]:
+    """The runs of another program in a project, oldest first, as far as W&B tells without their epochs: state, configuration, summary.
+
+    A run that cannot be read is left out, with a warning that names it. Raises ReglabError where the server does not answer.
+    """
+    found = []
+    for node in _nodes(_api(), project, _SUMMARIES, project.filters, LISTED_AT_ONCE):
+        try:
+            config = _config(node)
+            if "schema_version" not in config:  # else it is a run of reglab's
+                found.append(_record_of_program(node, config, program))
+        except _UNREADABLE as error:
+            _log.warning("run %s at W&B is left out: this reglab cannot read it (%s)", node["name"], first_line(error))
+    return found
+
+
+def _record_of_program(node: dict[str, Any], config: dict[str, Any], program: str) -> RunRecord:
+    moments = {"created": node["createdAt"], "updated": node["heartbeatAt"]}
+    state = State.finished if node["state"] == "finished" else _SILENT.get(node["state"], State.running)
+    return RunRecord(
+        run_id=node["name"],
+        sweep=node["sweepName"] or node["group"] or "",
+        label=node["name"],
+        identity="",
+        seed=0,
+        config=config,
+        program=program,
+        state=State.stopped if node["state"] == "killed" else state,
+        logged=metrics(_object(node["summaryMetrics"])),
+        **{name: moment for name, text in moments.items() if (moment := _moment(text))},
+    )
 
 
 def _standing(cache: sqlite3.Connection, listed: Sequence[str]) -> dict[str, dict[str, str]]:

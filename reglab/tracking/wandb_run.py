@@ -252,6 +252,26 @@ class WandbRun:
         say(line)
 
 
+def hand_back(folder: Path) -> None:
+    """Have W&B give the run of this process, of another program, to another agent. Nothing of it changes there but that."""
+    from reglab.tracking.wandb_library import wandb
+
+    settings = wandb.Settings(
+        console="off",
+        silent=True,
+        init_timeout=BEGIN_SECONDS,
+        finish_timeout=PREEMPTED_SECONDS,
+        finish_timeout_raises=False,
+        disable_git=True,
+    )
+    try:
+        run = wandb.init(dir=str(folder), resume="allow", settings=settings)
+        run.mark_preempting()
+        run.finish(exit_code=exits.PREEMPTED)
+    except Exception as error:  # W&B takes it for crashed, then
+        say(f"W&B does not hear that the run was preempted ({' '.join(str(error).split())})")
+
+
 def _is_named_by_its_sweep() -> bool:
     """Whether the client takes the run's id from the environment, and no other."""
     return "WANDB_SWEEP_ID" in os.environ

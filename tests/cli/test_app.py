@@ -29,10 +29,10 @@ COMMANDS = {
     "study run": ["--from", "--name", "--only", "--quick", "--retry-failed", "--stop-after", "--workers"],
     "sweep check": ["--quick"],
     "sweep create": ["--again", "--entity", "--project", "--quick"],
-    "sweep makeup": ["--from", "--out", "--quick"],
+    "sweep makeup": ["--from", "--out", "--quick", "--seeds"],
     "sweep plan": ["--from", "--gpu", "--gpus", "--price", "--probe", "--quick"],
-    "sweep status": ["--from", "--json", "--quick"],
-    "sweep run": ["--from", "--name", "--quick", "--retry-failed", "--stop-after", "--workers"],
+    "sweep status": ["--from", "--json", "--quick", "--seeds"],
+    "sweep run": ["--from", "--name", "--quick", "--retry-failed", "--seeds", "--stop-after", "--workers"],
     "sync": ["--as-new", "--entity", "--project"],
     "train": ["--again", "--as-new", "--print-config"],
 }

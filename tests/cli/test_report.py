@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from reglab.report.build import build
+from reglab.tracking.record import RunRecord, State
 from reglab.tracking.store import write_run
 
 
@@ -32,3 +33,10 @@ def test_runs_are_looked_at_where_runs_and_reports_are_and_nowhere_else(report, 
     assert ("1 run is new" in said) == found
     assert ("its runs are out of reach, --from compares with them" in said) != found
     assert reglab("report", "check", folder, "--from", tmp_path / place) == 1
+
+
+def test_a_report_on_runs_of_another_program_alone_is_refused(reglab, tmp_path, capsys):
+    other = RunRecord(run_id="x", sweep="s", label="x", identity="x", seed=0, config={}, program="python x.py", state=State.finished)
+    write_run(tmp_path / "runs" / "x", other)
+    assert reglab("report", "build", "--from", tmp_path / "runs", "--out", tmp_path / "report") == 2
+    assert "its runs are of `python x.py`, and a report is on runs of `reglab train`" in capsys.readouterr().err

@@ -1,3 +1,5 @@
+from reglab.tracking.record import RunRecord, State
+from reglab.tracking.store import write_run
 from tests.loopback.conftest import wandb_server as wandb_server
 
 WORDS = ["data.source=digits", "data.train_limit=64", "data.test_limit=32", "model.width=4", "train.epochs=1", "train.batch_size=32"]
@@ -19,3 +21,14 @@ def test_a_run_that_was_trained_offline_goes_up_once(wandb_server, reglab, monke
     assert f"left out: {damaged} is damaged" in capsys.readouterr().err
     (run,) = wandb_server.world.project("p").runs.values()
     assert (run.state, run.group, len(run.history)) == ("finished", "train", 1)
+
+
+def test_a_run_of_another_program_is_left_to_w_and_b_s_own_command(wandb_server, reglab, monkeypatch, capsys, tmp_path):
+    record = RunRecord(run_id="x", sweep="s", label="x", identity="x", seed=0, config={}, program="python x.py", state=State.finished)
+    write_run(tmp_path / "runs" / "s" / "x", record)
+    monkeypatch.setenv("WANDB_MODE", "online")
+    assert reglab("sync", "--project", "p") == 0
+    said = capsys.readouterr().err
+    assert "0 sent, 0 there before, 0 going on" in said
+    assert "1 runs of another program are not sent: `wandb sync`" in said
+    assert not wandb_server.world.projects

@@ -81,22 +81,17 @@ def _early_ended(sweep: Sweep) -> set[str]:
     return sweep.engine.prune()
 
 
-class _Logged(dict[str, Any]):
-    def metrics(self) -> dict[str, Any]:
-        return self
-
-
 @dataclass
 class _Record:
     """What a search engine reads of a RunRecord."""
 
     run_id: str
     state: State
-    summary: _Logged
-    history: list[_Logged]
+    came_to: dict[str, Any]
+    steps: list[dict[str, Any]]
 
 
 def _tell(sweep: Sweep) -> None:
     for number, run in enumerate(sweep.handed_out):
-        state, rows = _ENDED_AS.get(run.state, State.running), [_Logged(row) for row in run.history]
-        sweep.engine.tell(number, cast(RunRecord, _Record(run.name, state, _Logged(run.summary), rows)))
+        state = _ENDED_AS.get(run.state, State.running)
+        sweep.engine.tell(number, cast(RunRecord, _Record(run.name, state, run.summary, run.history)))

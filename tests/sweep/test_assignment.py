@@ -3,6 +3,7 @@ import pytest
 from reglab.errors import UserError
 from reglab.sweep import assignment
 from reglab.sweep.assignment import Assignment, hand_over, received
+from reglab.sweep.program import Program
 
 VALUES = {
     "arm": None,
@@ -98,3 +99,10 @@ def test_a_run_or_a_sweep_whose_name_is_a_path_is_refused(handed, monkeypatch, v
     with pytest.raises(UserError, match=rf"^{variable} = ") as caught:
         received()
     assert len(str(caught.value)) < 300
+
+
+def test_to_another_program_any_key_may_be_one_of_its_own(handed):
+    values = {"label": "x", "environment": {"a": 1}, "created": 3}
+    handed(values)
+    assert received(Program(("x",), None, ())).values == values
+    assert received().values == {}

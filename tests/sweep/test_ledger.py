@@ -1,3 +1,4 @@
+import itertools
 import shlex
 import subprocess
 import sys
@@ -79,7 +80,7 @@ def test_it_is_complete_when_all_has_ended_well(read):
     grid = read(GRID)
     records = [record(values, State.diverged if number else State.finished) for number, values in enumerate(grid.grid())]
     assert ledger.reckon(grid, records).complete
-    assert ledger.makeup(ledger.reckon(grid, records)) is None
+    assert ledger.makeup(ledger.reckon(grid, records)) == []
 
 
 def test_the_best_of_several_runs_counts_and_finished_ones_are_duplicates(read):
@@ -106,16 +107,16 @@ def test_values_without_effect_are_one_cell(read):
 def test_a_makeup_asks_for_exactly_what_is_lost(read, done):
     grid = read(GRID)
     names, cells = run_ids(grid), grid.grid()
-    text = ledger.makeup(ledger.reckon(grid, [record(cells[place]) for place in sorted(done)]))
+    texts = ledger.makeup(ledger.reckon(grid, [record(cells[place]) for place in sorted(done)]))
     if len(done) == 12:
-        assert text is None
+        assert texts == []
         return
-    again = read(text, "makeup")
+    again = read(*texts, "makeup")
     assert sorted(run_ids(again)) == sorted(names[place] for place in range(12) if place not in done)
     assert again.config["command"] == GRID["command"]
     assert again.config["metric"] == GRID["metric"]
     twice = ledger.makeup(ledger.reckon(again, [record(again.grid()[0])]))
-    assert sorted(run_ids(read(twice, "twice")) if twice else []) == sorted(run_ids(again)[1:])
+    assert sorted(run_ids(read(*twice, "twice")) if twice else []) == sorted(run_ids(again)[1:])
 
 
 def test_words_that_yaml_would_misread_come_back_as_they_were(read, tmp_path):
@@ -131,7 +132,7 @@ def test_words_that_yaml_would_misread_come_back_as_they_were(read, tmp_path):
             },
         }
     )
-    again = read(ledger.makeup(ledger.reckon(grid, [])), "makeup")
+    again = read(*ledger.makeup(ledger.reckon(grid, [])), "makeup")
     assert sorted(run_ids(again)) == sorted(set(run_ids(grid)))
 
 
@@ -146,7 +147,8 @@ def test_a_configuration_that_cannot_be_built_is_not_made_up(read):
     reckoned = ledger.reckon(search, [broken, record(drawn), record(crashed, State.crashed)])
     assert reckoned.undrawn == 1
     assert [cell.seed for cell in reckoned.lost] == [1]
-    assert yaml.safe_load(ledger.makeup(reckoned))["run_cap"] == 2
+    (text,) = ledger.makeup(reckoned)
+    assert yaml.safe_load(text)["run_cap"] == 2
 
 
 SEARCHED = {
@@ -180,7 +182,7 @@ def test_a_search_that_has_drawn_all_there_is_is_complete(read, method):
     search = read(FEW | {"method": method})
     both = [record({"batchnorm": {"layers": layers}}) for layers in (0, 1)]
     assert ledger.reckon(search, both).complete
-    assert ledger.makeup(ledger.reckon(search, both)) is None
+    assert ledger.makeup(ledger.reckon(search, both)) == []
     assert not ledger.reckon(search, both[:1]).complete
     assert not ledger.reckon(search, [both[0], record({"batchnorm": {"layers": 1}}, State.crashed)]).complete
 
@@ -246,7 +248,7 @@ def test_a_run_that_a_search_could_have_drawn_counts_wherever_it_is_from(read):
 
 
 def test_wandb_takes_a_makeup(read, folder, wandb_server):
-    read(ledger.makeup(ledger.reckon(read(GRID), [])), "makeup")
+    read(*ledger.makeup(ledger.reckon(read(GRID), [])), "makeup")
     command = [sys.executable, "-m", "wandb", "sweep", "--project", "p", str(folder / "makeup.yaml")]
     subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE)
     (there,) = wandb_server.world.project("p").sweeps.values()
@@ -261,3 +263,85 @@ def test_wandb_takes_a_makeup(read, folder, wandb_server):
 def test_a_text_in_a_cell_is_read_as_it_was(value):
     (word,) = shlex.split(ledger._word("data.name", value))
     assert parse_overrides([word]) == {"data.name": value}
+
+
+# Another program
+
+
+PLAIN = {
+    "program": "train.py",
+    "method": "grid",
+    "parameters": {
+        "lr": {"values": [0.1, 0.01, 1.0]},
+        "model": {"parameters": {"width": {"values": [4, 8]}, "deep": {"value": True}}},
+        "optimizer.name": {"values": ["sgd", "adam"]},
+    },
+    "replicates": {"key": "seed", "first": 1, "start": 2, "most": 5},
+}
+
+
+def other(sweep, values, state=State.finished, name="w", **added):
+    """A run as W&B gives it back: ids of its own, whole numbers where they were so, and keys that the program added."""
+    given = {key: int(value) if value == 1.0 and not isinstance(value, bool) else value for key, value in values.items()}
+    return RunRecord(
+        run_id=name, sweep="s", label=name, identity="", seed=0, config=given | added, program=sweep.program.shown, state=state
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(done=some.sets(some.integers(0, 23)))
+def test_of_another_program_a_makeup_asks_for_exactly_what_is_lost_in_as_many_files_as_it_takes(read, done):
+    sweep = read(PLAIN)
+    cells = sweep.grid()
+    reckoned = ledger.reckon(sweep, [other(sweep, cells[place], added=3) for place in sorted(done)])
+    assert [cell.state for cell in reckoned.cells] == [State.finished if place in done else "missing" for place in range(24)]
+    again = [values for text in ledger.makeup(reckoned) for values in read(text, "makeup").grid()]
+    in_order = sorted(again, key=cells.index)
+    assert in_order == [cells[place] for place in range(24) if place not in done]
+
+
+@given(cells=some.lists(some.tuples(some.integers(0, 3), some.booleans(), some.sampled_from("abc")), unique=True))
+def test_cells_are_products_each_cell_in_one(cells):
+    found = ledger.products(cells)
+    assert sorted(cell for each in found for cell in itertools.product(*each)) == sorted(cells)
+
+
+def test_what_is_a_product_is_one():
+    (found,) = ledger.products(list(itertools.product([1, 2, 3], "ab", [True])))
+    assert [set(each) for each in found] == [{1, 2, 3}, {"a", "b"}, {True}]
+
+
+def test_a_run_of_another_program_answers_no_cell_of_this_one(read):
+    sweep = read(PLAIN)
+    (values, *_) = sweep.grid()
+    stranger = other(sweep, values).model_copy(update={"program": "python other.py ${args}"})
+    incomplete = other(sweep, {"lr": 0.1})
+    reckoned = ledger.reckon(sweep, [stranger, incomplete])
+    assert reckoned.counts == {"missing": 24}
+    assert len(reckoned.others) == 2
+
+
+def test_of_another_program_a_search_counts_what_it_may_have_drawn(read):
+    search = {**PLAIN, "method": "random", "run_cap": 3, "replicates": None}
+    sweep = read({key: value for key, value in search.items() if value})
+    values = engines.of(sweep.config).ask()
+    elsewhere = other(sweep, {**values, "lr": 7.0}, name="x")
+    reckoned = ledger.reckon(sweep, [other(sweep, values, added=1), elsewhere])
+    assert (len(reckoned.cells), reckoned.undrawn, reckoned.others) == (1, 2, (elsewhere,))
+    (text,) = ledger.makeup(reckoned)
+    assert yaml.safe_load(text)["run_cap"] == 2
+
+
+# Replicates
+
+
+@pytest.mark.parametrize("key", ["train.seed"])
+def test_more_seeds_are_missing_once_they_are_asked_for(read, folder, key):
+    content = {**GRID, "parameters": {"arm": {"values": ARMS}}, "replicates": {"key": key, "start": 2, "most": 4}}
+    sweep = read(content)
+    records = [record(values) for values in sweep.grid()]
+    assert ledger.reckon(sweep, records).complete
+    more = ledger.reckon(spec.read(folder / "sweep.yaml", seeds=3), records)
+    assert more.counts == {State.finished: 4, "missing": 2}
+    (text,) = ledger.makeup(more)
+    assert [config.seed for _, config in read(text, "rest").cells] == [2, 2]

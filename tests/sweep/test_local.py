@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -1173,3 +1174,87 @@ def test_a_run_that_is_given_without_its_epochs_lacks_none(make_sweep, workers):
     other = workers.work(make_sweep(THREE, folder="other", given=given))
     assert [cell.record.damage for cell in other.cells] == [None] * 3
     assert [read_run(other.folder / cell.run_id).damage for cell in other.cells] == [None] * 3
+
+
+# Another program
+
+
+PLAIN = {"program": "train.py", "method": "grid", "parameters": {"lr": {"values": [0.1, 0.2]}}}
+
+
+def logs(job):
+    """A worker of another program, that looks after one which logs twice."""
+    record = RunRecord(
+        run_id=job.run_id,
+        sweep=job.variables["WANDB_SWEEP_ID"],
+        label="lr",
+        identity="x",
+        seed=job.values.get("seed", 0),
+        config=job.values,
+        program="python train.py ${args}",
+        rows=[],
+    )
+    for number in range(3):
+        rows = [{"loss": 1 / (step + 1)} for step in range(number)]
+        write_run(job.folder, record.changed(rows=rows))
+        yield
+    write_run(job.folder, record.changed(rows=rows, state=State.finished, logged={"loss": 0.5}))
+    return 0
+
+
+def test_another_program_s_runs_are_recorded_and_not_repeated(make_sweep, workers):
+    workers.script = logs
+    sweep = workers.work(make_sweep(PLAIN))
+    assert states(sweep) == [State.finished] * 2
+    assert [(cell.label, cell.epochs_done) for cell in sweep.cells] == [("lr 0.1", 2), ("lr 0.2", 2)]
+    assert [cell.record.logged for cell in sweep.cells] == [{"loss": 0.5}] * 2
+    again = workers.work(make_sweep(PLAIN))
+    assert (states(again), len(workers.jobs)) == ([State.finished] * 2, 2)
+
+
+def test_another_program_s_runs_are_not_shared_with_another_sweep(make_sweep, workers):
+    """It may have changed meanwhile."""
+    workers.script = logs
+    workers.work(make_sweep(PLAIN))
+    workers.work(make_sweep(PLAIN, folder="other"))
+    assert len(workers.jobs) == 4
+
+
+def test_another_program_s_worker_that_is_killed_leaves_a_record_of_that_program(make_sweep, workers):
+    workers.script = dies(-signal.SIGKILL, begins=False)
+    sweep = workers.work(make_sweep(PLAIN))
+    assert states(sweep) == [State.crashed] * 2
+    assert [read_run(sweep.folder / cell.run_id).program for cell in sweep.cells] == ["python train.py ${args}"] * 2
+    workers.script = logs
+    assert states(workers.work(make_sweep(PLAIN))) == [State.finished] * 2
+
+
+def test_seeds_that_are_asked_for_later_are_added(tmp_path, workers):
+    workers.script = logs
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(PLAIN | {"replicates": {"key": "seed", "start": 1, "most": 3}}))
+
+    def run(seeds=None):
+        return workers.work(LocalSweep(spec.read(path, seeds=seeds), tmp_path / "runs" / "mine", 1, workers.start))
+
+    run()
+    more = run(3)
+    assert [(cell.values["lr"], cell.seed) for cell in more.cells] == [(lr, seed) for seed in range(3) for lr in (0.1, 0.2)]
+    assert len(workers.jobs) == 6
+    assert len(run().cells) == 6  # what was asked for once stays
+
+
+def test_with_a_limit_another_program_s_runs_tell_of_each_other(make_sweep, workers, clock):
+    def takes(job):
+        record = RunRecord(
+            run_id=job.run_id, sweep="mine", label="lr", identity="x", seed=0, config=job.values, program="python train.py ${args}", rows=[]
+        )
+        yield
+        ended = record.created + timedelta(seconds=100)
+        write_run(job.folder, record.model_copy(update={"updated": ended, "state": State.finished, "logged": {"loss": 0.5}}))
+        return 0
+
+    workers.script = takes
+    sweep = workers.work(make_sweep(PLAIN | {"parameters": {"lr": {"values": [1, 2, 3]}}}, limit=Limit(90), beyond=False))
+    assert states(sweep) == [State.finished, State.pending, State.pending]
+    assert sweep.rest().seconds == pytest.approx(200)

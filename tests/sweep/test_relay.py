@@ -1,5 +1,6 @@
 """Both ends over a real socket; clients are real processes."""
 
+import json
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 import reglab
 from reglab.exits import PREEMPTED
 from reglab.processes.signals import PREEMPT, STOP
-from reglab.sweep.relay import Relay
+from reglab.sweep.relay import COMMAND, Relay
 from tests.waiting import PATIENCE
 
 CLIENT = "import sys; from reglab.sweep import relay; sys.exit(relay.train_there())"
@@ -163,3 +164,12 @@ def test_the_command_is_a_client_under_an_agent(relay, client):
     (order,) = poll(relay, len)
     order.answer(5)
     assert process.wait(PATIENCE) == 5
+
+
+def test_the_words_of_another_program_come_with_its_order(relay, client):
+    words = "from reglab.sweep import relay; import sys; sys.exit(relay.train_there(['/usr/bin/env', 'python', 'x.py', '--a=b c']))"
+    process = client(code=words, WANDB_RUN_ID="abc")
+    (order,) = poll(relay, len)
+    assert json.loads(order.variables[COMMAND]) == ["/usr/bin/env", "python", "x.py", "--a=b c"]
+    order.answer(0)
+    assert process.wait(PATIENCE) == 0

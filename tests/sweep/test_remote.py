@@ -57,12 +57,23 @@ def test_runs_that_the_agent_would_not_train_are_refused_and_how_to_mend_it_is_s
     file = tmp_path / "odd.yaml"
     content = yaml.safe_load(spec.shipped("final").read_text()) | {"command": words}
     file.write_text(yaml.safe_dump({key: value for key, value in content.items() if value}))
-    with pytest.raises(UserError, match=r"odd.yaml: its runs start .*; have `command: \[reglab, train\]` in its file"):
+    with pytest.raises(UserError, match=r"odd.yaml.*its runs start.* `command: \[reglab, train\]`.* in its file"):
         remote.create(spec.read(file), None, "p")
     assert "p" not in wandb_server.world.projects
-    there = wandb.sweep(spec.read(file).config, project="p")
+    there = wandb.sweep(yaml.safe_load(file.read_text()), project="p")
     with pytest.raises(UserError, match="its runs start"):
         remote.find(f"{ENTITY}/p/{there}")
+
+
+def test_a_sweep_of_another_program_is_registered_as_it_is_and_found(wandb_server, tmp_path):
+    file = tmp_path / "plain.yaml"
+    file.write_text("program: x.py\nmethod: grid\nparameters: {lr: {values: [0.1]}}\nreplicates: {key: seed, start: 2}\n")
+    sweep = remote.create(spec.read(file), None, "p")
+    there = registered(wandb_server)[0].config
+    assert there["parameters"] == {"lr": {"values": [0.1]}, "seed": {"values": [0, 1]}}
+    assert there["program"] == "x.py"
+    assert "replicates" not in there
+    assert remote.find(sweep.path).program.shown == "python x.py ${args}"
 
 
 def test_a_sweep_that_has_ended_is_found_with_its_state(wandb_server, final):

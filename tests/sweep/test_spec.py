@@ -241,7 +241,8 @@ def test_overrides_replace_add_and_stay_out_of_the_rest(read):
 
 def test_overrides_are_read_as_their_keys_have_them(read):
     found = read(grid(train={"seed": {"values": [0]}}), "agc.enabled=true", "data.train_limit=null", "optimizer.lr=1e-3")
-    ((_, config),) = found.cells
+    ((_, asked),) = found.cells
+    config = asked.config
     assert (config.agc.enabled, config.data.train_limit, config.optimizer.lr) == (True, None, 1e-3)
 
 
@@ -253,7 +254,7 @@ def test_quick_makes_every_cell_small_and_keeps_what_is_searched(read):
         ),
         quick=True,
     )
-    cells = [config for _, config in found.cells]
+    cells = [asked.config for _, asked in found.cells]
     assert {config.train.seed for config in cells} == {3}
     assert {config.train.batch_size for config in cells} == {64, 128}
     for config in cells:
@@ -318,7 +319,7 @@ def test_an_override_wins_over_quick(read):
 def test_two_files_that_ask_for_the_same_runs_have_one_fingerprint(read):
     sweep = grid(train={"seed": {"values": [0]}})
     plain = read(sweep).fingerprint()
-    assert read(sweep | {"name": "x", "description": "y", "project": "z", "command": ["a"]}).fingerprint() == plain
+    assert read(sweep | {"name": "x", "description": "y", "project": "z", "command": ["reglab", "train"]}).fingerprint() == plain
     assert read(yaml.safe_dump(sweep, sort_keys=True) + "# a comment\n").fingerprint() == plain
     assert read(sweep, "train.epochs=3").fingerprint() != plain
     assert read(search(train={"seed": {"values": [0]}})).fingerprint() != plain
@@ -391,7 +392,7 @@ def test_what_is_laid_over_the_file_has_no_line_in_it(read):
 
 def test_seeds_that_are_written_as_numbers_and_as_texts_come_in_their_order(read):
     found = read(grid(train={"seed": {"values": [2, "1", 0.0]}}))
-    assert [config.train.seed for _, config in found.cells] == [0, 2, 1]
+    assert [asked.seed for _, asked in found.cells] == [0, 2, 1]
 
 
 # What runs with W&B's server only
@@ -415,3 +416,90 @@ def test_a_scheduler_and_several_objectives_are_taken_and_said_to_need_the_serve
         engines.of(found.config)
     with pytest.raises(UserError, match=r"line 5: metrics.1.name = time/train: no run logs that; did you mean"):
         read(CUSTOM.replace("time/train_seconds", "time/train"))
+
+
+# Replicates
+
+
+REPLICATED = """method: grid
+command: [reglab, train]
+parameters:
+  arm: {values: [baseline, symmetric_cutout_2]}
+replicates: {key: train.seed, first: 3, start: 2, most: 4}
+"""
+
+
+def test_replicates_are_plain_values_of_seeds_to_w_and_b(read):
+    found = read(REPLICATED)
+    plain = yaml.safe_load(REPLICATED)
+    del plain["replicates"]
+    plain["parameters"]["train"] = {"parameters": {"seed": {"values": [3, 4]}}}
+    assert found.config == plain
+    assert found.fingerprint() == read(plain).fingerprint()
+    assert [asked.seed for _, asked in found.cells] == [3, 3, 4, 4]
+
+
+def test_more_seeds_can_be_asked_for_up_to_the_most(read):
+    first = read(REPLICATED)
+    found = spec.read(read.path, seeds=4)
+    assert sorted({asked.seed for _, asked in found.cells}) == [3, 4, 5, 6]
+    assert found.fingerprint(whatever_seeds=True) == first.fingerprint(whatever_seeds=True)
+    assert found.fingerprint() != first.fingerprint()
+    assert read(REPLICATED.replace("first: 3", "first: 4")).fingerprint(whatever_seeds=True) != first.fingerprint(whatever_seeds=True)
+    read(REPLICATED)
+    with pytest.raises(UserError, match=r"--seeds 5: .*mine.yaml allows 1 to 4 an arm"):
+        spec.read(read.path, seeds=5)
+    read(grid(train={"seed": {"values": [0]}}))
+    with pytest.raises(UserError, match=r"--seeds 2: .*mine.yaml has no `replicates:`"):
+        spec.read(read.path, seeds=2)
+
+
+def test_quick_keeps_the_first_seed_and_a_word_takes_the_place_of_all(read):
+    assert [asked.seed for _, asked in read(REPLICATED, quick=True).cells] == [3, 3]
+    assert [asked.seed for _, asked in read(REPLICATED, "train.seed=[7, 8]").cells] == [7, 7, 8, 8]
+
+
+def test_a_file_that_shares_what_an_alias_repeats_is_not_changed_elsewhere(read):
+    text = "method: grid\nparameters:\n  model: &same {parameters: {eps: {value: 0.5}}}\n  other: *same\n"
+    text += "program: x.py\nreplicates: {key: model.seed, start: 2}\n"
+    assert [values["other"] for values in read(text).grid()] == [{"eps": 0.5}] * 2
+
+
+@pytest.mark.parametrize(
+    ("replicates", "said"),
+    [
+        ("{key: train.seed, start: 3, most: 2}", "line 5: replicates: `most` = 2 is fewer than `start` = 3"),
+        ("{key: train.seed, start: 0}", "line 5: replicates.start = 0: must be at least 1"),
+        ("{key: train.seed, start: 3, first: -1}", "line 5: replicates.first = -1: must be at least 0"),
+        ("{key: train.seed, start: 2, first: 2147483647}", "its last seed is above 2147483647"),
+        ("{key: train.seed, start: 1001}", "replicates.start = 1001: must be at most 1000"),
+        ("{start: 3}", "line 5: replicates.key: is missing"),
+        ("{key: train.seed}", "line 5: replicates.start: is missing"),
+        ("{key: train.seed, start: 3, seeds: 4}", "replicates.seeds: unknown key seeds"),
+        ("{key: train.epochs, start: 3}", "line 5: replicates.key = train.epochs: what repeats a run of `reglab train` is train.seed"),
+        ("{key: arm, start: 3}", "line 5: replicates.key = arm: arm stands in `parameters`, too"),
+        ("{key: arm.seed, start: 3}", "line 5: replicates.key = arm.seed: arm stands in `parameters`, too"),
+        ("{key: '', start: 3}", "must be a parameter's name"),
+        ("[train.seed]", "line 5: replicates = ['train.seed']: must be a mapping"),
+    ],
+)
+def test_replicates_that_say_no_seeds_are_told_with_their_line(read, replicates, said):
+    text = REPLICATED.replace("{key: train.seed, first: 3, start: 2, most: 4}", replicates)
+    with pytest.raises(UserError) as caught:
+        read(text)
+    assert said in str(caught.value)
+
+
+def test_a_search_has_no_replicates(read):
+    text = "run_cap: 3\n" + REPLICATED.replace("method: grid", "method: random")
+    with pytest.raises(UserError, match=r"line 6: replicates: goes with `method: grid`, not with method = random"):
+        read(text)
+
+
+def test_another_program_s_seed_is_a_key_of_its_own(read):
+    other = REPLICATED.replace("command: [reglab, train]", "program: x.py").replace("arm", "lr")
+    with pytest.raises(UserError, match=r"line 5: replicates.key = train.seed: the file has no group train"):
+        read(other)
+    found = read(other.replace("train.seed", "seed"))
+    assert [(values["seed"], asked.seed) for values, asked in found.cells] == [(3, 3), (3, 3), (4, 4), (4, 4)]
+    assert len({asked.identity for _, asked in found.cells}) == 2

@@ -52,8 +52,8 @@ def test_the_fields_of_a_stored_run_are_these():
     assert [field.alias or name for name, field in Epoch.model_fields.items()] == PER_EPOCH
     assert {field.alias for field in Summary.model_fields.values()} >= set(IN_SUMMARY_ONLY)
     assert " ".join(sorted(RunRecord.model_fields)) == (
-        "again config created damage environment formerly history identity identity_version label reason run_id schema_version seed state "
-        "summary sweep updated url wandb_id weights without_history"
+        "again config created damage environment formerly history identity identity_version label logged program reason rows run_id "
+        "schema_version seed state summary sweep updated url wandb_id weights without_history"
     )
     assert " ".join(sorted(Environment.model_fields)) == (
         "captured commit compiled cuda data data_fingerprint device driver precision python reglab test_images threads torch train_images"
@@ -259,3 +259,38 @@ def test_a_changed_record_is_dated_now_and_keeps_its_creation(monkeypatch):
     assert (changed.state, changed.reason) == (State.failed, "out of memory")
     assert (changed.created, changed.updated) == (record.created, later)
     assert record.state == State.finished
+
+
+THEIRS = {"run_id": "x", "sweep": "s", "label": "x", "identity": "x", "seed": 0, "config": {"any": {"key": [1]}}, "program": "python x.py"}
+
+
+def test_a_run_of_another_program_has_keys_and_metrics_of_its_own():
+    record = RunRecord.stored(THEIRS | {"logged": {"loss": 0.5, "best": None}, "rows": [{"loss": 1}, {"word": "a", "ok": True}]})
+    assert record.config == {"any": {"key": [1]}}
+    assert record.came_to == {"loss": 0.5, "best": None}
+    assert record.steps == record.rows
+    assert record.steps_done == 2
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"program": None, "logged": {"loss": 1}},
+        {"program": None, "rows": []},
+        {"summary": {"time/train_seconds": 1, "time/wall_seconds": 1, "parameters": 1, "epochs": 1}},
+        {"rows": [{"loss": [1]}]},
+        {"logged": {"loss": {"deep": 1}}},
+        {"logged": {"loss": 1e39}},
+        {"logged": {"x" * 256: 1}},
+        {"logged": {"word": "x" * 1001}},
+    ],
+)
+def test_no_run_is_of_both_kinds_and_metrics_are_numbers_and_texts(changes):
+    RunRecord.stored(THEIRS)
+    with pytest.raises(ValueError, match=r"validation error"):
+        RunRecord.stored(THEIRS | changes)
+
+
+def test_an_identity_of_another_program_is_never_worked_out_as_one_of_ours():
+    record = RunRecord.stored(THEIRS | {"config": {}, "identity_version": 0})
+    assert (record.identity, record.formerly) == ("x", None)

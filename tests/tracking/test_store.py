@@ -7,7 +7,19 @@ import pytest
 from reglab.errors import MachineError, UserError
 from reglab.tracking import store
 from reglab.tracking.record import SCHEMA_VERSION, Epoch, RunRecord, State, Summary
-from reglab.tracking.store import LocalRun, mark_crashed, read_run, read_runs
+from reglab.tracking.store import (
+    ARCHIVE,
+    HISTORY,
+    LocalRun,
+    mark_crashed,
+    read_archive,
+    read_run,
+    read_runs,
+    version,
+    write_archive,
+    write_record,
+    write_run,
+)
 from tests.unprinted import UNPRINTED
 
 
@@ -268,3 +280,33 @@ def test_a_run_whose_name_is_a_path_is_no_run(folder, ended, name):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"run_id": name}))
     with pytest.raises(UserError, match=r"run.json is damaged: remove the folder"):
         read_run(folder)
+
+
+def test_a_run_of_another_program_is_stored_and_read_back_as_it_was(tmp_path):
+    rows = [{"loss": 1.0, "_step": 0}, {"loss": None, "word": "ü", "ok": True}]
+    record = RunRecord(
+        run_id="x", sweep="s", label="x", identity="x", seed=0, config={"a": {"b": 1}}, program="p", logged={"loss": 0.5}, rows=rows
+    )
+    write_run(tmp_path / "x", record)
+    assert read_run(tmp_path / "x") == record
+    LocalRun(tmp_path / "x").logged([{"loss": float("nan")}, {"loss": 2}])
+    assert read_run(tmp_path / "x").rows == [*rows, {"loss": None}, {"loss": 2}]
+    with (tmp_path / "x" / HISTORY).open("a") as stream:
+        stream.write('{"loss": ')  # a crash
+    assert len(read_run(tmp_path / "x").rows) == 4
+    assert read_run(tmp_path / "x", history=False).rows is None
+    write_archive(tmp_path / ARCHIVE, [record])
+    assert read_archive(tmp_path / ARCHIVE) == [record]
+
+
+def test_a_version_changes_with_record_and_history(tmp_path):
+    record = RunRecord(run_id="x", sweep="s", label="x", identity="x", seed=0, config={}, program="p", rows=[])
+    seen = [version(tmp_path)]
+    write_run(tmp_path, record)
+    seen.append(version(tmp_path))
+    LocalRun(tmp_path).logged([{"loss": 1}])
+    seen.append(version(tmp_path))
+    write_record(tmp_path, record)
+    seen.append(version(tmp_path))
+    assert len(set(seen)) == 4
+    assert version(tmp_path) == seen[-1]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import wandb
+from wandb import wandb_agent
 from wandb.sdk.lib import wbauth
 
 from reglab.errors import UserError
@@ -144,3 +145,17 @@ def test_it_is_said_once_before_the_key_is_sent(folder, monkeypatch, capsys):
         wandb_library.server_api()
     said = capsys.readouterr().err
     assert said.count("note: W&B's server is http://wandb.example.org, without TLS") == 1
+
+
+def test_w_and_b_s_agent_starts_programs_by_other_words(monkeypatch):
+    started = []
+    monkeypatch.setattr(wandb_agent, "AgentProcess", lambda env=None, command=None: started.append((env, command)))
+    wandb_library._start_programs_by(["a", "b"])
+    wandb_agent.AgentProcess(command=["python", "x.py"], env={"c": "d"})
+    assert started == [({"c": "d"}, ["a", "b", "python", "x.py"])]
+
+
+def test_a_client_whose_agent_starts_programs_otherwise_is_told(monkeypatch):
+    monkeypatch.setattr(wandb_agent, "AgentProcess", lambda words: words)
+    with pytest.raises(UserError, match=r"wandb [\d.]+ starts programs otherwise than 0.31"):
+        wandb_library._start_programs_by(["a"])

@@ -301,3 +301,18 @@ def test_how_a_sweep_stands_is_w_and_b_s_own_word_and_none_where_it_was_deleted(
     del project.sweeps[sweep]
     assert wandb_project.state_of_sweep(ENTITY, PROJECT, sweep) is None
     assert wandb_project.state_of_sweep(ENTITY, "nowhere", sweep) is None
+
+
+def test_runs_of_another_program_are_read_as_far_as_w_and_b_tells(wandb_server, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "online")
+    for number, code in enumerate((0, 1)):
+        run = wandb.init(project="p", id=f"r{number}", config={"lr": 0.1, "model": {"width": 4}}, settings={"silent": True})
+        run.log({"loss": 0.5 + number, "page": wandb.Html("<b>")})
+        run.finish(exit_code=code)
+    found = wandb_project.records_of_program(Project("loopback", "p"), "python x.py")
+    assert [(record.run_id, record.state) for record in found] == [("r0", State.finished), ("r1", State.failed)]
+    for record in found:
+        assert record.config == {"lr": 0.1, "model": {"width": 4}}
+        assert record.program == "python x.py"
+    assert found[0].logged["loss"] == 0.5
+    assert not any(name.startswith("page") for name in found[0].logged)

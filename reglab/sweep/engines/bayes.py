@@ -94,7 +94,7 @@ class Bayes(Random):
 
     def _reached(self, record: RunRecord) -> list[float]:
         """All that the metric came to in a run, its summary included, turned so that lower is better."""
-        summary = numbers([record.summary.metrics()] if record.summary else [], self._metric)
+        summary = numbers([record.came_to], self._metric)
         return values_of(record, self._metric) + summary
 
 

@@ -41,7 +41,7 @@ def bands(rule: EarlyTermination, longest: int) -> Iterator[int]:
 
 def values_of(record: RunRecord, metric: Metric) -> list[float]:
     """The metric after each epoch that has it, turned so that lower is better."""
-    return numbers((row.metrics() for row in record.history), metric)
+    return numbers(record.steps, metric)
 
 
 def numbers(rows: Iterable[Mapping[str, Any]], metric: Metric) -> list[float]:

@@ -49,8 +49,8 @@ class Wandb(Engine):
             name=record.run_id if record else None,
             config={key: {"value": value} for key, value in trial.values.items()},
             state=_STATES.get(record.state, "running") if record else "pending",
-            summaryMetrics=record.summary.metrics() if record and record.summary else {},
-            sampledHistory=[row.metrics() for row in record.history] if record else [],
+            summaryMetrics=dict(record.came_to) if record else {},
+            sampledHistory=list(record.steps) if record else [],
         )
 
 

@@ -85,18 +85,10 @@ def test_runs_that_have_not_begun_are_no_trouble(halving, record):
 STOPS = [json.loads(line) for line in (Path(__file__).parent / "wandb_stops.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
-class Row(dict):
-    def metrics(self):
-        return self
-
-
 def to_stop(config, runs):
     definition = Definition.model_validate(config)
     records = [
-        SimpleNamespace(
-            run_id=run["name"], history=[Row(row) for row in run["history"]], state=SimpleNamespace(ended=run["state"] != "running")
-        )
-        for run in runs
+        SimpleNamespace(run_id=run["name"], steps=run["history"], state=SimpleNamespace(ended=run["state"] != "running")) for run in runs
     ]
     return hyperband.to_stop(definition.early_terminate, definition.metric, records)
 
