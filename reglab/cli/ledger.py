@@ -88,7 +88,7 @@ def makeup(
         return
     write_whole(out, lambda stream: stream.write((_MARK + text).encode()))
     say(f"{out}: {len(reckoned.lost) + reckoned.undrawn} runs")
-    if spec.method == "bayes":
+    if spec.learns:
         say("note: its search begins anew; it does not know of the runs that are there")
 
 

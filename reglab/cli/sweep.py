@@ -98,7 +98,7 @@ def check(files: Files, quick: Quick = False) -> None:
             seen |= runs
         else:
             cap = str(spec.run_cap or "no cap")
-            table.add_row(str(spec.path), spec.method, cap, "drawn", cap, "–")
+            table.add_row(str(spec.path), spec.engine, cap, "drawn", cap, "–")
         for warning in spec.warnings:
             say(f"{spec.path}: note: {warning}")
     show(table)
@@ -252,7 +252,7 @@ def carry_out(file: Path, terms: Terms, folder: Path | None = None) -> Outcome:
     for warning in spec.warnings:
         say(f"note: {warning}")
     folder = folder or settings().runs / spec.name
-    count = terms.workers or workers.at_once(spec.size, learns=spec.method == "bayes")
+    count = terms.workers or workers.at_once(spec.size, learns=spec.learns)
 
     def fingerprint(data: "DataConfig") -> str:
         with terms.signals.at_once():  # images may have to be decoded, or another process waited for that decodes them

@@ -133,7 +133,7 @@ def _key(values: dict[str, Any]) -> tuple[str, int] | None:
 def _possible(spec: SweepSpec) -> Set[tuple[str, int]]:
     """Identities and seeds of all runs that a search can draw, where they are few; else none."""
     searched = {parameter.path: _choices(parameter.distribution) for parameter in parameters_of(spec.config)}
-    if math.prod(len(choices) if choices else _FEW for choices in searched.values()) >= _FEW:
+    if not searched or math.prod(len(choices) if choices else _FEW for choices in searched.values()) >= _FEW:
         return frozenset()
     combinations = product(*(choices or () for choices in searched.values()))
     keys = (_key(nested(dict(zip(searched, values, strict=True)))) for values in combinations)
@@ -158,6 +158,8 @@ def _choices(distribution: Distribution) -> list[Any] | None:
 def draw(spec: SweepSpec, record: RunRecord) -> dict[str, Any] | None:
     """The values with which a search may have drawn this run: they lie where it searches, and ask for this very run; None where none do."""
     there = flat(record.config)
+    if spec.has_space_of_its_own:
+        return record.config  # whatever it suggests is among the keys
     asked = {}
     for parameter in parameters_of(spec.config):
         path, distribution = parameter.path, parameter.distribution

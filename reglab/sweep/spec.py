@@ -49,6 +49,21 @@ class SweepSpec:
     def run_cap(self) -> int | None:
         return self.config.get("run_cap")
 
+    @property
+    def engine(self) -> str:
+        """Who searches: a scheduler's engine, or W&B's method."""
+        return (self.config.get("scheduler") or {}).get("engine") or self.method
+
+    @property
+    def learns(self) -> bool:
+        """Whether what its runs come to decides what it draws next."""
+        return self.method in ("bayes", "custom")
+
+    @property
+    def has_space_of_its_own(self) -> bool:
+        """Whether a function of the user's says what is searched, in place of parameters."""
+        return "search_space" in (self.config.get("scheduler") or {})
+
     @cached_property
     def cells(self) -> list[tuple[dict[str, Any], RunConfig]]:
         """Every cell of a grid up to the cap, as values and as what they are. Raises UserError where one cannot be built."""

@@ -110,7 +110,7 @@ def test_a_search_that_dies_over_each_question_is_the_machine_s_fault_and_said(e
     for number in range(5):
         made.ask()
         made.tell(number, record(f"r{number}", summary=0.5))
-    monkeypatch.setattr("reglab.sweep.engines.bayes.sys.executable", "/bin/false")
+    monkeypatch.setattr("reglab.sweep.engines.process.sys.executable", "/bin/false")
     with pytest.raises(ReglabError, match=r"the process that searches died \(exit code 1\)"):
         made.ask()
 
