@@ -128,6 +128,9 @@ def create(
             before += " (--again registers a second one)"
         say(f"{spec.path}: {'registered' if sweep.is_new else before}; on each GPU machine, run this, or reglab agent instead")
         tell(f"wandb agent {shlex.quote(sweep.path)}")
+        if sweep.scheduler:
+            say(f"{spec.path}: and on one machine this, which chooses its runs, with {sweep.scheduler}")
+            tell(f"reglab sweep schedule {shlex.quote(sweep.path)}")
 
 
 @app.command()

@@ -21,7 +21,10 @@ _WORDS = 10
 
 @dataclass(frozen=True)
 class RemoteSweep:
-    """A sweep's address at W&B; `is_new` where this call registered it. `state` is W&B's: PENDING, RUNNING, FINISHED, CANCELED, …"""
+    """A sweep's address at W&B; `is_new` where this call registered it. `state` is W&B's: PENDING, RUNNING, FINISHED, CANCELED, …
+
+    `scheduler`: the engine that chooses its runs, where it is not W&B's server.
+    """
 
     entity: str
     project: str
@@ -29,6 +32,7 @@ class RemoteSweep:
     method: str
     is_new: bool = False
     state: str = "PENDING"
+    scheduler: str | None = None
 
     @property
     def path(self) -> str:
@@ -63,7 +67,7 @@ def create(spec: SweepSpec, entity: str | None, project: str, again: bool = Fals
             raise UserError("no W&B entity: give --entity, or set WANDB_ENTITY")
         with answering(spec.path):
             if not again and (there := _find(api, entity, project, mark(spec))):
-                return RemoteSweep(entity, project, there.id, spec.method, state=there.state)
+                return RemoteSweep(entity, project, there.id, spec.method, state=there.state, scheduler=_scheduler(spec.config))
         described = f"{spec.config.get('description', '')} {mark(spec)}".strip()
         with answering(spec.path), redirect_stdout(sys.stderr):  # it says where the sweep is
             sweep_id = wandb.sweep(spec.config | {"description": described}, entity=entity, project=project)
@@ -72,7 +76,7 @@ def create(spec: SweepSpec, entity: str | None, project: str, again: bool = Fals
             raise ReglabError(f"{spec.path}: W&B does not answer ({error})") from None
         fault = f"{spec.path}: W&B did not take the sweep ({error})"
         raise UserError(f"{fault}: `wandb login` sets the key, `reglab --debug` says more") from None
-    return RemoteSweep(entity, project, sweep_id, spec.method, is_new=True)
+    return RemoteSweep(entity, project, sweep_id, spec.method, is_new=True, scheduler=_scheduler(spec.config))
 
 
 def find(path: str) -> RemoteSweep:
@@ -95,7 +99,12 @@ def find(path: str) -> RemoteSweep:
             raise ReglabError(f"{path}: W&B does not answer ({error})") from None
         raise UserError(f"{path}: W&B does not give this sweep ({error}); `wandb login` sets the key") from None
     check_command(config, path)
-    return RemoteSweep(entity, project, sweep_id, method)
+    return RemoteSweep(entity, project, sweep_id, method, scheduler=_scheduler(config))
+
+
+def _scheduler(config: Mapping[str, Any]) -> str | None:
+    scheduler = config.get("scheduler")
+    return scheduler.get("engine") if isinstance(scheduler, Mapping) else None
 
 
 def _find(api: wandb.Api, entity: str, project: str, wanted: str) -> Any:

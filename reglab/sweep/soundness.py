@@ -95,6 +95,8 @@ def faults_of_size(config: Mapping[str, Any]) -> Iterator[Fault]:
 def faults_of_selection(config: Mapping[str, Any]) -> Iterator[Fault]:
     """A search on held-out images needs some, whatever it draws."""
     definition = Definition.model_validate(config)
+    if definition.scheduler and definition.scheduler.search_space:
+        return  # whose function is not run before the search
     held_out = next((p.distribution.ends for p in parameters_of(config) if p.path == "data.validation"), [0])
     for metric in definition.objectives:
         if metric.name.startswith("val/") and not all(held_out):

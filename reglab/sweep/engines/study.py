@@ -37,7 +37,8 @@ def main() -> None:
 def _said(error: BaseException, config: Mapping[str, Any]) -> str:
     """What went wrong, in one line, and where in the user's own file if it went through that."""
     source = (config.get("scheduler") or {}).get("source")
-    inside = [frame for frame in traceback.extract_tb(error.__traceback__) if source and Path(frame.filename).name == Path(source).name]
+    frames = [*traceback.extract_tb(error.__traceback__), *(traceback.extract_tb(error.__cause__.__traceback__) if error.__cause__ else ())]
+    inside = [frame for frame in frames if source and Path(frame.filename).name == Path(source).name]
     where = f"{source}, line {inside[-1].lineno}: " if inside else ""
     return where + (" ".join(str(error).split()) or type(error).__name__)
 
@@ -62,40 +63,32 @@ def _session(config: dict[str, Any]) -> Any:
     optimizer: Any = optimizers.make_optimizer(SweepInfo(name, name, "", "", config, ""))
 
     class Session:
-        """`ids` are the optimizer's names of the draws that it knows; none for those that had ended before it was made."""
+        """`ids` are the optimizer's names of the draws."""
 
         def __init__(self) -> None:
-            self.ids: dict[int, str | None] = {}
+            self.ids: dict[int, str] = {}
             self.taken_over: list[dict[str, Any]] = []
 
         def answer(self, asked: Mapping[str, Any]) -> dict[str, Any]:
             for number, trial in asked["told"]:
                 if number in self.ids:
-                    self._tell(self.ids[number], trial)
+                    optimizer.tell_run(self.ids[number], _data(trial))
                 else:
                     self.taken_over.append(trial["values"])
                     self.ids[number] = self._take_over(trial)
             stop = [number for number, trial in asked["told"] if self._stops(self.ids[number], trial)]
             return {"stop": stop} | (self._ask(asked["ask"], asked["seed"]) if "ask" in asked else {})
 
-        def _tell(self, id_: str | None, trial: Mapping[str, Any]) -> None:
-            if id_ is not None:
-                optimizer.tell_run(id_, _data(trial))
-
-        def _take_over(self, trial: Mapping[str, Any]) -> str | None:
-            """Of a draw that another process made."""
-            if trial["state"] in ("finished", "failed"):
-                optimizer.tell_existing_finished_run(_data(trial))
-                return None
+        def _take_over(self, trial: Mapping[str, Any]) -> str:
+            """A draw that another process made: epoch by epoch, so that later runs are compared with it, and pruned as it was."""
             id_ = optimizer.tell_existing_active_run(_data(trial))
             optimizer.tell_run(id_, _data(trial, "running"))
-            if trial["state"] != "killed" or self._stops(id_, trial):
-                return id_
-            optimizer.tell_run(id_, _data(trial))
-            return None
+            if trial["state"] != "killed" or not self._stops(id_, trial):
+                optimizer.tell_run(id_, _data(trial))
+            return id_
 
-        def _stops(self, id_: str | None, trial: Mapping[str, Any]) -> bool:
-            return id_ is not None and bool(trial["history"]) and bool(optimizer.prune_runs([id_], [_data(trial)]))
+        def _stops(self, id_: str, trial: Mapping[str, Any]) -> bool:
+            return bool(trial["history"]) and bool(optimizer.prune_runs([id_], [_data(trial)]))
 
         def _ask(self, number: int, seed: int) -> dict[str, Any]:
             for _ in range(TRIES):
