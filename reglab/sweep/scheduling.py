@@ -32,7 +32,7 @@ _LONGEST_WAIT = 60.0
 
 _CHOSEN = re.compile(r"Enqueued run (\S+) with config (.*)\.")
 _STATE = re.compile(r"Run (\S+) is (running|finished|failed|crashed|killed|preempted)\.")
-_ENDED = re.compile(r"Sweep scheduler for .* (exited|failed to start|failed to initialize): (.*)")
+_ENDED = re.compile(r"(?:ERROR )?Sweep scheduler for .* (exited|failed to start|failed to initialize): (.*)")
 _NOTABLE = re.compile(r"WARNING .*|ERROR .*|Requesting early stop of run .*")
 
 _WELL = ("the sweep finished", "the optimizer terminated")
@@ -82,10 +82,9 @@ class SchedulerProcess:
             lock.release()
 
     def _one_process(self) -> Iterator[None]:
-        process = self._start()
-        try:
-            with self.log.open(encoding="utf-8", errors="replace") as log:
-                log.seek(0, os.SEEK_END)
+        with self.log.open("a+", encoding="utf-8", errors="replace") as log:  # at its end, before anything new is said
+            process = self._start()
+            try:
                 interrupted, unread = False, ""
                 while process.poll() is None:
                     *lines, unread = (unread + log.read()).split("\n")
@@ -98,9 +97,9 @@ class SchedulerProcess:
                     yield
                     time.sleep(POLL_SECONDS)
                 self._hear((unread + log.read()).split("\n"))
-        finally:
-            process.kill()
-            process.wait()
+            finally:
+                process.kill()
+                process.wait()
         if self._told is None and not self.has_ended:
             yield from self._wait_after(process.returncode)
 

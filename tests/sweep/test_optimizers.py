@@ -4,9 +4,12 @@ import subprocess
 import sys
 
 import pytest
+import wandb
 
 from reglab.sweep import optimizers
 from reglab.sweep.optimizers import RunConfig, RunState, RunWithMetrics, SweepInfo
+from tests.loopback.state import ENTITY
+from tests.waiting import PATIENCE, wait_for
 
 CONFIG = {
     "method": "custom",
@@ -110,7 +113,18 @@ def test_several_objectives_are_all_told(make):
     assert [direction.name for direction in optimizer.inner.study.directions] == ["MAXIMIZE", "MINIMIZE"]
 
 
+@pytest.mark.slow
 def test_it_is_w_and_b_s_own_command():
     asked = [sys.executable, "-m", "reglab.sweep.optimizers", "--help"]
-    said = subprocess.run(asked, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL).stdout
-    assert "Usage: wandb sweep-scheduler" in said
+    with subprocess.Popen(asked, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert "Usage: wandb sweep-scheduler" in process.stdout.read()
+
+
+@pytest.mark.slow
+def test_it_ends_when_whoever_started_it_is_gone(wandb_server):
+    sweep = wandb.sweep(CONFIG, project="p")
+    asked = [sys.executable, "-m", "reglab.sweep.optimizers", "--poll-interval=1", f"{ENTITY}/p/{sweep}"]
+    with subprocess.Popen(asked, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        wait_for(lambda: wandb_server.world.project("p").sweeps[sweep].enqueued, lambda: process.poll() is not None)
+        process.stdin.close()
+        assert process.wait(PATIENCE) == 0

@@ -79,6 +79,7 @@ def gone_on(engine, trials, **keys):
     return made
 
 
+@pytest.mark.slow
 def test_it_draws_where_the_file_says_and_goes_on_from_its_records_as_if_it_had_never_stopped(engine, record):
     made = engine(run_cap=14, **KEYS)
     drawn = searched(made, record)
@@ -152,6 +153,7 @@ def test_a_space_of_the_user_s_is_searched_and_told_of_earlier_runs(engine, reco
     assert again.ask() == drawn[7]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("named", "said"),
     [
