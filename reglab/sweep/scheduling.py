@@ -74,7 +74,9 @@ class SchedulerProcess:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            raise UserError(f"{self.sweep.path}: another process is its scheduler; two would each choose runs without the other's") from None
+            raise UserError(
+                f"{self.sweep.path}: another process is its scheduler; two would each choose runs without the other's"
+            ) from None
         try:
             while self._told is None and not self.has_ended:
                 yield from self._one_process()

@@ -59,7 +59,11 @@ def test_a_run_that_it_chose_shows_that_it_works(scheduler, tmp_path):
     ("line", "kind", "said"),
     [
         ("wandb: ERROR Sweep scheduler for s failed to start: no normal", UserError, "does not take its file: no normal$"),
-        ("wandb: ERROR Sweep scheduler for s exited: the sweep was deleted.", ReglabError, "ended with exit code 1: the sweep was deleted$"),
+        (
+            "wandb: ERROR Sweep scheduler for s exited: the sweep was deleted.",
+            ReglabError,
+            "ended with exit code 1: the sweep was deleted$",
+        ),
         ("Traceback", ReglabError, "ended with exit code 1: Traceback$"),
     ],
 )

@@ -11,6 +11,7 @@ from typing import Any
 from reglab.sweep.definition import value_at
 from reglab.sweep.distributions import Distribution, IntUniform, same
 from reglab.sweep.engines.engine import Trial
+from reglab.sweep.engines.grid import SEED
 from reglab.sweep.engines.hyperband import numbers, values_of
 from reglab.sweep.engines.process import Process
 from reglab.sweep.engines.random import Random, seed
@@ -32,13 +33,15 @@ _OUTCOMES = (*_COUNTS, State.failed, State.diverged)
 
 
 class Bayes(Random):
-    """Learns from its runs. Its draws depend on what they came to and on how many there were: told the same, it draws the same."""
+    """Learns from its runs, whatever their seeds: a seed is drawn by chance, and runs that differ in nothing else tell of one place.
+
+    Its draws depend on what they came to and on how many there were: told the same, it draws the same."""
 
     def __init__(self, config: Mapping[str, Any], drawn: Iterable[dict[str, Any]] = ()):
         super().__init__(config, drawn)
         assert self.definition.metric is not None
         self._metric = self.definition.metric
-        self._searched = [parameter for parameter in self.parameters if parameter.distribution.is_searched]
+        self._searched = [each for each in self.parameters if each.distribution.is_searched and each.names != SEED]
         self._process = Process("reglab.sweep.engines.gaussian_process", "method = bayes")
 
     def _draw(self) -> dict[str, Any]:
@@ -49,12 +52,13 @@ class Bayes(Random):
         asked: dict[str, Any] = {"axes": [_axis(parameter.distribution) for parameter in self._searched], "trials": told}
         asked["seed"] = seed(self.config, len(self.trials))
         found = iter(self._process.answer(lambda is_new: asked)["at"])
+        drawn, searched = super()._draw(), {parameter.path for parameter in self._searched}
         values = self._assembled(
-            _value(parameter.distribution, next(found)) if parameter.distribution.is_searched else parameter.distribution.at(0)
+            _value(parameter.distribution, next(found)) if parameter.path in searched else value_at(drawn, parameter.names)
             for parameter in self.parameters
         )
         is_new = all(trial.values != values for trial in self.trials)
-        return values if is_new else super()._draw()  # a run is reproducible: once more, it tells nothing
+        return values if is_new else drawn  # a run is reproducible: once more, it tells nothing
 
     def close(self) -> None:
         self._process.end()
