@@ -39,6 +39,11 @@ BY_FUNCTION = {key: value for key, value in SWEEP.items() if key != "parameters"
 SPACE = f"""
 def space(trial):
     return {FIXED!r} | {{"optimizer": {{"lr": trial.suggest_float("optimizer.lr", 1e-4, 0.1, log=True)}}}}
+
+
+def grid(sweep):
+    import optuna
+    return optuna.create_study(direction="maximize", sampler=optuna.samplers.GridSampler({{"optimizer.lr": [0.001, 0.01]}}))
 """
 
 
@@ -103,6 +108,17 @@ def test_two_objectives_and_nested_parameters_offline(start, tmp_path):
         return sorted(values["optimizer"]["lr"] for values in json.loads(text)["draws"])
 
     assert draws((tmp_path / "runs" / "mine" / "sweep.json").read_text()) == draws(stored)
+
+
+def test_a_study_that_has_drawn_all_there_is_ends_the_sweep_without_a_cap(start, tmp_path):
+    """Nothing is left undone then: the exit code is 0, the next time as well."""
+    keys = {key: value for key, value in SWEEP.items() if key not in ("metrics", "run_cap")}
+    keys |= {"metric": OBJECTIVES[0], "scheduler": {"engine": "optuna", "source": "space.py", "optimizer": "grid"}}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(keys))
+    for _ in range(2):
+        assert start("reglab", "sweep", "run", "mine.yaml").wait(PATIENCE) == 0
+        records = read_runs(tmp_path / "runs" / "mine")
+        assert sorted(record.config["optimizer"]["lr"] for record in records) == [0.001, 0.01]
 
 
 def test_w_and_b_s_own_three_commands_with_a_function_that_nests_what_it_returns(swept):
