@@ -84,7 +84,7 @@ def _valley(values: Values) -> float:
 
 def _hartmann(values: Values) -> float:
     """Hartmann's function of three variables, with its four hills, from 60 to 93 points."""
-    a = [[3, 10, 30], [0.1, 10, 35], [3, 10, 30], [0.1, 10, 35]]
+    a: list[list[float]] = [[3, 10, 30], [0.1, 10, 35], [3, 10, 30], [0.1, 10, 35]]
     p = [[0.3689, 0.1170, 0.2673], [0.4699, 0.4387, 0.7470], [0.1091, 0.8732, 0.5547], [0.0381, 0.5743, 0.8828]]
     at = [values["x"], values["y"], values["z"]]
     hills = [
@@ -142,7 +142,7 @@ def _runs_here() -> tuple[list[list[float]], list[float]]:
 
 @cache
 def _handed(text: str) -> tuple[list[list[float]], list[float]]:
-    return tuple(json.loads(text))  # type: ignore[return-value]
+    return tuple(json.loads(text))
 
 
 FUNCTIONS = (

@@ -47,14 +47,14 @@ def _next(world: World, agent: Agent) -> dict[str, Any] | None:
         if run.state == "preempted" or forgotten:
             return _hand_out(world, agent, run)
     if agent.sweep.has_scheduler:
-        run = agent.sweep.enqueued.pop(0) if agent.sweep.enqueued else None
+        new = agent.sweep.enqueued.pop(0) if agent.sweep.enqueued else None
     else:
         chosen = _choose(agent.sweep)
-        run = None if chosen is None else agent.project.add(Run(sweep=agent.sweep.name, chosen=chosen, config=_wrapped(chosen)))
-    if run is None:
+        new = None if chosen is None else agent.project.add(Run(sweep=agent.sweep.name, chosen=chosen, config=_wrapped(chosen)))
+    if new is None:
         return None
-    agent.sweep.handed_out.append(run)
-    return _hand_out(world, agent, run)
+    agent.sweep.handed_out.append(new)
+    return _hand_out(world, agent, new)
 
 
 def _hand_out(world: World, agent: Agent, run: Run) -> dict[str, Any]:
