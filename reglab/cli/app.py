@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import reglab
-from reglab.cli import agent, bench, dashboard, demo, doctor, evaluate, init, ledger, report, study, sweep, sync, train
+from reglab.cli import agent, bench, dashboard, demo, doctor, evaluate, init, ledger, report, schedule, study, sweep, sync, train
 from reglab.cli.console import Group, run_to_exit, say, tell
 from reglab.tracking.client import forget_other_runs
 
@@ -28,7 +28,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("agent")(agent.agent)
 app.command("sync")(sync.sync)
 app.command("bench")(bench.bench)
-for command in (ledger.plan, ledger.status, ledger.makeup):
+for command in (schedule.schedule, ledger.plan, ledger.status, ledger.makeup):
     sweep.app.command()(command)
 app.add_typer(sweep.app, name="sweep")
 app.add_typer(study.app, name="study")

@@ -96,7 +96,7 @@ def makeup(
     for path, text in zip(paths, texts, strict=True):
         write_whole(path, partial(_write, text=_MARK + text))
     say(f"{', '.join(map(str, paths))}: {len(reckoned.lost) + reckoned.undrawn} runs")
-    if spec.method == "bayes":
+    if spec.learns:
         say("note: its search begins anew; it does not know of the runs that are there")
 
 

@@ -102,7 +102,7 @@ def check(files: Files, quick: Quick = False) -> None:
             seen |= runs
         else:
             cap = str(spec.run_cap or "no cap")
-            table.add_row(str(spec.path), spec.method, cap, "drawn", cap, "–")
+            table.add_row(str(spec.path), spec.engine, cap, "drawn", cap, "–")
         for warning in spec.warnings:
             say(f"{spec.path}: note: {warning}")
     show(table)
@@ -132,6 +132,9 @@ def create(
             before += " (--again registers a second one)"
         say(f"{spec.path}: {'registered' if sweep.is_new else before}; on each GPU machine, run this, or reglab agent instead")
         tell(f"wandb agent {shlex.quote(sweep.path)}")
+        if sweep.scheduler:
+            say(f"{spec.path}: and on one machine this, which chooses its runs, with {sweep.scheduler}")
+            tell(f"reglab sweep schedule {shlex.quote(sweep.path)}")
 
 
 @app.command()
@@ -262,7 +265,7 @@ def carry_out(file: Path, terms: Terms, folder: Path | None = None) -> Outcome:
     for warning in spec.warnings:
         say(f"note: {warning}")
     folder = folder or settings().runs / spec.name
-    count = terms.workers or workers.at_once(spec.size, learns=spec.method == "bayes")
+    count = terms.workers or workers.at_once(spec.size, learns=spec.learns)
 
     def fingerprint(data: "DataConfig") -> str:
         from reglab.data.sources import load

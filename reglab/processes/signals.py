@@ -22,7 +22,8 @@ FROM_OUTSIDE: Meaning = dict.fromkeys(
     (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2),
     Request.preempt,
 )
-"""To `train` by hand, `sweep run`, `study run`, `demo` and `agent`: a user, a closed terminal, a cluster or a cloud wants the machine."""
+"""To `train` by hand, `sweep run`, `sweep schedule`, `study run`, `demo` and `agent`: a user, a closed terminal, a cluster or a cloud
+wants the machine."""
 
 UNDER_WANDB: Meaning = {**FROM_OUTSIDE, signal.SIGTERM: Request.stop}
 """To `train` that W&B's agent started: its SIGTERM is a stop, by hyperband or on W&B's page."""
@@ -40,7 +41,7 @@ TOLD: Mapping[Request, signal.Signals] = {Request.preempt: PREEMPT, Request.stop
 
 ALL = frozenset({*FROM_OUTSIDE, *WORKER})
 
-LISTENING = (["train"], ["agent"], ["demo"], ["sweep", "run"], ["study", "run"])
+LISTENING = (["train"], ["agent"], ["demo"], ["sweep", "run"], ["sweep", "schedule"], ["study", "run"])
 """The commands that hear signals from their start to their end. To any other a signal does what it does to any program."""
 
 

@@ -1,6 +1,7 @@
 """A report of runs that are of no study: what varies among them, the arms against the best, main effects, and what a search found."""
 
 import statistics
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +18,7 @@ from reglab.report.charts import own as charts
 from reglab.report.charts.style import Drawn, colours
 from reglab.report.columns import TAKEN, Column, Level, Treatment, brief, in_order, written
 from reglab.report.design import ColumnData, Design, FigureData, Question, stem_of
-from reglab.report.measures import MEASURES, Kind, test_accuracy
+from reglab.report.measures import MEASURES, Kind, test_accuracy, train_seconds
 from reglab.report.study import Study
 from reglab.report.tables import NONE, p_text, tidy
 from reglab.techniques import TECHNIQUES
@@ -109,7 +110,7 @@ def extras(study: Study) -> list[Extra]:
     """The arms against the best, main effects, and of a search what it found: those for which there are runs."""
     cells = [cell for cell in study.cells(study.records) if cell.counted]
     drawn = _drawn(study, cells)
-    found = [_search(study, cells, drawn) if drawn else _comparisons(cells), None if drawn else _effects(study, cells)]
+    found = [_search(study, cells, drawn), _front(cells)] if drawn else [_comparisons(cells), _effects(study, cells)]
     return [extra for extra in found if extra]
 
 
@@ -300,7 +301,7 @@ def _interactions(
 
 def _search(study: Study, cells: Sequence[Cell], drawn: Sequence[Column]) -> Extra:
     """What a search found, by held-out images where there are some."""
-    kind = MEASURES["val/accuracy" if any(cell.validation_accuracy for cell in cells) else "test/accuracy"]
+    kind = _selected_by(cells)
     runs = sorted(
         (record for record in study.records if stats.counts(record) and kind.of(record) is not None), key=lambda record: record.created
     )
@@ -349,3 +350,81 @@ def _draw(number: int, record: RunRecord, columns: Sequence[Column], kind: Kind,
         "_value": 100 * value if value is not None else None,
         "_label": study.labels[record.run_id],
     }
+
+
+def _front(cells: Sequence[Cell]) -> Extra | None:
+    """Which arms of a search no other beats both in accuracy and in time; where their times can be compared, and differ."""
+    kind = _selected_by(cells)
+    places = Counter(stats.place(record) for cell in cells for record in cell.records if _is_timed(record, kind))
+    if not places:
+        return None
+    (place, here), *others = places.most_common()
+    arms = []
+    for cell in cells:
+        records = [record for record in cell.records if _is_timed(record, kind) and stats.place(record) == place]
+        accuracies, seconds = ([of(record) or 0.0 for record in records] for of in (kind.of, train_seconds))
+        if records:
+            spread = 100 * statistics.stdev(accuracies) if len(records) > 1 else None
+            accuracy = 100 * statistics.fmean(accuracies)
+            arms.append(Arm(cell.label, len(records), accuracy, spread, statistics.fmean(seconds)))
+    if max(arm.seconds for arm in arms) < _LONGER * min(arm.seconds for arm in arms):
+        return None
+    front = sorted((arm for arm in arms if not any(other.beats(arm) for other in arms)), key=lambda arm: arm.seconds)
+    table = pd.DataFrame(
+        [
+            {
+                "model": arm.label,
+                "seeds": str(arm.seeds),
+                f"{kind.words}, %": f"{arm.accuracy:.1f}" + ("" if arm.spread is None else f" ± {arm.spread:.1f}"),
+                "training time, s": f"{arm.seconds:.3g}" if arm.seconds < 100 else f"{arm.seconds:,.0f}",
+            }
+            for arm in front
+        ]
+    )
+    numbers = pd.DataFrame([{"model": arm.label, "accuracy": arm.accuracy, "seconds": arm.seconds, "front": arm in front} for arm in arms])
+    notes = [
+        f"{len(front)} of {len(arms)} arms are on the front. Neighbours on it may be alike: times and accuracies differ by chance, too."
+    ]
+    if others:
+        notes.append(f"Times are of {place}; {sum(places.values()) - here} of {sum(places.values())} runs are of others, and left out.")
+    says = f"Each arm's {kind.words} against its training time; those on the front are joined by a line."
+    return Extra(
+        "pareto",
+        "What does accuracy cost?",
+        "The arms that no other beats, being at least as accurate in no more training time, the quickest first (the Pareto front). "
+        "Of several seeds the mean counts, with its standard deviation beside it.",
+        table,
+        cells,
+        [("pareto_front", "Accuracy and training time", says, lambda title, subtitle: charts.front(numbers, kind.words, title, subtitle))],
+        notes,
+    )
+
+
+_LONGER = 1.1
+"""The longest training time of a search over its shortest, from which on there is something to choose."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What a configuration came to: means over its seeds, in per cent, with their standard deviation, and in seconds."""
+
+    label: str
+    seeds: int
+    accuracy: float
+    spread: float | None
+    seconds: float
+
+    def beats(self, other: "Arm") -> bool:
+        """Whether it is at least as good in both, and better in one."""
+        ours, theirs = (self.accuracy, -self.seconds), (other.accuracy, -other.seconds)
+        return ours != theirs and all(mine >= its for mine, its in zip(ours, theirs, strict=True))
+
+
+def _selected_by(cells: Sequence[Cell]) -> Kind:
+    """The accuracy that a search is judged by: on held-out images where there are some."""
+    return MEASURES["val/accuracy" if any(cell.validation_accuracy for cell in cells) else "test/accuracy"]
+
+
+def _is_timed(record: RunRecord, kind: Kind) -> bool:
+    has_cores = record.summary is not None and not record.summary.shared_its_cores
+    return stats.counts(record) and has_cores and kind.of(record) is not None and train_seconds(record) is not None

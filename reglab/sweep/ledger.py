@@ -140,7 +140,7 @@ def _possible(spec: SweepSpec) -> Set[tuple[str, int]]:
     """Identities and seeds of all runs that a search can draw, where they are few; else none."""
     parameters = parameters_of(spec.config)
     searched = [_choices(parameter.distribution) for parameter in parameters]
-    if math.prod(len(choices) if choices else _FEW for choices in searched) >= _FEW:
+    if not searched or math.prod(len(choices) if choices else _FEW for choices in searched) >= _FEW:
         return frozenset()
     combinations = product(*(choices or () for choices in searched))
     keys = (_key(spec, assembled(parameters, values)) for values in combinations)
@@ -164,6 +164,8 @@ def _choices(distribution: Distribution) -> list[Any] | None:
 
 def draw(spec: SweepSpec, record: RunRecord) -> dict[str, Any] | None:
     """The values with which a search may have drawn this run: they lie where it searches, and ask for this very run; None where none do."""
+    if spec.has_space_of_its_own:
+        return record.config  # whatever it suggests is among the keys
     parameters, asked = parameters_of(spec.config), list[Any]()
     for parameter in parameters:
         value, distribution = _of(spec, record, parameter), parameter.distribution

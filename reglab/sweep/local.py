@@ -174,8 +174,10 @@ class LocalSweep:
 
     @property
     def undrawn(self) -> int:
-        """How many runs the search has yet to draw."""
-        return 0 if self.spec.method == "grid" else max((self.spec.run_cap or 0) - len(self.draws), 0)
+        """How many runs the search has yet to draw; one where it ends by itself, and has not yet."""
+        if self.spec.method == "grid" or self.engine.exhausted:
+            return 0
+        return 1 if self.spec.run_cap is None else max(self.spec.run_cap - len(self.draws), 0)
 
     def run(self) -> Generator[None, None, None]:
         """Works until nothing is left, yielding some times a second so that the caller can show how it stands.
@@ -248,7 +250,7 @@ class LocalSweep:
             known = {json.dumps(values, sort_keys=True) for values in drawn}
             drawn += [values for values in self.spec.grid() if json.dumps(values, sort_keys=True) not in known]
         if drawn is None:
-            drawn = self.spec.grid() if self.spec.method == "grid" else self._learnt_from() if self.spec.method == "bayes" else []
+            drawn = self.spec.grid() if self.spec.method == "grid" else self._learnt_from() if self.spec.learns else []
         for values in drawn:
             self._add(values)
         self.engine = engines.of(self.spec.config, drawn)
@@ -415,8 +417,8 @@ class LocalSweep:
             return cell
         while self.undrawn and self._may_draw():
             self._tell_engine()
-            values = self.engine.ask()
-            assert values is not None
+            if (values := self.engine.ask()) is None:  # it has found out that there is no more
+                break
             cell = self._add(values)
             self._write_ledger()
             if not cell.record and cell.run_id not in self._launched:
@@ -438,7 +440,7 @@ class LocalSweep:
         """A search that learns draws nothing ahead of its runs, so that a limit does not change what it finds."""
         if not self.limit:
             return True
-        return self.limit.can_start and not (self.spec.method == "bayes" and self._waiting())
+        return self.limit.can_start and not (self.spec.learns and self._waiting())
 
     def _first_that_fits(self, cells: Iterable[Cell]) -> Cell | None:
         return next((cell for cell in cells if not self.limit or self._fits(cell, self.limit)), None)

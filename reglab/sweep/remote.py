@@ -18,7 +18,10 @@ from reglab.tracking.wandb_project import answering, does_not_answer
 
 @dataclass(frozen=True)
 class RemoteSweep:
-    """A sweep's address at W&B; `is_new` where this call registered it. `state` is W&B's: PENDING, RUNNING, FINISHED, CANCELED, …"""
+    """A sweep's address at W&B; `is_new` where this call registered it. `state` is W&B's: PENDING, RUNNING, FINISHED, CANCELED, …
+
+    `scheduler`: the engine that chooses its runs, where it is not W&B's server.
+    """
 
     entity: str
     project: str
@@ -27,6 +30,7 @@ class RemoteSweep:
     is_new: bool = False
     state: str = "PENDING"
     program: Program | None = None
+    scheduler: str | None = None
 
     @property
     def path(self) -> str:
@@ -58,7 +62,7 @@ def create(spec: SweepSpec, entity: str | None, project: str, again: bool = Fals
             raise UserError("no W&B entity: give --entity, or set WANDB_ENTITY")
         with answering(spec.path):
             if not again and (there := _find(api, entity, project, mark(spec))):
-                return RemoteSweep(entity, project, there.id, spec.method, state=there.state)
+                return RemoteSweep(entity, project, there.id, spec.method, state=there.state, scheduler=_scheduler(spec.config))
         described = f"{spec.config.get('description', '')} {mark(spec)}".strip()
         with answering(spec.path), redirect_stdout(sys.stderr):  # it says where the sweep is
             sweep_id = wandb.sweep(spec.config | {"description": described}, entity=entity, project=project)
@@ -67,7 +71,7 @@ def create(spec: SweepSpec, entity: str | None, project: str, again: bool = Fals
             raise ReglabError(f"{spec.path}: W&B does not answer ({error})") from None
         fault = f"{spec.path}: W&B did not take the sweep ({error})"
         raise UserError(f"{fault}: `wandb login` sets the key, `reglab --debug` says more") from None
-    return RemoteSweep(entity, project, sweep_id, spec.method, is_new=True)
+    return RemoteSweep(entity, project, sweep_id, spec.method, is_new=True, scheduler=_scheduler(spec.config))
 
 
 def find(path: str) -> RemoteSweep:
@@ -93,9 +97,14 @@ def find(path: str) -> RemoteSweep:
     if fault := next(program.faults(config), None):
         raise UserError(f"{path}: {fault.said}")
     try:
-        return RemoteSweep(entity, project, sweep_id, method, program=Program.of(config))
+        return RemoteSweep(entity, project, sweep_id, method, program=Program.of(config), scheduler=_scheduler(config))
     except (ValueError, LookupError, TypeError, AttributeError):  # nobody registers such by `reglab sweep create`, or by W&B's client
         raise UserError(f"{path}: its parameters are not as a sweep's are; register it anew, by `reglab sweep create`") from None
+
+
+def _scheduler(config: Mapping[str, Any]) -> str | None:
+    scheduler = config.get("scheduler")
+    return scheduler.get("engine") if isinstance(scheduler, Mapping) else None
 
 
 def _find(api: wandb.Api, entity: str, project: str, wanted: str) -> Any:

@@ -7,11 +7,12 @@ and a fault names the key, how many draws have it, and what to write instead.
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from reglab.config import FIELDS, RunConfig, allowed, current, nearest, unknown_key
 from reglab.errors import UserError
-from reglab.sweep.definition import NO_METRIC, Definition, Fault, Parameter, Place, Replicates, assembled, parameters_of
+from reglab.sweep.definition import NO_METRIC, Definition, Fault, Parameter, Place, Replicates, Scheduler, assembled, parameters_of
 from reglab.sweep.distributions import Distribution, Exponents, IntUniform, Quantized, same
 from reglab.sweep.engines import grid
 from reglab.sweep.engines.random import Random
@@ -38,6 +39,10 @@ _STEPPED = {
 """What draws whole numbers in place of a distribution that does not; else `min` and `max` do, as whole numbers."""
 
 
+_IN_OPTUNA = ("constant", "categorical", "int_uniform", "uniform", "log_uniform_values", "q_uniform", "q_log_uniform_values")
+"""The distributions that W&B's optimizer over an Optuna study has."""
+
+
 def faults_of_form(config: Mapping[str, Any], is_ours: bool = True) -> Iterator[Fault]:
     """What keeps a sweep, good as it may be to W&B, from being run: that it has no end; of `reglab train`, its keys and metrics, too."""
     definition = Definition.model_validate(config)
@@ -48,9 +53,15 @@ def faults_of_form(config: Mapping[str, Any], is_ours: bool = True) -> Iterator[
             yield Fault(parameter.place, f"parameters: {parameter.path}: W&B does not split names at dots; write {nested_form}")
         elif current(parameter.path) not in FIELDS:
             yield Fault(parameter.place, f"parameters: {unknown_key(parameter.path)}")
+    scheduler = definition.scheduler
     if definition.method in ("random", "bayes") and definition.run_cap is None:
         yield Fault(("method",), f"method {definition.method} never ends by itself: add `run_cap:`, the number of runs")
-    if definition.metric is None and (definition.method == "bayes" or definition.early_terminate):
+    if definition.method == "custom" and definition.run_cap is None and not (scheduler and scheduler.optimizer):
+        study = "or name an `optimizer` in `source`, whose study ends"
+        yield Fault(("method",), f"method custom never ends by itself: add `run_cap:`, the number of runs, {study}")
+    if scheduler and scheduler.engine == "optuna":
+        yield from _faults_of_optuna(config, scheduler)
+    if not definition.objectives and (definition.method in ("bayes", "custom") or definition.early_terminate):
         yield Fault(("early_terminate",) if definition.early_terminate else ("method",), NO_METRIC)
     if definition.replicates:
         yield from _of_replicates(definition.replicates, config.get("parameters", {}), is_ours)
@@ -69,6 +80,25 @@ def _of_replicates(replicates: Replicates, parameters: Mapping[str, Any], is_our
         yield Fault(("replicates", "key"), f"replicates.key = {replicates.key}: {said}")
 
 
+def _faults_of_optuna(config: Mapping[str, Any], scheduler: Scheduler) -> Iterator[Fault]:
+    """What W&B's optimizer over an Optuna study does not search, or would search without a word as if it said less."""
+    if scheduler.search_space and config.get("parameters"):
+        said = f"are not looked at beside scheduler.search_space = {scheduler.search_space}, which says every key of a run: leave them out"
+        yield Fault(("parameters",), f"parameters: {said}")
+        return
+    for parameter in parameters_of(config):
+        distribution = parameter.distribution
+        if "probabilities" in distribution.model_fields_set:
+            said = "the engine optuna draws without `probabilities`: leave them out"
+        elif distribution.name not in _IN_OPTUNA:
+            said = f"the engine optuna has no {distribution.name}: it has {', '.join(_IN_OPTUNA)}"
+        elif isinstance(distribution, Quantized) and "log" in distribution.name and (distribution.q != 1 or distribution.limits[0] < 1):
+            said = "the engine optuna takes no q but 1 on a logarithmic scale, from 1 up: write log_uniform_values, or `values`"
+        else:
+            continue
+        yield Fault(parameter.place, f"{parameter.path}: {said}")
+
+
 def faults_of_size(config: Mapping[str, Any]) -> Iterator[Fault]:
     """A grid's cells are counted before any is made."""
     if config["method"] == "grid" and (size := grid.size(config)) > MOST_CELLS:
@@ -80,6 +110,8 @@ def faults_of_size(config: Mapping[str, Any]) -> Iterator[Fault]:
 def faults_of_selection(config: Mapping[str, Any]) -> Iterator[Fault]:
     """A search on held-out images needs some, whatever it draws."""
     definition = Definition.model_validate(config)
+    if definition.scheduler and definition.scheduler.search_space:
+        return  # whose function is not run before the search
     held_out = next((p.distribution.ends for p in parameters_of(config) if p.path == "data.validation"), [0])
     for metric in definition.objectives:
         if metric.name.startswith("val/") and not all(held_out):
@@ -116,7 +148,7 @@ def notes(config: Mapping[str, Any], is_ours: bool = True) -> Iterator[str]:
     definition = Definition.model_validate(config)
     if not is_ours:
         yield LACKS
-    if is_ours and (definition.method == "bayes" or definition.early_terminate):
+    if is_ours and (definition.method in ("bayes", "custom") or definition.early_terminate):
         for metric in definition.objectives:
             if metric.name.startswith("test/"):
                 held_out = "set data.validation and select on val/accuracy, so that the test set stays unseen"
@@ -137,6 +169,8 @@ def notes(config: Mapping[str, Any], is_ours: bool = True) -> Iterator[str]:
             drawn = " and ".join(map(str, distribution.cells)) if distribution.count < 4 else f"{distribution.min} to {distribution.max}"
             real = f"write max: {float(distribution.max)} for all numbers between"
             yield f"{path}: min and max are whole numbers, so it draws whole numbers only, {drawn}; {real}"
+    if (source := definition.scheduler and definition.scheduler.source) and not Path(source).is_file():
+        yield f"scheduler.source = {source}: is not in this folder; whoever starts the search starts it where the file is"
     if any(metric.target is not None for metric in definition.objectives):
         yield "metric.target: W&B's server ends the sweep there; a sweep on this machine goes on to its run_cap"
 

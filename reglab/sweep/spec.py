@@ -59,6 +59,21 @@ class SweepSpec:
     def run_cap(self) -> int | None:
         return self.config.get("run_cap")
 
+    @property
+    def engine(self) -> str:
+        """Who searches: a scheduler's engine, or W&B's method."""
+        return (self.config.get("scheduler") or {}).get("engine") or self.method
+
+    @property
+    def learns(self) -> bool:
+        """Whether what its runs come to decides what it draws next."""
+        return self.method in ("bayes", "custom")
+
+    @property
+    def has_space_of_its_own(self) -> bool:
+        """Whether a function of the user's says what is searched, in place of parameters."""
+        return "search_space" in (self.config.get("scheduler") or {})
+
     def asked(self, values: dict[str, Any]) -> Asked:
         """What these values ask for. Raises UserError where `reglab train` can build nothing from them."""
         if self.program:

@@ -31,6 +31,7 @@ COMMANDS = {
     "sweep create": ["--again", "--entity", "--project", "--quick"],
     "sweep makeup": ["--from", "--out", "--quick", "--seeds"],
     "sweep plan": ["--from", "--gpu", "--gpus", "--price", "--probe", "--quick"],
+    "sweep schedule": ["--batch-size", "--poll-interval"],
     "sweep status": ["--from", "--json", "--quick", "--seeds"],
     "sweep run": ["--from", "--name", "--quick", "--retry-failed", "--seeds", "--stop-after", "--workers"],
     "sync": ["--as-new", "--entity", "--project"],

@@ -8,12 +8,12 @@ from functools import cache
 from typing import Any
 
 from tests.loopback.filters import matches, ordered
-from tests.loopback.scheduler import heartbeat
+from tests.loopback.scheduler import enqueue, heartbeat
 from tests.loopback.state import ENTITY, EVENTS, OUTPUT, Agent, Project, Run, Sweep, View, World
 
 Node = dict[str, Any]
 
-FEATURES = ("MARK_RUN_FILES_UPLOADED", "SWEEPS_QUERY_FILTERING")
+FEATURES = ("MARK_RUN_FILES_UPLOADED", "SWEEPS_QUERY_FILTERING", "SWEEPS_LOCAL_SCHEDULER")
 """What the server says that it can do beyond the oldest one."""
 
 USER = {
@@ -49,6 +49,7 @@ class Schema:
         mutations = (
             self.upsertModel,
             self.upsertSweep,
+            self.enqueueSweepRun,
             self.createAgent,
             self.agentHeartbeat,
             self.upsertBucket,
@@ -219,7 +220,8 @@ class Schema:
             "earlyStopJobRunning": False,
             "runCount": len(runs),
             "runCountExpected": sweep.expected,
-            "runs": lambda: _page(runs, lambda run: self._run(project, run), len(runs)),
+            "controllerRunName": f"controller-{sweep.name}",
+            "runs": lambda first=50, after=None: _page(runs, lambda run: self._run(project, run), first, after),
             "agents": lambda: _page(agents, lambda agent: self._agent(project, agent), len(agents)),
             "agent": lambda agentName: next((self._agent(project, agent) for agent in agents if agentName in (agent.id, agent.name)), None),
         }
@@ -269,6 +271,12 @@ class Schema:
             project.sweeps[sweep.name] = sweep
         _take(sweep, given, state="state", display_name="displayName", controller="controller", scheduler="scheduler")
         return {"sweep": self._sweep(project, sweep), "configValidationWarnings": []}
+
+    def enqueueSweepRun(self, id: str, config: str, displayName: str | None = None) -> Node:
+        project, sweep = self._world.find_sweep(id)
+        run = enqueue(project, sweep, {key: entry["value"] for key, entry in json.loads(config).items()})
+        run.display_name = displayName or ""
+        return {"id": run.name, "runQueueItemId": str(run.number)}  # the client watches it by its name
 
     def createAgent(self, host: str, sweep: str, projectName: str = "", entityName: str = ENTITY) -> Node:
         project = self._world.project(projectName, entityName)

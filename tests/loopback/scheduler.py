@@ -1,4 +1,4 @@
-"""What an agent is told to do next. W&B's own engine chooses the configurations."""
+"""What an agent is told to do next. The engine chooses the configurations, or a scheduler that is not the server's has enqueued them."""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from reglab.tracking.record import RunRecord, State
-from tests.loopback.state import Agent, Run, Sweep, World
+from tests.loopback.state import Agent, Project, Run, Sweep, World
 
 _ENDED_AS = {"finished": State.finished, "killed": State.stopped, "failed": State.failed, "crashed": State.failed}
 """How the engine sees a run; every other state counts as running."""
@@ -28,9 +28,16 @@ def heartbeat(world: World, agent: Agent, running: Iterable[str]) -> list[dict[s
             return [command]
         if any(_may_come_back(world, run) for run in sweep.handed_out):
             return []
-        if all(run.state != "pending" for run in sweep.handed_out):
+        if not sweep.has_scheduler and all(run.state != "pending" for run in sweep.handed_out):
             sweep.state = "FINISHED"
-    return [] if sweep.state == "PAUSED" else [{"type": "exit"}]
+    return [] if sweep.state == "PAUSED" or (sweep.has_scheduler and sweep.state == "RUNNING") else [{"type": "exit"}]
+
+
+def enqueue(project: Project, sweep: Sweep, values: Mapping[str, Any]) -> Run:
+    """Take in a run that a scheduler has chosen: it is pending until an agent gets it."""
+    run = project.add(Run(sweep=sweep.name, state="pending", chosen=dict(values), config=_wrapped(values)))
+    sweep.enqueued.append(run)
+    return run
 
 
 def _next(world: World, agent: Agent) -> dict[str, Any] | None:
@@ -39,12 +46,15 @@ def _next(world: World, agent: Agent) -> dict[str, Any] | None:
         forgotten = run.state == "pending" and time.time() - run.heard >= world.reissue_seconds and not _held(world, run)
         if run.state == "preempted" or forgotten:
             return _hand_out(world, agent, run)
-    chosen = _choose(agent.sweep)
-    if chosen is None:
+    if agent.sweep.has_scheduler:
+        new = agent.sweep.enqueued.pop(0) if agent.sweep.enqueued else None
+    else:
+        chosen = _choose(agent.sweep)
+        new = None if chosen is None else agent.project.add(Run(sweep=agent.sweep.name, chosen=chosen, config=_wrapped(chosen)))
+    if new is None:
         return None
-    run = agent.project.add(Run(sweep=agent.sweep.name, chosen=chosen, config=_wrapped(chosen)))
-    agent.sweep.handed_out.append(run)
-    return _hand_out(world, agent, run)
+    agent.sweep.handed_out.append(new)
+    return _hand_out(world, agent, new)
 
 
 def _hand_out(world: World, agent: Agent, run: Run) -> dict[str, Any]:
@@ -76,7 +86,9 @@ def _choose(sweep: Sweep) -> dict[str, Any] | None:
 
 
 def _early_ended(sweep: Sweep) -> set[str]:
-    """The names of runs that early termination would end now."""
+    """The names of runs that early termination would end now; a scheduler asks for that itself."""
+    if sweep.has_scheduler:
+        return set()
     _tell(sweep)
     return sweep.engine.prune()
 

@@ -124,7 +124,10 @@ class Run(_Stored):
 
 @dataclass(kw_only=True, eq=False)
 class Sweep(_Stored):
-    """A sweep: `text` is its YAML as it came, `handed_out` its runs in the order in which they were chosen."""
+    """A sweep: `text` is its YAML as it came, `handed_out` its runs in the order in which they were chosen.
+
+    `enqueued` are those that a scheduler, which is not the server's, has chosen and no agent has got yet.
+    """
 
     text: str = field(repr=False)
     display_name: str | None = None
@@ -132,10 +135,16 @@ class Sweep(_Stored):
     controller: str | None = None
     scheduler: str | None = None
     handed_out: list[Run] = field(default_factory=list, repr=False)
+    enqueued: list[Run] = field(default_factory=list, repr=False)
 
     @cached_property
     def config(self) -> dict[str, Any]:
         return yaml.safe_load(self.text)
+
+    @property
+    def has_scheduler(self) -> bool:
+        """Whether it waits for a scheduler to choose its runs and to end it."""
+        return "scheduler" in self.config
 
     @cached_property
     def engine(self) -> Engine:

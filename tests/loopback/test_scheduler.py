@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.loopback.scheduler import heartbeat
+from tests.loopback.scheduler import enqueue, heartbeat
 from tests.loopback.state import HISTORY, Agent, Run, Sweep, World
 
 GRID = "{method: grid, parameters: {seed: {values: [1, 2]}}}"
@@ -93,3 +93,16 @@ def test_hyperband_stops_what_falls_behind(world: World) -> None:
     stopped = {command["run_id"] for command in heartbeat(world, agent, [run.name for run in runs])}
     assert runs[0].name in stopped
     assert runs[3].name not in stopped
+
+
+def test_runs_that_a_scheduler_enqueues_are_handed_out_in_turn_until_it_ends_the_sweep(world: World) -> None:
+    agent = agent_of(world, "{method: custom, scheduler: {engine: optuna}, parameters: {lr: {min: 0.1, max: 0.9}}}")
+    assert heartbeat(world, agent, []) == []
+    first, second = (enqueue(agent.project, agent.sweep, {"lr": rate}) for rate in (0.2, 0.3))
+    assert [first.state, agent.sweep.state] == ["pending", "RUNNING"]
+    assert [started(world, agent), started(world, agent)] == [first, second]
+    for run in (first, second):
+        run.end(0)
+    assert heartbeat(world, agent, []) == []
+    agent.sweep.state = "FINISHED"
+    assert heartbeat(world, agent, []) == [{"type": "exit"}]

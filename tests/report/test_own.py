@@ -139,6 +139,49 @@ def test_a_search_by_the_test_images_is_said_to_be_too_good(searched):
     assert any("too good" in note for note in own.extras(own_study(by_test))[0].notes)
 
 
+@pytest.fixture(scope="module")
+def traded(make_record):
+    """Six draws of a rate, two seeds each: the slower the better, but for the third, which the second beats in both."""
+    came_to = [(10, 0.60), (12, 0.70), (13, 0.69), (20, 0.80), (30, 0.81), (60, 0.90)]
+    return [
+        make_record(
+            test=value + 0.01 * seed, seconds=seconds, seed=seed, config={"optimizer": {"lr": 0.0011 * 1.3**number}}, sweep="search"
+        )
+        for number, (seconds, value) in enumerate(came_to)
+        for seed in (0, 1)
+    ]
+
+
+def front(records):
+    return next((extra for extra in own.extras(own_study(records)) if extra.stem == "pareto"), None)
+
+
+def elsewhere(record, **changes):
+    return record.model_copy(update={"environment": record.environment.model_copy(update={"device": "another GPU"})})
+
+
+def test_of_a_search_the_arms_are_named_that_no_other_beats_in_accuracy_and_time(traded, tmp_path):
+    found = front(traded)
+    assert found.table["training time, s"].tolist() == ["10", "12", "20", "30", "60"]
+    assert found.table["test accuracy, %"].tolist()[1] == "70.5 ± 0.7"
+    assert found.table["seeds"].tolist() == ["2"] * 5
+    assert found.notes[0].startswith("5 of 6 arms are on the front.")
+    folder = build.build(traded, tmp_path / "report", "runs/search", {}).parent
+    assert {"pareto.csv", "pareto_front.png"} <= {path.name for path in folder.iterdir()}
+
+
+def test_times_of_different_machines_are_not_compared(traded):
+    """A quick arm of another machine is none of the front, whatever it came to."""
+    others = [elsewhere(record) for record in traded if record.summary.time_train_seconds == 10]
+    found = front([record for record in traded if record.summary.time_train_seconds != 10] + others)
+    assert found.table["training time, s"].tolist() == ["12", "20", "30", "60"]
+    assert re.fullmatch(r"Times are of a GPU, .*; 2 of 12 runs are of others, and left out\.", found.notes[1])
+
+
+def test_where_all_take_as_long_there_is_nothing_to_choose(searched):
+    assert front(searched) is None
+
+
 def test_one_arm_alone_is_reported_without_comparisons(make_record, tmp_path):
     folder = build.build([make_record(seed=seed, sweep="one") for seed in (0, 1)], tmp_path / "report", "runs/one", {}).parent
     assert not (folder / "comparisons.csv").exists()

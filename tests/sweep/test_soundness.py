@@ -187,3 +187,69 @@ def test_a_large_grid_is_checked(tmp_path):
 def test_a_key_that_has_moved_is_read_and_a_note_says_where_it_is(read):
     (note,) = read("optimizer.weight_decay", {"values": [0.0, 0.1]}).warnings
     assert note == "optimizer.weight_decay is called weight_decay.rate now; the former name goes on being read"
+
+
+# What a scheduler's engine searches
+
+
+CUSTOM = {
+    "method": "custom",
+    "run_cap": 5,
+    "metric": {"name": "test/accuracy"},
+    "scheduler": {"engine": "optuna"},
+    "parameters": {"optimizer": {"parameters": {"lr": {"min": 0.1, "max": 0.2}}}},
+}
+
+
+@pytest.fixture
+def read_keys(tmp_path, monkeypatch):
+    """Reads a sweep with an Optuna scheduler, and these keys; `lr` is the definition of its rate."""
+    monkeypatch.chdir(tmp_path)
+
+    def write_and_read(lr=None, **keys):
+        config = CUSTOM | ({"parameters": {"optimizer": {"parameters": {"lr": lr}}}} if lr else {}) | keys
+        (tmp_path / "mine.yaml").write_text(yaml.safe_dump({key: value for key, value in config.items() if value}, sort_keys=False))
+        return spec.read(tmp_path / "mine.yaml")
+
+    return write_and_read
+
+
+SPACE = {"scheduler": {"engine": "optuna", "source": "space.py", "search_space": "space"}}
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (
+            {"lr": values("normal", mu=0.1, sigma=0.01)},
+            r"line 10: optimizer.lr: the engine optuna has no normal: it has constant, categori",
+        ),
+        ({"lr": values("log_uniform", min=-5, max=-1)}, "optimizer.lr: the engine optuna has no log_uniform: it has"),
+        ({"lr": {"values": [0.1, 0.2], "probabilities": [0.3, 0.7]}}, "optimizer.lr: the engine optuna draws without `probabilities`"),
+        ({"lr": values("q_log_uniform_values", min=0.1, max=0.2, q=0.1)}, "optimizer.lr: the engine optuna takes no q but 1 on a logar"),
+        (
+            {"run_cap": None},
+            "line 1: method custom never ends by itself: add `run_cap:`, the number of runs, or name an `optimizer` in `source`",
+        ),
+        ({"metric": None}, "line 1: it selects by a metric and names none"),
+        (
+            SPACE,
+            r"line 9: parameters: are not looked at beside scheduler.search_space = space, which says every key of a run: leave them out",
+        ),
+        (
+            {"early_terminate": {"type": "hyperband", "min_iter": 1}},
+            "early_terminate: stands beside `scheduler`, whose engine decides by it",
+        ),
+    ],
+)
+def test_what_the_engine_of_a_scheduler_would_not_do_is_refused_with_its_line(read_keys, keys, said):
+    with pytest.raises(UserError, match=said):
+        read_keys(**keys)
+
+
+def test_what_it_does_is_taken(read_keys, tmp_path):
+    for lr in (values("q_uniform", min=0.1, max=0.5, q=0.1), values("log_uniform_values", min=1e-4, max=0.1), {"values": [0.1, 0.2]}):
+        assert read_keys(lr).engine == "optuna"
+    (tmp_path / "space.py").touch()
+    assert read_keys(**SPACE, parameters=None).has_space_of_its_own
+    assert read_keys(scheduler={"engine": "optuna", "source": "space.py", "optimizer": "study"}, run_cap=None).run_cap is None

@@ -395,11 +395,11 @@ def test_seeds_that_are_written_as_numbers_and_as_texts_come_in_their_order(read
     assert [asked.seed for _, asked in found.cells] == [0, 2, 1]
 
 
-# What runs with W&B's server only
+# Schedulers
 
 
 CUSTOM = """method: custom
-scheduler: {engine: optuna, source: space.py, optimizer: study}
+scheduler: {engine: ax, source: space.py, optimizer: study}
 metrics:
   - {name: val/accuracy, goal: maximize}
   - {name: time/train_seconds}
@@ -409,10 +409,15 @@ parameters:
 """
 
 
-def test_a_scheduler_and_several_objectives_are_taken_and_said_to_need_the_server(read):
+def test_a_scheduler_and_several_objectives_are_taken_and_where_one_needs_the_server_it_is_said(read, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert read(CUSTOM).warnings == (
+        "scheduler.source = space.py: is not in this folder; whoever starts the search starts it where the file is",
+    )
+    (tmp_path / "space.py").touch()
     found = read(CUSTOM)
-    assert found.warnings == ()
-    with pytest.raises(UserError, match=r"scheduler\.engine = optuna: runs with W&B's server only"):
+    assert (found.warnings, found.engine, found.learns) == ((), "ax", True)
+    with pytest.raises(UserError, match=r"scheduler\.engine = ax: runs with W&B's server only"):
         engines.of(found.config)
     with pytest.raises(UserError, match=r"line 5: metrics.1.name = time/train: no run logs that; did you mean"):
         read(CUSTOM.replace("time/train_seconds", "time/train"))

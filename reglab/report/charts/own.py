@@ -143,3 +143,17 @@ def best_so_far(table: pd.DataFrame, of: str, title: str, subtitle: str) -> Draw
     )
     line = base.mark_line(interpolate="step-after", color=PALETTE[0], strokeWidth=2).encode(y=alt.Y("best:Q", scale=scale))
     return styled(alt.hconcat(line + points), title, subtitle)
+
+
+def front(table: pd.DataFrame, of: str, title: str, subtitle: str) -> Drawn:
+    """Each arm's accuracy against its training time; those that no other beats in both stand out, and are joined."""
+    limits = accuracy_domain(table.assign(_accuracy=table["accuracy"], _accuracy_low=None, _accuracy_high=None), ["_accuracy"])
+    x = alt.X("seconds:Q", title="training time, s", scale=alt.Scale(zero=False, nice=False, padding=16), axis=alt.Axis(grid=False))
+    y = alt.Y("accuracy:Q", title=f"{of}, %", scale=alt.Scale(domain=limits, nice=False, zero=False))
+    tooltip = ["model:N", alt.Tooltip("accuracy:Q", format=".2f"), alt.Tooltip("seconds:Q", format=".3~g")]
+    base = alt.Chart(table, width=820, height=320)
+    others = base.transform_filter("!datum.front").mark_point(size=50, filled=True, color=PALETTE[5], opacity=1)
+    best = base.transform_filter("datum.front")
+    line = best.mark_line(interpolate="step-after", color=PALETTE[0], strokeWidth=2).encode(x=x, y=y)
+    points = best.mark_point(size=80, filled=True, color=PALETTE[0], opacity=1).encode(x=x, y=y, tooltip=tooltip)
+    return styled(alt.hconcat(others.encode(x=x, y=y, tooltip=tooltip) + line + points), title, subtitle)

@@ -29,8 +29,13 @@ def of(config: Mapping[str, Any], drawn: Iterable[dict[str, Any]] = ()) -> Engin
         from reglab.sweep.engines.bayes import Bayes
 
         return Bayes(config, drawn)
+    if scheduler == "optuna":
+        from reglab.sweep.engines.optuna import Optuna
+
+        return Optuna(config, drawn)
     asked = f"scheduler.engine = {scheduler}" if scheduler else f"method = {method}"
-    raise UserError(f"{asked}: runs with W&B's server only; offline there are method grid, random and bayes")
+    offline = "offline there are method grid, random and bayes, and scheduler.engine optuna and wandb"
+    raise UserError(f"{asked}: runs with W&B's server only; {offline}")
 
 
 __all__ = ["Engine", "of"]

@@ -4,21 +4,16 @@ The process is Optuna's `GPSampler`, in a child process (`gaussian_process.py`),
 It works on shares, so that every distribution of W&B's can be searched; runs under way count, so that several at a time differ.
 """
 
-import json
 import math
-import os
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from typing import Any
 
-from reglab.errors import ReglabError, UserError
-from reglab.extras import how
 from reglab.sweep.definition import value_at
 from reglab.sweep.distributions import Distribution, IntUniform, same
 from reglab.sweep.engines.engine import Trial
+from reglab.sweep.engines.grid import SEED
 from reglab.sweep.engines.hyperband import numbers, values_of
+from reglab.sweep.engines.process import Process
 from reglab.sweep.engines.random import Random, seed
 from reglab.tracking.record import RunRecord, State
 
@@ -38,28 +33,32 @@ _OUTCOMES = (*_COUNTS, State.failed, State.diverged)
 
 
 class Bayes(Random):
-    """Learns from its runs. Its draws depend on what they came to and on how many there were: told the same, it draws the same."""
+    """Learns from its runs, whatever their seeds: a seed is drawn by chance, and runs that differ in nothing else tell of one place.
+
+    Its draws depend on what they came to and on how many there were: told the same, it draws the same."""
 
     def __init__(self, config: Mapping[str, Any], drawn: Iterable[dict[str, Any]] = ()):
         super().__init__(config, drawn)
         assert self.definition.metric is not None
         self._metric = self.definition.metric
-        self._searched = [parameter for parameter in self.parameters if parameter.distribution.is_searched]
-        self._process = _Process()
+        self._searched = [each for each in self.parameters if each.distribution.is_searched and each.names != SEED]
+        self._process = Process("reglab.sweep.engines.gaussian_process", "method = bayes")
 
     def _draw(self) -> dict[str, Any]:
         told = [{"at": at, "value": value} for trial, value in self._outcomes() if (at := self._coordinates(trial.values))]
         fewest, most = STARTUP
         if sum(each["value"] is not None for each in told) < min(max((self.definition.run_cap or most) // 3, fewest), most):
             return super()._draw()
-        asked = {"axes": [_axis(parameter.distribution) for parameter in self._searched], "trials": told}
-        found = iter(self._process.answer(asked | {"seed": seed(self.config, len(self.trials))}))
+        asked: dict[str, Any] = {"axes": [_axis(parameter.distribution) for parameter in self._searched], "trials": told}
+        asked["seed"] = seed(self.config, len(self.trials))
+        found = iter(self._process.answer(lambda is_new: asked)["at"])
+        drawn, searched = super()._draw(), {parameter.path for parameter in self._searched}
         values = self._assembled(
-            _value(parameter.distribution, next(found)) if parameter.distribution.is_searched else parameter.distribution.at(0)
+            _value(parameter.distribution, next(found)) if parameter.path in searched else value_at(drawn, parameter.names)
             for parameter in self.parameters
         )
         is_new = all(trial.values != values for trial in self.trials)
-        return values if is_new else super()._draw()  # a run is reproducible: once more, it tells nothing
+        return values if is_new else drawn  # a run is reproducible: once more, it tells nothing
 
     def close(self) -> None:
         self._process.end()
@@ -124,49 +123,3 @@ def _value(distribution: Distribution, place: float) -> Any:
     if (choices := distribution.choices) is not None:
         return choices[int(place)]
     return int(place) if "from" in _axis(distribution) else distribution.at(place)
-
-
-class _Process:
-    """The child that knows Optuna, started when it is first asked: importing PyTorch takes seconds."""
-
-    def __init__(self) -> None:
-        self._child: subprocess.Popen[str] | None = None
-
-    def answer(self, asked: Mapping[str, Any]) -> list[float]:
-        """What it says. Raises UserError where a library is missing, ReglabError where it dies twice over one question."""
-        for _ in range(2):
-            child = self._child = self._child or self._start()
-            assert child.stdin and child.stdout
-            try:
-                child.stdin.write(json.dumps(asked) + "\n")
-                child.stdin.flush()
-                line = child.stdout.readline()
-            except OSError:  # it died before it was asked
-                line = ""
-            if line:
-                answered = json.loads(line)
-                if "missing" in answered:
-                    raise UserError(f"method = bayes: searches with {answered['missing']}, which is not installed: {how('train')}")
-                return answered["at"]
-            code = child.wait()
-            self.end()
-        ended = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
-        raise ReglabError(f"method = bayes: the process that searches died ({ended}); the same command goes on")
-
-    def end(self) -> None:
-        """It ends by itself when nothing can be asked any more."""
-        if self._child:
-            assert self._child.stdin and self._child.stdout
-            with suppress(OSError):
-                self._child.stdin.close()
-            self._child.wait()
-            self._child.stdout.close()
-            self._child = None
-
-    def _start(self) -> "subprocess.Popen[str]":
-        """In a session of its own: what is sent to this process's group is for this process to hear."""
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-        command = [sys.executable, "-m", "reglab.sweep.engines.gaussian_process"]
-        return subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8", env=environment, start_new_session=True
-        )

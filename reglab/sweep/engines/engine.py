@@ -35,8 +35,8 @@ class Engine(ABC):
         """The values of the next run; None where the search is exhausted."""
         if self.exhausted:
             return None
-        values = self._draw()
-        self.trials.append(Trial(values))
+        if (values := self._draw()) is not None:
+            self.trials.append(Trial(values))
         return values
 
     def tell(self, number: int, record: RunRecord | None) -> None:
@@ -64,7 +64,8 @@ class Engine(ABC):
         """Give back what it holds. It may be asked again."""
 
     @abstractmethod
-    def _draw(self) -> dict[str, Any]: ...
+    def _draw(self) -> dict[str, Any] | None:
+        """The values of the next run; None where it finds out that there is none, and is exhausted from now on."""
 
     def _assembled(self, values: Iterable[Any]) -> dict[str, Any]:
         return assembled(self.parameters, values)

@@ -94,6 +94,19 @@ def test_every_distribution_can_be_searched_and_what_is_searched_is_drawn(engine
 
 
 @pytest.mark.slow
+def test_a_seed_is_drawn_and_not_searched_and_runs_that_differ_in_nothing_else_tell_of_one_place(engine, record):
+    """The luck of a seed is nothing to find: here one seed looks better than all others, at every probability."""
+    parameters = KEYS["parameters"] | nested(train={"epochs": {"value": 3}, "seed": {"values": [0, 1, 2, 3]}})
+    made = engine(run_cap=16, **KEYS | {"parameters": parameters})
+    for number, values in enumerate(made.rest()):
+        reached = optimum_at(0.3)(values) + 0.05 * (values["train"]["seed"] == 3)
+        made.tell(number, record(f"r{number}", summary=reached))
+    seeds = [trial.values["train"]["seed"] for trial in made.trials]
+    assert [made.draw(number)["train"]["seed"] for number in range(16)] == seeds
+    assert made._coordinates(made.trials[0].values) == [pytest.approx((made.trials[0].values["dropout"]["p1"] - 0.1) / 0.7)]
+
+
+@pytest.mark.slow
 def test_a_search_that_is_killed_is_begun_again_and_draws_the_same(engine, record):
     trials = drawn_towards(engine, record, 0.3, count=7)
     made = engine([trial.values for trial in trials[:6]], run_cap=7, **KEYS)
@@ -110,7 +123,7 @@ def test_a_search_that_dies_over_each_question_is_the_machine_s_fault_and_said(e
     for number in range(5):
         made.ask()
         made.tell(number, record(f"r{number}", summary=0.5))
-    monkeypatch.setattr("reglab.sweep.engines.bayes.sys.executable", "/bin/false")
+    monkeypatch.setattr("reglab.sweep.engines.process.sys.executable", "/bin/false")
     with pytest.raises(ReglabError, match=r"the process that searches died \(exit code 1\)"):
         made.ask()
 

@@ -1,0 +1,69 @@
+"""The child process of an engine that another library answers for: it may need PyTorch, or run what a user wrote."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from reglab.errors import ReglabError, UserError
+from reglab.extras import how
+
+
+class Process:
+    """Runs `module`, which answers each line of JSON with one, started when it is first asked. `asked_for` is what wants it."""
+
+    def __init__(self, module: str, asked_for: str):
+        self._module, self._asked_for = module, asked_for
+        self._child: subprocess.Popen[str] | None = None
+
+    @property
+    def has_begun(self) -> bool:
+        return self._child is not None
+
+    def answer(self, question: Callable[[bool], Mapping[str, Any]]) -> dict[str, Any]:
+        """What it says to `question(whether it is new)`.
+
+        Raises UserError where a library is missing, or what the user wrote does not do; ReglabError where it dies twice over one question.
+        """
+        for _ in range(2):
+            is_new, child = self._child is None, self._child or self._start()
+            self._child = child
+            assert child.stdin and child.stdout
+            try:
+                child.stdin.write(json.dumps(question(is_new)) + "\n")
+                child.stdin.flush()
+                line = child.stdout.readline()
+            except OSError:  # it died before it was asked
+                line = ""
+            if line:
+                answered = json.loads(line)
+                if "missing" in answered:
+                    raise UserError(f"{self._asked_for}: searches with {answered['missing']}, which is not installed: {how('train')}")
+                if "fault" in answered:
+                    raise UserError(f"{self._asked_for}: {answered['fault']}")
+                return answered
+            code = child.wait()
+            self.end()
+        ended = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+        raise ReglabError(f"{self._asked_for}: the process that searches died ({ended}); the same command goes on")
+
+    def end(self) -> None:
+        """It ends by itself when nothing can be asked any more."""
+        if self._child:
+            assert self._child.stdin and self._child.stdout
+            with suppress(OSError):
+                self._child.stdin.close()
+            self._child.wait()
+            self._child.stdout.close()
+            self._child = None
+
+    def _start(self) -> "subprocess.Popen[str]":
+        """In a session of its own: what is sent to this process's group is for this process to hear. It imports nothing of this folder."""
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+        command = [sys.executable, "-P", "-m", self._module]
+        return subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8", env=environment, start_new_session=True
+        )
