@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -16,14 +16,15 @@ from reglab.report.cells import Cell
 from reglab.report.claims import Finding, Verdict
 from reglab.report.design import Design, FigureData, Question
 from reglab.report.manifest import MANIFEST, Judged, Manifest
-from reglab.report.page import GENERATOR, Figure, Page, Section
+from reglab.report.page import GENERATOR, PAGE, RUNS, Figure, Page, Section
+from reglab.report.programs import ProgramReport
+from reglab.report.roles import Roles
 from reglab.report.study import Study
 from reglab.tracking.images import refuse_mixed
+from reglab.tracking.program_run import ProgramRun
 from reglab.tracking.record import QUIET, RunRecord, State
 from reglab.tracking.store import ARCHIVE, write_archive
 
-PAGE = "index.html"
-RUNS = "runs.csv"
 TABLE_1 = "table_1"
 CLAIMS = "claims"
 _EARLIER = "earlier"
@@ -66,16 +67,28 @@ def build(
     refuse_mixed(records)
     if not any(stats.counts(record) for record in records):
         raise UserError(f"none of the {len(records)} runs has finished: finish the sweep first (`reglab sweep run` goes on)")
+    report = Report(records, design, baseline)
+    mine = {stem: digest for stem, digest in sweeps.items() if stem in report.sweeps}
+    judged = Judged(design.name if design else None, baseline)
+    return _put_in_place(folder, report.write, lambda made: Manifest.of(records, source, judged, mine, made))
+
+
+def build_programs(runs: Sequence[ProgramRun], folder: Path, source: str, roles: Roles, baseline: str | None = None) -> Path:
+    """The same of runs of another program, by their roles."""
+    report = ProgramReport(runs, roles, source, baseline)
+    return _put_in_place(folder, report.write, lambda made: Manifest.of(runs, source, Judged(None, baseline, roles), {}, made))
+
+
+def _put_in_place(folder: Path, write: Callable[[Path], None], manifest: Callable[[Path], Manifest]) -> Path:
+    """Have a report written into `folder`, in place of an earlier one; returns its page."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     _clear_up(folder)
     others = _others(folder)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary, held(Path(temporary)):
         made = Path(temporary) / folder.name
         made.mkdir()
-        report = Report(records, design, baseline)
-        report.write(made)
-        mine = {stem: digest for stem, digest in sweeps.items() if stem in report.sweeps}
-        Manifest.of(records, source, Judged(design.name if design else None, baseline), mine, made).write(made)
+        write(made)
+        manifest(made).write(made)
         if in_the_way := [entry for entry in others if (made / entry.name).exists()]:
             fault = f"{in_the_way[0]} is not as the earlier report had it, and the new one has a file of that name"
             raise UserError(f"{fault}: move it away, or give another --out")

@@ -73,6 +73,25 @@ class Difference(Estimate):
 
 
 @dataclass(frozen=True)
+class Unpaired(Estimate):
+    """A difference of two means over runs that are no pairs (Welch 1947); `n` runs in all. `p` is two-sided."""
+
+    p: float | None
+
+    @classmethod
+    def between(cls, one: Sequence[float], other: Sequence[float]) -> "Unpaired | None":
+        """The mean of one less that of the other; None where either has no value, without an interval where either has one only."""
+        if not one or not other:
+            return None
+        mean, n = statistics.fmean(one) - statistics.fmean(other), len(one) + len(other)
+        if min(len(one), len(other)) == 1 or not (errors := [statistics.variance(each) / len(each) for each in (one, other)]) or not sum(errors):
+            return cls(mean, None, None, n, None)
+        freedom = sum(errors) ** 2 / sum(error**2 / (len(each) - 1) for error, each in zip(errors, (one, other), strict=True))
+        half = float(t.ppf(_UPPER, freedom)) * math.sqrt(sum(errors))
+        return cls(mean, mean - half, mean + half, n, 2 * float(t.sf(abs(mean) / math.sqrt(sum(errors)), freedom)))
+
+
+@dataclass(frozen=True)
 class Share:
     """How many of some cases are so, with the exact interval of the share (Clopper and Pearson 1934)."""
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from reglab.cli.report import sweep_hashes
+from reglab.report.collection import sweep_hashes
 from reglab.report.check import faults
 from reglab.report.manifest import MANIFEST
 from tests.report.published import DESIGN
