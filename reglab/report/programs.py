@@ -207,6 +207,8 @@ def told(estimate: Estimate | None, sign: str = "") -> str:
 
 
 def _number(value: float, places: int, sign: str = "") -> str:
+    if value == 0:
+        return "0"
     if abs(value) >= 10**9 or (value and places > 8):
         return f"{value:{sign}.3e}"
     return f"{value:{sign}z,.{places}f}"

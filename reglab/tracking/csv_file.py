@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from reglab import reading
-from reglab.errors import UserError, excerpt, shown
+from reglab.errors import UserError, excerpt
 from reglab.tracking.program_run import ProgramRun, Value, each_alone
 from reglab.tracking.state import State
 
@@ -117,8 +117,8 @@ def _run(number: int, cells: Mapping[str, str], path: Path) -> ProgramRun:
     about = {*_IDS, *_NAMES, *_STATES, *_STARTS, *_SECONDS, *_ABOUT}
     seconds = value(of(_SECONDS))
     return ProgramRun(
-        id=shown(of(_IDS) or of(_NAMES) or f"row {number - 1}")[:255],
-        name=shown(of(_NAMES))[:255],
+        id=of(_IDS) or of(_NAMES) or f"row {number - 1}",
+        name=of(_NAMES),
         program=str(path),
         config={name: value(cell) for name, cell in cells.items() if name not in about and name.strip()},
         state=_ENDED_AS[said.lower()] if said else State.finished,

@@ -57,6 +57,11 @@ class ProgramRun(BaseModel):
     created: datetime | None = None
     url: str | None = None
 
+    @field_validator("id", "name", "program", "reason", mode="after")
+    @classmethod
+    def _in_a_line(cls, text: str | None) -> str | None:
+        return None if text is None else str(plain(text))
+
     @field_validator("config", "summary", mode="before")
     @classmethod
     def _by_paths(cls, values: Any) -> Any:
@@ -71,7 +76,7 @@ class ProgramRun(BaseModel):
 def by_paths(values: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Value]]:
     """What nested mappings hold, by key paths; what W&B keeps in files, tables and pictures, is none of it."""
     for key, value in values.items():
-        path = f"{prefix}{shown(str(key))}"
+        path = f"{prefix}{plain(str(key))}"
         if isinstance(value, Mapping) and value and "_type" not in value and depth < _MOST_NESTED:
             yield from by_paths(value, f"{path}.", depth + 1)
         elif not (isinstance(value, Mapping) and "_type" in value):
