@@ -232,7 +232,7 @@ class _Reader:
         found = self._one("time", self.asked.time, "--time-key", lambda: self._times(metric))
         if found and not self._numbers(found):
             raise UserError(f"--time-key {excerpt(found)}: no finished run has a number there, but such as {excerpt(self._example(found))}")
-        if found is None and self.asked.time is None and any(run.seconds for run in self.ended):
+        if found is None and self.asked.time is None and any(run.seconds is not None for run in self.ended):
             self.said.append("time: the runtime that stands beside the runs (--time-key names a result, or none)")
             return CLOCK
         return found

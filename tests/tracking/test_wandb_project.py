@@ -330,7 +330,7 @@ def test_runs_of_a_script_that_knows_nothing_of_reglab_are_read_by_their_keys(wa
     assert first.seconds >= 0
     assert second.created >= first.created
     roles = read_roles([first, second], Asked(metric="val/acc"))
-    assert (roles.factors, roles.seed, roles.time) == (("optimizer.lr", "out"), "seed", CLOCK)
+    assert (roles.factors, roles.seed, roles.time) == (("out", "optimizer.lr"), "seed", CLOCK)  # as W&B has them
 
 
 def theirs(server, name, config, summary, state="finished", project="theirs"):
