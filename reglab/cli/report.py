@@ -35,9 +35,13 @@ def build(
     baseline: Annotated[
         str | None, typer.Option("--baseline", metavar="'KEY=VALUE …'", help="Without a study: compare with this arm, as with the best.")
     ] = None,
-    metric: Annotated[str | None, typer.Option("--metric", metavar="KEY", help="Of runs of another program: what they are told by.")] = None,
+    metric: Annotated[
+        str | None, typer.Option("--metric", metavar="KEY", help="Of runs of another program: what they are told by.")
+    ] = None,
     goal: Annotated[str | None, typer.Option("--goal", metavar="GOAL", help="Of the metric: maximize or minimize.")] = None,
-    seed_key: Annotated[str | None, typer.Option("--seed-key", metavar="KEY", help="Of runs of another program: the seed; or none.")] = None,
+    seed_key: Annotated[
+        str | None, typer.Option("--seed-key", metavar="KEY", help="Of runs of another program: the seed; or none.")
+    ] = None,
     time_key: Annotated[
         str | None, typer.Option("--time-key", metavar="KEY", help="Of runs of another program: how long they took; or none.")
     ] = None,

@@ -125,9 +125,7 @@ def _factors_in(design: Design, name: str) -> set[str]:
 def _pairwise(asked: Pairwise, runs: Runs) -> list[Compared]:
     kind = MEASURES[asked.of]
     return [
-        pair(kind, runs, asked.at, one, other, _range_of(asked, kind))
-        for one in expanded(asked.between)
-        for other in expanded(asked.other)
+        pair(kind, runs, asked.at, one, other, _range_of(asked, kind)) for one in expanded(asked.between) for other in expanded(asked.other)
     ]
 
 

@@ -82,9 +82,7 @@ def of_groups(values: Mapping[str, Sequence[float]]) -> dict[str, WithTheBest]:
     }
     alike = {arm: _shares(len(each), [len(values[other]) for other in values if other != arm]) for arm, each in values.items()}
     widest = {arm: _critical(alike[arm], freedom, CONFIDENCE) for arm in values}
-    high = {
-        arm: max(0.0, min(means[arm] - means[other] + widest[arm] * each for other, each in spread[arm].items())) for arm in values
-    }
+    high = {arm: max(0.0, min(means[arm] - means[other] + widest[arm] * each for other, each in spread[arm].items())) for arm in values}
     possible = [arm for arm in values if high[arm] > 0]
     found = {}
     for arm in values:

@@ -50,7 +50,9 @@ def _stale(manifest: Manifest, report: Report | ProgramReport) -> list[str]:
         made = [path for path in sorted(Path(scratch).iterdir()) if path.name not in (ARCHIVE, program_run.ARCHIVE)]
         differing = [path.name for path in made if manifest.files.get(path.name) != sha256(path)]
     why = {STUDY: "is not as its study file is now"}
-    return [f"stale: {name} {why.get(name, 'comes out otherwise with this version of reglab')}: build the report again" for name in differing]
+    return [
+        f"stale: {name} {why.get(name, 'comes out otherwise with this version of reglab')}: build the report again" for name in differing
+    ]
 
 
 def _mixed(study: Study) -> list[str]:

@@ -124,9 +124,7 @@ class Built:
         return f'<p>Report: <a href="{html.escape(str(self.page), quote=True)}">{html.escape(str(self.page))}</a></p>'
 
 
-def build_report(
-    runs: Runs | str | Path, out: str | Path, study: str | Path | Design | None = None, baseline: str | None = None
-) -> Built:
+def build_report(runs: Runs | str | Path, out: str | Path, study: str | Path | Design | None = None, baseline: str | None = None) -> Built:
     """Write the report on some runs into the folder `out`, in place of an earlier one.
 
     `study` is a study file, or the name of one that comes with reglab; without one, runs are judged by the study of the report that

@@ -52,16 +52,25 @@ class Comparison:
         return " ".join(filter(None, (f"{self.estimate:{sign}z,.{places}f}", self.unit, f"({interval})")))
 
     def _repr_html_(self) -> str:
-        cells = {"on": self.on, "a": self.a, "b": self.b, "a against b": self._amounts(), "n": f"{self.n} {self.over}", "verdict": self.verdict}
-        heads, row = ("".join(f"<{tag}>{html.escape(each)}</{tag}>" for each in texts) for tag, texts in (("th", cells), ("td", cells.values())))
+        cells = {
+            "on": self.on,
+            "a": self.a,
+            "b": self.b,
+            "a against b": self._amounts(),
+            "n": f"{self.n} {self.over}",
+            "verdict": self.verdict,
+        }
+        heads, row = (
+            "".join(f"<{tag}>{html.escape(each)}</{tag}>" for each in texts) for tag, texts in (("th", cells), ("td", cells.values()))
+        )
         return f"<table><tr>{heads}</tr><tr>{row}</tr></table>"
 
 
 def compare(runs: Runs, a: Setting, b: Setting, on: str | None = None, margin: float = 0.0) -> Comparison:
     """Compare two settings over pairs of runs that have all else in common, seed included where there are seeds.
 
-    `on` is a measure (`test/accuracy` by default, `gap`, `time/train_seconds`, …), of another program's runs their metric. With a `margin`, in
-    the unit of the result (of times a share: 0.1 is 10 %), one is better only by more than it, and they are alike within it.
+    `on` is a measure (`test/accuracy` by default, `gap`, `time/train_seconds`, …), of another program's runs their metric. With a
+    `margin`, in the unit of the result (of times a share: 0.1 is 10 %), one is better only by more than it, and they are alike within.
     Raises `UserError` for what no run has, and where no two runs can be compared.
     """
     return _of_programs(runs, a, b, on, margin) if runs.roles else _of_records(runs, a, b, on or _TEST, margin)

@@ -55,7 +55,8 @@ AnyRun = RunRecord | ProgramRun
 
 class Manifest(BaseModel):
     """Stands beside the page. `sweeps` and `files` map names to SHA-256. `study` is the name or the file of the
-    study by which the runs are judged, `baseline` the arm with which those of no study are compared, `roles` what is what in those of another program."""
+    study by which the runs are judged, `baseline` the arm with which those of no study are compared, `roles` what is what in
+    those of another program."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -80,7 +81,10 @@ class Manifest(BaseModel):
             baseline=judged.baseline,
             roles=judged.roles,
             sweeps=dict(sorted(sweeps.items())),
-            runs={name: _reported(record) for name, record in sorted(((_name(record), record) for record in records), key=lambda pair: pair[0])},
+            runs={
+                name: _reported(record)
+                for name, record in sorted(((_name(record), record) for record in records), key=lambda pair: pair[0])
+            },
             files={path.name: sha256(path) for path in sorted(folder.iterdir())},
         )
 

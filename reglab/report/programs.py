@@ -145,7 +145,9 @@ class Programs:
         seeded = all(arm.by_seed for arm in self.arms)
         shared = frozenset.intersection(*(frozenset(arm.by_seed) for arm in self.arms)) if seeded else frozenset[str]()
         if len(shared) > 1:
-            found = with_the_best({arm.label: {hash_: self.sign * arm.by_seed[seed] for hash_, seed in enumerate(sorted(shared))} for arm in self.arms})
+            found = with_the_best(
+                {arm.label: {hash_: self.sign * arm.by_seed[seed] for hash_, seed in enumerate(sorted(shared))} for arm in self.arms}
+            )
         else:
             found = of_groups({arm.label: [self.sign * value for value in arm.values] for arm in self.arms})
         return {label: each if self.sign > 0 else _turned(each) for label, each in found.items()}
@@ -169,7 +171,9 @@ class Programs:
         wanted = dict(word.partition("=")[::2] for word in words.split())
         names = {name: key for key, name in short_names(self.roles.factors).items()} | {key: key for key in self.roles.factors}
         if unknown := [key for key in wanted if key not in names]:
-            raise UserError(f"--baseline {words}: {unknown[0]} does not differ among these runs; what does is {', '.join(self.roles.factors)}")
+            raise UserError(
+                f"--baseline {words}: {unknown[0]} does not differ among these runs; what does is {', '.join(self.roles.factors)}"
+            )
         there = [arm for arm in self.arms if all(written(arm.levels[names[key]]) == written(value) for key, value in wanted.items())]
         if len(there) != 1:
             which = "no arm has" if not there else f"{len(there)} arms have"
@@ -310,7 +314,9 @@ class ProgramReport:
             return "Nothing tells how far this is chance: runs of one arm are too few, or alike to the last digit."
         possible = [arm for arm in self.programs.arms if self._may_be_best(compared[arm.label])]
         if len(possible) == 1:
-            return f"It is surely the best: every other arm's interval, all at once, is {'below' if self.programs.sign > 0 else 'above'} it."
+            return (
+                f"It is surely the best: every other arm's interval, all at once, is {'below' if self.programs.sign > 0 else 'above'} it."
+            )
         return f"Any of {len(possible):,} arms may be the best, for all that these runs tell."
 
     def _may_be_best(self, each: WithTheBest) -> bool:
@@ -338,8 +344,8 @@ class ProgramReport:
         """How the tables are read."""
         over = "seeds" if self.roles.seed else "runs"
         return (
-            f"In the tables, ± is half of the 95 % interval of the mean over {over} (Student’s t); of one there is none. Intervals against the "
-            "best of the others hold for all arms at once (Hsu). p of several comparisons are Holm’s."
+            f"In the tables, ± is half of the 95 % interval of the mean over {over} (Student’s t); of one there is none. Intervals against "
+            "the best of the others hold for all arms at once (Hsu). p of several comparisons are Holm’s."
         )
 
     def subtitle(self) -> str:
@@ -384,8 +390,12 @@ class ProgramReport:
         arms = self.programs.arms
         chart = points.means([(arm.label, arm.mean, arm.values) for arm in arms], self.metric, self.metric, self.subtitle())
         more = "more" if self.roles.goal == "maximize" else "less"
-        drawn = self._figure(folder, ARMS, "The arms", f"For each arm its mean {self.metric}, with its interval, and what it is the mean of.", chart)
-        return Section(ARMS, "What each arm came to", f"Every arm that ran, the best first: {more} is better.", [drawn], self.arms_table(), [], [])
+        drawn = self._figure(
+            folder, ARMS, "The arms", f"For each arm its mean {self.metric}, with its interval, and what it is the mean of.", chart
+        )
+        return Section(
+            ARMS, "What each arm came to", f"Every arm that ran, the best first: {more} is better.", [drawn], self.arms_table(), [], []
+        )
 
     def _figure(self, folder: Path, stem: str, title: str, says: str, chart: Drawn) -> Figure:
         return Figure(stem, title, says, charts.save(chart, folder, stem))
@@ -426,17 +436,26 @@ class ProgramReport:
     def _best(self, folder: Path) -> Section:
         compared = self.programs.with_the_best
         table = pd.DataFrame(
-            [{"model": arm.label, "value": (each := compared[arm.label]).difference, "low": each.low, "high": each.high} for arm in self.programs.arms]
+            [
+                {"model": arm.label, "value": (each := compared[arm.label]).difference, "low": each.low, "high": each.high}
+                for arm in self.programs.arms
+            ]
         )
-        chart = own.intervals(table, f"{self.metric}, against the best of the others", "The arms against the best of the others", self.subtitle(), self._form(table))
+        chart = own.intervals(
+            table,
+            f"{self.metric}, against the best of the others",
+            "The arms against the best of the others",
+            self.subtitle(),
+            self._form(table),
+        )
         end = "ends" if self.programs.sign > 0 else "begins"
         figure = self._figure(
             folder, "against_the_best", "The arms against the best of the others",
             f"For each arm its mean {self.metric} less that of the best other arm, with its simultaneous interval.", chart,
         )  # fmt: skip
         asks = (
-            "Each arm against the best of the others. The same runs say which that is, so the intervals hold for all arms at once (Hsu 1984); "
-            f"an arm whose interval {end} at 0 is not the best."
+            "Each arm against the best of the others. The same runs say which that is, so the intervals hold for all arms at once (Hsu "
+            f"1984); an arm whose interval {end} at 0 is not the best."
         )
         return Section(BEST, "Which arms may be the best?", asks, [figure], self._best_table(), [], [self._surely()])
 
@@ -549,7 +568,9 @@ class ProgramReport:
         figures = [self._figure(folder, stem, title, says, draw(title)) for stem, title, says, draw in made]
         best = self.programs.arms[0]
         notes = [f"The best of {len(table):,} runs is of {best.label}: it was picked for its {self.metric}, so that number is too good."]
-        return Section(SEARCH, "What did the search find?", f"Runs by {self.metric}: what leads to it.", figures, self._importance(), [], notes)
+        return Section(
+            SEARCH, "What did the search find?", f"Runs by {self.metric}: what leads to it.", figures, self._importance(), [], notes
+        )
 
     # Runs.
 

@@ -83,24 +83,29 @@ def number(value: Value) -> float | None:
 
 # Words of names.
 
-_HIGHER = frozenset(
-    "accuracy acc acc1 acc5 top1 top5 auc auroc auprc f1 score reward return iou miou map bleu rouge r2 psnr ssim precision recall "
-    "success elo dice kappa mcc spearman pearson ndcg mrr".split()
+
+def _each(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_HIGHER = _each(
+    "accuracy acc acc1 acc5 top1 top5 auc auroc auprc f1 score reward return iou miou map bleu rouge r2 psnr ssim precision "
+    "recall success elo dice kappa mcc spearman pearson ndcg mrr"
 )
-_LOWER = frozenset("loss error err perplexity ppl rmse mse mae wer cer fid nll bpb bpc mape regret logloss brier ece".split())
-_TIMES = frozenset("runtime duration elapsed seconds secs sec time hours minutes walltime wallclock".split())
-_RATES = frozenset("per step steps to target inference latency zone out limit max budget embedding".split())
+_LOWER = _each("loss error err perplexity ppl rmse mse mae wer cer fid nll bpb bpc mape regret logloss brier ece")
+_TIMES = _each("runtime duration elapsed seconds secs sec time hours minutes walltime wallclock")
+_RATES = _each("per step steps to target inference latency zone out limit max budget embedding")
 """What makes a time another thing than how long the run took."""
 _SEEDS = re.compile(r"(^|[._/ -])(random_?|rng_?|manual_?|global_?|np_?|torch_?)?seed$|random_?state$", re.IGNORECASE)
 _COUNTERS = frozenset({"epoch", "step", "global_step", "iteration", "iter", "timestamp"})
-_SETTINGS = frozenset(
-    "lr rate decay wd momentum dropout beta beta1 beta2 betas eps epsilon gamma alpha lambda temperature width depth batch size hidden "
-    "layers dim heads warmup smoothing clip noise weight scale tau coef coefficient rho sigma fn function type name threshold reduction "
-    "policy optimizer schedule augment".split()
+_SETTINGS = _each(
+    "lr rate decay wd momentum dropout beta beta1 beta2 betas eps epsilon gamma alpha lambda temperature width depth batch "
+    "size hidden layers dim heads warmup smoothing clip noise weight scale tau coef coefficient rho sigma fn function type "
+    "name threshold reduction policy optimizer schedule augment"
 )
-_IDENTITIES = frozenset(
-    "id ids uuid uid pid port job trial index number name dir folder path file host hostname user url date time timestamp created "
-    "updated commit git sha log logs output checkpoint ckpt command cmd run group notes note tag tags".split()
+_IDENTITIES = _each(
+    "id ids uuid uid pid port job trial index number name dir folder path file host hostname user url date time timestamp "
+    "created updated commit git sha log logs output checkpoint ckpt command cmd run group notes note tag tags"
 )
 _SPLITS = (
     frozenset({"test"}),
@@ -278,7 +283,9 @@ class _Reader:
             else:
                 kept.append(key)
         if strict and unclear:
-            raise UserError(f"{' and '.join(_few(unclear))} may be settings or results: name the settings with --group-by, such as {_some(kept)}")
+            raise UserError(
+                f"{' and '.join(_few(unclear))} may be settings or results: name the settings with --group-by, such as {_some(kept)}"
+            )
         if strict and left_out:
             self.said.append(f"no settings, since they tell runs apart and nothing else: {_some(left_out)}")
         return kept
@@ -335,4 +342,3 @@ def _few(keys: Sequence[str]) -> Sequence[str]:
 def _some(keys: Sequence[str]) -> str:
     rest = len(keys) - _SHOWN
     return ", ".join(map(excerpt, keys[:_SHOWN])) + (f" and {rest} more" if rest > 0 else "")
-

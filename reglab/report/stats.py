@@ -84,7 +84,11 @@ class Unpaired(Estimate):
         if not one or not other:
             return None
         mean, n = statistics.fmean(one) - statistics.fmean(other), len(one) + len(other)
-        if min(len(one), len(other)) == 1 or not (errors := [statistics.variance(each) / len(each) for each in (one, other)]) or not sum(errors):
+        if (
+            min(len(one), len(other)) == 1
+            or not (errors := [statistics.variance(each) / len(each) for each in (one, other)])
+            or not sum(errors)
+        ):
             return cls(mean, None, None, n, None)
         freedom = sum(errors) ** 2 / sum(error**2 / (len(each) - 1) for error, each in zip(errors, (one, other), strict=True))
         half = float(t.ppf(_UPPER, freedom)) * math.sqrt(sum(errors))

@@ -95,7 +95,9 @@ def _text(line: bytes, number: int) -> str:
 
 def _check_header(header: list[str], path: Path) -> None:
     if len(header) < 2:
-        raise UserError(f"{path} has no header of several columns, so nothing tells settings from results: its first line names the columns")
+        raise UserError(
+            f"{path} has no header of several columns, so nothing tells settings from results: its first line names the columns"
+        )
     twice = next((name for name in header if header.count(name) > 1), None)
     if twice is not None:
         raise UserError(f"{path}: two columns are called {excerpt(twice) or 'nothing'}: rename or remove one")
@@ -113,7 +115,9 @@ def _run(number: int, cells: Mapping[str, str], path: Path) -> ProgramRun:
 
     said = of(_STATES)
     if said and said.lower() not in _ENDED_AS:
-        raise UserError(f"{path}:{number}: State is {excerpt(said)}, which is none of {', '.join(_ENDED_AS)}: rename the column, or mend it")
+        raise UserError(
+            f"{path}:{number}: State is {excerpt(said)}, which is none of {', '.join(_ENDED_AS)}: rename the column, or mend it"
+        )
     about = {*_IDS, *_NAMES, *_STATES, *_STARTS, *_SECONDS, *_ABOUT}
     seconds = value(of(_SECONDS))
     return ProgramRun(

@@ -258,7 +258,7 @@ def _program_run(node: dict[str, Any], project: Project) -> ProgramRun:
         id=node["name"],
         name=str(node.get("displayName") or ""),
         program=str(project),
-        config=dict(by_paths(config)),
+        config=dict(sorted(by_paths(config))),  # W&B has them in no order
         summary={key: value for key, value in by_paths(told) if not key.startswith("_")},
         state=_OF_A_PROGRAM.get(node["state"], State.running),
         seconds=seconds if seconds is not None and math.isfinite(seconds) else None,

@@ -41,7 +41,9 @@ def test_one_level_is_compared_with_another_over_all_else(ours):
     assert (found.unit, found.n, found.verdict, found.on) == ("points", 2, "undecided", "test/accuracy")  # two decays that agree: no spread
     whole = reglab.compare(ours, "lr 0.01 · weight decay 0", "lr 0.001 · weight decay 0")
     assert (whole.n, whole.verdict) == (3, "a is better")
-    assert str(whole).startswith("test/accuracy, lr 0.01 · weight decay 0 against lr 0.001 · weight decay 0: +5.1 points (+4.8 to +5.4), n = 3")
+    assert str(whole).startswith(
+        "test/accuracy, lr 0.01 · weight decay 0 against lr 0.001 · weight decay 0: +5.1 points (+4.8 to +5.4), n = 3"
+    )
 
 
 def test_less_time_is_better(ours):
@@ -123,7 +125,9 @@ def in_a_process_of_its_own(code):
 
 
 def test_importing_the_package_imports_nothing_more():
-    loaded = "import sys, reglab; print(sorted(m for m in sys.modules if m.split('.')[0] in ('pydantic', 'pandas', 'torch', 'wandb', 'numpy')))"
+    loaded = (
+        "import sys, reglab; print(sorted(m for m in sys.modules if m.split('.')[0] in ('pydantic', 'pandas', 'torch', 'wandb', 'numpy')))"
+    )
     assert in_a_process_of_its_own(loaded) == "[]"
 
 

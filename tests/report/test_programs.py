@@ -100,7 +100,7 @@ def test_an_arm_that_is_named_is_compared_with(tmp_path):
     folder = report(grid(), tmp_path, baseline="lr=1e-3 decay=0")
     (named,) = [line for line in (folder / "arms.md").read_text().splitlines() if line.startswith("| lr 0.001 · decay 0 ")]
     assert named.split("|")[4].strip() == "baseline"
-    with pytest.raises(UserError, match="3 arms have that; give a value of each of optimizer.lr, decay"):
+    with pytest.raises(UserError, match=r"3 arms have that; give a value of each of optimizer\.lr, decay"):
         report(grid(), tmp_path, baseline="lr=0.001")
     with pytest.raises(UserError, match="width does not differ among these runs"):
         report(grid(), tmp_path, baseline="width=1")
@@ -139,22 +139,28 @@ def test_runs_that_repeat_an_arm_and_seed_count_once(tmp_path):
 def test_a_search_is_told_by_what_it_found(tmp_path):
     begun = datetime(2026, 1, 1, tzinfo=UTC)
     runs = [
-        ProgramRun(id=f"r{n}", config={"lr": 0.001 * 1.7**n, "opt": "ab"[n % 2]}, summary={"loss": 3 - n / 10}, created=begun - timedelta(hours=n))
+        ProgramRun(
+            id=f"r{n}", config={"lr": 0.001 * 1.7**n, "opt": "ab"[n % 2]}, summary={"loss": 3 - n / 10}, created=begun - timedelta(hours=n)
+        )
         for n in range(12)
     ]
     folder = report(runs, tmp_path)
     assert {"parallel.png", "importance.png", "best_so_far.png", "search.csv"} <= {path.name for path in folder.iterdir()}
     assert pd.read_csv(folder / "search.csv")["setting"][0] == "lr"
-    best = [each for each in json.loads((folder / "best_so_far.json").read_text())["datasets"].values() if "best" in each[0]][0]
+    best = next(each for each in json.loads((folder / "best_so_far.json").read_text())["datasets"].values() if "best" in each[0])
     assert [row["_value"] for row in best] == sorted(row["_value"] for row in best)  # in the order in which they began
     assert {row["best"] for row in best} == {best[0]["_value"]}  # the smallest until then
     assert "too good" in words(folder)
 
 
-@pytest.mark.parametrize("hostile", ["=HYPERLINK(1)", "<script>alert(1)</script>", "a|b\n| c", "{{ 7*7 }}", "\u202eevil", "x" * 10**7, "%s \\input{x}"])
+@pytest.mark.parametrize(
+    "hostile", ["=HYPERLINK(1)", "<script>alert(1)</script>", "a|b\n| c", "{{ 7*7 }}", "\u202eevil", "x" * 10**7, "%s \\input{x}"]
+)
 def test_hostile_keys_and_values_are_text(tmp_path, hostile):
     runs = [
-        ProgramRun(id=f"r{n}", name=hostile, config={"opt": (hostile, "adam")[n % 2], f"key {hostile[:200]}": n // 2}, summary={"acc": n / 10})
+        ProgramRun(
+            id=f"r{n}", name=hostile, config={"opt": (hostile, "adam")[n % 2], f"key {hostile[:200]}": n // 2}, summary={"acc": n / 10}
+        )
         for n in range(4)
     ]
     folder = report(runs, tmp_path)
@@ -175,7 +181,12 @@ def test_keys_that_the_page_uses_itself_are_still_told(tmp_path):
 
 @pytest.mark.parametrize(
     ("mean", "half", "said"),
-    [(0.91234, 0.0123, "0.912 ± 0.012"), (1234.5678, 56.0, "1,235 ± 56"), (91.23456, None, "91.23"), (1.5e-7, 2e-8, "1.500e-07 ± 2.000e-08")],
+    [
+        (0.91234, 0.0123, "0.912 ± 0.012"),
+        (1234.5678, 56.0, "1,235 ± 56"),
+        (91.23456, None, "91.23"),
+        (1.5e-7, 2e-8, "1.500e-07 ± 2.000e-08"),
+    ],
 )
 def test_numbers_have_the_digits_that_say_something(mean, half, said):
     estimate = Estimate(mean, None if half is None else mean - half, None if half is None else mean + half, 3)

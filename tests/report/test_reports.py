@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from reglab.report.collection import sweep_hashes
 from reglab.report.check import faults
+from reglab.report.collection import sweep_hashes
 from reglab.report.manifest import MANIFEST
 from tests.report.published import DESIGN
 

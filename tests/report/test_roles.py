@@ -111,7 +111,10 @@ def test_numbers_written_otherwise_are_one_level():
 
 
 def test_in_a_table_results_are_told_from_settings_by_names():
-    found = read(table(lr=[1, 1, 2, 2], loss=["mse", "ce", "mse", "ce"], train_loss=[0.1, 0.2, 0.3, 0.4], acc=[1, 2, 3, 4], step=[1, 2, 3, 4]), Asked("acc"))
+    found = read(
+        table(lr=[1, 1, 2, 2], loss=["mse", "ce", "mse", "ce"], train_loss=[0.1, 0.2, 0.3, 0.4], acc=[1, 2, 3, 4], step=[1, 2, 3, 4]),
+        Asked("acc"),
+    )
     assert found.factors == ("lr", "loss")
 
 

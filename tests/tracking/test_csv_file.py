@@ -39,8 +39,23 @@ def test_what_w_and_b_s_page_writes_is_read(table):
 
 @pytest.mark.parametrize(
     ("cell", "holds"),
-    [("1e-3", 0.001), (" 12 ", 12), ("-.5", -0.5), ("True", True), ("false", False), ("", None), ("007", "007"), ("1,5", "1,5")]
-    + [("1_000", "1_000"), ("0x10", "0x10"), ("٣", "٣"), ("9" * 5000, "9" * 5000), ("Infinity", math.inf), ("-inf", "-inf"), ("adam", "adam")],
+    [
+        ("1e-3", 0.001),
+        (" 12 ", 12),
+        ("-.5", -0.5),
+        ("True", True),
+        ("false", False),
+        ("", None),
+        ("007", "007"),
+        ("1,5", "1,5"),
+        ("1_000", "1_000"),
+        ("0x10", "0x10"),
+        ("٣", "٣"),
+        ("9" * 5000, "9" * 5000),
+        ("Infinity", math.inf),
+        ("-inf", "-inf"),
+        ("adam", "adam"),
+    ],
 )
 def test_a_cell_is_a_number_however_it_is_written_and_else_its_text(cell, holds):
     assert value(cell) == holds

@@ -7,7 +7,9 @@ from reglab.tracking.program_run import LONGEST, ProgramRun, plain, read_archive
 
 
 def test_nested_keys_are_paths_and_w_and_b_s_files_and_tables_are_none():
-    run = ProgramRun(id="a", config={"optimizer": {"lr": 0.1, "betas": [0.9, 0.99]}, "empty": {}}, summary={"plot": {"_type": "image-file"}})
+    run = ProgramRun(
+        id="a", config={"optimizer": {"lr": 0.1, "betas": [0.9, 0.99]}, "empty": {}}, summary={"plot": {"_type": "image-file"}}
+    )
     assert run.config == {"optimizer.lr": 0.1, "optimizer.betas": "[0.9, 0.99]", "empty": "{}"}
     assert run.summary == {}
 

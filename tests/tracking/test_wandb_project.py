@@ -330,7 +330,7 @@ def test_runs_of_a_script_that_knows_nothing_of_reglab_are_read_by_their_keys(wa
     assert first.seconds >= 0
     assert second.created >= first.created
     roles = read_roles([first, second], Asked(metric="val/acc"))
-    assert (roles.factors, roles.seed, roles.time) == (("out", "optimizer.lr"), "seed", CLOCK)  # as W&B has them
+    assert (roles.factors, roles.seed, roles.time) == (("optimizer.lr", "out"), "seed", CLOCK)
 
 
 def theirs(server, name, config, summary, state="finished", project="theirs"):
@@ -344,14 +344,22 @@ def test_a_project_with_runs_of_reglab_is_reglab_s_unless_keys_are_named(wandb_s
     assert programs(f"wandb://{ENTITY}/{PROJECT}") is not None
     at_wandb(wandb_server, "ours", "finished", summary={"test/accuracy": 0.5})
     assert programs(f"wandb://{ENTITY}/{PROJECT}") is None
-    other, ours = programs(f"wandb://{ENTITY}/{PROJECT}", all_of_them=True)
+    _other, ours = programs(f"wandb://{ENTITY}/{PROJECT}", all_of_them=True)
     assert ours.config == {"train.seed": 3}
 
 
 @pytest.mark.parametrize(
     ("there", "state"),
-    [("finished", State.finished), ("failed", State.failed), ("killed", State.stopped), ("crashed", State.crashed), ("preempted", State.preempted)]
-    + [("running", State.running), ("preempting", State.running), ("pending", State.pending)],
+    [
+        ("finished", State.finished),
+        ("failed", State.failed),
+        ("killed", State.stopped),
+        ("crashed", State.crashed),
+        ("preempted", State.preempted),
+        ("running", State.running),
+        ("preempting", State.running),
+        ("pending", State.pending),
+    ],
 )
 def test_the_state_of_another_s_run_is_w_and_b_s(wandb_server, there, state):
     theirs(wandb_server, "r", {"lr": 1}, {"acc": 0.5}, state=there)

@@ -32,9 +32,9 @@ def intervals(table: pd.DataFrame, of: str, title: str, subtitle: str, form: str
 
 
 def parallel(table: pd.DataFrame, columns: Sequence[Column], of: str, title: str, subtitle: str, falls: bool = False) -> Drawn:
-    """A line for each run through the values that were drawn, each axis from its lowest to its highest, to what it came to. Darker is better.
+    """A line for each run through the values that were drawn, each axis from its lowest to its highest, to what it came to.
 
-    `of`: what that is, with its unit; `falls`: whether less of it is better.
+    Darker is better. `of`: what that is, with its unit; `falls`: whether less of it is better.
     """
     names = [*(column.name for column in columns), "_value"]
     titles = {column.name: column.title for column in columns} | {"_value": of}
