@@ -14,6 +14,7 @@ from reglab.report.check import design_of
 from reglab.report.design import Design
 from reglab.report.manifest import MANIFEST, AnyRun, Manifest, sha256
 from reglab.report.programs import ProgramReport, Programs
+from reglab.report.registration import Lock
 from reglab.report.roles import Asked, Roles
 from reglab.report.study import Study
 from reglab.tracking import fetch
@@ -144,7 +145,8 @@ def build_report(runs: Runs | str | Path, out: str | Path, study: str | Path | D
     design = design or study_file.of(found.records)
     if design and baseline:
         raise UserError("--baseline is for runs of no study: a study file says against what each question compares (`against:`)")
-    page = build.build(found.records, Path(out), source, hashes or sweep_hashes(design), design, baseline)
+    lock = Lock.read(Path(found.source)) if design and "://" not in found.source else None
+    page = build.build(found.records, Path(out), source, hashes or sweep_hashes(design), design, baseline, lock)
     return Built(page, design)
 
 

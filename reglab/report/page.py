@@ -22,6 +22,7 @@ from reglab.report.charts import Drawing
 from reglab.report.claims import Finding, Verdict
 from reglab.report.font import FAMILY, faces
 from reglab.report.parts import Part
+from reglab.report.registration import Registered
 from reglab.report.stats import CONFIDENCE
 
 PAGE = "index.html"
@@ -149,6 +150,7 @@ class Page:
     notes: Sequence[str]
     label: str | None
     target: str = "running training accuracy"
+    registered: Registered | None = None
     reading: str | None = None  # how the tables are read, where it is not as of reglab's own runs
 
     def render(self) -> str:
