@@ -114,7 +114,9 @@ def registered(lock: Lock | None, design: Design, records: Iterable[RunRecord]) 
         for version in lock.versions[1:]
     )
     more = [f"and {len(found) - _MOST_CHANGES} more"] if len(found) > _MOST_CHANGES else []
-    return Registered(f"{said} It has changed since ({dates or 'after the last call of `reglab study run`'}):", [*found[:_MOST_CHANGES], *more])
+    return Registered(
+        f"{said} It has changed since ({dates or 'after the last call of `reglab study run`'}):", [*found[:_MOST_CHANGES], *more]
+    )
 
 
 def _plain(text: str) -> Any:
