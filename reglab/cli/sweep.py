@@ -1,7 +1,7 @@
 """`reglab sweep`: check sweep files, and run them on this machine."""
 
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from reglab.cli.sweep import Terms, _complaints, carry_out
-from reglab.errors import UserError
 from reglab.config import RunConfig, identity, run_id
+from reglab.errors import UserError
 from reglab.sweep import local, workers
 from reglab.tracking.record import RunRecord, State
 from reglab.tracking.store import write_run
