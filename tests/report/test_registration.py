@@ -13,7 +13,7 @@ from reglab.tracking.store import write_run
 
 STUDY = """\
 title: Decay
-factors: {decay: optimizer.weight_decay}
+factors: {decay: weight_decay.rate}
 claims:
   - text: It gains half a point.
     difference: {of: test/accuracy, between: {decay: 0.1}, and: {decay: 0}, at_least: 0.5}
@@ -96,7 +96,7 @@ def test_without_a_lock_it_is_said_that_nothing_tells(study, runs, tmp_path):
     ("old", "new", "said"),
     [
         ("It gains half a point.", "It gains.", ["claim taken out: It gains half a point.", "claim added: It gains."]),
-        ("{decay: optimizer", "{rate: optimizer.lr, decay: optimizer", ["factors.rate is new: optimizer.lr"]),
+        ("{decay: weight", "{rate: optimizer.lr, decay: weight", ["factors.rate is new: optimizer.lr"]),
         ("title: Decay", "title: Decays", ["title was Decay, is Decays"]),
         ("and: {decay: 0}", "and: {decay: [0, 1]}", ["claim “It gains half a point.”: difference.and.decay was 0, is [0, 1]"]),
     ],
