@@ -206,3 +206,11 @@ def test_where_nothing_spreads_there_is_no_interval(one, other):
     found = stats.Unpaired.between(one, other)
     assert (found.low, found.high, found.p) == (None, None, None)
     assert stats.Unpaired.between(one, []) is None
+
+
+def test_two_differences_that_are_alike_but_for_rounding_say_nothing_of_the_spread():
+    """Means of fractions of one number of images agree often: their last digit is no spread, and gave p < 0.001."""
+    found = Difference.of([0.1 + 0.2, 0.3])
+    assert (found.low, found.p, found.deviation) == (None, None, None)
+    assert Difference.of([0.1 + 0.2, 0.3, 0.3]).p == 0.0
+    assert stats.Unpaired.between([0.1 + 0.2, 0.3], [0.5, 0.5]).p is None
