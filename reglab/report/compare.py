@@ -117,8 +117,9 @@ def _of_programs(runs: Runs, a: Setting, b: Setting, on: str | None, margin: flo
 
 def _condition(given: Setting, arms: Mapping[str, Condition], keys: Mapping[str, Column]) -> tuple[str, Condition]:
     """What a setting is called, and the levels that it asks for, by the names of columns."""
-    if isinstance(given, str) and given in arms:
-        return given, arms[given]
+    called = {frozenset(label.split(" · ")): label for label in arms}
+    if isinstance(given, str) and (label := called.get(frozenset(given.split(" · ")))):  # its parts in any order
+        return given, arms[label]
     if isinstance(given, str) and "=" not in given:
         raise UserError(f"{excerpt(given)}: no arm is called so{nearest(given, arms)}; there are {'; '.join(list(arms)[:12])}")
     words = dict(word.partition("=")[::2] for word in given.split()) if isinstance(given, str) else dict(given)
