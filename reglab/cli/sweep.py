@@ -265,7 +265,7 @@ def carry_out(file: Path, terms: Terms, folder: Path | None = None) -> Outcome:
             next(course)
             needed = {cell.config.data for cell in sweep.cells if cell.config and not cell.state.ended}
             if len(needed) == 1:  # what keeps all runs from them is said once, before the first begins
-                load(*needed, settings().cache)
+                load(next(iter(needed)), settings().cache)
         with terms.signals.calling(sweep.preempt), _display(sweep) as show:
             show()
             for _ in course:

@@ -381,8 +381,8 @@ class ProgramReport:
     def _tidy(self) -> pd.DataFrame:
         rows = []
         for arm in self.programs.arms:
-            seconds = {self.roles.time: arm.seconds.mean if arm.seconds else None} if self.roles.time else {}
-            mean = {self.metric: arm.mean.mean, "low": arm.mean.low, "high": arm.mean.high, "n": len(arm.values)}
+            seconds: dict[str, Any] = {self.roles.time: arm.seconds.mean if arm.seconds else None} if self.roles.time else {}
+            mean: dict[str, Any] = {self.metric: arm.mean.mean, "low": arm.mean.low, "high": arm.mean.high, "n": len(arm.values)}
             rows.append({"arm": arm.label} | dict(arm.levels) | mean | seconds)
         return pd.DataFrame(rows)
 
@@ -531,7 +531,7 @@ class ProgramReport:
         labels = self.programs.labels
         runs = self.programs.counted
         if all(run.created for run in runs):
-            runs = sorted(runs, key=lambda run: (run.created, run.id))  # type: ignore[arg-type, return-value]
+            runs = sorted(runs, key=lambda run: (run.created, run.id))
         rows = [
             {column.name: setting(run, column.sources[0]) for column in columns}
             | {"_number": number, "_value": self.roles.value(run), "_label": labels[run.id]}

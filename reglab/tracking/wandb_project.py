@@ -252,7 +252,7 @@ def _program_run(node: dict[str, Any], project: Project) -> ProgramRun:
     """Raises ValueError, KeyError, … for what it cannot read."""
     config = {key: value for key, value in _config(node).items() if key not in LOGGED_BESIDE}
     told = _object(node["summaryMetrics"])
-    own = told.get("_wandb") if isinstance(told.get("_wandb"), dict) else {}
+    own = own if isinstance(own := told.get("_wandb"), dict) else {}
     seconds = next((value for value in (told.get("_runtime"), own.get("runtime")) if isinstance(value, int | float)), None)
     return ProgramRun(
         id=node["name"],
