@@ -72,6 +72,11 @@ def read(path: Path) -> Document:
         raise UserError(f"{shown(path)}: no such file") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{shown(path)} cannot be read: {error}") from None
+    return parsed(text, path)
+
+
+def parsed(text: str, path: Path) -> Document:
+    """The one document in a text, which `path` stands for in errors. Raises UserError as `read` does."""
     try:
         return Document(path, _Reading(text).whole())
     except _FaultError as fault:
@@ -83,7 +88,7 @@ def read(path: Path) -> Document:
         raise UserError(f"{path}{where}: not YAML ({said})") from None
 
 
-def parsed(text: str, where: str) -> Any:
+def value_of(text: str, where: str) -> Any:
     """What a text of YAML holds, in Python's own types. Raises UserError, which names it by `where`, as `read` does."""
     try:
         return _plain(_Reading(text).whole(), None)

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from typer.main import get_command
 
+import reglab
 from reglab.cli.app import app
 from reglab.config import RunConfig, with_overrides
 
@@ -41,11 +42,24 @@ def test_the_file_tree_names_the_folders_at_the_top():
 def test_every_command_shown_is_one_that_is_there(line):
     words = line.split("#")[0].split()[1:]
     command = get_command(app)
-    while hasattr(command, "commands"):
+    while hasattr(command, "commands") and not words[0].startswith("--"):
         command = command.commands[words.pop(0)]
     options = {option for item in command.params for option in item.opts}
     assert {word for word in words if word.startswith("--")} <= options
     RunConfig.parse(with_overrides({}, [word for word in words if "=" in word]))
+
+
+def test_the_readme_is_short():
+    """The tree and the list of libraries aside; what is shown as a block is no prose."""
+    text = README.split("## File tree")[0]
+    prose = " ".join(line for line in text.splitlines() if not line.startswith(("    ", "![")))
+    assert len(re.sub(r"\]\([^)]*\)", "]", prose).split()) <= 900
+
+
+def test_the_citation_is_of_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == reglab.__version__
+    assert PROJECT["license"].startswith(citation["license"])
 
 
 def test_every_file_named_is_there():

@@ -15,7 +15,6 @@ app = typer.Typer(
     cls=Group,
     help="Regularization studies as Weights & Biases sweeps.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # help is plain text: `[/sweep]` is no closing tag, and `[b]` no style
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -1,11 +1,11 @@
 """One run, from the configuration that was asked for to its record. Imported by the commands that train."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from filelock import FileLock, Timeout
@@ -14,6 +14,8 @@ from reglab.cli.console import is_terminal, progress, say, say_recognized
 from reglab.config import FIELDS, RunConfig, effective, identity, run_id, with_overrides
 from reglab.errors import MachineError, ReglabError, UserError, machine_fault
 from reglab.exits import PREEMPTED
+from reglab.extras import need_training
+from reglab.processes import signals as meanings
 from reglab.processes.signals import Interrupted, Request, Signals
 from reglab.settings import settings
 from reglab.sweep import assignment
@@ -55,6 +57,23 @@ def ordered(
     if print_config:
         sys.stdout.write(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
         return None
+    return _begun(config, job, again, as_new, signals)
+
+
+def train(config: RunConfig | Mapping[str, Any], again: bool = False) -> RunRecord:
+    """Train one run here as `reglab train` does, with what is said on standard error, and return its record: `reglab.train`.
+
+    It lies in `runs/train/`. One that has finished is not trained once more, unless `again`; one that was interrupted goes on from its
+    checkpoint, where an interrupt leaves one. Raises `UserError` for a configuration that cannot be.
+    """
+    need_training()
+    built = config if isinstance(config, RunConfig) else RunConfig.parse(config)
+    with Signals(meanings.FROM_OUTSIDE) as signals:
+        return _begun(built, None, again, False, signals)
+
+
+def _begun(config: RunConfig, job: assignment.Assignment | None, again: bool, as_new: bool, signals: Signals) -> RunRecord:
+    """Train a run, or go on with it; returns its record."""
     sweep = job.sweep if job else "train"
     others = () if job and job.run_id else _others(config, settings().runs / sweep)
     name = job.run_id if job and job.run_id else _name(config, others)

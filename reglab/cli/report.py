@@ -9,11 +9,11 @@ from rich.table import Column, Table
 
 from reglab.cli.console import Group, counting, say, say_recognized, tell
 from reglab.cli.console import show as show_table
-from reglab.errors import UserError
 from reglab.exits import FAILED
 
 if TYPE_CHECKING:
-    from reglab.report.design import Design
+    from reglab.report.manifest import AnyRun
+    from reglab.report.roles import Asked
     from reglab.tracking.record import RunRecord
 
 app = typer.Typer(cls=Group, help="Turn runs into tables, figures, verdicts and a page.", no_args_is_help=True)
@@ -25,20 +25,40 @@ Study = Annotated[str | None, typer.Option("--study", metavar="FILE", help="A st
 @app.command()
 def build(
     source: Annotated[
-        str, typer.Option("--from", metavar="SOURCE", help="runs/<sweep>, runs/<study>, wandb://entity/project[/sweep], or a report.")
+        str,
+        typer.Option(
+            "--from", metavar="SOURCE", help="runs/<sweep>, runs/<study>, wandb://entity/project[/sweep], a table (runs.csv), or a report."
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="The report's folder, such as reports/final.")],
     study: Study = None,
     baseline: Annotated[
         str | None, typer.Option("--baseline", metavar="'KEY=VALUE …'", help="Without a study: compare with this arm, as with the best.")
     ] = None,
+    metric: Annotated[
+        str | None, typer.Option("--metric", metavar="KEY", help="Of runs of another program: what they are told by.")
+    ] = None,
+    goal: Annotated[str | None, typer.Option("--goal", metavar="GOAL", help="Of the metric: maximize or minimize.")] = None,
+    seed_key: Annotated[
+        str | None, typer.Option("--seed-key", metavar="KEY", help="Of runs of another program: the seed; or none.")
+    ] = None,
+    time_key: Annotated[
+        str | None, typer.Option("--time-key", metavar="KEY", help="Of runs of another program: how long they took; or none.")
+    ] = None,
+    group_by: Annotated[
+        str | None, typer.Option("--group-by", metavar="KEY,…", help="Of runs of another program: the settings that make an arm.")
+    ] = None,
 ) -> None:
     """Write tables (Markdown, CSV, LaTeX), figures (PNG, SVG), and one self-contained page; of runs of a study a verdict on every claim.
 
     Runs are of the study of `--study`, of that of a report which is built again, or of the published one where all are its sweeps'.
-    Others are reported by what varies among them.
+    Others are reported by what varies among them; so are runs of any other program, in a table or a W&B project: which key is the
+    metric, the seed, the time or a setting is guessed where it is not said, and each guess is told.
     """
-    write(source, out, study, baseline)
+    from reglab.report.roles import Asked
+
+    asked = Asked(metric, goal, seed_key, time_key, tuple(key.strip() for key in group_by.split(",")) if group_by is not None else None)
+    write(source, out, study, baseline, asked)
 
 
 @app.command()
@@ -50,6 +70,7 @@ def check(
 ) -> None:
     """Fail where a report is stale, altered, or mixes runs that are not comparable, and name what differs."""
     from reglab.report.check import design_of, faults
+    from reglab.report.collection import sweep_hashes
     from reglab.report.manifest import Manifest
 
     unwell = 0
@@ -65,61 +86,36 @@ def check(
         raise typer.Exit(FAILED)
 
 
-def write(source: str, out: Path, study: str | None = None, baseline: str | None = None) -> "Sequence[RunRecord]":
-    """Build the report on the runs in `source` and print where its page is; returns the runs."""
-    from reglab.report import build, study_file
-    from reglab.report.check import design_of
-    from reglab.report.manifest import Manifest
-    from reglab.tracking.fetch import fetch
-    from reglab.tracking.store import ARCHIVE
+def write(
+    source: str, out: Path, study: str | None = None, baseline: str | None = None, asked: "Asked | None" = None
+) -> "Sequence[RunRecord]":
+    """Build the report on the runs in `source` and print where its page is; returns those of reglab."""
+    from reglab.report import collection, study_file
+    from reglab.report.roles import Asked
 
     design = study_file.read(study) if study else None  # a fault in it is told before any run is read
     with counting("reading runs") as progress:
-        records = fetch(source, progress=progress)
-    records = _ours(records, source)
-    say_recognized(record.run_id for record in records if record.formerly)
-    hashes: dict[str, str] = {}
-    if (Path(source) / ARCHIVE).exists():  # a report that is built again tells of the same runs and sweeps, by the same study
-        earlier = Manifest.read(Path(source))
-        design, baseline = design or design_of(Path(source), earlier), baseline or earlier.baseline
-        source, hashes = earlier.source, earlier.sweeps
-    if design is None:
-        design = study_file.of(records)
-        if design is None:
-            say("these runs are of no study: reported by what varies among them (--study FILE judges the claims of one)")
-    hashes = hashes or sweep_hashes(design)
-    if design and baseline:
-        raise UserError("--baseline is for runs of no study: a study file says against what each question compares (`against:`)")
-    tell(build.build(records, out, source, hashes, design, baseline))
-    return records
+        found = collection.read(source, asked or Asked(), progress)
+    say_recognized(record.run_id for record in found.records if record.formerly)
+    if found.roles:
+        for line in found.roles.guessed:
+            say(line)
+    elif design is None and found.earlier is None and study_file.of(found.records) is None:
+        say("these runs are of no study: reported by what varies among them (--study FILE judges the claims of one)")
+    tell(collection.build_report(found, out, design, baseline))
+    return found.records
 
 
-def _ours(records: "list[RunRecord]", source: str) -> "list[RunRecord]":
-    """The runs of `reglab train` among them; that others are left out is said. Raises UserError where there are only others."""
-    others = [record for record in records if record.program is not None]
-    if others and len(others) == len(records):
-        raise UserError(f"--from {source}: its runs are of `{others[0].program}`, and a report is on runs of `reglab train`")
-    if others:
-        say(f"left out: {len(others)} runs of another program, such as `{others[0].program}`")
-    return [record for record in records if record.program is None]
-
-
-def sweep_hashes(design: "Design | None") -> dict[str, str]:
-    """SHA-256 of the sweep files of a study that are within reach, by their stems."""
-    from reglab.report.manifest import sha256
-
-    return {file.stem: sha256(file) for file in design.files if file.exists()} if design else {}
-
-
-def _runs_of(folder: Path, source: str | None) -> "Sequence[RunRecord] | None":
+def _runs_of(folder: Path, source: str | None) -> "Sequence[AnyRun] | None":
     """The runs that a report was built from, as they are now; None where they are not within reach and nobody asked for them."""
     from reglab.report.manifest import Manifest
-    from reglab.tracking.fetch import fetch
+    from reglab.tracking.fetch import fetch, programs
 
-    known = Manifest.read(folder).source
-    if source is None and not (Path(known).is_dir() and _is_within_reach(Path(known), folder)):
+    manifest = Manifest.read(folder)
+    known = manifest.source
+    if source is None and not (Path(known).exists() and _is_within_reach(Path(known), folder)):
         return None
-    return fetch(source or known, history=False)
+    return programs(source or known, all_of_them=True) if manifest.roles else fetch(source or known, history=False)
 
 
 def _is_within_reach(source: Path, report: Path) -> bool:

@@ -55,6 +55,7 @@ def run(
     source: Given = None,
 ) -> None:
     """Run every sweep of a study here, offline, in order of value. Run it again to finish what is missing."""
+    from reglab.report.registration import register
     from reglab.settings import settings
     from reglab.sweep.spec import read
 
@@ -66,6 +67,8 @@ def run(
         files = _chosen(only, design)
         for file in files:  # all are valid before any begins
             read(file, overrides, quick)
+        if said := register(folder, design):
+            say(said)
         terms = Terms(overrides, workers, quick, retry_failed, limit, beyond=limit is None, given=fetched(source), signals=signals)
         outcomes = _each(files, terms, folder)
         if (

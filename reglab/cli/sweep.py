@@ -1,7 +1,7 @@
 """`reglab sweep`: check sweep files, and run them on this machine."""
 
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -163,7 +163,8 @@ def run(
         elif source is not None:
             raise UserError(f"--from {source}: takes runs of `reglab train` for done, and {file} starts `{spec.program.shown}`")
         terms = Terms(overrides or [], workers, quick, retry_failed, limit, given=fetched(source), signals=signals, seeds=seeds)
-        run_locally(file, terms, settings().runs / name if name else None)
+        folder = run_locally(file, terms, settings().runs / name if name else None)
+        say(f"next: reglab report build --from {folder} --out {Path('reports') / folder.name}")
 
 
 def check_name(name: str) -> None:
@@ -267,17 +268,24 @@ def carry_out(file: Path, terms: Terms, folder: Path | None = None) -> Outcome:
     folder = folder or settings().runs / spec.name
     count = terms.workers or workers.at_once(spec.size, learns=spec.learns)
 
-    def fingerprint(data: "DataConfig") -> str:
+    def decoded(data: "DataConfig") -> str:
+        """The fingerprint of the images, which may have to be decoded, or another process waited for that decodes them."""
         from reglab.data.sources import load
 
-        with terms.signals.at_once():  # images may have to be decoded, or another process waited for that decodes them
-            return load(data, settings().cache).fingerprint
+        return load(data, settings().cache).fingerprint
+
+    def fingerprint(data: "DataConfig") -> str:
+        with terms.signals.at_once():
+            return decoded(data)
 
     start = worker.starts(spec.program)[0] if spec.program else worker.start
     sweep = LocalSweep(spec, folder, count, start, terms.retry_failed, terms.limit, terms.beyond, terms.given, fingerprint)
     with closing(sweep.run()) as course:
         with terms.signals.at_once():
             next(course)
+            needed = {cell.config.data for cell in sweep.cells if cell.config and not cell.state.ended}
+            if len(needed) == 1:  # what keeps all runs from them is said once, before the first begins
+                decoded(next(iter(needed)))
         with terms.signals.calling(sweep.preempt), _display(sweep) as show:
             show()
             for _ in course:
@@ -299,11 +307,8 @@ def _close(sweep: "LocalSweep", asked_to_end: bool) -> Outcome:
     total = len(sweep.cells) + sweep.undrawn
     parts = [f"{count} {state}" for state, count in counts.items() if count]
     say(f"{sweep.folder}: {total} runs, " + ", ".join(parts))
-    for cell in sweep.cells:
-        if cell.record and cell.record.reason and cell.state in (State.failed, State.crashed):
-            say(f"  {cell.label} s{cell.seed} {cell.state}: {cell.record.reason}")
-        if cell.record and cell.record.damage:
-            say(f"  {cell.label} s{cell.seed}: {cell.record.damage}")
+    for line in _complaints(sweep.cells):
+        say(f"  {line}")
     if sweep.complaint:
         say(f"{sweep.folder}: this machine cannot go on: {sweep.complaint}")
     rest = sweep.rest()
@@ -312,6 +317,19 @@ def _close(sweep: "LocalSweep", asked_to_end: bool) -> Outcome:
     recognized = frozenset(cell.run_id for cell in sweep.cells if cell.record and cell.record.formerly)
     has_failures = bool(counts[State.failed] or counts[State.crashed])
     return Outcome(sweep.folder, sweep.workers, sweep.names, rest, recognized, has_failures, interrupted)
+
+
+def _complaints(cells: "Sequence[Cell]") -> Iterator[str]:
+    """Why runs failed, each reason once with the runs that have it; and what is damaged."""
+    failed: dict[tuple[State, str], list[Cell]] = {}
+    for cell in cells:
+        if cell.record and cell.record.reason and cell.state in (State.failed, State.crashed):
+            failed.setdefault((cell.state, cell.record.reason), []).append(cell)
+    for (state, reason), group in failed.items():
+        first = f"{group[0].label} s{group[0].seed}"
+        more = f" and {len(group) - 1} more" if len(group) > 1 else ""
+        yield f"{first}{more} {state}: {reason}"
+    yield from (f"{cell.label} s{cell.seed}: {cell.record.damage}" for cell in cells if cell.record and cell.record.damage)
 
 
 def left_undone(rest: "Rest", total: int, workers: int) -> str:

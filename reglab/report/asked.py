@@ -125,9 +125,7 @@ def _factors_in(design: Design, name: str) -> set[str]:
 def _pairwise(asked: Pairwise, runs: Runs) -> list[Compared]:
     kind = MEASURES[asked.of]
     return [
-        _pair(kind, runs, asked.at, one, other, _range_of(asked, kind))
-        for one in expanded(asked.between)
-        for other in expanded(asked.other)
+        pair(kind, runs, asked.at, one, other, _range_of(asked, kind)) for one in expanded(asked.between) for other in expanded(asked.other)
     ]
 
 
@@ -139,7 +137,7 @@ def _range_of(asked: Pairwise, kind: Kind) -> Claimed:
     return Claimed(-math.inf if low is None else low, math.inf if high is None else high)
 
 
-def _pair(kind: Kind, runs: Runs, at: Condition, one: Condition, other: Condition, claimed: Claimed) -> Compared:
+def pair(kind: Kind, runs: Runs, at: Condition, one: Condition, other: Condition, claimed: Claimed) -> Compared:
     """What level `one` has more than `other`, in points, or how many times as long it takes, on one machine (the geometric mean)."""
     design = runs.study.design
     what = f"{kind.words}, {say(design, one)} against {say(design, other)}" + (f", {say(design, at)}" if at else "")
@@ -176,7 +174,7 @@ def _trend(asked: TrendClaim, runs: Runs) -> list[Compared]:
     nothing = 0 if kind.unit == POINTS else 1
     claimed = Claimed(low=nothing) if asked.direction == "rises" else Claimed(high=nothing)
     if asked.of != "time_to_target/seconds":
-        return [_pair(kind, runs, asked.at, later, before, claimed) for before, later in pairwise(levels)]
+        return [pair(kind, runs, asked.at, later, before, claimed) for before, later in pairwise(levels)]
     steps = [(later, before) if asked.direction == "falls" else (before, later) for before, later in pairwise(levels)]
     ((column, values),) = asked.over.items()
     when = "sooner" if asked.direction == "falls" else "later"
@@ -360,7 +358,7 @@ def _champion(asked: Champion, study: Study) -> str | None:
             name: its[name] if list(levels) == [ITS] else [of_base(level, study.base[name]) for level in levels]
             for name, levels in condition.items()
         }
-        part = _pair(kind, runs, asked.at, its, rival, ANYTHING).part
+        part = pair(kind, runs, asked.at, its, rival, ANYTHING).part
         if part.n:
             return f"{said}: {part.in_words()} against {say(design, rival)}."
     return said + "."

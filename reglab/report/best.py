@@ -3,11 +3,13 @@
 Hsu, J. C. (1984), Constrained simultaneous confidence intervals for multiple comparisons with the best, Annals of Statistics 12 (3),
 1136-1144; and his Multiple Comparisons (1996), chapter 4: of arm i against the best of the others, the interval is from
 -(D - w)⁻ to (D + w)⁺, where D is its mean less theirs, w = d s √(2/n), and d is the critical value of Dunnett's one-sided test.
-Seeds are blocks: s² is what is left of the variance of runs when arm and seed are taken out.
+Seeds are blocks: s² is what is left of the variance of runs when arm and seed are taken out. Of runs without seeds it is their variance
+within arms, and arms may have unlike numbers of them (Hsu 1996, section 4.2).
 """
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -61,6 +63,37 @@ def with_the_best(values: Mapping[str, Mapping[int, float]]) -> dict[str, WithTh
     }
 
 
+def of_groups(values: Mapping[str, Sequence[float]]) -> dict[str, WithTheBest]:
+    """For each arm, given the values of its runs, which have nothing in common with those of other arms.
+
+    There are intervals where any arm has two runs that are not alike.
+    """
+    if len(values) < 2:
+        return {}
+    means = {arm: statistics.fmean(each) for arm, each in values.items()}
+    left = {arm: mean - max(other for name, other in means.items() if name != arm) for arm, mean in means.items()}
+    freedom = sum(map(len, values.values())) - len(values)
+    within = sum((value - means[arm]) ** 2 for arm, each in values.items() for value in each)
+    if freedom < 1 or (error := math.sqrt(within / freedom)) <= 1e-12:
+        return {arm: WithTheBest(difference, None, None, None, len(values[arm])) for arm, difference in left.items()}
+    spread = {
+        arm: {other: error * math.sqrt(1 / len(each) + 1 / len(values[other])) for other in values if other != arm}
+        for arm, each in values.items()
+    }
+    alike = {arm: _shares(len(each), [len(values[other]) for other in values if other != arm]) for arm, each in values.items()}
+    widest = {arm: _critical(alike[arm], freedom, CONFIDENCE) for arm in values}
+    high = {arm: max(0.0, min(means[arm] - means[other] + widest[arm] * each for other, each in spread[arm].items())) for arm in values}
+    possible = [arm for arm in values if high[arm] > 0]
+    found = {}
+    for arm in values:
+        others = [other for other in possible if other != arm]
+        low = min((means[arm] - means[other] - widest[other] * spread[arm][other] for other in others), default=0.0)
+        worst = max((means[other] - means[arm]) / each for other, each in spread[arm].items())
+        p = 1.0 if worst <= 0 else 1 - _below(worst, alike[arm], freedom)
+        found[arm] = WithTheBest(left[arm], min(low, 0.0), high[arm], p, len(values[arm]))
+    return found
+
+
 def _error(arms: Sequence[Sequence[float]]) -> float | None:
     """The standard deviation of a run, arm and seed taken out; None where runs show none."""
     table = np.array(arms)
@@ -73,17 +106,35 @@ def _p(difference: float, spread: float, others: int, freedom: int) -> float:
     return 1.0 if difference >= 0 else 1 - below(-difference / spread, others, freedom)
 
 
-@cache
 def critical(others: int, freedom: int, confidence: float = CONFIDENCE) -> float:
     """Dunnett's one-sided critical value: so many arms of equal size against one, all below it with this probability."""
-    return float(brentq(lambda d: below(d, others, freedom) - confidence, 0, 200))
+    return _critical(_shares(1, [1] * others), freedom, confidence)
 
 
 def below(d: float, others: int, freedom: int) -> float:
     """The probability that so many t statistics with correlation one half are all at most `d` (Dunnett 1955)."""
+    return _below(d, _shares(1, [1] * others), freedom)
+
+
+Shares = tuple[tuple[float, int], ...]
+"""What each comparison with one arm has in common with the others, and how many have so much: two correlate by the product of theirs."""
+
+
+def _shares(runs: int, others: Sequence[int]) -> Shares:
+    return tuple(sorted(Counter(math.sqrt(each / (runs + each)) for each in others).items()))
+
+
+@cache
+def _critical(shares: Shares, freedom: int, confidence: float) -> float:
+    return float(brentq(lambda d: _below(d, shares, freedom) - confidence, 0, 200))
+
+
+def _below(d: float, shares: Shares, freedom: int) -> float:
     upper = 1 + 12 / math.sqrt(2 * freedom)  # of s, in units of sigma: what lies beyond has no weight
     s = 0.5 * upper * (_UNIT_NODES + 1)
     log_density = math.log(2) + freedom / 2 * math.log(freedom / 2) - gammaln(freedom / 2) + (freedom - 1) * np.log(s) - freedom * s**2 / 2
     weights = 0.5 * upper * _UNIT_WEIGHTS * np.exp(log_density)
-    inner = (ndtr(_NORMAL_NODES[None, :] + math.sqrt(2) * d * s[:, None]) ** others) @ _NORMAL_WEIGHTS
-    return float(weights @ inner / weights.sum())
+    inside = np.ones((len(s), len(_NORMAL_NODES)))
+    for share, count in shares:
+        inside *= ndtr((d * s[:, None] + share * _NORMAL_NODES[None, :]) / math.sqrt(1 - share**2)) ** count
+    return float(weights @ (inside @ _NORMAL_WEIGHTS) / weights.sum())

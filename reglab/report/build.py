@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -16,14 +16,16 @@ from reglab.report.cells import Cell
 from reglab.report.claims import Finding, Verdict
 from reglab.report.design import Design, FigureData, Question
 from reglab.report.manifest import MANIFEST, Judged, Manifest
-from reglab.report.page import GENERATOR, Figure, Page, Section
+from reglab.report.page import GENERATOR, PAGE, RUNS, Figure, Page, Section
+from reglab.report.programs import ProgramReport
+from reglab.report.registration import Lock, registered
+from reglab.report.roles import Roles
 from reglab.report.study import Study
 from reglab.tracking.images import refuse_mixed
+from reglab.tracking.program_run import ProgramRun
 from reglab.tracking.record import QUIET, RunRecord, State
 from reglab.tracking.store import ARCHIVE, write_archive
 
-PAGE = "index.html"
-RUNS = "runs.csv"
 TABLE_1 = "table_1"
 CLAIMS = "claims"
 _EARLIER = "earlier"
@@ -53,29 +55,42 @@ def build(
     sweeps: Mapping[str, str],
     design: Design | None = None,
     baseline: str | None = None,
+    lock: Lock | None = None,
 ) -> Path:
     """Write the report on `records` into `folder`, in place of an earlier one; returns its page.
 
     Of the earlier one go the files that its manifest lists, as it lists them; whatever else lies there stays.
     `source` is where the records come from, `sweeps` the hashes of sweep files; the manifest keeps those that these runs are of.
     `design` is the study by which they are judged; without one they are reported by what varies among them, and compared with the arm
-    that has the `key=value` words of `baseline`.
+    that has the `key=value` words of `baseline`. `lock` tells what the study claimed before its runs began.
     Raises UserError where none of the runs has finished, they saw different images of one name, the folder is no report, or a file
     in it that is not the earlier report's is in the way.
     """
     refuse_mixed(records)
     if not any(stats.counts(record) for record in records):
         raise UserError(f"none of the {len(records)} runs has finished: finish the sweep first (`reglab sweep run` goes on)")
+    report = Report(records, design, baseline, lock)
+    mine = {stem: digest for stem, digest in sweeps.items() if stem in report.sweeps}
+    judged = Judged(design.name if design else None, baseline)
+    return _put_in_place(folder, report.write, lambda made: Manifest.of(records, source, judged, mine, made))
+
+
+def build_programs(runs: Sequence[ProgramRun], folder: Path, source: str, roles: Roles, baseline: str | None = None) -> Path:
+    """The same of runs of another program, by their roles."""
+    report = ProgramReport(runs, roles, source, baseline)
+    return _put_in_place(folder, report.write, lambda made: Manifest.of(runs, source, Judged(None, baseline, roles), {}, made))
+
+
+def _put_in_place(folder: Path, write: Callable[[Path], None], manifest: Callable[[Path], Manifest]) -> Path:
+    """Have a report written into `folder`, in place of an earlier one; returns its page."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     _clear_up(folder)
     others = _others(folder)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary, held(Path(temporary)):
         made = Path(temporary) / folder.name
         made.mkdir()
-        report = Report(records, design, baseline)
-        report.write(made)
-        mine = {stem: digest for stem, digest in sweeps.items() if stem in report.sweeps}
-        Manifest.of(records, source, Judged(design.name if design else None, baseline), mine, made).write(made)
+        write(made)
+        manifest(made).write(made)
         if in_the_way := [entry for entry in others if (made / entry.name).exists()]:
             fault = f"{in_the_way[0]} is not as the earlier report had it, and the new one has a file of that name"
             raise UserError(f"{fault}: move it away, or give another --out")
@@ -130,8 +145,8 @@ def _clear_up(folder: Path) -> None:
 class Report:
     """The files of one report but its manifest."""
 
-    def __init__(self, records: Sequence[RunRecord], design: Design | None, baseline: str | None = None):
-        self.records, self.is_study = records, design is not None
+    def __init__(self, records: Sequence[RunRecord], design: Design | None, baseline: str | None = None, lock: Lock | None = None):
+        self.records, self.is_study, self.lock = records, design is not None, lock
         self.study = study = Study.of(records, design or own.design(records, baseline))
         self.findings = claims.judge(study)
         self.answers = _answers(study)
@@ -139,6 +154,8 @@ class Report:
 
     def write(self, folder: Path) -> None:
         self.write_tables(folder)
+        if self.lock:
+            self.lock.write(folder)
         page = Page(
             title=f"{self.study.design.title}: {self.images}",
             what=self.what(),
@@ -151,6 +168,7 @@ class Report:
             notes=notes(self.study),
             label=label(self.study),
             target=f"{self.study.target.on} training accuracy",
+            registered=registered(self.lock, self.study.design, self.records),
         )
         (folder / PAGE).write_text(page.render(), encoding="utf-8")
 

@@ -7,13 +7,14 @@ from pathlib import Path
 from reglab.report import study_file
 from reglab.report.build import STUDY, Report
 from reglab.report.design import Design
-from reglab.report.manifest import Manifest, sha256
+from reglab.report.manifest import AnyRun, Manifest, sha256
+from reglab.report.programs import ProgramReport
 from reglab.report.study import Study
-from reglab.tracking.record import RunRecord
+from reglab.tracking import program_run
 from reglab.tracking.store import ARCHIVE, read_archive
 
 
-def faults(folder: Path, sweeps: Mapping[str, str], runs: Sequence[RunRecord] | None) -> list[str]:
+def faults(folder: Path, sweeps: Mapping[str, str], runs: Sequence[AnyRun] | None) -> list[str]:
     """What is wrong with the report in `folder`, a line each; empty where all is well.
 
     `sweeps` are the hashes of the sweep files as they are now; `runs` the records that it was built from as they are now, or
@@ -25,9 +26,12 @@ def faults(folder: Path, sweeps: Mapping[str, str], runs: Sequence[RunRecord] | 
         return [f"altered: {line}" for line in found]
     found += [f"stale: {line}" for line in manifest.outdated(sweeps)]
     found += [f"stale: {line}" for line in manifest.behind(runs)] if runs is not None else []
+    if manifest.roles:
+        programs = program_run.read_archive(folder / program_run.ARCHIVE)
+        return found + _stale(manifest, ProgramReport(programs, manifest.roles, manifest.source, manifest.baseline))
     records, design = read_archive(folder / ARCHIVE), design_of(folder, manifest)
     report = Report(records, design, manifest.baseline)
-    return found + [f"stale: {line}" for line in _told_otherwise(manifest, report)] + [f"mixed: {line}" for line in _mixed(report.study)]
+    return found + _stale(manifest, report) + [f"mixed: {line}" for line in _mixed(report.study)]
 
 
 def design_of(folder: Path, manifest: Manifest) -> Design | None:
@@ -38,15 +42,17 @@ def design_of(folder: Path, manifest: Manifest) -> Design | None:
     return study_file.read(manifest.study) if not there.suffix or there.exists() else study_file.read(folder / STUDY, with_sweeps=False)
 
 
-def _told_otherwise(manifest: Manifest, report: Report) -> list[str]:
+def _stale(manifest: Manifest, report: Report | ProgramReport) -> list[str]:
     """Tables that this version of reglab makes otherwise from the same records."""
     with tempfile.TemporaryDirectory(prefix="reglab-") as scratch:
         report.write_tables(Path(scratch))
         # Not the archive: the same records are compressed otherwise on another machine.
-        made = [path for path in sorted(Path(scratch).iterdir()) if path.name != ARCHIVE]
+        made = [path for path in sorted(Path(scratch).iterdir()) if path.name not in (ARCHIVE, program_run.ARCHIVE)]
         differing = [path.name for path in made if manifest.files.get(path.name) != sha256(path)]
     why = {STUDY: "is not as its study file is now"}
-    return [f"{name} {why.get(name, 'comes out otherwise with this version of reglab')}: build the report again" for name in differing]
+    return [
+        f"stale: {name} {why.get(name, 'comes out otherwise with this version of reglab')}: build the report again" for name in differing
+    ]
 
 
 def _mixed(study: Study) -> list[str]:

@@ -208,3 +208,17 @@ def _part(value: Any) -> str:
 
 def _is_said(key: str, values: Mapping[str, Any], first: str) -> bool:
     return key in values and (key == first or values[key] != FIELDS[key].default)
+
+
+def short_names(keys: Sequence[str], called: Mapping[str, str] | None = None) -> dict[str, str]:
+    """A short name for each key: what it is `called`, or its last part, where only one has it and no table's column does."""
+    tails = [(called or {}).get(key, key.rpartition(".")[2]) for key in keys]
+    return {
+        key: tail if tails.count(tail) == 1 and tail not in TAKEN else key.replace(".", "_") for key, tail in zip(keys, tails, strict=True)
+    }
+
+
+def scale_of(levels: Sequence[Level]) -> str | None:
+    """`log` of numbers that differ by factors."""
+    numbers = [level for level in levels if isinstance(level, int | float) and not isinstance(level, bool)]
+    return "log" if len(numbers) == len(levels) > 2 and min(numbers) > 0 and max(numbers) >= 8 * min(numbers) else None

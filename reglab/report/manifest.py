@@ -12,6 +12,8 @@ import reglab
 from reglab import reading
 from reglab.atomic import write_whole
 from reglab.errors import UserError
+from reglab.report.roles import Roles
+from reglab.tracking.program_run import ProgramRun
 from reglab.tracking.record import RunRecord
 
 MANIFEST = "manifest.json"
@@ -32,24 +34,29 @@ class ReportedRun(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     identity: str
-    seed: int
-    sweep: str
+    seed: int | None = None
+    sweep: str = ""
     state: str
-    updated: datetime
-    commit: str | None
+    updated: datetime | None = None
+    commit: str | None = None
 
 
 @dataclass(frozen=True)
 class Judged:
-    """How runs are reported: by which study, by its name or its file; of none, against which arm."""
+    """How runs are reported: by which study, by its name or its file; of none, against which arm; of another program, by which keys."""
 
     study: str | None = None
     baseline: str | None = None
+    roles: Roles | None = None
+
+
+AnyRun = RunRecord | ProgramRun
 
 
 class Manifest(BaseModel):
     """Stands beside the page. `sweeps` and `files` map names to SHA-256. `study` is the name or the file of the
-    study by which the runs are judged, `baseline` the arm with which those of no study are compared."""
+    study by which the runs are judged, `baseline` the arm with which those of no study are compared, `roles` what is what in
+    those of another program."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -58,12 +65,13 @@ class Manifest(BaseModel):
     source: str
     study: str | None = None
     baseline: str | None = None
+    roles: Roles | None = None
     sweeps: dict[str, str]
     runs: dict[str, ReportedRun]
     files: dict[str, str]
 
     @classmethod
-    def of(cls, records: Sequence[RunRecord], source: str, judged: Judged, sweeps: Mapping[str, str], folder: Path) -> "Manifest":
+    def of(cls, records: Sequence[AnyRun], source: str, judged: Judged, sweeps: Mapping[str, str], folder: Path) -> "Manifest":
         """Of the report in `folder`, which is whole but for its manifest."""
         return cls(
             built=datetime.now(UTC).replace(microsecond=0),
@@ -71,8 +79,12 @@ class Manifest(BaseModel):
             source=source,
             study=judged.study,
             baseline=judged.baseline,
+            roles=judged.roles,
             sweeps=dict(sorted(sweeps.items())),
-            runs={record.run_id: _reported(record) for record in sorted(records, key=lambda record: record.run_id)},
+            runs={
+                name: _reported(record)
+                for name, record in sorted(((_name(record), record) for record in records), key=lambda pair: pair[0])
+            },
             files={path.name: sha256(path) for path in sorted(folder.iterdir())},
         )
 
@@ -108,9 +120,9 @@ class Manifest(BaseModel):
         changed = [name for name, digest in self.sweeps.items() if sweeps.get(name, digest) != digest]
         return [f"the sweep file {name}.yaml has changed since its runs were reported" for name in changed]
 
-    def behind(self, records: Sequence[RunRecord]) -> list[str]:
+    def behind(self, records: Sequence[AnyRun]) -> list[str]:
         """In what the runs are further than the report, a line for each kind of difference."""
-        now = {record.run_id: _reported(record) for record in records}
+        now = {_name(record): _reported(record) for record in records}
         new = [run_id for run_id in now if run_id not in self.runs]
         gone = [run_id for run_id in self.runs if run_id not in now]
         other = [run_id for run_id in now.keys() & self.runs.keys() if now[run_id] != self.runs[run_id]]
@@ -124,7 +136,13 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _reported(record: RunRecord) -> ReportedRun:
+def _name(record: AnyRun) -> str:
+    return record.id if isinstance(record, ProgramRun) else record.run_id
+
+
+def _reported(record: AnyRun) -> ReportedRun:
+    if isinstance(record, ProgramRun):
+        return ReportedRun(identity=record.digest, state=record.state)
     commit = record.environment.commit if record.environment else None
     return ReportedRun(
         identity=record.identity, seed=record.seed, sweep=record.sweep, state=record.state, updated=record.updated, commit=commit

@@ -16,7 +16,7 @@ from reglab.report.cells import Cell
 from reglab.report.charts import lines
 from reglab.report.charts import own as charts
 from reglab.report.charts.style import Drawn, colours
-from reglab.report.columns import TAKEN, Column, Level, Treatment, brief, in_order, written
+from reglab.report.columns import Column, Level, Treatment, brief, in_order, scale_of, short_names, written
 from reglab.report.design import ColumnData, Design, FigureData, Question, stem_of
 from reglab.report.measures import MEASURES, Kind, test_accuracy, train_seconds
 from reglab.report.study import Study
@@ -41,7 +41,7 @@ def design(records: Sequence[RunRecord], baseline: str | None = None) -> Design:
     keys = [key for key, levels in there.items() if len(levels) > 1]  # where one has no effect, another that varies says so
     acting = [effective(config) for config in arms.values()]
     differing = frozenset(key for key in FIELDS if len({written(values.get(key)) for values in acting}) > 1)
-    names = _names(keys)
+    names = short_names(keys, _CALLED)
     factors = {}
     for key, name in names.items():
         levels = sorted({values.get(key) for values in given.values()}, key=in_order)
@@ -50,7 +50,7 @@ def design(records: Sequence[RunRecord], baseline: str | None = None) -> Design:
             without="none",
             base="most",
             title=name.replace("_", " "),
-            scale=_scale(levels),
+            scale=scale_of(levels),
             colours={written(level): colour for level, colour in zip(levels, colours(levels), strict=True)},
         )
     sweeps = list(dict.fromkeys(record.sweep for record in records))
@@ -63,19 +63,6 @@ def design(records: Sequence[RunRecord], baseline: str | None = None) -> Design:
         figures=(FigureData(name=ARMS, title="The arms", says="For each arm: test and clean training accuracy, and the times it took."),),
     )
     return Design(title=", ".join(sweeps), factors=factors, questions=(question,), colour_by=tuple(factors)[:1], covers=differing)
-
-
-def _names(keys: Sequence[str]) -> dict[str, str]:
-    """A short name for each key: that which its technique gives it, or its last part, where only one has it and no table's column does."""
-    tails = [_CALLED.get(key, key.rpartition(".")[2]) for key in keys]
-    return {
-        key: tail if tails.count(tail) == 1 and tail not in TAKEN else key.replace(".", "_") for key, tail in zip(keys, tails, strict=True)
-    }
-
-
-def _scale(levels: Sequence[Level]) -> str | None:
-    numbers = [level for level in levels if isinstance(level, int | float) and not isinstance(level, bool)]
-    return "log" if len(numbers) == len(levels) > 2 and min(numbers) > 0 and max(numbers) >= 8 * min(numbers) else None
 
 
 def _against(baseline: str, names: dict[str, str], given: dict[str, dict]) -> dict[str, list[str]]:
@@ -323,7 +310,7 @@ def _search(study: Study, cells: Sequence[Cell], drawn: Sequence[Column]) -> Ext
                 "parallel",
                 "What each draw was, and what it came to",
                 f"A line for each run through the values that were drawn to its {kind.words}; darker is better.",
-                lambda title, subtitle: charts.parallel(numbers, columns, kind.words, title, subtitle),
+                lambda title, subtitle: charts.parallel(numbers, columns, f"{kind.words}, %", title, subtitle),
             ),
             (
                 "importance",
@@ -335,7 +322,7 @@ def _search(study: Study, cells: Sequence[Cell], drawn: Sequence[Column]) -> Ext
                 "best_so_far",
                 "The best so far",
                 f"The {kind.words} of each run, in the order in which they began, and the best until then.",
-                lambda title, subtitle: charts.best_so_far(numbers, kind.words, title, subtitle),
+                lambda title, subtitle: charts.best_so_far(numbers, f"{kind.words}, %", title, subtitle),
             ),
         ],
         notes,

@@ -22,7 +22,12 @@ from reglab.report.charts import Drawing
 from reglab.report.claims import Finding, Verdict
 from reglab.report.font import FAMILY, faces
 from reglab.report.parts import Part
+from reglab.report.registration import Registered
 from reglab.report.stats import CONFIDENCE
+
+PAGE = "index.html"
+RUNS = "runs.csv"
+"""The files of a report that its page counts on."""
 
 GENERATOR = '<meta name="generator" content="reglab">'
 """Tells a page of ours from another."""
@@ -145,6 +150,8 @@ class Page:
     notes: Sequence[str]
     label: str | None
     target: str = "running training accuracy"
+    registered: Registered | None = None
+    reading: str | None = None  # how the tables are read, where it is not as of reglab's own runs
 
     def render(self) -> str:
         """The page as HTML."""

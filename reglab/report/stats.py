@@ -41,6 +41,12 @@ class Estimate:
         return None if self.high is None else self.high - self.mean
 
 
+def _spread(values: Sequence[float]) -> float:
+    """Their standard deviation; 0 of values that are alike but for rounding, as means of the same results are."""
+    found = statistics.stdev(values)
+    return found if found > 1e-12 * max(map(abs, values)) else 0.0
+
+
 @dataclass(frozen=True)
 class Difference(Estimate):
     """A mean of differences between paired runs. `p`: of the paired t-test, two-sided; None where there is one pair."""
@@ -62,7 +68,7 @@ class Difference(Estimate):
             return None
         if estimate.n == 1:
             return cls(estimate.mean, None, None, 1, None, None)
-        deviation = statistics.stdev(values)
+        deviation = _spread(values)
         if deviation == 0 and estimate.n == 2:  # two that happen to be alike say nothing of the spread
             return cls(estimate.mean, None, None, 2, None, None)
         if deviation == 0:
@@ -70,6 +76,25 @@ class Difference(Estimate):
         else:
             p = 2 * float(t.sf(abs(estimate.mean) * math.sqrt(estimate.n) / deviation, estimate.n - 1))
         return cls(estimate.mean, estimate.low, estimate.high, estimate.n, deviation, p)
+
+
+@dataclass(frozen=True)
+class Unpaired(Estimate):
+    """A difference of two means over runs that are no pairs (Welch 1947); `n` runs in all. `p` is two-sided."""
+
+    p: float | None
+
+    @classmethod
+    def between(cls, one: Sequence[float], other: Sequence[float]) -> "Unpaired | None":
+        """The mean of one less that of the other; None where either has no value, without an interval where either has one only."""
+        if not one or not other:
+            return None
+        mean, n = statistics.fmean(one) - statistics.fmean(other), len(one) + len(other)
+        if min(len(one), len(other)) == 1 or not (errors := [_spread(each) ** 2 / len(each) for each in (one, other)]) or not sum(errors):
+            return cls(mean, None, None, n, None)
+        freedom = sum(errors) ** 2 / sum(error**2 / (len(each) - 1) for error, each in zip(errors, (one, other), strict=True))
+        half = float(t.ppf(_UPPER, freedom)) * math.sqrt(sum(errors))
+        return cls(mean, mean - half, mean + half, n, 2 * float(t.sf(abs(mean) / math.sqrt(sum(errors)), freedom)))
 
 
 @dataclass(frozen=True)

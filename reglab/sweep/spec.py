@@ -183,7 +183,7 @@ def _read_freely(overrides: Iterable[str], config: Mapping[str, Any], path: Path
         if not equals or key not in known:
             fault = f"{path} has no parameter {excerpt(key)}{nearest(key, known)}" if equals else "not KEY=VALUE"
             raise UserError(f"'{excerpt(word)}': {fault}; known are {', '.join(known)}")
-        values[key] = _as_meant(yaml_files.parsed(text, excerpt(word)))
+        values[key] = _as_meant(yaml_files.value_of(text, excerpt(word)))
     return values
 
 

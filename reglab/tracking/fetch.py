@@ -1,12 +1,43 @@
-"""Where run records come from: folders on this machine, a report that was built from them, or a project on W&B's server."""
+"""Where runs come from: folders on this machine, a report that was built from them, a project on W&B's server, or a table."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from reglab import reading
 from reglab.errors import UserError
+from reglab.tracking import csv_file, program_run
+from reglab.tracking.program_run import ProgramRun
 from reglab.tracking.record import RunRecord
-from reglab.tracking.store import ARCHIVE, read_archive, read_runs
+from reglab.tracking.store import ARCHIVE, read_archive, read_runs, readable, run_folders
+
+
+def programs(source: str, all_of_them: bool = False) -> list[ProgramRun] | None:
+    """The runs of other programs in a table, a project at W&B, a sweep's folder, or a report on such; None of a source of reglab's.
+
+    What holds any run of reglab's is reglab's; a project with `all_of_them` is none: every run in it is taken by its keys alone.
+    Raises UserError where there is none.
+    """
+    if source.endswith(csv_file.SUFFIX):
+        return csv_file.read(Path(source))
+    if not source.startswith("wandb://"):
+        archive = Path(source) / program_run.ARCHIVE
+        if not source or not reading.is_folder(archive.parent):
+            return None
+        return program_run.read_archive(archive) if archive.exists() else _of_a_sweep(Path(source))
+    from reglab.tracking.wandb_project import Project, holds_records, program_runs
+
+    project = Project.parse(source)
+    if not all_of_them and holds_records(project):
+        return None
+    return program_run.each_alone(program_runs(project), f"--from {source}")
+
+
+def _of_a_sweep(folder: Path) -> list[ProgramRun] | None:
+    """The runs in a folder where a sweep of another program left them: the first of them tells."""
+    first = next(readable(run_folders(folder)), None)
+    if first is None or first.program is None:
+        return None
+    return [program_run.of_record(record) for record in read_runs(folder, history=False) if record.program is not None]
 
 
 def fetch(source: str, history: bool = True, progress: Callable[[int, int], None] | None = None) -> list[RunRecord]:

@@ -19,6 +19,7 @@ from reglab import reading
 from reglab.errors import MachineError, ReglabError, UserError, first_line
 from reglab.names import fault
 from reglab.settings import settings
+from reglab.tracking.program_run import ProgramRun, by_paths
 from reglab.tracking.record import Environment, Epoch, RunRecord, State, Summary, own_id
 from reglab.tracking.wandb_files import metrics
 from reglab.tracking.wandb_library import server_api, wandb
@@ -61,6 +62,7 @@ query %(name)s($entity: String!, $project: String!, $filters: JSONString!, $afte
 _LISTING = _PAGE % {"name": "ListRuns", "fields": "name state heartbeatAt"}
 _CONFIGURATIONS = _PAGE % {"name": "ListConfigurations", "fields": "name state heartbeatAt config"}
 _SUMMARIES = _PAGE % {"name": "ListSummaries", "fields": "name state createdAt heartbeatAt sweepName group config summaryMetrics"}
+_RESULTS = _PAGE % {"name": "ListResults", "fields": "name displayName state createdAt config summaryMetrics"}
 _EXTENTS = _PAGE % {"name": "ListExtents", "fields": "name state historyLineCount config summaryMetrics"}
 _EXISTS = "query FindProject($entity: String!, $project: String!) { project(name: $project, entityName: $entity) { id } }"
 _SWEEP_STATE = """
@@ -208,7 +210,7 @@ def records(project: Project, history: bool = True, progress: Callable[[int, int
             done += len(names)
             if progress:
                 progress(done, len(listed))
-        pages = f"{wandb.setup().settings.app_url}/{project.entity}/{project.name}/runs"
+        pages = _pages(project)
         for name, ids in _standing(cache, [node["name"] for node in listed]).items():
             row = cache.execute("SELECT record, history FROM runs WHERE name = ?", (name,)).fetchone()
             if row and row[0]:  # else it is none of ours, or it was deleted meanwhile
@@ -256,6 +258,64 @@ def _record_of_program(node: dict[str, Any], config: dict[str, Any], program: st
         logged=metrics(_object(node["summaryMetrics"])),
         **{name: moment for name, text in moments.items() if (moment := _moment(text))},
     )
+
+
+def holds_records(project: Project) -> bool:
+    """Whether any of its runs is reglab's. Raises ReglabError where the server does not answer."""
+    for node in _nodes(_api(), project, _CONFIGURATIONS, project.filters, LISTED_AT_ONCE):
+        with suppress(*_UNREADABLE):
+            if "schema_version" in _config(node):
+                return True
+    return False
+
+
+def program_runs(project: Project) -> list[ProgramRun]:
+    """The runs of any program in a project, oldest first, without their histories; of reglab's own, too, what stands in their pages.
+
+    A run that cannot be read is left out, with a warning that names it. Raises ReglabError where the server does not answer.
+    """
+    found = []
+    for node in _nodes(_api(), project, _RESULTS, project.filters, LISTED_AT_ONCE):
+        try:
+            found.append(_program_run(node, project))
+        except _UNREADABLE as error:
+            _log.warning("run %s at W&B is left out: it cannot be read (%s)", node["name"], " ".join(str(error).split()))
+    return found
+
+
+def _program_run(node: dict[str, Any], project: Project) -> ProgramRun:
+    """Raises ValueError, KeyError, … for what it cannot read."""
+    config = {key: value for key, value in _config(node).items() if key not in LOGGED_BESIDE}
+    told = _object(node["summaryMetrics"])
+    own = own if isinstance(own := told.get("_wandb"), dict) else {}
+    seconds = next((value for value in (told.get("_runtime"), own.get("runtime")) if isinstance(value, int | float)), None)
+    return ProgramRun(
+        id=node["name"],
+        name=str(node.get("displayName") or ""),
+        program=str(project),
+        config=dict(sorted(by_paths(config))),  # W&B has them in no order
+        summary={key: value for key, value in by_paths(told) if not key.startswith("_")},
+        state=_OF_A_PROGRAM.get(node["state"], State.running),
+        seconds=seconds if seconds is not None and math.isfinite(seconds) else None,
+        created=_moment(node.get("createdAt")),
+        url=f"{_pages(project)}/{quote(node['name'])}",
+    )
+
+
+def _pages(project: Project) -> str:
+    """The address of the pages of a project's runs."""
+    return f"{wandb.setup().settings.app_url}/{project.entity}/{project.name}/runs"
+
+
+_OF_A_PROGRAM = {
+    "finished": State.finished,
+    "failed": State.failed,
+    "killed": State.stopped,
+    "crashed": State.crashed,
+    "preempted": State.preempted,
+    "pending": State.pending,
+}
+"""What W&B says of a run that it alone can say it of; whatever else it says means that the run goes on."""
 
 
 def _standing(cache: sqlite3.Connection, listed: Sequence[str]) -> dict[str, dict[str, str]]:

@@ -22,7 +22,7 @@ COMMANDS = {
     "doctor": ["--measure"],
     "evaluate": [],
     "init": [],
-    "report build": ["--baseline", "--from", "--out", "--study"],
+    "report build": ["--baseline", "--from", "--goal", "--group-by", "--metric", "--out", "--seed-key", "--study", "--time-key"],
     "report check": ["--from"],
     "study plan": ["--price", "--probe", "--quick"],
     "study report": ["--from", "--name", "--out", "--quick"],
@@ -200,3 +200,14 @@ def test_the_module_is_the_command_and_help_imports_nothing_that_takes_long():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=True)
     assert "Regularization studies" in done.stdout
     assert done.stdout.splitlines()[-1] == "set()"
+
+
+@pytest.mark.parametrize(
+    ("words", "found"), [("reglab stu", "study"), ("reglab report bu", "build"), ("reglab report build --bas", "--baseline")]
+)
+def test_tab_completes_commands_and_options(reglab, monkeypatch, capsys, words, found):
+    """As the line that `reglab --install-completion` adds to the shell's start asks for it."""
+    for name, value in {"_REGLAB_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}.items():
+        monkeypatch.setenv(name, value)
+    reglab()
+    assert capsys.readouterr().out.split() == [found]

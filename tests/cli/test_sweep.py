@@ -11,8 +11,9 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from reglab.cli.sweep import Terms, carry_out
+from reglab.cli.sweep import Terms, _complaints, carry_out
 from reglab.config import RunConfig, identity, run_id
+from reglab.errors import UserError
 from reglab.sweep import local, workers
 from reglab.tracking.record import RunRecord, State
 from reglab.tracking.store import write_run
@@ -117,3 +118,25 @@ def test_so_is_a_sweep_s_file_whose_name_is_no_folder_s(reglab, monkeypatch, tmp
     (line,) = capsys.readouterr().err.splitlines()
     assert "its runs go to a folder of its name, and it is" in line
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_what_many_runs_failed_of_is_said_once():
+    def cell(seed, reason):
+        record = SimpleNamespace(reason=reason, damage=None) if reason else None
+        return SimpleNamespace(label="baseline", seed=seed, state=State.failed if reason else State.pending, record=record)
+
+    found = list(_complaints([cell(0, "no room"), cell(1, "no room"), cell(2, "too large"), cell(3, None)]))
+    assert found == ["baseline s0 and 1 more failed: no room", "baseline s2 failed: too large"]
+
+
+def test_images_that_all_runs_lack_are_told_before_the_first_begins(tmp_path, monkeypatch):
+    """Offline CIFAR-10 without its archive was a long error for each of its runs."""
+    from reglab.data import sources
+
+    def lacking(data, cache):
+        raise UserError("CIFAR-10 could not be downloaded")
+
+    monkeypatch.setattr(sources, "load", lacking)
+    with pytest.raises(UserError, match="could not be downloaded"):
+        carry_out(SWEEPS / "final.yaml", Terms(["train.epochs=1"]), tmp_path / "runs")
+    assert not list((tmp_path / "runs").glob("*/run.json"))

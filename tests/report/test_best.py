@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_t, t
 
-from reglab.report.best import below, critical, with_the_best
+from reglab.report.best import below, critical, of_groups, with_the_best
 
 
 def test_of_one_other_arm_it_is_student_s_one_sided_value():
@@ -53,3 +53,32 @@ def test_of_one_seed_or_of_runs_without_spread_there_is_no_interval():
     assert with_the_best({"a": {0: 0.9}, "b": {0: 0.8}})["b"].high is None
     assert with_the_best({"a": {0: 0.9, 1: 0.9}, "b": {0: 0.8, 1: 0.8}})["b"].low is None
     assert with_the_best({"a": {0: 0.9, 1: 0.8}, "b": {1: 0.8, 2: 0.8}})["a"].difference == 0.0  # of seed 1, which both have
+
+
+# Runs without seeds.
+
+
+def test_groups_of_one_size_have_dunnett_s_critical_value():
+    values = {"a": [3.0, 3.2, 2.8], "b": [2.0, 2.2, 1.8], "c": [0.0, 0.2, -0.2]}
+    found = of_groups(values)
+    width = critical(2, 6) * 0.2 * (2 / 3) ** 0.5
+    assert found["a"].difference == pytest.approx(1)
+    assert (found["b"].low, found["b"].high) == (pytest.approx(-1 - width), 0)
+    assert (found["a"].low, found["a"].high) == (0, pytest.approx(1 + width))
+
+
+def test_groups_of_unlike_sizes_hold_what_their_intervals_promise():
+    """In 95 % of many studies all intervals at once cover the true differences; an arm of one run takes the spread of the others."""
+    chance, means, sizes = np.random.default_rng(1), {"a": 0.0, "b": 0.3, "c": 0.5, "d": 0.5}, {"a": 2, "b": 6, "c": 3, "d": 1}
+    true = {arm: mean - max(other for name, other in means.items() if name != arm) for arm, mean in means.items()}
+    covered = 0
+    for _ in range(400):
+        found = of_groups({arm: list(means[arm] + chance.normal(size=size)) for arm, size in sizes.items()})
+        covered += all(found[arm].low - 1e-9 <= true[arm] <= found[arm].high + 1e-9 for arm in means)
+    assert covered / 400 >= 0.95 - 3 * math.sqrt(0.05 * 0.95 / 400)
+
+
+def test_groups_that_show_no_spread_have_no_intervals():
+    assert of_groups({"a": [1.0], "b": [2.0]})["a"].low is None
+    assert of_groups({"a": [1.0, 1.0], "b": [2.0, 2.0]})["a"].low is None
+    assert of_groups({"a": [1.0, 2.0]}) == {}

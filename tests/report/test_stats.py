@@ -190,3 +190,27 @@ def test_so_many_seeds_more_bring_the_interval_down_and_one_fewer_does_not(value
 
 def test_one_pair_says_nothing_of_further_seeds():
     assert stats.further_seeds(Difference.of([0.1])) is None
+
+
+def test_a_difference_of_runs_that_are_no_pairs_is_welch_s():
+    one, other = [0.9, 0.8, 0.95, 0.7], [0.5, 0.52]
+    found = stats.Unpaired.between(one, other)
+    peer = scipy_stats.ttest_ind(one, other, equal_var=False)
+    assert found.p == pytest.approx(peer.pvalue)
+    assert (found.low, found.high) == pytest.approx(tuple(peer.confidence_interval()))
+    assert found.n == 6
+
+
+@pytest.mark.parametrize(("one", "other"), [([1.0], [2.0, 3.0]), ([1.0, 1.0], [2.0, 2.0])])
+def test_where_nothing_spreads_there_is_no_interval(one, other):
+    found = stats.Unpaired.between(one, other)
+    assert (found.low, found.high, found.p) == (None, None, None)
+    assert stats.Unpaired.between(one, []) is None
+
+
+def test_two_differences_that_are_alike_but_for_rounding_say_nothing_of_the_spread():
+    """Means of fractions of one number of images agree often: their last digit is no spread, and gave p < 0.001."""
+    found = Difference.of([0.1 + 0.2, 0.3])
+    assert (found.low, found.p, found.deviation) == (None, None, None)
+    assert Difference.of([0.1 + 0.2, 0.3, 0.3]).p == 0.0
+    assert stats.Unpaired.between([0.1 + 0.2, 0.3], [0.5, 0.5]).p is None

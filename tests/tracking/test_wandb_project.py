@@ -12,10 +12,12 @@ from reglab.config import RunConfig, identity, run_id
 from reglab.errors import ReglabError, UserError
 from reglab.report import tables
 from reglab.report.measures import Target
+from reglab.report.roles import CLOCK, Asked
+from reglab.report.roles import read as read_roles
 from reglab.settings import settings
 from reglab.tracking import wandb_project
 from reglab.tracking.client import PROJECT
-from reglab.tracking.fetch import fetch
+from reglab.tracking.fetch import fetch, programs
 from reglab.tracking.record import Environment, Epoch, RunRecord, State, Summary
 from reglab.tracking.store import LocalRun, read_runs
 from reglab.tracking.wandb_project import Project, records, runs_of_sweep
@@ -316,3 +318,87 @@ def test_runs_of_another_program_are_read_as_far_as_w_and_b_tells(wandb_server, 
         assert record.program == "python x.py"
     assert found[0].logged["loss"] == 0.5
     assert not any(name.startswith("page") for name in found[0].logged)
+
+
+# Runs of other programs.
+
+
+def script(seed, lr, acc):
+    """What a script that knows nothing of reglab does."""
+    with wandb.init(project="theirs", config={"optimizer": {"lr": lr}, "seed": seed, "out": f"runs/{seed}"}) as run:
+        for step in range(3):
+            run.log({"val/acc": acc * (step + 1) / 3, "val/loss": 1.0 - acc, "plot": wandb.Histogram([step])})
+
+
+def test_runs_of_a_script_that_knows_nothing_of_reglab_are_read_by_their_keys(wandb_server, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
+    for seed, lr in ((0, 0.1), (1, 0.2)):
+        script(seed, lr, 0.9)
+    first, second = programs(f"wandb://{ENTITY}/theirs")
+    assert (first.config, first.state, first.program) == (
+        {"optimizer.lr": 0.1, "seed": 0, "out": "runs/0"},
+        State.finished,
+        f"wandb://{ENTITY}/theirs",
+    )
+    assert first.summary == {"val/acc": pytest.approx(0.9), "val/loss": pytest.approx(0.1)}
+    assert first.url == f"{wandb_server.url}/{ENTITY}/theirs/runs/{first.id}"
+    assert first.seconds >= 0
+    assert second.created >= first.created
+    roles = read_roles([first, second], Asked(metric="val/acc"))
+    assert (roles.factors, roles.seed, roles.time) == (("optimizer.lr", "out"), "seed", CLOCK)
+
+
+def theirs(server, name, config, summary, state="finished", project="theirs"):
+    return server.world.project(project).add(
+        Run(name=name, state=state, config={key: {"value": value} for key, value in config.items()}, summary=summary)
+    )
+
+
+def test_a_project_with_runs_of_reglab_is_reglab_s_unless_keys_are_named(wandb_server):
+    theirs(wandb_server, "other", {"lr": 1}, {"acc": 0.5}, project=PROJECT)
+    assert programs(f"wandb://{ENTITY}/{PROJECT}") is not None
+    at_wandb(wandb_server, "ours", "finished", summary={"test/accuracy": 0.5})
+    assert programs(f"wandb://{ENTITY}/{PROJECT}") is None
+    _other, ours = programs(f"wandb://{ENTITY}/{PROJECT}", all_of_them=True)
+    assert ours.config == {"train.seed": 3}
+
+
+@pytest.mark.parametrize(
+    ("there", "state"),
+    [
+        ("finished", State.finished),
+        ("failed", State.failed),
+        ("killed", State.stopped),
+        ("crashed", State.crashed),
+        ("preempted", State.preempted),
+        ("running", State.running),
+        ("preempting", State.running),
+        ("pending", State.pending),
+    ],
+)
+def test_the_state_of_another_s_run_is_w_and_b_s(wandb_server, there, state):
+    theirs(wandb_server, "r", {"lr": 1}, {"acc": 0.5}, state=there)
+    (run,) = programs(f"wandb://{ENTITY}/theirs")
+    assert run.state == state
+
+
+def test_numbers_that_are_none_and_nested_results_are_told_as_they_are(wandb_server):
+    theirs(wandb_server, "r", {"lr": float("nan")}, {"acc": {"max": 0.5, "last": "NaN"}, "_runtime": float("inf"), "_step": 3})
+    (run,) = programs(f"wandb://{ENTITY}/theirs")
+    assert run.config == {"lr": "NaN"}
+    assert run.summary == {"acc.max": 0.5, "acc.last": "NaN"}
+    assert run.seconds is None
+
+
+def test_a_run_of_another_that_cannot_be_read_is_left_out_with_a_word(wandb_server, caplog):
+    theirs(wandb_server, "good", {"lr": 1}, {"acc": 0.5})
+    broken = theirs(wandb_server, "broken", {}, {})
+    broken.config = ["no", "mapping"]
+    assert [run.id for run in programs(f"wandb://{ENTITY}/theirs")] == ["good"]
+    assert "run broken at W&B is left out: it cannot be read" in caplog.text
+
+
+def test_a_project_without_a_run_is_refused(wandb_server):
+    wandb_server.world.project("empty")
+    with pytest.raises(UserError, match="holds no run"):
+        programs(f"wandb://{ENTITY}/empty")

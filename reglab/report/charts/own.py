@@ -14,9 +14,9 @@ _ROW = 26
 _MOST = 60
 
 
-def intervals(table: pd.DataFrame, of: str, title: str, subtitle: str) -> Drawn:
+def intervals(table: pd.DataFrame, of: str, title: str, subtitle: str, form: str = "+.1f") -> Drawn:
     """A row for each difference, with its interval, and a line at no difference at all."""
-    table = table.head(_MOST).assign(text=lambda rows: rows["value"].map(lambda value: f"{value:+.1f}".replace("-", "−")))
+    table = table.head(_MOST).assign(text=lambda rows: rows["value"].map(lambda value: f"{value:{form}}".replace("-", "−")))
     base = alt.Chart(table, width=560, height={"step": _ROW})
     y = alt.Y("model:N", sort=list(table["model"]), title=None, axis=alt.Axis(labelLimit=330, domain=False, ticks=False, grid=False))
     x = alt.X("value:Q", title=of, scale=alt.Scale(nice=True), axis=alt.Axis(tickCount=6, domain=False))
@@ -31,10 +31,13 @@ def intervals(table: pd.DataFrame, of: str, title: str, subtitle: str) -> Drawn:
     return styled(alt.hconcat(nothing + whiskers + points + texts), title, subtitle)
 
 
-def parallel(table: pd.DataFrame, columns: Sequence[Column], of: str, title: str, subtitle: str) -> Drawn:
-    """A line for each run through the values that were drawn, each axis from its lowest to its highest, to what it came to."""
+def parallel(table: pd.DataFrame, columns: Sequence[Column], of: str, title: str, subtitle: str, falls: bool = False) -> Drawn:
+    """A line for each run through the values that were drawn, each axis from its lowest to its highest, to what it came to.
+
+    Darker is better. `of`: what that is, with its unit; `falls`: whether less of it is better.
+    """
     names = [*(column.name for column in columns), "_value"]
-    titles = {column.name: column.title for column in columns} | {"_value": f"{of}, %"}
+    titles = {column.name: column.title for column in columns} | {"_value": of}
     places = pd.DataFrame({name: _place(table[name]) for name in names})
     rows = [
         {"run": number, "axis": titles[str(name)], "at": float(at), "label": label, "result": float(result)}
@@ -46,7 +49,7 @@ def parallel(table: pd.DataFrame, columns: Sequence[Column], of: str, title: str
     x = alt.X(
         "axis:N", sort=order, title=None, axis=alt.Axis(labelAngle=0, labelPadding=18, domain=False, ticks=False, grid=True, orient="top")
     )
-    colour = alt.Color("result:Q", title=f"{of}, %", scale=alt.Scale(range=["#a6c8e4", "#08306b"]))
+    colour = alt.Color("result:Q", title=of, scale=alt.Scale(range=["#a6c8e4", "#08306b"][:: -1 if falls else 1]))
     lines = base.mark_line(strokeWidth=1.5, opacity=0.85).encode(
         x=x, y=alt.Y("at:Q", axis=None), detail="run:N", color=colour, tooltip=["label:N", alt.Tooltip("result:Q", format=".2f")]
     )
@@ -132,14 +135,16 @@ def bars(table: pd.DataFrame, title: str, subtitle: str) -> Drawn:
     )
 
 
-def best_so_far(table: pd.DataFrame, of: str, title: str, subtitle: str) -> Drawn:
-    """What each run came to, in the order in which they began, and the best until then."""
-    table = table.assign(best=table["_value"].cummax())
-    limits = accuracy_domain(table.assign(_value_low=None, _value_high=None), ["_value"])
+def best_so_far(
+    table: pd.DataFrame, of: str, title: str, subtitle: str, falls: bool = False, limits: Sequence[float] | None = None
+) -> Drawn:
+    """What each run came to, in the order in which they began, and the best until then. Without limits, it is per cent of accuracy."""
+    table = table.assign(best=table["_value"].cummin() if falls else table["_value"].cummax())
+    limits = limits or accuracy_domain(table.assign(_value_low=None, _value_high=None), ["_value"])
     base = alt.Chart(table, width=820, height=240).encode(x=alt.X("_number:Q", title="run", axis=alt.Axis(tickMinStep=1, grid=False)))
-    scale = alt.Scale(domain=limits, nice=False, zero=False)
+    scale = alt.Scale(domain=list(limits), nice=False, zero=False)
     points = base.mark_point(size=50, filled=True, color=PALETTE[5], opacity=1).encode(
-        y=alt.Y("_value:Q", title=f"{of}, %", scale=scale), tooltip=["_label:N", alt.Tooltip("_value:Q", format=".2f")]
+        y=alt.Y("_value:Q", title=of, scale=scale), tooltip=["_label:N", alt.Tooltip("_value:Q", format=".2f")]
     )
     line = base.mark_line(interpolate="step-after", color=PALETTE[0], strokeWidth=2).encode(y=alt.Y("best:Q", scale=scale))
     return styled(alt.hconcat(line + points), title, subtitle)

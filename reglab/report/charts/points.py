@@ -1,0 +1,30 @@
+"""A figure of arms whose results are in the numbers of their program: each value, their mean, and its interval."""
+
+from collections.abc import Sequence
+
+import altair as alt
+import pandas as pd
+
+from reglab.report.charts.style import PALETTE, RAMP, Drawn, styled
+from reglab.report.stats import Estimate
+
+_ROW = 26
+_MOST = 60
+
+
+def means(arms: Sequence[tuple[str, Estimate, Sequence[float]]], of: str, title: str, subtitle: str) -> Drawn:
+    """A row for each arm, in the order given, of very many the first: its values as ticks, their mean as a point, and its interval."""
+    shown = arms[:_MOST]
+    order = [label for label, _, _ in shown]
+    table = pd.DataFrame([{"arm": label, "mean": mean.mean, "low": mean.low, "high": mean.high, "n": mean.n} for label, mean, _ in shown])
+    each = pd.DataFrame([{"arm": label, "value": value} for label, _, values in shown for value in values])
+    y = alt.Y("arm:N", sort=order, title=None, axis=alt.Axis(labelLimit=330, domain=False, ticks=False, grid=False))
+    scale = alt.Scale(zero=False, nice=True)
+    base = alt.Chart(table, width=560, height={"step": _ROW})
+    ticks = alt.Chart(each).mark_tick(thickness=1.5, size=10, color=RAMP[0]).encode(y=y, x=alt.X("value:Q", title=of, scale=scale))
+    whiskers = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2, color=PALETTE[0])
+    tooltip = [alt.Tooltip("arm:N"), alt.Tooltip("mean:Q", format=".6~g"), alt.Tooltip("n:Q")]
+    points = base.mark_point(size=70, filled=True, opacity=1, color=PALETTE[0]).encode(y=y, x=alt.X("mean:Q", scale=scale), tooltip=tooltip)
+    layers = ticks + whiskers.encode(y=y, x=alt.X("low:Q", scale=scale), x2="high:Q") + points
+    more = f"; the first {_MOST} of {len(arms):,} arms" if len(arms) > _MOST else ""
+    return styled(alt.hconcat(layers), title, subtitle + more)

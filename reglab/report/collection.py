@@ -1,0 +1,161 @@
+"""Runs from one place, to look at and to report: `reglab.runs` and `reglab.build_report`."""
+
+import html
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from reglab.errors import UserError
+from reglab.report import build, own, roles, study_file, tables
+from reglab.report.check import design_of
+from reglab.report.design import Design
+from reglab.report.manifest import MANIFEST, AnyRun, Manifest, sha256
+from reglab.report.programs import ProgramReport, Programs
+from reglab.report.registration import Lock
+from reglab.report.roles import Asked, Roles
+from reglab.report.study import Study
+from reglab.tracking import fetch
+from reglab.tracking.program_run import ProgramRun
+from reglab.tracking.record import RunRecord
+
+_log = logging.getLogger(__name__)
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, repr=False)
+class Runs:
+    """Runs of reglab (`RunRecord`), or of another program (`ProgramRun`), with what is what in those.
+
+    It iterates over them, `frame()` is a table with a row for each, and a notebook shows its arms.
+    """
+
+    source: str
+    found: tuple[AnyRun, ...]
+    roles: Roles | None = None
+    earlier: Manifest | None = None  # of the report that they were read from
+
+    def __iter__(self) -> Iterator[AnyRun]:
+        return iter(self.found)
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    @property
+    def records(self) -> list[RunRecord]:
+        """Those of reglab."""
+        return [run for run in self.found if isinstance(run, RunRecord)]
+
+    @cached_property
+    def programs(self) -> Programs:
+        """Those of another program, as arms."""
+        assert self.roles
+        return Programs([run for run in self.found if isinstance(run, ProgramRun)], self.roles)
+
+    @cached_property
+    def study(self) -> Study:
+        """Those of reglab, by what differs among them."""
+        return Study.of(self.records, own.design(self.records))
+
+    def frame(self) -> pd.DataFrame:
+        """A row for each run: what differs among them, all that each came to, and where it ran. Accuracies are fractions."""
+        return self.programs.frame() if self.roles else tables.runs(self.records, self.study)
+
+    def arms(self) -> pd.DataFrame:
+        """A row for each arm, as a report has it: means over runs with 95 % intervals, the best first."""
+        if self.roles:
+            return ProgramReport(self.programs.runs, self.roles, self.source).arms_table()
+        return tables.arms(self.study.answers(self.study.design.questions[0]), self.study.target)
+
+    def __repr__(self) -> str:
+        return f"{len(self.found)} runs from {self.source}"
+
+    def _repr_html_(self) -> str:
+        guesses = "".join(f"<br>{html.escape(line)}" for line in self.roles.guessed) if self.roles else ""
+        return f"<p>{html.escape(repr(self))}{guesses}</p>{self.arms().to_html(index=False, border=0)}"
+
+
+def runs(
+    source: str | Path,
+    *,
+    metric: str | None = None,
+    goal: str | None = None,
+    seed_key: str | None = None,
+    time_key: str | None = None,
+    group_by: Sequence[str] | None = None,
+) -> Runs:
+    """The runs in a folder (`runs/<sweep>`, a report), a project (`wandb://entity/project[/sweep]`), or a table (`runs.csv`).
+
+    The keys say what is what in runs of another program: the metric and whether to `maximize` or `minimize` it, the seed, the time,
+    and the settings by which runs are one arm or another. What is not said is guessed, and `roles.guessed` says how; with any of them
+    given, runs of reglab in a project are taken by their keys, too. Raises `UserError` where there is none, and where a guess could
+    be two things.
+    """
+    return read(str(source), Asked(metric, goal, seed_key, time_key, None if group_by is None else tuple(group_by)))
+
+
+def read(source: str, asked: Asked, progress: Progress | None = None) -> Runs:
+    """As `runs`; `progress` is told how many of reglab's are here, of how many."""
+    folder = Path(source)
+    earlier = Manifest.read(folder) if source and "://" not in source and (folder / MANIFEST).is_file() else None
+    found = fetch.programs(source, all_of_them=asked.says_something)
+    if found is not None:
+        known = earlier.roles if earlier and not asked.says_something else None
+        return Runs(source, tuple(found), known or roles.read(found, asked), earlier)
+    if asked.says_something:
+        raise UserError(f"--from {source} holds runs of reglab, whose metric, seed and settings are known: leave those options out")
+    records = fetch.fetch(source, progress=progress)
+    if others := [record for record in records if record.program is not None]:
+        _log.warning("left out: %d runs of another program, such as `%s`", len(others), others[0].program)
+    return Runs(source, tuple(record for record in records if record.program is None), None, earlier)
+
+
+@dataclass(frozen=True)
+class Built:
+    """A report that was built: `page` is its page, `design` the study by which its runs were judged, where they were by one."""
+
+    page: Path
+    design: Design | None
+
+    def __fspath__(self) -> str:
+        return str(self.page)
+
+    def __str__(self) -> str:
+        return str(self.page)
+
+    def _repr_html_(self) -> str:
+        return f'<p>Report: <a href="{html.escape(str(self.page), quote=True)}">{html.escape(str(self.page))}</a></p>'
+
+
+def build_report(runs: Runs | str | Path, out: str | Path, study: str | Path | Design | None = None, baseline: str | None = None) -> Built:
+    """Write the report on some runs into the folder `out`, in place of an earlier one.
+
+    `study` is a study file, or the name of one that comes with reglab; without one, runs are judged by the study of the report that
+    they were read from, or by the published one where all are its sweeps', else reported by what differs among them, with the arm that
+    has the `key=value` words of `baseline`. Raises `UserError` where none of them has finished.
+    """
+    found = runs if isinstance(runs, Runs) else read(str(runs), Asked())
+    design = study_file.read(study) if isinstance(study, str | Path) else study
+    earlier, source, hashes = found.earlier, found.source, dict[str, str]()
+    if earlier:  # a report that is built again tells of the same runs and sweeps, by the same study
+        design, baseline = design or design_of(Path(source), earlier), baseline or earlier.baseline
+        source, hashes = earlier.source, earlier.sweeps
+    if found.roles:
+        if design:
+            raise UserError("--study: these runs are of another program, and a study file speaks of the keys of reglab's: leave it out")
+        return Built(build.build_programs(found.programs.runs, Path(out), source, found.roles, baseline), None)
+    design = design or study_file.of(found.records)
+    if design and baseline:
+        raise UserError("--baseline is for runs of no study: a study file says against what each question compares (`against:`)")
+    lock = Lock.read(Path(found.source)) if design and "://" not in found.source else None
+    page = build.build(found.records, Path(out), source, hashes or sweep_hashes(design), design, baseline, lock)
+    return Built(page, design)
+
+
+def sweep_hashes(design: Design | None) -> dict[str, str]:
+    """SHA-256 of the sweep files of a study that are within reach, by their stems."""
+    return {file.stem: sha256(file) for file in design.files if file.exists()} if design else {}

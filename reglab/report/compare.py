@@ -1,0 +1,153 @@
+"""Whether one setting is better than another, or it is chance: `reglab.compare`."""
+
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reglab.config import nearest
+from reglab.errors import UserError, excerpt
+from reglab.report import asked
+from reglab.report.collection import Runs
+from reglab.report.columns import Column, Condition, brief, written
+from reglab.report.measures import MEASURES, POINTS
+from reglab.report.parts import ANYTHING
+from reglab.report.programs import decimals
+
+Setting = str | Mapping[str, Any]
+"""`{"optimizer.lr": 0.1}`, `"optimizer.lr=0.1 train.batch_size=64"`, or what a report calls an arm."""
+
+_TEST = "test/accuracy"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `a` has more than `b` in `on`, in `unit` (`points` of per cent, `times` as much, or none: the program's own numbers).
+
+    The interval is a 95 % one over `n` of `over`, and None where these are too few. `verdict`: `a is better`, `b is better`,
+    `alike` (within the margin that was asked for), or `undecided`.
+    """
+
+    a: str
+    b: str
+    on: str
+    estimate: float
+    low: float | None
+    high: float | None
+    n: int
+    over: str
+    unit: str
+    verdict: str
+
+    def __str__(self) -> str:
+        verdict = self.verdict.replace("a is", f"{self.a} is").replace("b is", f"{self.b} is") if " is " in self.verdict else self.verdict
+        return f"{self.on}, {self.a} against {self.b}: {self._amounts()}, n = {self.n} {self.over}: {verdict}"
+
+    def _amounts(self) -> str:
+        half = None if self.low is None or self.high is None else (self.high - self.low) / 2
+        places = 1 if self.unit == POINTS else 2 if self.unit == "times" else decimals(half, self.estimate)
+        sign = "" if self.unit == "times" else "+"
+        low, high = ("" if bound is None else f"{bound:{sign}z,.{places}f}" for bound in (self.low, self.high))
+        interval = f"{low} to {high}" if half is not None else "no interval"
+        return " ".join(filter(None, (f"{self.estimate:{sign}z,.{places}f}", self.unit, f"({interval})")))
+
+    def _repr_html_(self) -> str:
+        cells = {
+            "on": self.on,
+            "a": self.a,
+            "b": self.b,
+            "a against b": self._amounts(),
+            "n": f"{self.n} {self.over}",
+            "verdict": self.verdict,
+        }
+        heads, row = (
+            "".join(f"<{tag}>{html.escape(each)}</{tag}>" for each in texts) for tag, texts in (("th", cells), ("td", cells.values()))
+        )
+        return f"<table><tr>{heads}</tr><tr>{row}</tr></table>"
+
+
+def compare(runs: Runs, a: Setting, b: Setting, on: str | None = None, margin: float = 0.0) -> Comparison:
+    """Compare two settings over pairs of runs that have all else in common, seed included where there are seeds.
+
+    `on` is a measure (`test/accuracy` by default, `gap`, `time/train_seconds`, …), of another program's runs their metric. With a
+    `margin`, in the unit of the result (of times a share: 0.1 is 10 %), one is better only by more than it, and they are alike within.
+    Raises `UserError` for what no run has, and where no two runs can be compared.
+    """
+    return _of_programs(runs, a, b, on, margin) if runs.roles else _of_records(runs, a, b, on or _TEST, margin)
+
+
+def _of_records(runs: Runs, a: Setting, b: Setting, on: str, margin: float) -> Comparison:
+    if on not in MEASURES:
+        raise UserError(f"on={excerpt(on)}: no run is told by that{nearest(on, MEASURES)}; there are {', '.join(MEASURES)}")
+    kind, study = MEASURES[on], runs.study
+    labels = {study.labels[record.run_id]: study.treated[record.run_id] for record in study.records if study.treated[record.run_id]}
+    arms = {label: {name: (written(treated[name]),) for name in study.design.names} for label, treated in labels.items() if treated}
+    keys = {column.sources[0]: column for column in study.design.by_name.values()}
+    (one, first), (other, second) = (_condition(each, arms, keys) for each in (a, b))
+    _refuse_same(first, second)
+    part = asked.pair(kind, asked.Runs(study, None), {}, first, second, ANYTHING).part
+    if part.estimate is None:
+        raise _no_pair(one, other, "and ran on one machine" if kind.unit != POINTS else "and the same seed")
+    nothing, sign = (0.0, -1 if on == "gap" else 1) if kind.unit == POINTS else (1.0, -1)
+    verdict = _verdict(part.low, part.high, nothing, margin, sign)
+    unit = POINTS if kind.unit == POINTS else "times"
+    return Comparison(one, other, on, part.estimate, part.low, part.high, part.n, "pairs", unit, verdict)
+
+
+def _of_programs(runs: Runs, a: Setting, b: Setting, on: str | None, margin: float) -> Comparison:
+    programs = runs.programs
+    metric = programs.roles.metric
+    if on not in (None, metric):
+        raise UserError(f"on={excerpt(on)}: these runs are told by {metric}; reglab.runs(…, metric={on!r}) reads them by another")
+    names = {column.name: key for key, column in programs.columns.items()}
+    arms = {arm.label: {column.name: (written(arm.levels[key]),) for key, column in programs.columns.items()} for arm in programs.arms}
+    (one, first), (other, second) = (_condition(each, arms, programs.columns) for each in (a, b))
+    _refuse_same(first, second)
+    mine, its = (
+        [arm for arm in programs.arms if all(written(arm.levels[names[name]]) in levels for name, levels in condition.items())]
+        for condition in (first, second)
+    )
+    found = programs.contrast(mine, its, [names[name] for name in {*first, *second}])
+    if found is None:
+        raise _no_pair(one, other, "")
+    low, high = found.estimate.low, found.estimate.high
+    verdict = _verdict(low, high, 0.0, margin, programs.sign)
+    return Comparison(one, other, metric, found.estimate.mean, low, high, found.estimate.n, found.over, "", verdict)
+
+
+def _condition(given: Setting, arms: Mapping[str, Condition], keys: Mapping[str, Column]) -> tuple[str, Condition]:
+    """What a setting is called, and the levels that it asks for, by the names of columns."""
+    called = {frozenset(label.split(" · ")): label for label in arms}
+    if isinstance(given, str) and (label := called.get(frozenset(given.split(" · ")))):  # its parts in any order
+        return given, arms[label]
+    if isinstance(given, str) and "=" not in given:
+        raise UserError(f"{excerpt(given)}: no arm is called so{nearest(given, arms)}; there are {'; '.join(list(arms)[:12])}")
+    words = dict(word.partition("=")[::2] for word in given.split()) if isinstance(given, str) else dict(given)
+    by_name = {column.name: column for column in keys.values()} | dict(keys)
+    for key, level in words.items():
+        if key not in by_name:
+            differing = f"what does is {', '.join(keys)}" if keys else "nothing does"
+            raise UserError(f"{excerpt(key)} does not differ among these runs{nearest(key, by_name)}; {differing}")
+        there = sorted({each for levels in arms.values() for each in levels[by_name[key].name]})
+        if written(level) not in there:
+            raise UserError(f"{excerpt(key)} is {excerpt(level)} in no run; there are {', '.join(map(excerpt, there[:12]))}")
+    said = " · ".join(f"{by_name[key].title} {brief(level)}" for key, level in words.items())
+    return said, {by_name[key].name: (written(level),) for key, level in words.items()}
+
+
+def _refuse_same(one: Condition, other: Condition) -> None:
+    if all(set(one[name]) & set(other[name]) for name in one.keys() & other.keys()):
+        raise UserError("the two settings may be one run's: give both a value of one key, and unlike ones")
+
+
+def _no_pair(one: str, other: str, more: str) -> UserError:
+    return UserError(" ".join(filter(None, (f"{one} and {other}: no two finished runs have all else in common", more))))
+
+
+def _verdict(low: float | None, high: float | None, nothing: float, margin: float, sign: int) -> str:
+    if low is None or high is None:
+        return "undecided"
+    below, above = nothing - margin, nothing + margin
+    if low > above or high < below:
+        return "a is better" if (low > above) == (sign > 0) else "b is better"
+    return "alike" if margin and below < low and high < above else "undecided"

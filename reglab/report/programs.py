@@ -1,0 +1,598 @@
+"""A report of runs of another program: its arms by the settings that differ, each against the best, what settings do, what a search found.
+
+What is said is what the runs have: nothing of seeds where they have none, and a result in the numbers of its program.
+"""
+
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from reglab.errors import UserError
+from reglab.report import charts, tables
+from reglab.report.best import WithTheBest, of_groups, with_the_best
+from reglab.report.charts import own, points
+from reglab.report.charts.style import Drawn
+from reglab.report.columns import Column, Level, brief, in_order, scale_of, short_names, written
+from reglab.report.page import PAGE, RUNS, Figure, Page, Section
+from reglab.report.roles import CLOCK, Roles, setting
+from reglab.report.stats import Difference, Estimate, Unpaired, holm
+from reglab.report.tables import NONE, p_text
+from reglab.tracking.program_run import ARCHIVE, ProgramRun, write_archive
+from reglab.tracking.state import State
+
+ARMS, BEST, EFFECTS, SEARCH = "arms", "comparisons", "effects", "search"
+
+_FEW = 8
+"""Levels of a setting that are told one by one."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Runs that are alike in every setting that differs among all. Values are those of the metric."""
+
+    label: str
+    levels: Mapping[str, Level]
+    runs: tuple[ProgramRun, ...]
+    by_seed: Mapping[str, float]  # of several runs of one seed their mean; empty where runs have no seeds
+    values: tuple[float, ...]  # by seed, or run by run
+    seconds: Estimate | None
+
+    @property
+    def mean(self) -> Estimate:
+        found = Estimate.of(self.values)
+        assert found
+        return found
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One arm, or level, against another. `over` says what `n` counts."""
+
+    estimate: Estimate
+    p: float | None
+    over: str
+
+
+class Programs:
+    """Runs with their roles, as arms. `counted` are the runs that finished with a number in the metric."""
+
+    def __init__(self, runs: Sequence[ProgramRun], roles: Roles):
+        self.runs, self.roles = tuple(runs), roles
+        self.counted = [run for run in runs if run.state == State.finished and roles.value(run) is not None]
+        if not self.counted:
+            raise UserError(f"no finished run has a number in {roles.metric}: name another with --metric")
+        self.sign = 1 if roles.goal == "maximize" else -1
+
+    @cached_property
+    def columns(self) -> Mapping[str, Column]:
+        """A column for each setting, by its key."""
+        names = short_names(self.roles.factors)
+        found = {}
+        for key, name in names.items():
+            there = sorted({setting(run, key) for run in self.counted}, key=in_order)
+            found[key] = Column(name=name, kind="key", sources=(key,), title=name.replace("_", " "), scale=scale_of(there))
+        return found
+
+    @cached_property
+    def arms(self) -> list[Arm]:
+        """The best first."""
+        groups: dict[tuple[str, ...], list[ProgramRun]] = {}
+        for run in self.counted:
+            groups.setdefault(tuple(written(setting(run, key)) for key in self.roles.factors), []).append(run)
+        made = [self._arm(group) for group in groups.values()]
+        return sorted(made, key=lambda arm: (-self.sign * arm.mean.mean, arm.label))
+
+    def _arm(self, group: Sequence[ProgramRun]) -> Arm:
+        levels = {key: setting(group[0], key) for key in self.roles.factors}
+        label = " · ".join(column.say(levels[key]) for key, column in self.columns.items()) or "all runs"
+        by_seed = self.by_seed(group)
+        values = tuple(by_seed.values()) or tuple(self._value(run) for run in group)
+        times = [seconds for run in group if (seconds := self.roles.seconds(run)) is not None]
+        return Arm(label, levels, tuple(group), by_seed, values, Estimate.of(times))
+
+    def by_seed(self, group: Iterable[ProgramRun]) -> dict[str, float]:
+        """The metric by seed; empty where there are no seeds, or a run lacks its own."""
+        if self.roles.seed is None:
+            return {}
+        found: dict[str, list[float]] = {}
+        for run in group:
+            seed = setting(run, self.roles.seed)
+            if seed is None:
+                return {}
+            found.setdefault(written(seed), []).append(self._value(run))
+        return {seed: statistics.fmean(values) for seed, values in found.items()}
+
+    def _value(self, run: ProgramRun) -> float:
+        value = self.roles.value(run)
+        assert value is not None
+        return value
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """What the arm of each run is called, by its id."""
+        return {run.id: arm.label for arm in self.arms for run in arm.runs}
+
+    def contrast(self, one: Sequence[Arm], other: Sequence[Arm], but: Sequence[str]) -> Compared | None:
+        """What some arms have more than others: those are compared that have the same in every setting but some.
+
+        Seed by seed where they have seeds in common, which keeps what a seed does to both out of it.
+        """
+
+        def rest(arm: Arm) -> tuple[str, ...]:
+            return tuple(written(level) for key, level in arm.levels.items() if key not in but)
+
+        theirs = {rest(arm): arm for arm in other}
+        pairs = [(arm, theirs[rest(arm)]) for arm in one if rest(arm) in theirs]
+        if not pairs:
+            return None
+        shared = frozenset.intersection(*(frozenset(mine.by_seed.keys() & its.by_seed.keys()) for mine, its in pairs))
+        if len(shared) > 1 or (shared and len(pairs) == 1):
+            by_seed = [statistics.fmean(mine.by_seed[seed] - its.by_seed[seed] for mine, its in pairs) for seed in sorted(shared)]
+            return _compared(Difference.of(by_seed), "pairs of one seed")
+        if len(pairs) > 1:
+            return _compared(Difference.of([mine.mean.mean - its.mean.mean for mine, its in pairs]), "pairs of settings")
+        ((mine, its),) = pairs
+        return _compared(Unpaired.between(mine.values, its.values), "runs, no pairs")
+
+    @cached_property
+    def with_the_best(self) -> dict[str, WithTheBest]:
+        """Each arm against the best of the others, by its label, in the sense of the metric: less is negative."""
+        seeded = all(arm.by_seed for arm in self.arms)
+        shared = frozenset.intersection(*(frozenset(arm.by_seed) for arm in self.arms)) if seeded else frozenset[str]()
+        if len(shared) > 1:
+            found = with_the_best(
+                {arm.label: {hash_: self.sign * arm.by_seed[seed] for hash_, seed in enumerate(sorted(shared))} for arm in self.arms}
+            )
+        else:
+            found = of_groups({arm.label: [self.sign * value for value in arm.values] for arm in self.arms})
+        return {label: each if self.sign > 0 else _turned(each) for label, each in found.items()}
+
+    def levels(self, key: str) -> list[Level]:
+        return sorted({arm.levels[key] for arm in self.arms}, key=in_order)
+
+    def frame(self) -> pd.DataFrame:
+        """One row a run: all of its keys, as they are."""
+        labels = self.labels
+        rows = []
+        for run in self.runs:
+            row: dict[str, Any] = {"run": run.id, "name": run.name or None, "arm": labels.get(run.id), "state": run.state.value}
+            row |= {CLOCK: run.seconds, "url": run.url}
+            row |= {f"{key} (key)" if key in row else key: value for key, value in run.config.items()}
+            rows.append(row | {f"{key} (result)" if key in row else key: value for key, value in run.summary.items()})
+        return pd.DataFrame(rows).dropna(axis="columns", how="all")
+
+    def arm_of(self, words: str) -> Arm:
+        """The one arm with all of some `key=value` words. Raises UserError where none or several have them."""
+        wanted = dict(word.partition("=")[::2] for word in words.split())
+        names = {name: key for key, name in short_names(self.roles.factors).items()} | {key: key for key in self.roles.factors}
+        if unknown := [key for key in wanted if key not in names]:
+            raise UserError(
+                f"--baseline {words}: {unknown[0]} does not differ among these runs; what does is {', '.join(self.roles.factors)}"
+            )
+        there = [arm for arm in self.arms if all(written(arm.levels[names[key]]) == written(value) for key, value in wanted.items())]
+        if len(there) != 1:
+            which = "no arm has" if not there else f"{len(there)} arms have"
+            raise UserError(f"--baseline {words}: {which} that; give a value of each of {', '.join(self.roles.factors)}")
+        return there[0]
+
+
+def _compared(found: Difference | Unpaired | None, over: str) -> Compared | None:
+    return None if found is None else Compared(found, found.p, over)
+
+
+def _turned(each: WithTheBest) -> WithTheBest:
+    low, high = (None if bound is None else -bound for bound in (each.high, each.low))
+    return WithTheBest(-each.difference, low, high, each.p, each.n)
+
+
+def decimals(spread: float | None, size: float) -> int:
+    """Places behind the point that say something: two digits of an interval's half width; without one, four of the number."""
+    if spread:
+        return max(0, 1 - _magnitude(spread))
+    return max(0, 3 - _magnitude(size)) if size else 0
+
+
+def _magnitude(value: float) -> int:
+    return int(f"{abs(value):e}".partition("e")[2])
+
+
+def told(estimate: Estimate | None, sign: str = "") -> str:
+    """A mean with half of its interval, in the digits that say something."""
+    if estimate is None:
+        return NONE
+    places = decimals(estimate.half_width, estimate.mean)
+    said = _number(estimate.mean, places, sign)
+    return said if estimate.half_width is None else f"{said} ± {_number(estimate.half_width, places)}"
+
+
+def _number(value: float, places: int, sign: str = "") -> str:
+    if value == 0:
+        return "0"
+    if abs(value) >= 10**9 or (value and places > 8):
+        return f"{value:{sign}.3e}"
+    return f"{value:{sign}z,.{places}f}"
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return NONE
+    places = decimals((high - low) / 2, 0)
+    return f"{_number(low, places, '+')} to {_number(high, places, '+')}"
+
+
+class ProgramReport:
+    """The files of one report but its manifest. `source` is where the runs come from; `baseline` as for runs of no study."""
+
+    def __init__(self, runs: Sequence[ProgramRun], roles: Roles, source: str, baseline: str | None = None):
+        self.programs, self.roles, self.source = Programs(runs, roles), roles, source
+        self.baseline = self.programs.arm_of(baseline) if baseline else None
+        self.metric = roles.metric
+
+    def write(self, folder: Path) -> None:
+        self.write_tables(folder)
+        page = Page(
+            title=self.title,
+            what=self.what(),
+            headline=self.headline(),
+            findings=(),
+            sections=[self._arms(folder), *self._compared(folder)],
+            table_1=pd.DataFrame(),
+            runs=self._rows(),
+            machines=(),
+            notes=self.notes(),
+            label=None,
+            reading=self._reading(),
+        )
+        (folder / PAGE).write_text(page.render(), encoding="utf-8")
+
+    def write_tables(self, folder: Path) -> None:
+        """Everything that is text, and the runs themselves."""
+        write_archive(folder / ARCHIVE, self.programs.runs)
+        (folder / RUNS).write_text(tables.to_csv(self.programs.frame()), encoding="utf-8")
+        self._write(folder, ARMS, self.arms_table(), f"The arms by {self.metric}", self._tidy())
+        if self.programs.with_the_best:
+            self._write(folder, BEST, self._best_table(), "Each arm against the best of the others")
+        if not self._drawn and (rows := self._effects()):
+            self._write(folder, EFFECTS, self._effects_table(rows), "What each setting does")
+        if self._drawn:
+            self._write(folder, SEARCH, self._importance(), "What leads to the results of the search")
+
+    def _write(self, folder: Path, stem: str, table: pd.DataFrame, caption: str, numbers: pd.DataFrame | None = None) -> None:
+        (folder / f"{stem}.md").write_text(tables.to_markdown(table), encoding="utf-8")
+        (folder / f"{stem}.tex").write_text(tables.to_latex(table, caption), encoding="utf-8")
+        (folder / f"{stem}.csv").write_text(tables.to_csv(table if numbers is None else numbers), encoding="utf-8")
+
+    # In words.
+
+    @property
+    def title(self) -> str:
+        stem = Path(self.source).stem if self.source.endswith(".csv") else self.source.rstrip("/").rpartition("/")[2]
+        return f"{stem}: {self.metric}"
+
+    @property
+    def _better(self) -> str:
+        return "highest" if self.roles.goal == "maximize" else "lowest"
+
+    @property
+    def _most(self) -> int:
+        return max(len(arm.values) for arm in self.programs.arms)
+
+    def _each(self, count: int) -> str:
+        """What the runs of an arm are counted in."""
+        return f"{count:,} {'seed' if self.roles.seed else 'run'}{'' if count == 1 else 's'}"
+
+    def what(self) -> str:
+        keys = ", ".join(f"{key} ({len(self.programs.levels(key)):,})" for key in self.roles.factors)
+        varied = f"What differs among them, with the number of levels: {keys}." if keys else "No setting differs among them."
+        more = "more" if self.roles.goal == "maximize" else "less"
+        arms = len(self.programs.arms)
+        return (
+            f"{len(self.programs.counted):,} finished runs of {arms:,} arm{'' if arms == 1 else 's'}, up to {self._each(self._most)} each. "
+            f"{varied} They are told by {self.metric}, of which {more} is better."
+        )
+
+    def headline(self) -> list[str]:
+        best, *others = self.programs.arms
+        if not others:
+            return [f"{self.metric} is {told(best.mean)}."]
+        said = f"Of {len(others) + 1:,} arms, {best.label} has the {self._better} {self.metric}: {told(best.mean)}"
+        if self.baseline and self.baseline is not best:
+            against = self.programs.contrast([best], [self.baseline], self.roles.factors)
+            said += f", {told(against.estimate, '+') if against else NONE} against {self.baseline.label}"
+        return [f"{said}.", self._surely()]
+
+    def _surely(self) -> str:
+        compared, best = self.programs.with_the_best, self.programs.arms[0]
+        if compared[best.label].low is None:
+            if self._most == 1:
+                return "There is one run an arm: nothing tells a difference from chance. Take this as a first look."
+            return "Nothing tells how far this is chance: runs of one arm are too few, or alike to the last digit."
+        possible = [arm for arm in self.programs.arms if self._may_be_best(compared[arm.label])]
+        if len(possible) == 1:
+            return (
+                f"It is surely the best: every other arm's interval, all at once, is {'below' if self.programs.sign > 0 else 'above'} it."
+            )
+        return f"Any of {len(possible):,} arms may be the best, for all that these runs tell."
+
+    def _may_be_best(self, each: WithTheBest) -> bool:
+        return each.low is None or each.high is None or (each.high > 0 if self.programs.sign > 0 else each.low < 0)
+
+    def notes(self) -> list[str]:
+        found = [f"{line[0].upper()}{line[1:]}." for line in self.roles.guessed]
+        for state in State:
+            there = [run for run in self.programs.runs if run.state == state]
+            if there and state != State.finished:
+                found.append(f"{len(there):,} {state}, not counted: {_named(there)}.")
+        without = [run for run in self.programs.runs if run.state == State.finished and self.roles.value(run) is None]
+        if without:
+            found.append(f"{len(without):,} finished without a number in {self.metric}, not counted: {_named(without)}.")
+        if self.roles.seed:
+            missing = [run for run in self.programs.counted if setting(run, self.roles.seed) is None]
+            if missing:
+                found.append(f"{len(missing):,} without a {self.roles.seed}: their arms count run by run: {_named(missing)}.")
+            again = sum(len(arm.runs) - len(arm.by_seed) for arm in self.programs.arms if arm.by_seed)
+            if again:
+                found.append(f"{again:,} runs repeat an arm and seed that is there already: the mean of those counts once.")
+        return found
+
+    def _reading(self) -> str:
+        """How the tables are read."""
+        over = "seeds" if self.roles.seed else "runs"
+        return (
+            f"In the tables, ± is half of the 95 % interval of the mean over {over} (Student’s t); of one there is none. Intervals against "
+            "the best of the others hold for all arms at once (Hsu). p of several comparisons are Holm’s."
+        )
+
+    def subtitle(self) -> str:
+        spread = "means with 95 % intervals, and what each is the mean of" if self._most > 1 else "no interval"
+        return f"{len(self.programs.counted):,} runs, up to {self._each(self._most)} an arm: {spread}"
+
+    # Arms.
+
+    def arms_table(self) -> pd.DataFrame:
+        against = self._against()
+        time = self.roles.time
+        return pd.DataFrame(
+            [
+                {"arm": arm.label, "seeds" if self.roles.seed else "runs": str(len(arm.values)), self.metric: told(arm.mean)}
+                | ({time: told(arm.seconds)} if time and time != self.metric else {})
+                | against.get(arm.label, {})
+                for arm in self.programs.arms
+            ]
+        )
+
+    def _against(self) -> dict[str, dict[str, str]]:
+        if self.baseline is None:
+            return {}
+        others = [arm for arm in self.programs.arms if arm is not self.baseline]
+        found = [self.programs.contrast([arm], [self.baseline], self.roles.factors) for arm in others]
+        adjusted = holm([each.p if each else None for each in found])
+        said = {
+            arm.label: {"against the baseline": told(each.estimate, "+") if each else NONE, "p (Holm)": NONE if p is None else p_text(p)}
+            for arm, each, p in zip(others, found, adjusted, strict=True)
+        }
+        return said | {self.baseline.label: {"against the baseline": "baseline", "p (Holm)": NONE}}
+
+    def _tidy(self) -> pd.DataFrame:
+        rows = []
+        for arm in self.programs.arms:
+            seconds: dict[str, Any] = {self.roles.time: arm.seconds.mean if arm.seconds else None} if self.roles.time else {}
+            mean: dict[str, Any] = {self.metric: arm.mean.mean, "low": arm.mean.low, "high": arm.mean.high, "n": len(arm.values)}
+            rows.append({"arm": arm.label} | dict(arm.levels) | mean | seconds)
+        return pd.DataFrame(rows)
+
+    def _arms(self, folder: Path) -> Section:
+        arms = self.programs.arms
+        chart = points.means([(arm.label, arm.mean, arm.values) for arm in arms], self.metric, self.metric, self.subtitle())
+        more = "more" if self.roles.goal == "maximize" else "less"
+        drawn = self._figure(
+            folder, ARMS, "The arms", f"For each arm its mean {self.metric}, with its interval, and what it is the mean of.", chart
+        )
+        return Section(
+            ARMS, "What each arm came to", f"Every arm that ran, the best first: {more} is better.", [drawn], self.arms_table(), [], []
+        )
+
+    def _figure(self, folder: Path, stem: str, title: str, says: str, chart: Drawn) -> Figure:
+        return Figure(stem, title, says, charts.save(chart, folder, stem))
+
+    def _compared(self, folder: Path) -> list[Section]:
+        found = []
+        if self.programs.with_the_best:
+            found.append(self._best(folder))
+        if self._drawn:
+            found.append(self._search(folder))
+        elif rows := self._effects():
+            found.append(self._effects_section(folder, rows))
+        return found
+
+    # Against the best.
+
+    def _best_table(self) -> pd.DataFrame:
+        compared = self.programs.with_the_best
+        return pd.DataFrame(
+            [
+                {
+                    "arm": arm.label,
+                    "n": str(compared[arm.label].n),
+                    f"{self.metric}, against the best of the others": _number(
+                        compared[arm.label].difference, self._places(compared[arm.label]), "+"
+                    ),
+                    "95 % interval, all at once": _interval(compared[arm.label].low, compared[arm.label].high),
+                    "p": NONE if (p := compared[arm.label].p) is None else p_text(p),
+                }
+                for arm in self.programs.arms
+            ]
+        )
+
+    @staticmethod
+    def _places(each: WithTheBest) -> int:
+        return decimals(None if each.low is None or each.high is None else (each.high - each.low) / 2, each.difference)
+
+    def _best(self, folder: Path) -> Section:
+        compared = self.programs.with_the_best
+        table = pd.DataFrame(
+            [
+                {"model": arm.label, "value": (each := compared[arm.label]).difference, "low": each.low, "high": each.high}
+                for arm in self.programs.arms
+            ]
+        )
+        chart = own.intervals(
+            table,
+            f"{self.metric}, against the best of the others",
+            "The arms against the best of the others",
+            self.subtitle(),
+            self._form(table),
+        )
+        end = "ends" if self.programs.sign > 0 else "begins"
+        figure = self._figure(
+            folder, "against_the_best", "The arms against the best of the others",
+            f"For each arm its mean {self.metric} less that of the best other arm, with its simultaneous interval.", chart,
+        )  # fmt: skip
+        asks = (
+            "Each arm against the best of the others. The same runs say which that is, so the intervals hold for all arms at once (Hsu "
+            f"1984); an arm whose interval {end} at 0 is not the best."
+        )
+        return Section(BEST, "Which arms may be the best?", asks, [figure], self._best_table(), [], [self._surely()])
+
+    @staticmethod
+    def _form(table: pd.DataFrame) -> str:
+        """Of the numbers in a figure: in the digits that the widest of them need."""
+        widths = (table["high"].astype(float) - table["low"].astype(float)).dropna() / 2
+        sizes = table["value"].abs()
+        return f"+,.{min(8, decimals(float(widths.median()) if len(widths) else None, float(sizes.max() or 0)))}f"
+
+    # What each setting does.
+
+    def _effects(self) -> list[tuple[Column, Level, Level, Compared | None]]:
+        found = []
+        if len(self.programs.arms) < 3:
+            return []
+        for key, column in self.programs.columns.items():
+            first, *others = self.programs.levels(key)
+            for level in others if len(others) < _FEW else ():
+                one, other = ([arm for arm in self.programs.arms if arm.levels[key] == each] for each in (level, first))
+                found.append((column, level, first, self.programs.contrast(one, other, (key,))))
+        return found
+
+    def _effects_table(self, rows: Sequence[tuple[Column, Level, Level, Compared | None]]) -> pd.DataFrame:
+        adjusted = holm([each.p if each else None for *_, each in rows])
+        return pd.DataFrame(
+            [
+                {
+                    "setting": column.title,
+                    "level": brief(level),
+                    "against": brief(first),
+                    self.metric: told(each.estimate, "+") if each else NONE,
+                    "p (Holm)": NONE if p is None else p_text(p),
+                    "n": f"{each.estimate.n} {each.over}" if each else "no pair",
+                }
+                for (column, level, first, each), p in zip(rows, adjusted, strict=True)
+            ]
+        )
+
+    def _effects_section(self, folder: Path, rows: Sequence[tuple[Column, Level, Level, Compared | None]]) -> Section:
+        table = pd.DataFrame(
+            [
+                {
+                    "model": f"{column.title}: {brief(level)} against {brief(first)}",
+                    "value": each.estimate.mean,
+                    "low": each.estimate.low,
+                    "high": each.estimate.high,
+                }
+                for column, level, first, each in rows
+                if each
+            ]
+        )
+        figures = []
+        if len(table):
+            chart = own.intervals(table, f"difference in {self.metric}", "What each setting does", self.subtitle(), self._form(table))
+            says = f"For each level of each setting: the difference in {self.metric} to its first level, with its interval."
+            figures = [self._figure(folder, "main_effects", "What each setting does", says, chart)]
+        asks = f"{self.metric} at each level of a setting less that at its first, over arms that have all else in common."
+        return Section(EFFECTS, "What does each setting do?", asks, figures, self._effects_table(rows), [], [])
+
+    # Searches.
+
+    @cached_property
+    def _drawn(self) -> bool:
+        """Whether the values of a setting were drawn, as a search does: most arms have one of their own."""
+        arms = self.programs.arms
+        return len(arms) >= 5 and any(
+            len({level for arm in arms if isinstance(level := arm.levels[key], float)}) > 0.6 * len(arms) for key in self.roles.factors
+        )
+
+    def _draws(self) -> tuple[pd.DataFrame, list[Column]]:
+        columns = [column for key, column in self.programs.columns.items() if len(self.programs.levels(key)) > 1]
+        labels = self.programs.labels
+        runs = self.programs.counted
+        if all(run.created for run in runs):
+            runs = sorted(runs, key=lambda run: (run.created, run.id))
+        rows = [
+            {column.name: setting(run, column.sources[0]) for column in columns}
+            | {"_number": number, "_value": self.roles.value(run), "_label": labels[run.id]}
+            for number, run in enumerate(runs, start=1)
+        ]
+        return pd.DataFrame(rows), columns
+
+    def _importance(self) -> pd.DataFrame:
+        table = own.importance(*self._draws()).rename(columns={"factor": "setting"})
+        return table.map(lambda value: f"{value:.2f}" if isinstance(value, float) else value)
+
+    def _search(self, folder: Path) -> Section:
+        table, columns = self._draws()
+        falls, subtitle = self.programs.sign < 0, f"{len(table):,} runs"
+        spread = float(table["_value"].max() - table["_value"].min()) or 1.0
+        limits = [float(table["_value"].min()) - 0.05 * spread, float(table["_value"].max()) + 0.05 * spread]
+        made: list[tuple[str, str, str, Callable[[str], Drawn]]] = [
+            (
+                "parallel", "What each run was, and what it came to",
+                f"A line for each run through the values that were drawn to its {self.metric}; darker is better.",
+                lambda title: own.parallel(table, columns, self.metric, title, subtitle, falls),
+            ),
+            (
+                "importance", "Which values matter",
+                "For each setting: how much of the variance of results lies between its levels (omega squared), and the rank correlation.",
+                lambda title: own.bars(own.importance(table, columns), title, subtitle),
+            ),
+            (
+                "best_so_far", "The best so far",
+                f"The {self.metric} of each run, in the order in which they began, and the best until then.",
+                lambda title: own.best_so_far(table, self.metric, title, subtitle, falls, limits),
+            ),
+        ]  # fmt: skip
+        figures = [self._figure(folder, stem, title, says, draw(title)) for stem, title, says, draw in made]
+        best = self.programs.arms[0]
+        notes = [f"The best of {len(table):,} runs is of {best.label}: it was picked for its {self.metric}, so that number is too good."]
+        return Section(
+            SEARCH, "What did the search find?", f"Runs by {self.metric}: what leads to it.", figures, self._importance(), [], notes
+        )
+
+    # Runs.
+
+    def _rows(self) -> pd.DataFrame:
+        """For a person: what the report tells of each run."""
+        labels = self.programs.labels
+        rows = []
+        for run in self.programs.runs:
+            row: dict[str, Any] = {"run": run.id, "arm": labels.get(run.id), "state": run.state.value}
+            told: dict[str, Any] = {self.metric: self.roles.value(run)}
+            told |= {self.roles.seed: setting(run, self.roles.seed)} if self.roles.seed else {}
+            told |= {self.roles.time: self.roles.seconds(run)} if self.roles.time else {}
+            told |= {key: setting(run, key) for key in self.roles.factors}
+            row |= {f"{key} (key)" if key in _OF_THE_PAGE else key: value for key, value in told.items()}
+            rows.append(row | ({"name": run.name} if run.name and run.name != run.id else {}) | {"url": run.url})
+        return pd.DataFrame(rows).dropna(axis="columns", how="all")
+
+
+_OF_THE_PAGE = frozenset({"run", "arm", "state", "question", "url", "name"})
+"""Columns of the table of runs that mean something to the page."""
+
+
+def _named(runs: Sequence[ProgramRun]) -> str:
+    shown = [f"{run.id}" + (f" ({run.reason})" if run.reason else "") for run in runs[:12]]
+    return ", ".join(shown) + (f" and {len(runs) - 12:,} more" if len(runs) > 12 else "")

@@ -1,0 +1,149 @@
+"""`reglab.runs` and `reglab.compare`: of reglab's runs and of any."""
+
+import subprocess
+import sys
+
+import pytest
+
+import reglab
+from reglab.errors import UserError
+from reglab.tracking.store import write_run
+
+CSV = "lr,seed,acc\n" + "".join(f"{lr},{seed},{0.5 + 2 * lr + seed / 1000}\n" for lr in (0.01, 0.1) for seed in range(3))
+
+
+@pytest.fixture
+def ours(make_record, tmp_path):
+    """Three seeds of two rates at two decays; the larger rate is better by five points."""
+    for lr in (0.001, 0.01):
+        for decay in (0.0, 0.1):
+            for seed in (0, 1, 2):
+                record = make_record(
+                    seed=seed,
+                    test=0.8 + 0.05 * (lr == 0.01) + 0.003 * seed + 0.002 * (seed == 1) * (lr == 0.01),
+                    seconds=100 * (1 + (decay > 0)) + seed,
+                    config={"optimizer": {"name": "adamw", "lr": lr, "weight_decay": decay}},
+                    sweep="mine",
+                )
+                write_run(tmp_path / "runs" / "mine" / record.run_id, record)
+    return reglab.runs(tmp_path / "runs" / "mine")
+
+
+@pytest.fixture
+def theirs(tmp_path):
+    (tmp_path / "theirs.csv").write_text(CSV)
+    return reglab.runs(tmp_path / "theirs.csv")
+
+
+def test_one_level_is_compared_with_another_over_all_else(ours):
+    found = reglab.compare(ours, {"optimizer.lr": 0.01}, "lr=0.001")
+    assert found.estimate == pytest.approx(5.07, abs=0.01)
+    assert (found.unit, found.n, found.verdict, found.on) == ("points", 2, "undecided", "test/accuracy")  # two decays that agree: no spread
+    whole = reglab.compare(ours, "lr 0.01 · weight decay 0", "lr 0.001 · weight decay 0")
+    assert (whole.n, whole.verdict) == (3, "a is better")
+    assert str(whole).startswith(
+        "test/accuracy, lr 0.01 · weight decay 0 against lr 0.001 · weight decay 0: +5.1 points (+4.8 to +5.4), n = 3"
+    )
+
+
+def test_less_time_is_better(ours):
+    found = reglab.compare(ours, "weight_decay=0.1 lr=0.01", "weight_decay=0 lr=0.01", on="time/train_seconds")
+    assert found.estimate == pytest.approx(2, abs=0.02)
+    assert (found.unit, found.verdict) == ("times", "b is better")
+
+
+def test_within_a_margin_they_are_alike(ours):
+    one, other = "weight_decay=0.1 lr=0.01", "weight_decay=0 lr=0.01"
+    assert reglab.compare(ours, one, other, margin=1).verdict == "alike"
+    assert reglab.compare(ours, "lr 0.01 · weight decay 0", "lr 0.001 · weight decay 0", margin=6).verdict == "alike"
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "on", "said"),
+    [
+        ("lr=0.01", "lr=0.01", None, "the two settings may be one run's"),
+        ("lr=0.01", "weight_decay=0", None, "the two settings may be one run's"),
+        ("lr=5", "lr=0.01", None, "lr is 5 in no run; there are 0.001, 0.01"),
+        ("width=5", "lr=0.01", None, "width does not differ among these runs"),
+        ("best", "lr=0.01", None, "best: no arm is called so"),
+        ("lr=0.01", "lr=0.001", "acc", "on=acc: no run is told by that"),
+        ("lr 0.01 · weight decay 0", "lr=0.001 weight_decay=0.1", "gap", None),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_in_a_line(ours, a, b, on, said):
+    if said is None:
+        assert reglab.compare(ours, a, b, on).n == 3
+        return
+    with pytest.raises(UserError, match=said):
+        reglab.compare(ours, a, b, on)
+
+
+def test_runs_of_any_program_are_compared_in_their_own_numbers(theirs):
+    assert theirs.roles.metric == "acc"
+    found = reglab.compare(theirs, "lr=0.1", {"lr": 0.01})
+    assert found.estimate == pytest.approx(0.18)
+    assert (found.n, found.over, found.unit) == (3, "pairs of one seed", "")
+    assert reglab.compare(theirs, "lr 0.1", "lr 0.01", on="acc").estimate == pytest.approx(0.18)
+    with pytest.raises(UserError, match="these runs are told by acc"):
+        reglab.compare(theirs, "lr=0.1", "lr=0.01", on="loss")
+    with pytest.raises(UserError, match="lr is 7 in no run"):
+        reglab.compare(theirs, "lr=7", "lr=0.01")
+
+
+def test_results_show_themselves_in_a_notebook(ours, theirs):
+    for each in (ours, theirs, reglab.compare(ours, "lr=0.01", "lr=0.001"), reglab.compare(theirs, "lr=0.1", "lr=0.01")):
+        shown = each._repr_html_()
+        assert "<table" in shown
+    assert "metric: acc, by its name" in theirs._repr_html_()
+
+
+def test_a_frame_has_a_row_for_each_run(ours, theirs):
+    assert len(ours.frame()) == len(ours) == 12
+    assert {"lr", "weight_decay", "seed", "test/accuracy"} <= set(ours.frame().columns)
+    assert {"lr", "seed", "acc", "arm"} <= set(theirs.frame().columns)
+
+
+def test_a_report_is_built_of_them(ours, theirs, tmp_path):
+    assert reglab.build_report(ours, tmp_path / "mine").page.exists()
+    built = reglab.build_report(theirs, tmp_path / "theirs")
+    assert "href" in built._repr_html_()
+    again = reglab.build_report(tmp_path / "theirs", tmp_path / "theirs")  # from itself, with the same roles
+    assert (tmp_path / "theirs" / "arms.md").read_text().count("lr 0.1") == 1
+    assert again.page == built.page
+    with pytest.raises(UserError, match="these runs are of another program"):
+        reglab.build_report(theirs, tmp_path / "x", study="four_regularizers")
+    with pytest.raises(UserError, match="holds runs of reglab, whose metric"):
+        reglab.runs(tmp_path / "runs" / "mine", metric="acc")
+
+
+# The package itself.
+
+
+def in_a_process_of_its_own(code):
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=120)
+    return done.stdout.strip()
+
+
+def test_importing_the_package_imports_nothing_more():
+    loaded = (
+        "import sys, reglab; print(sorted(m for m in sys.modules if m.split('.')[0] in ('pydantic', 'pandas', 'torch', 'wandb', 'numpy')))"
+    )
+    assert in_a_process_of_its_own(loaded) == "[]"
+
+
+def test_runs_and_reports_need_no_torch():
+    loaded = "import sys, reglab; reglab.runs, reglab.compare, reglab.build_report, reglab.RunConfig; print('torch' in sys.modules)"
+    assert in_a_process_of_its_own(loaded) == "False"
+
+
+def test_each_public_name_is_there_and_type_checkers_know_the_same():
+    from pathlib import Path
+
+    stub = Path(reglab.__file__).with_name("__init__.pyi").read_text()
+    for name in reglab.__all__:
+        assert getattr(reglab, name) is not None
+        assert name in dir(reglab)
+        assert f"as {name}\n" in stub or f"{name}: str" in stub
+    assert stub.count("import") == len(reglab.__all__) - 1
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = reglab.nothing
