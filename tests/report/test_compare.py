@@ -7,6 +7,7 @@ import pytest
 
 import reglab
 from reglab.errors import UserError
+from reglab.tracking.record import RunRecord, State
 from reglab.tracking.store import write_run
 
 CSV = "lr,seed,acc\n" + "".join(f"{lr},{seed},{0.5 + 2 * lr + seed / 1000}\n" for lr in (0.01, 0.1) for seed in range(3))
@@ -147,3 +148,34 @@ def test_each_public_name_is_there_and_type_checkers_know_the_same():
     assert stub.count("import") == len(reglab.__all__) - 1
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = reglab.nothing
+
+
+def started(seed, lr, number):
+    """The record that a sweep of another program leaves of one of its runs."""
+    return RunRecord(
+        run_id=f"r{number}",
+        sweep="theirs",
+        label=f"lr {lr}",
+        identity=f"{number}",
+        seed=seed,
+        state=State.finished,
+        config={"optimizer": {"lr": lr}, "seed": seed},
+        program="python train.py",
+        logged={"acc": 0.5 + 2 * lr + seed / 1000, "_runtime": 12.5},
+        rows=[{"acc": 0.1}],
+    )
+
+
+def test_runs_that_a_sweep_of_another_program_left_are_reported_as_any(tmp_path, make_record, caplog):
+    folder = tmp_path / "runs" / "theirs"
+    for number, (lr, seed) in enumerate((lr, seed) for lr in (0.01, 0.1) for seed in range(3)):
+        write_run(folder / f"r{number}", started(seed, lr, number))
+    found = reglab.runs(folder, metric="acc")
+    assert {(run.program, run.seconds) for run in found} == {("python train.py", 12.5)}
+    assert reglab.compare(found, "optimizer.lr=0.1", "optimizer.lr=0.01", on="acc").estimate == pytest.approx(0.18)
+    page = reglab.build_report(found, tmp_path / "report").page.read_text(encoding="utf-8")
+    assert "acc" in page and "seed" in page
+    ours = make_record(sweep="mine")
+    write_run(tmp_path / "runs" / "mine" / ours.run_id, ours)
+    assert [run.run_id for run in reglab.runs(tmp_path / "runs")] == [ours.run_id]
+    assert "left out: 6 runs of another program, such as `python train.py`" in caplog.text
