@@ -1,6 +1,7 @@
 """`reglab report`: from run records to tables, figures and a page."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +22,10 @@ app = typer.Typer(cls=Group, help="Turn runs into tables, figures, verdicts and 
 
 Study = Annotated[str | None, typer.Option("--study", metavar="FILE", help="A study file, or the name of one that comes with reglab.")]
 
+Baseline = Annotated[
+    str | None, typer.Option("--baseline", metavar="'KEY=VALUE …'", help="Without a study: compare with this arm, as with the best.")
+]
+
 
 @app.command()
 def build(
@@ -29,9 +34,7 @@ def build(
     ],
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="The report's folder, such as reports/final.")],
     study: Study = None,
-    baseline: Annotated[
-        str | None, typer.Option("--baseline", metavar="'KEY=VALUE …'", help="Without a study: compare with this arm, as with the best.")
-    ] = None,
+    baseline: Baseline = None,
 ) -> None:
     """Write tables (Markdown, CSV, LaTeX), figures (PNG, SVG), and one self-contained page; of runs of a study a verdict on every claim.
 
@@ -65,9 +68,20 @@ def check(
         raise typer.Exit(FAILED)
 
 
-def write(source: str, out: Path, study: str | None = None, baseline: str | None = None) -> "Sequence[RunRecord]":
-    """Build the report on the runs in `source` and print where its page is; returns the runs."""
-    from reglab.report import build, study_file
+@dataclass(frozen=True)
+class Judged:
+    """Runs, and by what they are reported: of a report that is built again, as it has them."""
+
+    records: "Sequence[RunRecord]"
+    source: str
+    sweeps: dict[str, str]
+    design: "Design | None"
+    baseline: str | None
+
+
+def judged(source: str, study: str | None = None, baseline: str | None = None) -> Judged:
+    """Read the runs in `source`, and find by which study they are reported. Raises UserError for a baseline beside a study."""
+    from reglab.report import study_file
     from reglab.report.check import design_of
     from reglab.report.manifest import Manifest
     from reglab.tracking.fetch import fetch
@@ -90,8 +104,16 @@ def write(source: str, out: Path, study: str | None = None, baseline: str | None
     hashes = hashes or sweep_hashes(design)
     if design and baseline:
         raise UserError("--baseline is for runs of no study: a study file says against what each question compares (`against:`)")
-    tell(build.build(records, out, source, hashes, design, baseline))
-    return records
+    return Judged(records, source, hashes, design, baseline)
+
+
+def write(source: str, out: Path, study: str | None = None, baseline: str | None = None) -> "Sequence[RunRecord]":
+    """Build the report on the runs in `source` and print where its page is; returns the runs."""
+    from reglab.report import build
+
+    found = judged(source, study, baseline)
+    tell(build.build(found.records, out, found.source, found.sweeps, found.design, found.baseline))
+    return found.records
 
 
 def _ours(records: "list[RunRecord]", source: str) -> "list[RunRecord]":

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
-from reglab.report.charts.style import PALETTE, QUIET, TEXT, Drawn, accuracy_domain, styled
+from reglab.report.charts.style import PALETTE, QUIET, TEXT, Drawn, accuracy_domain, plain, styled
 from reglab.report.columns import Column, brief
+from reglab.report.numbers import told
 
 _ROW = 26
 _MOST = 60
@@ -16,16 +17,15 @@ _MOST = 60
 
 def intervals(table: pd.DataFrame, of: str, title: str, subtitle: str) -> Drawn:
     """A row for each difference, with its interval, and a line at no difference at all."""
-    table = table.head(_MOST).assign(text=lambda rows: rows["value"].map(lambda value: f"{value:+.1f}".replace("-", "−")))
+    table = table.head(_MOST)
+    said = [told(*(plain(row[name]) for name in ("value", "low", "high")), 2, signed=True) for row in table.to_dict("records")]  # type: ignore[arg-type]
+    table = table.assign(said=said, text=[each.partition(" ")[0] for each in said])
     base = alt.Chart(table, width=560, height={"step": _ROW})
     y = alt.Y("model:N", sort=list(table["model"]), title=None, axis=alt.Axis(labelLimit=330, domain=False, ticks=False, grid=False))
     x = alt.X("value:Q", title=of, scale=alt.Scale(nice=True), axis=alt.Axis(tickCount=6, domain=False))
     nothing = alt.Chart(pd.DataFrame([{"at": 0.0}])).mark_rule(color=QUIET, strokeDash=[4, 3]).encode(x="at:Q")
     whiskers = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2, color=PALETTE[0]).encode(y=y, x="low:Q", x2="high:Q")
-    tooltip = [
-        alt.Tooltip("model:N"),
-        *(alt.Tooltip(f"{name}:Q", format="+.2f") for name in ("value", "low", "high") if table[name].notna().any()),
-    ]
+    tooltip = [alt.Tooltip("model:N"), alt.Tooltip("said:N", title="difference")]
     points = base.mark_point(size=80, filled=True, opacity=1, color=PALETTE[0]).encode(y=y, x=x, tooltip=tooltip)
     texts = base.mark_text(dy=-10, fontSize=10, color=TEXT).encode(y=y, x=x, text="text:N")
     return styled(alt.hconcat(nothing + whiskers + points + texts), title, subtitle)
