@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import reglab
-from reglab.cli import agent, bench, dashboard, demo, doctor, evaluate, init, ledger, report, schedule, study, sweep, sync, train
+from reglab.cli import agent, bench, dashboard, demo, doctor, evaluate, init, ledger, paper, report, schedule, study, sweep, sync, train
 from reglab.cli.console import Group, run_to_exit, say, tell
 from reglab.tracking.client import forget_other_runs
 
@@ -31,6 +31,7 @@ for command in (schedule.schedule, ledger.plan, ledger.status, ledger.makeup):
     sweep.app.command()(command)
 app.add_typer(sweep.app, name="sweep")
 app.add_typer(study.app, name="study")
+paper.add_to(report.app)
 app.add_typer(report.app, name="report")
 app.add_typer(dashboard.app, name="dashboard")
 

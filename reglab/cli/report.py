@@ -21,6 +21,10 @@ app = typer.Typer(cls=Group, help="Turn runs into tables, figures, verdicts and 
 
 Study = Annotated[str | None, typer.Option("--study", metavar="FILE", help="A study file, or the name of one that comes with reglab.")]
 
+Baseline = Annotated[
+    str | None, typer.Option("--baseline", metavar="'KEY=VALUE …'", help="Without a study: compare with this arm, as with the best.")
+]
+
 
 @app.command()
 def build(
@@ -32,9 +36,7 @@ def build(
     ],
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="The report's folder, such as reports/final.")],
     study: Study = None,
-    baseline: Annotated[
-        str | None, typer.Option("--baseline", metavar="'KEY=VALUE …'", help="Without a study: compare with this arm, as with the best.")
-    ] = None,
+    baseline: Baseline = None,
     metric: Annotated[
         str | None, typer.Option("--metric", metavar="KEY", help="Of runs of another program: what they are told by.")
     ] = None,

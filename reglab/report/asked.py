@@ -151,13 +151,19 @@ def pair(kind: Kind, runs: Runs, at: Condition, one: Condition, other: Condition
     if found is None:
         return Compared(Part(what, kind.unit, None, None, None, 0, None), frozenset())
     low, high = (None if bound is None else scale(bound) for bound in (found.low, found.high))
-    part = Part(what, kind.unit, scale(found.mean), low, high, found.n, claimed.holds(low, high))
+    paired = comparisons.pairs(blocks, 0, 1, kind.of)
+    each = tuple(
+        100 * (pair.one - pair.other) if kind.unit == POINTS else pair.one / pair.other
+        for pair in paired
+        if kind.unit == POINTS or max(pair.one, pair.other) < math.inf
+    )
+    part = Part(what, kind.unit, scale(found.mean), low, high, found.n, claimed.holds(low, high), claimed=claimed, each=each)
 
     def interval(confidence: float) -> tuple[float, float] | None:
         bounds = found.interval(confidence)
         return None if bounds is None else (scale(bounds[0]), scale(bounds[1]))
 
-    return Compared(part, _ids(comparisons.pairs(blocks, 0, 1, kind.of)), claimed, interval)
+    return Compared(part, _ids(paired), claimed, interval)
 
 
 def _percent(fraction: float) -> float:
@@ -211,7 +217,7 @@ def _share_sooner(what: str, runs: Runs, at: Condition, steps: Sequence[tuple[Co
     share = Share.of([2 * sum(pair.one < pair.other for pair in pairs) > len(pairs) for pairs in cases.values()])
     if share is None:
         return _no_share(what)
-    part = Part(what, "share", share.mean, share.low, share.high, share.n, MOST.holds(share.low, share.high))
+    part = Part(what, "share", share.mean, share.low, share.high, share.n, MOST.holds(share.low, share.high), claimed=MOST)
     return Compared(part, _ids(pair for pairs in cases.values() for pair in pairs))
 
 
@@ -237,7 +243,10 @@ def _best(asked: BestClaim, runs: Runs) -> list[Compared]:
         what = f"{say(design, level)} has the best {kind.words} of {len(levels)}"
         share = Share.of([all(mean[place] > value for other, value in enumerate(mean) if other != place) for mean in means])
         holds = almost_every(share, asked.in_at_least) if share else None
-        part = Part(what, "share", share.mean, share.low, share.high, share.n, holds) if share else _no_share(what).part
+        if share is None:
+            found.append(_no_share(what))
+            continue
+        part = Part(what, "share", share.mean, share.low, share.high, share.n, holds, claimed=Claimed(low=asked.in_at_least))
         found.append(Compared(part, frozenset(ids)))
     return found
 
@@ -254,20 +263,23 @@ def _threshold(asked: ThresholdClaim, runs: Runs) -> list[Compared]:
     kind, found = MEASURES[asked.of], []
     claimed = Claimed(-math.inf if asked.at_least is None else asked.at_least, math.inf if asked.at_most is None else asked.at_most)
     unit, scale = ("percent", 100) if kind.unit == POINTS else ("seconds", 1)
+    mean_of = Estimate.of_times if kind.unit != POINTS else partial(Estimate.of_shares, lowest=-1.0 if asked.of == "gap" else 0.0)
     for level in expanded(asked.between):
         arms: dict[Treatment, list[float]] = {}
         ids = set()
         for treated, record in runs.at({**asked.at, **level}):
             if (value := kind.of(record)) is not None and value < math.inf:
-                arms.setdefault(treated, []).append(scale * value)
+                arms.setdefault(treated, []).append(value)
                 ids.add(record.run_id)
         values = (
             [statistics.fmean(each) for each in arms.values()] if len(arms) > 1 else [value for each in arms.values() for value in each]
         )
-        mean, what = Estimate.of(values), f"{kind.words} with {say(runs.study.design, level)}"
+        mean, what = mean_of(values), f"{kind.words} with {say(runs.study.design, level)}"
         part = Part(what, unit, None, None, None, 0, None)
         if mean:
-            part = Part(what, unit, mean.mean, mean.low, mean.high, mean.n, claimed.holds(mean.low, mean.high))
+            low, high = (None if bound is None else scale * bound for bound in (mean.low, mean.high))
+            each = tuple(scale * value for seeds in arms.values() for value in seeds)
+            part = Part(what, unit, scale * mean.mean, low, high, mean.n, claimed.holds(low, high), claimed=claimed, each=each)
         found.append(Compared(part, frozenset(ids), claimed))
     return found
 

@@ -10,11 +10,13 @@ from pathlib import Path
 import pandas as pd
 
 from reglab.atomic import held, is_abandoned
+from reglab.config import flat
 from reglab.errors import UserError
-from reglab.report import charts, claims, own, stats, tables
+from reglab.report import charts, claims, effects, own, stats, tables, texts, words
 from reglab.report.cells import Cell
-from reglab.report.claims import Finding, Verdict
+from reglab.report.columns import written
 from reglab.report.design import Design, FigureData, Question
+from reglab.report.details import details
 from reglab.report.manifest import MANIFEST, Judged, Manifest
 from reglab.report.page import GENERATOR, PAGE, RUNS, Figure, Page, Section
 from reglab.report.programs import ProgramReport
@@ -23,11 +25,12 @@ from reglab.report.roles import Roles
 from reglab.report.study import Study
 from reglab.tracking.images import refuse_mixed
 from reglab.tracking.program_run import ProgramRun
-from reglab.tracking.record import QUIET, RunRecord, State
+from reglab.tracking.record import RunRecord
 from reglab.tracking.store import ARCHIVE, write_archive
 
 TABLE_1 = "table_1"
 CLAIMS = "claims"
+EFFECTS = "summary"
 _EARLIER = "earlier"
 """What the folder of the report that is replaced is called until it is gone."""
 
@@ -159,33 +162,41 @@ class Report:
         page = Page(
             title=f"{self.study.design.title}: {self.images}",
             what=self.what(),
-            headline=headline(self.findings, self.answers, self.study),
+            headline=words.headline(self.findings, self.answers, self.study),
             findings=self.findings,
+            effects=self._effects(folder),
             sections=list(self._sections(folder)),
             table_1=tables.parameters(self.study),
             runs=self._rows(),
-            machines=machines(self.records),
-            notes=notes(self.study),
-            label=label(self.study),
+            machines=words.machines(self.records),
+            notes=words.notes(self.study),
+            label=words.label(self.study),
             target=f"{self.study.target.on} training accuracy",
             registered=registered(self.lock, self.study.design, self.records),
+            details=details(self.study),
         )
         (folder / PAGE).write_text(page.render(), encoding="utf-8")
 
     def write_tables(self, folder: Path) -> None:
         """Everything that is text: raw rows, tables, claims, the study file, and the records themselves."""
         write_archive(folder / ARCHIVE, self.records)
-        (folder / RUNS).write_text(tables.to_csv(tables.runs(self.records, self.study)), encoding="utf-8")
+        (folder / RUNS).write_text(texts.to_csv(tables.runs(self.records, self.study)), encoding="utf-8")
         if self.study.design.path:
             (folder / STUDY).write_bytes(self.study.design.path.read_bytes())
+        for told in self.told:
+            for kind, text in (("md", told.markdown), ("tex", told.latex), ("csv", told.csv)):
+                (folder / f"{told.stem}.{kind}").write_text(text, encoding="utf-8")
+
+    @cached_property
+    def told(self) -> list[texts.Told]:
+        """Its tables, in the order of the page."""
+        found = []
         if self.study.design.table_1:
-            self._write_table(folder, TABLE_1, tables.parameters(self.study), "Parameters tested")
+            found.append(texts.Told(TABLE_1, tables.parameters(self.study), "Parameters tested."))
         if self.findings:
-            self._write_table(folder, CLAIMS, tables.claims(self.findings), "The study's claims")
-        for question, cells in self._answered():
-            self._write_answer(folder, question, cells)
-        for extra in self.extras:
-            self._write_table(folder, extra.stem, extra.table, extra.title)
+            found.append(texts.Told(CLAIMS, tables.claims(self.findings), "The claims, and what came out."))
+        found += [self._told_answer(question, cells) for question, cells in self._answered()]
+        return found + [texts.Told(extra.stem, extra.table, f"{extra.title} {extra.asks}") for extra in self.extras]
 
     def _answered(self) -> Iterator[tuple[Question, list[Cell]]]:
         """The questions that have an arm, and at last those arms that are of none."""
@@ -198,16 +209,12 @@ class Report:
         """What a report has that is of no study: comparisons with the best, main effects, and of a search what it found."""
         return [] if self.is_study else own.extras(self.study)
 
-    def _write_answer(self, folder: Path, question: Question, cells: Sequence[Cell]) -> None:
+    def _told_answer(self, question: Question, cells: Sequence[Cell]) -> texts.Told:
+        bold = tables.best(cells)
+        said = f"{question.title} {self.subtitle(cells)}." + (" Bold: the best, and what lies within its interval." if bold else "")
         table = tables.arms(cells, self.study.target, self._baseline(question, cells))
-        numbers = tables.tidy(cells, self.study.design)
-        self._write_table(folder, question.name, table, f"{question.title} {self.subtitle(cells)}.", numbers)
-
-    def _write_table(self, folder: Path, stem: str, table: pd.DataFrame, caption: str, numbers: pd.DataFrame | None = None) -> None:
-        """As Markdown and LaTeX for people, and as CSV: of the numbers, where the table is text."""
-        (folder / f"{stem}.md").write_text(tables.to_markdown(table), encoding="utf-8")
-        (folder / f"{stem}.tex").write_text(tables.to_latex(table, caption), encoding="utf-8")
-        (folder / f"{stem}.csv").write_text(tables.to_csv(table if numbers is None else numbers), encoding="utf-8")
+        caption = " ".join(filter(None, (said, words.timed_where(cells))))
+        return texts.Told(question.name, table, caption, tables.tidy(cells, self.study.design), bold)
 
     def _rows(self) -> pd.DataFrame:
         """The table of all runs on the page: fewer columns than in the file, in per cent and seconds, with the questions of each run."""
@@ -220,14 +227,40 @@ class Report:
     def _sections(self, folder: Path) -> Iterator[Section]:
         for question, cells in (self.answers | ({OTHERS: self.unasked} if self.unasked else {})).items():
             drawn = [self._figure(figure, cells, folder) for figure in question.figures]
-            table = tables.arms(cells, self.study.target, self._baseline(question, cells)) if cells else None
-            yield Section(question.name, question.title, question.asks, drawn, table, _runs(cells), chosen(cells, self.study))
+            told = next((told for told in self.told if told.stem == question.name), None)
+            yield Section(
+                question.name,
+                question.title,
+                question.asks,
+                drawn,
+                told.table if told else None,
+                _runs(cells),
+                words.chosen(cells, self.study),
+                arms=[cell.identity for cell in cells],
+                below=words.timed_where(cells),
+                texts=told.copies if told else {},
+            )
         for extra in self.extras:
             shown = [
                 Figure(name, title, says, charts.save(chart, folder, name))
                 for name, title, says, chart in extra.figures(self.subtitle(extra.cells))
             ]
-            yield Section(extra.stem, extra.title, extra.asks, shown, extra.table, [], extra.notes)
+            copies = next(told.copies for told in self.told if told.stem == extra.stem)
+            yield Section(extra.stem, extra.title, extra.asks, shown, extra.table, [], extra.notes, arms=extra.arms, texts=copies)
+
+    def _effects(self, folder: Path) -> Figure | None:
+        """The figure that stands first: what decides the claims, or, without claims, each arm against one; None of a search."""
+        question, cells = next(iter(self.answers.items()), (OTHERS, []))
+        if self.findings:
+            found, title, says = effects.of_claims(self.findings), "What decides each claim", "Each claim's comparisons"
+        else:
+            found = [] if any(extra.is_search for extra in self.extras) else effects.of_arms(cells, self._baseline(question, cells))
+            title, says = "What each arm changes", "Each arm's test accuracy less that of another"
+        if not found:
+            return None
+        chart = charts.effects.draw(found, title, self.subtitle(cells or self.study.cells(self.study.records)))
+        described = f"{says}: the estimate with its interval, and every pair of runs of one seed. The tables below have the numbers."
+        return Figure(EFFECTS, title, described, charts.save(chart, folder, EFFECTS))
 
     def _figure(self, figure: FigureData, cells: Sequence[Cell], folder: Path) -> Figure:
         drawing = None
@@ -254,7 +287,22 @@ class Report:
         counted = [cell for cell in cells if cell.counted] or cells
         seeds = max((cell.counted for cell in counted), default=0)
         spread = "means over seeds with 95 % intervals" if seeds > 1 else "no interval"
-        return f"{self.images}, {self._width('width {}, ')}{_epochs(counted)}, {_count(seeds, 'seed')}: {spread}"
+        return f"{self.images}, {self._width('width {}, ')}{self._held(counted)}{_epochs(counted)}, {_count(seeds, 'seed')}: {spread}"
+
+    def _held(self, cells: Sequence[Cell]) -> str:
+        """What all of some arms have, of the factors in which the study departs from its base, and of how it trains."""
+        treatments = [cell.treatment for cell in cells if cell.treatment]
+        said = []
+        for name, column in self.study.design.by_name.items():
+            levels = {treated[name] for treated in treatments}
+            if column.is_factor and len(levels) == 1 and column.name != "epochs" and "train.epochs" not in column.sources:
+                (level,) = levels
+                said += [column.say(level)] if written(level) != written(self.study.base[name]) else []
+        planned = [flat(cell.records[0].config) for cell in cells]
+        for key, form in (("optimizer.name", "{}"), ("optimizer.lr", "rate {}"), ("train.batch_size", "batch {}")):
+            values = {written(each.get(key)) for each in planned}
+            said += [form.format(*values)] if len(values) == 1 and "none" not in values else []
+        return "".join(f"{each}, " for each in dict.fromkeys(said) if each)
 
     def what(self) -> str:
         """What was studied, in a sentence."""
@@ -268,10 +316,10 @@ class Report:
             f"{environment.test_images:,} test images), {_epochs(counted)}: {_count(len(counted), 'arm')}, {seeds}"
         )
 
-    def _width(self, words: str) -> str:
+    def _width(self, form: str) -> str:
         """Nothing where it is varied."""
         width = self.study.fixed.get("model.width")
-        return words.format(width) if width else ""
+        return form.format(width) if width else ""
 
 
 def _count(number: int, what: str) -> str:
@@ -295,102 +343,3 @@ def _answers(study: Study) -> dict[Question, list[Cell]]:
 
 def _runs(cells: Sequence[Cell]) -> list[str]:
     return [record.run_id for cell in cells for record in cell.records]
-
-
-def label(study: Study) -> str | None:
-    """What a reader must not take these runs for; None for the published study's own set-up."""
-    if not (departures := study.unlike_the_published()):
-        return None
-    return f"Not the published study's set-up: {', '.join(departures)}."
-
-
-def headline(findings: Sequence[Finding], answers: Mapping[Question, Sequence[Cell]], study: Study) -> list[str]:
-    """What came out, and how sure it is, in some sentences."""
-    said = []
-    counted = {verdict: sum(finding.verdict == verdict for finding in findings) for verdict in Verdict}
-    if tested := len(findings) - counted[Verdict.not_tested]:
-        said.append(
-            f"Of the study's {len(findings)} claims these runs test {tested}: they bear out {counted[Verdict.reproduced]}, contradict "
-            f"{counted[Verdict.contradicted]}, and leave {counted[Verdict.undecided]} undecided."
-        )
-    question, first = next(iter(answers.items()), (None, []))
-    if question and (best := max((cell for cell in first if cell.test_accuracy), key=_mean, default=None)):
-        said.append(_best(best, question, first, study))
-    if study.seeds == 1:
-        over = "intervals are over configurations, not over seeds" if findings else "nothing tells a difference from chance"
-        said.append(f"With one seed an arm, {over}: take them as a first look.")
-    return said
-
-
-def chosen(cells: Sequence[Cell], study: Study) -> list[str]:
-    """What each search chose on its held-out images, and what that comes to on the test images, seen once."""
-    drawn: dict[str, list[tuple[float, Cell]]] = {}
-    for cell in cells:
-        for record in cell.records:
-            if cell.is_searched and record.summary and record.summary.val_accuracy is not None:
-                drawn.setdefault(record.sweep, []).append((record.summary.val_accuracy, cell))
-    said = []
-    for sweep, found in drawn.items():
-        validation, best = max(found, key=lambda pair: pair[0])
-        if best.test_accuracy:
-            said.append(
-                f"Of its {len(found)} draws, {sweep} chooses {study.labels[best.records[0].run_id]} by {validation:.1%} on held-out "
-                f"training images: {best.test_accuracy.mean:.1%} on the test images."
-            )
-    return said
-
-
-def _mean(cell: Cell) -> float:
-    return cell.test_accuracy.mean if cell.test_accuracy else 0.0
-
-
-def _best(best: Cell, question: Question, first: Sequence[Cell], study: Study) -> str:
-    assert best.test_accuracy
-    line = f"Of {question.called}, {best.label} has the best test accuracy: {best.test_accuracy.mean:.1%}"
-    line += f" ± {100 * best.test_accuracy.half_width:.1f} points" if best.test_accuracy.half_width is not None else ""
-    plain = next((cell for cell in first if cell.treatment and study.is_baseline(question, cell.treatment)), None)
-    if plain and plain is not best and plain.test_accuracy:
-        line += f", {100 * (best.test_accuracy.mean - plain.test_accuracy.mean):+.1f} points against {plain.label}"
-    reached = sum(any(times.to_target and times.to_target.reached for times in cell.times) for cell in first)
-    return f"{line}; {reached} of {len(first)} reach {study.target.words}."
-
-
-def notes(study: Study) -> list[str]:
-    """What a reader must know before trusting the numbers."""
-    found = []
-    for state in State:
-        left_out = [
-            f"{study.labels[record.run_id]} s{record.seed}" + (f" ({record.reason})" if record.reason else "")
-            for record in study.records
-            if record.state == state
-        ]
-        if left_out and state != State.finished:
-            found.append(f"{len(left_out)} {state}, not counted: " + "; ".join(left_out))
-    if damaged := [record.run_id for record in study.records if record.damage]:
-        runs = "1 run" if len(damaged) == 1 else f"{len(damaged)} runs"
-        found.append(f"the history of {runs} is damaged, and the summary counts: {', '.join(damaged)}")
-    if study.others:
-        keys = "; ".join(f"{key} {' / '.join(map(str, values))}" for key, values in study.differing.items())
-        runs = "1 run is" if len(study.others) == 1 else f"{len(study.others)} runs are"
-        found.append(f"{runs} of another set-up, and only among the rows: {keys}")
-    if study.again:
-        runs = "1 run is" if len(study.again) == 1 else f"{len(study.again)} runs are"
-        found.append(f"{runs} of an arm and seed that is there already, and only among the rows")
-    there = {where for record in study.records if stats.counts(record) and (where := stats.place(record))}
-    if len(there) > 1:
-        found.append(
-            f"Times come from {len(there)} unlike machines or versions of the code, and are not pooled: {' / '.join(sorted(there))}"
-        )
-    if shared := sum(bool(record.summary and record.summary.shared_its_cores) for record in study.records):
-        who = "1 run" if shared == 1 else f"{shared} runs"
-        found.append(f"{who} shared cores with other programs, with less than {QUIET:.0%} of the time of its own: slower than need be")
-    return found
-
-
-def machines(records: Sequence[RunRecord]) -> list[str]:
-    """Where the runs ran, with their number."""
-    counted: dict[str, int] = {}
-    for record in records:
-        if where := stats.place(record):
-            counted[where] = counted.get(where, 0) + 1
-    return [f"{count} run{'s' if count > 1 else ''}: {name}" for name, count in counted.items()]

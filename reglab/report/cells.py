@@ -122,17 +122,17 @@ def _cell(name: str, group: Sequence[RunRecord], treatment: Treatment | None) ->
         identity=name,
         treatment=treatment,
         records=tuple(sorted(group, key=lambda record: record.seed)),
-        validation_accuracy=Estimate.of([s.val_accuracy for s in summaries if s.val_accuracy is not None]),
-        test_accuracy=Estimate.of([s.test_accuracy for s in summaries if s.test_accuracy is not None]),
-        train_accuracy=Estimate.of([s.train_clean_accuracy for s in summaries if s.train_clean_accuracy is not None]),
-        gap=Estimate.of([s.gap for s in summaries if s.gap is not None]),
+        validation_accuracy=Estimate.of_shares([s.val_accuracy for s in summaries if s.val_accuracy is not None]),
+        test_accuracy=Estimate.of_shares([s.test_accuracy for s in summaries if s.test_accuracy is not None]),
+        train_accuracy=Estimate.of_shares([s.train_clean_accuracy for s in summaries if s.train_clean_accuracy is not None]),
+        gap=Estimate.of_shares([s.gap for s in summaries if s.gap is not None], lowest=-1.0),
         times=tuple(_times(name, runs) for name, runs in timed.items()),
     )
 
 
 def _times(name: str, runs: Sequence[RunRecord]) -> Times:
     finished = [record.summary.time_train_seconds for record in runs if record.summary and counts(record)]
-    return Times(name, Estimate.of(finished), TimeToTarget.of([_until(record) for record in runs]))
+    return Times(name, Estimate.of_times(finished), TimeToTarget.of([_until(record) for record in runs]))
 
 
 def _until(record: RunRecord) -> tuple[float, bool]:

@@ -92,11 +92,18 @@ def in_short(parts: Sequence[Part]) -> str:
     silent = len(parts) - len(spoken)
     said = f"{holding} of {len(parts)} comparisons hold"
     said += f", {silent} {'has' if silent == 1 else 'have'} no runs" if silent else ""
+    decides = deciding(parts)
     if failing:
-        worst = max((part for part in spoken if part.holds is False), key=_distance)
-        return f"{said}, {failing} {'fails' if failing == 1 else 'fail'}: {worst.what}: {worst.in_words()}."
-    closest = min(spoken, key=lambda part: (part.holds is True, _distance(part)))
-    return f"{said}. {'The closest is' if holding == len(parts) else 'Open is'} {closest.what}: {closest.in_words()}."
+        return f"{said}, {failing} {'fails' if failing == 1 else 'fail'}: {decides.what}: {decides.in_words()}."
+    return f"{said}. {'The closest is' if decides.holds else 'Open is'} {decides.what}: {decides.in_words()}."
+
+
+def deciding(parts: Sequence[Part]) -> Part:
+    """Of those that runs speak to, the worst that fails, else the closest of those that are open, or of those that hold."""
+    spoken = [part for part in parts if part.n]
+    if failing := [part for part in spoken if part.holds is False]:
+        return max(failing, key=_distance)
+    return min(spoken, key=lambda part: (part.holds is True, _distance(part)))
 
 
 _NOTHING = {"points": 0.0, "share": 0.5, "ratio": 1.0}

@@ -139,21 +139,38 @@ def build_report(runs: Runs | str | Path, out: str | Path, study: str | Path | D
     has the `key=value` words of `baseline`. Raises `UserError` where none of them has finished.
     """
     found = runs if isinstance(runs, Runs) else read(str(runs), Asked())
-    design = study_file.read(study) if isinstance(study, str | Path) else study
-    earlier, source, hashes = found.earlier, found.source, dict[str, str]()
-    if earlier:  # a report that is built again tells of the same runs and sweeps, by the same study
+    by = judged(found, study_file.read(study) if isinstance(study, str | Path) else study, baseline)
+    if found.roles:
+        return Built(build.build_programs(found.programs.runs, Path(out), by.source, found.roles, by.baseline), None)
+    lock = Lock.read(Path(found.source)) if by.design and "://" not in found.source else None
+    page = build.build(found.records, Path(out), by.source, by.sweeps, by.design, by.baseline, lock)
+    return Built(page, by.design)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """By what runs are reported: of a report that is built again, as it has it. `sweeps`: the hashes of its sweep files."""
+
+    source: str
+    sweeps: dict[str, str]
+    design: Design | None
+    baseline: str | None
+
+
+def judged(found: Runs, design: Design | None = None, baseline: str | None = None) -> Judged:
+    """By what these runs are reported. Raises UserError for a baseline beside a study, and for a study of another program's runs."""
+    source, hashes = found.source, dict[str, str]()
+    if earlier := found.earlier:  # a report that is built again tells of the same runs and sweeps, by the same study
         design, baseline = design or design_of(Path(source), earlier), baseline or earlier.baseline
         source, hashes = earlier.source, earlier.sweeps
     if found.roles:
         if design:
             raise UserError("--study: these runs are of another program, and a study file speaks of the keys of reglab's: leave it out")
-        return Built(build.build_programs(found.programs.runs, Path(out), source, found.roles, baseline), None)
+        return Judged(source, hashes, None, baseline)
     design = design or study_file.of(found.records)
     if design and baseline:
         raise UserError("--baseline is for runs of no study: a study file says against what each question compares (`against:`)")
-    lock = Lock.read(Path(found.source)) if design and "://" not in found.source else None
-    page = build.build(found.records, Path(out), source, hashes or sweep_hashes(design), design, baseline, lock)
-    return Built(page, design)
+    return Judged(source, hashes or sweep_hashes(design), design, baseline)
 
 
 def sweep_hashes(design: Design | None) -> dict[str, str]:

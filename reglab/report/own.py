@@ -19,8 +19,9 @@ from reglab.report.charts.style import Drawn, colours
 from reglab.report.columns import Column, Level, Treatment, brief, in_order, scale_of, short_names, written
 from reglab.report.design import ColumnData, Design, FigureData, Question, stem_of
 from reglab.report.measures import MEASURES, Kind, test_accuracy, train_seconds
+from reglab.report.numbers import NONE, between, plain
 from reglab.report.study import Study
-from reglab.report.tables import NONE, p_text, tidy
+from reglab.report.tables import p_text, tidy
 from reglab.techniques import TECHNIQUES
 from reglab.tracking.record import RunRecord
 
@@ -87,6 +88,8 @@ class Extra:
     cells: Sequence[Cell]
     drawn: Sequence[tuple[str, str, str, Callable[[str, str], Drawn]]]
     notes: Sequence[str] = ()
+    arms: Sequence[str] = ()
+    is_search: bool = False
 
     def figures(self, subtitle: str) -> Iterator[tuple[str, str, str, Drawn]]:
         for name, title, says, draw in self.drawn:
@@ -130,17 +133,26 @@ def _comparisons(cells: Sequence[Cell]) -> Extra | None:
             {
                 "model": cell.label,
                 "seeds": str(each.n),
-                "against the best of the others, points": f"{100 * each.difference:+.1f}",
+                "against the best of the others, points": plain(100 * each.difference, 1, signed=True),
                 "95 % interval, all at once": NONE
                 if each.low is None or each.high is None
-                else f"{100 * each.low:+.1f} to {100 * each.high:+.1f}",
+                else between(100 * each.low, 100 * each.high, signed=True),
                 "p": NONE if each.p is None else p_text(each.p),
             }
             for cell, each in rows
         ]
     )
     numbers = pd.DataFrame(
-        [{"model": cell.label, "value": 100 * each.difference, "low": _points(each.low), "high": _points(each.high)} for cell, each in rows]
+        [
+            {
+                "model": cell.label,
+                "identity": cell.identity,
+                "value": 100 * each.difference,
+                "low": _points(each.low),
+                "high": _points(each.high),
+            }
+            for cell, each in rows
+        ]
     )
     possible = [cell.label for cell, each in rows if each.high is None or each.high > 0]
     notes = []
@@ -168,6 +180,7 @@ def _comparisons(cells: Sequence[Cell]) -> Extra | None:
             )
         ],
         notes,
+        arms=[cell.identity for cell, _ in rows],
     )
 
 
@@ -196,9 +209,9 @@ def _effects(study: Study, cells: Sequence[Cell]) -> Extra | None:
     adjusted = stats.holm([difference.p if difference else None for difference in found])
     numbers = []
     for row, difference, p in zip(rows, found, adjusted, strict=True):
-        row["test accuracy, points"] = NONE if difference is None else f"{100 * difference.mean:+.1f}"
+        row["test accuracy, points"] = NONE if difference is None else plain(100 * difference.mean, 1, signed=True)
         has_interval = difference is not None and difference.low is not None and difference.high is not None
-        row["95 % interval"] = f"{100 * difference.low:+.1f} to {100 * difference.high:+.1f}" if has_interval else NONE  # type: ignore[union-attr, operator]
+        row["95 % interval"] = between(100 * difference.low, 100 * difference.high, signed=True) if has_interval else NONE  # type: ignore[union-attr, operator]
         row["p (Holm)"] = NONE if p is None else p_text(p)
         row["n"] = str(difference.n) if difference else "0"
         if difference:
@@ -309,7 +322,7 @@ def _search(study: Study, cells: Sequence[Cell], drawn: Sequence[Column]) -> Ext
             (
                 "parallel",
                 "What each draw was, and what it came to",
-                f"A line for each run through the values that were drawn to its {kind.words}; darker is better.",
+                f"A line for each run through the values that were drawn to its {kind.words}; the more it stands out, the better.",
                 lambda title, subtitle: charts.parallel(numbers, columns, f"{kind.words}, %", title, subtitle),
             ),
             (
@@ -326,6 +339,7 @@ def _search(study: Study, cells: Sequence[Cell], drawn: Sequence[Column]) -> Ext
             ),
         ],
         notes,
+        is_search=True,
     )
 
 

@@ -1,15 +1,15 @@
 """The page of a study: one HTML file with everything in it. It opens without a network, and reads without a script.
 
-The template writes all text and tables; its script draws the figures and makes the table of runs one to filter and sort.
+The template writes all text and tables; its scripts draw the figures, filter and sort the tables, and show an arm's runs.
 """
 
 import json
 import math
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
+from importlib.resources import files
 from numbers import Integral, Real
 from typing import Any
 
@@ -21,6 +21,7 @@ from markupsafe import Markup
 from reglab.report.charts import Drawing
 from reglab.report.claims import Finding, Verdict
 from reglab.report.font import FAMILY, faces
+from reglab.report.numbers import NONE
 from reglab.report.parts import Part
 from reglab.report.registration import Registered
 from reglab.report.stats import CONFIDENCE
@@ -32,13 +33,16 @@ RUNS = "runs.csv"
 GENERATOR = '<meta name="generator" content="reglab">'
 """Tells a page of ours from another."""
 
-NONE = "–"
-
 ROWS_AT_ONCE = 200
 """Rows of the table of runs that the page shows at first, and adds when asked for more."""
 
 _UNITS = {"points": "points", "share": "of the cases", "ratio": "times", "percent": "%", "seconds": "s"}
-_QUANTITY = re.compile(r"[-+−×]?\d[\d,.]*( ± \d[\d,.]*)?( ?%| s)?( \(\d+ of \d+\))?|not reached|mixed")
+_SCRIPTS = ("common", "figures", "claims", "contents", "tables", "rows", "arms")
+"""Of the page, in the order in which they run."""
+
+_NUMBER = r"[-+−×]?\d[\d,.]*"
+_ONE = rf"({_NUMBER}( ± \d[\d,.]*)?( ?%| s)?( \(({_NUMBER} to {_NUMBER}|all equal|\d+ of \d+|p (< )?[\d.]+)\))*|not reached|mixed|–)"
+_QUANTITY = re.compile(rf"{_ONE}( / {_ONE})*")
 _LONG = 40  # characters of a cell that may break into lines
 
 
@@ -61,7 +65,11 @@ class Figure:
 
 @dataclass(frozen=True)
 class Section:
-    """A question of the study. `table` has its files `<stem>.md`, `.csv` and `.tex` beside the page; `runs` are their labels or ids."""
+    """A question of the study. `table` has its files `<stem>.md`, `.csv` and `.tex` beside the page; `runs` are their labels or ids.
+
+    `arms`: the identity of the arm of each row of the table, where a row is one; `below`: what must be known to read the table;
+    `texts`: the table as text, by what the page calls its kind.
+    """
 
     stem: str
     title: str
@@ -70,10 +78,18 @@ class Section:
     table: pd.DataFrame | None
     runs: Sequence[str]
     notes: Sequence[str]
+    arms: Sequence[str] = ()
+    below: str = ""
+    texts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def has_table(self) -> bool:
         return self.table is not None and not self.table.empty
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether there is anything to show."""
+        return self.has_table or bool(self.runs) or any(figure.drawing for figure in self.figures)
 
 
 @dataclass(frozen=True)
@@ -107,6 +123,8 @@ class Rows:
     """
 
     table: pd.DataFrame
+    arms: Mapping[str, str] = field(default_factory=dict)
+    """The identity of each run's arm, by its id."""
 
     @cached_property
     def grid(self) -> Grid:
@@ -128,6 +146,7 @@ class Rows:
         columns = [list(map(_plain, self._shown.iloc[:, place])) for place in range(self._shown.shape[1])]
         names = list(map(str, self._shown.columns))
         found = {"columns": names, "rows": list(zip(*columns, strict=True)), "links": self.links, "atOnce": ROWS_AT_ONCE}
+        found["arms"] = [self.arms.get(str(run)) for run in self.table["run"]] if "run" in self.table else []
         return _in_script(json.dumps(found, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
 
     @property
@@ -137,7 +156,10 @@ class Rows:
 
 @dataclass(frozen=True)
 class Page:
-    """What a page says, in the order in which it is read. `label` says what the study is not, where a reader might take it for more."""
+    """What a page says, in the order in which it is read. `label` says what the study is not, where a reader might take it for more.
+
+    `effects` is the figure that stands first; `details` (`reglab/report/details.py`) is what is told of an arm when it is asked for.
+    """
 
     title: str
     what: str
@@ -150,23 +172,32 @@ class Page:
     notes: Sequence[str]
     label: str | None
     target: str = "running training accuracy"
+    effects: Figure | None = None
+    details: Mapping[str, Any] = field(default_factory=lambda: {"common": {}, "arms": {}})
     registered: Registered | None = None
     reading: str | None = None  # how the tables are read, where it is not as of reglab's own runs
 
     def render(self) -> str:
         """The page as HTML."""
-        figures = {figure.stem: figure for section in self.sections for figure in section.figures}
+        figures = {figure.stem: figure for section in self.sections for figure in section.figures if figure.drawing}
+        groups = [(verdict, [finding for finding in self.findings if finding.verdict == verdict]) for verdict in Verdict]
         return _template().render(
             page=self,
-            rows=Rows(self.runs),
+            rows=Rows(self.runs, {run["run"]: arm for arm, told in self.details["arms"].items() for run in told["runs"]}),
+            answered=[section for section in self.sections if section.is_answered],
+            unanswered=[section for section in self.sections if not section.is_answered],
+            groups=groups,
             figures=figures,
             titles={section.stem: section.title for section in self.sections},
             shown_by=_by_figure(self.findings, figures),
-            verdicts=[(verdict, Counter(finding.verdict for finding in self.findings)[verdict]) for verdict in Verdict],
             generator=Markup(GENERATOR),
             bundle=_bundle(),
             font=FAMILY,
             faces=Markup(faces()),
+            css=_style(),
+            js=_script(),
+            texts=_in_script(json.dumps({each.stem: dict(each.texts) for each in self.sections if each.texts}, ensure_ascii=False)),
+            details=_in_script(json.dumps(self.details, ensure_ascii=False, separators=(",", ":"), allow_nan=False)),
         )
 
 
@@ -181,7 +212,7 @@ def _by_figure(findings: Iterable[Finding], figures: Mapping[str, Figure]) -> di
 @cache
 def _template() -> Any:
     environment = Environment(
-        loader=PackageLoader("reglab.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("reglab.report", "web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"grid": Grid.of, "in_script": _in_script, "unbroken": _unbroken}
     environment.filters |= {"estimate": estimate, "interval": interval, "unit": _UNITS.__getitem__}
@@ -193,6 +224,17 @@ def _template() -> Any:
 def _bundle() -> Markup:
     """Vega, Vega-Lite and vega-embed as one script, with no `<` in its texts that could end its element."""
     return Markup(re.sub("<(?=/script|!--)", r"\\x3c", vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"), flags=re.IGNORECASE))
+
+
+@cache
+def _style() -> Markup:
+    return Markup((files("reglab.report") / "web" / "page.css").read_text(encoding="utf-8"))
+
+
+@cache
+def _script() -> Markup:
+    """All scripts of the page as one."""
+    return Markup("\n".join((files("reglab.report") / "web" / f"{name}.js").read_text(encoding="utf-8") for name in _SCRIPTS))
 
 
 def _in_script(text: str) -> Markup:
@@ -207,30 +249,14 @@ def _unbroken(text: str) -> str:
 
 def estimate(part: Part) -> str:
     """A part's estimate in its unit: `+1.2`, `75 %`, `×1.30`."""
-    return _amount(part.estimate, part.unit)
+    return f"×{part.amount()}" if part.unit == "ratio" and part.estimate is not None else part.amount()
 
 
 def interval(part: Part) -> str:
     """A part's interval in its unit: `+0.4 to +2.0`; its confidence, where that is not 95 %."""
     if part.low is None and part.high is None:
         return NONE
-    low, high = (_amount(bound, part.unit) if bound is not None else "open" for bound in (part.low, part.high))
-    return f"{low} to {high}" + ("" if part.confidence == CONFIDENCE else f" (at {100 * part.confidence:.3g} %)")
-
-
-def _amount(value: float | None, unit: str) -> str:
-    if value is None or math.isnan(value):
-        return NONE
-    if math.isinf(value):
-        return "∞"
-    shown = {
-        "points": f"{value:+.1f}",
-        "share": f"{100 * value:.0f} %",
-        "ratio": f"×{value:.2f}",
-        "percent": f"{value:.1f}",
-        "seconds": f"{value:,.1f}",
-    }[unit]
-    return shown.replace("-", "−")
+    return part.range_in_words() + ("" if part.confidence == CONFIDENCE else f" (at {100 * part.confidence:.3g} %)")
 
 
 def _plain(value: Any) -> str | int | float | list[str] | None:

@@ -13,15 +13,16 @@ from typing import Any
 import pandas as pd
 
 from reglab.errors import UserError
-from reglab.report import charts, tables
+from reglab.report import charts, texts
 from reglab.report.best import WithTheBest, of_groups, with_the_best
 from reglab.report.charts import own, points
 from reglab.report.charts.style import Drawn
 from reglab.report.columns import Column, Level, brief, in_order, scale_of, short_names, written
+from reglab.report.numbers import NONE
 from reglab.report.page import PAGE, RUNS, Figure, Page, Section
 from reglab.report.roles import CLOCK, Roles, setting
 from reglab.report.stats import Difference, Estimate, Unpaired, holm
-from reglab.report.tables import NONE, p_text
+from reglab.report.tables import p_text
 from reglab.tracking.program_run import ARCHIVE, ProgramRun, write_archive
 from reglab.tracking.state import State
 
@@ -253,19 +254,22 @@ class ProgramReport:
     def write_tables(self, folder: Path) -> None:
         """Everything that is text, and the runs themselves."""
         write_archive(folder / ARCHIVE, self.programs.runs)
-        (folder / RUNS).write_text(tables.to_csv(self.programs.frame()), encoding="utf-8")
-        self._write(folder, ARMS, self.arms_table(), f"The arms by {self.metric}", self._tidy())
-        if self.programs.with_the_best:
-            self._write(folder, BEST, self._best_table(), "Each arm against the best of the others")
-        if not self._drawn and (rows := self._effects()):
-            self._write(folder, EFFECTS, self._effects_table(rows), "What each setting does")
-        if self._drawn:
-            self._write(folder, SEARCH, self._importance(), "What leads to the results of the search")
+        (folder / RUNS).write_text(texts.to_csv(self.programs.frame()), encoding="utf-8")
+        for told in self.told:
+            for kind, text in (("md", told.markdown), ("tex", told.latex), ("csv", told.csv)):
+                (folder / f"{told.stem}.{kind}").write_text(text, encoding="utf-8")
 
-    def _write(self, folder: Path, stem: str, table: pd.DataFrame, caption: str, numbers: pd.DataFrame | None = None) -> None:
-        (folder / f"{stem}.md").write_text(tables.to_markdown(table), encoding="utf-8")
-        (folder / f"{stem}.tex").write_text(tables.to_latex(table, caption), encoding="utf-8")
-        (folder / f"{stem}.csv").write_text(tables.to_csv(table if numbers is None else numbers), encoding="utf-8")
+    @cached_property
+    def told(self) -> list[texts.Told]:
+        """Its tables, but for that of all runs."""
+        found = [texts.Told(ARMS, self.arms_table(), f"The arms by {self.metric}", self._tidy())]
+        if self.programs.with_the_best:
+            found.append(texts.Told(BEST, self._best_table(), "Each arm against the best of the others"))
+        if not self._drawn and (rows := self._effects()):
+            found.append(texts.Told(EFFECTS, self._effects_table(rows), "What each setting does"))
+        if self._drawn:
+            found.append(texts.Told(SEARCH, self._importance(), "What leads to the results of the search"))
+        return found
 
     # In words.
 

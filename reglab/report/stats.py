@@ -40,6 +40,24 @@ class Estimate:
     def half_width(self) -> float | None:
         return None if self.high is None else self.high - self.mean
 
+    @classmethod
+    def of_shares(cls, values: Sequence[float], lowest: float = 0.0) -> "Estimate | None":
+        """Of shares, or with -1 as the lowest of differences of two: the interval lies where such a mean can."""
+        if (found := Estimate.of(values)) is None or found.low is None or found.high is None:
+            return found
+        return Estimate(found.mean, max(found.low, lowest), min(found.high, 1.0), found.n)
+
+    @classmethod
+    def of_times(cls, values: Sequence[float]) -> "Estimate | None":
+        """Of what is above 0 and differs by factors: the interval is that of the mean logarithm."""
+        found = Estimate.of(values)
+        if found is None or found.n == 1 or min(values) <= 0:
+            return found
+        logarithms = Estimate.of([math.log(value) for value in values])
+        assert logarithms and logarithms.low is not None and logarithms.high is not None
+        low, high = (math.exp(min(bound, 700)) for bound in (logarithms.low, logarithms.high))  # beyond, a float overflows
+        return Estimate(found.mean, min(low, found.mean), max(high, found.mean), found.n)
+
 
 def _spread(values: Sequence[float]) -> float:
     """Their standard deviation; 0 of values that are alike but for rounding, as means of the same results are."""
@@ -175,6 +193,16 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
 
 MOST_SEEDS = 1000
+
+
+def seeds_to_settle(difference: Difference, least: float = 0.01) -> int | None:
+    """How many more pairs would tell a difference from none, or, of one smaller than `least`, show that it is about as small.
+
+    None as of `further_seeds`; 0 where its interval does so already.
+    """
+    if difference.low is not None and difference.high is not None and not difference.low <= 0 <= difference.high:
+        return 0
+    return further_seeds(difference, max(abs(difference.mean), least))
 
 
 def further_seeds(difference: Difference, half_width: float = 0.01) -> int | None:

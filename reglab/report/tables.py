@@ -1,24 +1,20 @@
-"""Tables: the same rows as Markdown, CSV and LaTeX for people, and as tidy numbers for programs."""
+"""Tables: the same rows formatted for people, and as tidy numbers for programs."""
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-from pandas.api.types import is_numeric_dtype
 
-from reglab.errors import shown
 from reglab.report import comparisons, stats
 from reglab.report.cells import Cell, Times
 from reglab.report.claims import Finding
 from reglab.report.columns import Treatment, brief, in_order, meets
 from reglab.report.design import Design, Parameter
 from reglab.report.measures import Target, test_accuracy
+from reglab.report.numbers import NONE, told
 from reglab.report.stats import Difference, Estimate, TimeToTarget
 from reglab.report.study import Study
 from reglab.tracking.record import Environment, RunRecord, Summary
-
-NONE = "–"
 
 # Arms.
 
@@ -26,37 +22,61 @@ NONE = "–"
 def arms(cells: Sequence[Cell], target: Target, baseline: Cell | None = None) -> pd.DataFrame:
     """One row an arm, formatted: accuracies in per cent with 95 % intervals, times in seconds. Training accuracy is the clean one.
 
-    An arm that was timed on several machines has a row for each, and where there are several machines, a column says which.
+    Times of several machines stand beside each other, in the order of `timed_on`, and once where they read alike.
     With a baseline: the difference in test accuracy to it, paired by seed, with Holm's p over the table's arms; and how many
-    more seeds would bring that difference's interval down to one point to each side.
+    more seeds would settle it.
     """
-    short = short_machines(times.machine for cell in cells for times in cell.times)
+    machines = list(dict.fromkeys(times.machine for cell in cells for times in cell.times))
     against = _against(cells, baseline) if baseline else {}
     is_searched = any(cell.is_searched for cell in cells)
     rows = [
-        {"model": cell.label}
-        | ({"machine": short[times.machine] if times else NONE} if len(short) > 1 else {})
+        {"model": cell.label, "runs": str(cell.counted) if cell.counted == len(cell.records) else f"{cell.counted} of {len(cell.records)}"}
+        | ({"validation, %": percent(cell.validation_accuracy)} if is_searched else {})
         | {
-            "runs": _counted(cell, times if len(short) > 1 else None),
-        }
-        | ({"validation, %": _percent(cell.validation_accuracy)} if is_searched else {})
-        | {
-            "test, %": _percent(cell.test_accuracy),
-            "train (clean), %": _percent(cell.train_accuracy),
-            "overfitting": _percent(cell.gap),
-            "training, s": _seconds(times.train_seconds if times else None),
-            f"to {target.short}, s": _to_target(times.to_target if times else None),
+            "test, %": percent(cell.test_accuracy),
+            "train (clean), %": percent(cell.train_accuracy),
+            "overfitting": percent(cell.gap),
+            "training, s": _on_each(machines, cell, lambda times: _seconds(times.train_seconds)),
+            f"to {target.short}, s": _on_each(machines, cell, lambda times: _to_target(times.to_target)),
         }
         | against.get(cell.identity, {})
-        for cell, times in _timed(cells)
+        for cell in cells
     ]
     return pd.DataFrame(rows)
 
 
-def _counted(cell: Cell, times: Times | None) -> str:
-    """The runs that count for the accuracies; of an arm on several machines, how many were timed on this one, too."""
-    counted = str(cell.counted) if cell.counted == len(cell.records) else f"{cell.counted} of {len(cell.records)}"
-    return f"{counted} ({times.to_target.n} here)" if times and times.to_target and len(cell.times) > 1 else counted
+def _on_each(machines: Sequence[str], cell: Cell, said: Callable[[Times], str]) -> str:
+    """A time on each machine, in their order; once where they read alike."""
+    there = {times.machine: said(times) for times in cell.times}
+    texts = [there.get(machine, NONE) for machine in machines] or [NONE]
+    return texts[0] if len(set(texts)) == 1 else " / ".join(texts)
+
+
+def best(cells: Sequence[Cell]) -> set[tuple[int, str]]:
+    """Which cells of `arms` stand out: in each column the best, and what lies within its interval. Of one arm none does."""
+    found: set[tuple[int, str]] = set()
+    columns = {
+        "validation, %": (1, [cell.validation_accuracy for cell in cells]),
+        "test, %": (1, [cell.test_accuracy for cell in cells]),
+        "overfitting": (-1, [cell.gap for cell in cells]),
+    }
+    if len({times.machine for cell in cells for times in cell.times}) == 1:
+        columns["training, s"] = (-1, [cell.times[0].train_seconds if cell.times else None for cell in cells])
+    if not any(cell.is_searched for cell in cells):
+        del columns["validation, %"]
+    for name, (better, estimates) in columns.items():
+        there = [estimate for estimate in estimates if estimate]
+        if len(there) < 2:
+            continue
+        first = max(there, key=lambda estimate: better * estimate.mean)
+        low, high = (first.mean if bound is None else bound for bound in (first.low, first.high))
+        found |= {(row, name) for row, each in enumerate(estimates) if each and low <= each.mean <= high}
+    return found
+
+
+def timed_on(cells: Iterable[Cell]) -> list[str]:
+    """The machines on which some arms were timed, by short names, in the order of the times in their table."""
+    return list(short_machines(times.machine for cell in cells for times in cell.times).values())
 
 
 def _timed(cells: Iterable[Cell]) -> list[tuple[Cell, Times | None]]:
@@ -76,17 +96,18 @@ def _against(cells: Sequence[Cell], baseline: Cell) -> dict[str, dict[str, str]]
     """The two columns of the comparison, by the arm's identity."""
     # What held images out saw fewer of them than the baseline: nothing to compare with.
     alike = [cell for cell in cells if cell.held_out == baseline.held_out]
-    differences = {cell.identity: _difference(cell, baseline) for cell in alike if cell.identity != baseline.identity}
-    p_values = stats.holm([difference.p if difference else None for difference in differences.values()])
+    differences = {cell.identity: difference(cell, baseline) for cell in alike if cell.identity != baseline.identity}
+    p_values = stats.holm([each.p if each else None for each in differences.values()])
     columns = {
-        identity: {"difference, points": _points(difference, p), "seeds more": _further(difference)}
-        for (identity, difference), p in zip(differences.items(), p_values, strict=True)
+        identity: {"difference, points": points(each, p), "seeds more": _further(each)}
+        for (identity, each), p in zip(differences.items(), p_values, strict=True)
     }
     nothing = {cell.identity: {"difference, points": NONE, "seeds more": NONE} for cell in cells}
     return nothing | columns | {baseline.identity: {"difference, points": "baseline", "seeds more": NONE}}
 
 
-def _difference(cell: Cell, baseline: Cell) -> Difference | None:
+def difference(cell: Cell, baseline: Cell) -> Difference | None:
+    """What the test accuracy of an arm has more than that of another, seed by seed."""
     mine, others = ({record.seed: record for record in each.records if stats.counts(record)} for each in (cell, baseline))
     blocks: comparisons.Blocks = {
         (cell.identity, seed): {"arm": mine[seed], "baseline": others[seed]} for seed in mine.keys() & others.keys()
@@ -230,124 +251,24 @@ def claims(findings: Sequence[Finding]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-# As text.
+# In words.
 
 
-_FORMULA = tuple("=+-@＝＋－＠")
-"""What a text begins with that a spreadsheet takes for a formula; the wide ones in East Asian settings."""
-
-_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?", re.IGNORECASE | re.ASCII)
-
-
-def to_csv(table: pd.DataFrame) -> str:
-    """With the values as they are: of a tidy table, numbers in full. A text that a spreadsheet would run has an apostrophe before it."""
-    texts = [name for name in table.columns if not is_numeric_dtype(table[name])]
-    return table.assign(**{name: table[name].map(_inert) for name in texts}).rename(columns=_inert).to_csv(index=False)
+def percent(estimate: Estimate | None) -> str:
+    """A mean accuracy with its interval, in per cent."""
+    return NONE if estimate is None else _told(estimate, 100)
 
 
-def _inert(value: Any) -> Any:
-    if not isinstance(value, str) or _NUMBER.fullmatch(value):
-        return value
-    text = shown(value)  # a tab or a return at its beginning would hide the rest from what follows, and one in it break the row
-    return f"'{text}" if text.startswith(_FORMULA) else text
+def _told(estimate: Estimate, scale: float, signed: bool = False) -> str:
+    low, high = (None if bound is None else scale * bound for bound in (estimate.low, estimate.high))
+    return told(scale * estimate.mean, low, high, estimate.n, signed)
 
 
-def to_markdown(table: pd.DataFrame) -> str:
-    """A table whose first column stands to the left, and all others to the right."""
-    if table.empty:
-        return "none\n"
-    texts = table.map(lambda value: _in_markdown(_text(value))).rename(columns=_in_markdown)
-    return texts.to_markdown(index=False, disable_numparse=True, colalign=["left"] + ["right"] * (len(table.columns) - 1)) + "\n"
-
-
-_MARKDOWN = {r"\\": r"\\\\", r"\|": r"\\|", r"<(?=[A-Za-z/!?])": "&lt;", r"\]\(": r"]\\("}
-"""What would break a row, or be a tag, a link or an image, and what it is then."""
-
-
-def _in_markdown(text: str) -> str:
-    text = shown(text)
-    for pattern, inert in _MARKDOWN.items():
-        text = re.sub(pattern, inert, text)
-    return text
-
-
-LATEX_PACKAGES = ("booktabs", "graphicx", "longtable")
-
-_LONG_CELL = 40
-"""Characters of a cell from which its column breaks lines."""
-
-_WIDE_ROW = 95
-"""Characters of a row that fit a page's text; wider tables are scaled down."""
-
-_TALL = 40
-"""Rows that fit a page; longer tables go over pages."""
-
-
-def to_latex(table: pd.DataFrame, caption: str) -> str:
-    """A booktabs table that compiles as it stands, given `LATEX_PACKAGES`; one too wide for the page is scaled down to it."""
-    if table.empty:
-        return "none\n"
-    texts = table.map(_text)
-    widths = [max(len(str(name)), *map(len, texts[name])) for name in texts.columns]
-    long = [width > _LONG_CELL for width in widths]
-    columns = "l" + "r" * (len(widths) - 1)
-    if any(long):
-        share = f"p{{{0.62 / sum(long):.2f}\\textwidth}}"
-        columns = "".join(share if is_long else "l" for is_long in long)
-    wide = sum(min(width, _LONG_CELL) + 2 for width in widths) > _WIDE_ROW
-    tall = len(texts) > _TALL
-    latex = (
-        texts.map(_escape)
-        .rename(columns=_escape)
-        .style.hide(axis="index")
-        .to_latex(
-            hrules=True,
-            column_format=columns,
-            caption=_escape(caption),
-            environment="longtable" if tall else None,
-            position_float=None if tall else "centering",
-        )
-    )
-    if tall:
-        return f"{{\\scriptsize\n{latex}}}\n" if wide else latex
-    if wide:
-        latex = latex.replace("\\begin{tabular}", "\\resizebox{\\textwidth}{!}{%\n\\begin{tabular}")
-        return latex.replace("\\end{tabular}", "\\end{tabular}}")
-    return latex
-
-
-_LATEX = str.maketrans(
-    {character: f"\\{character}" for character in "%_&#${}"}
-    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "[": "{[}"}
-    | {"±": r"$\pm$", "–": "--", "—": "---", "·": r"$\cdot$", "×": r"$\times$", "−": "$-$", "<": "$<$", ">": "$>$", "≤": r"$\leq$"}
-    | {"≥": r"$\geq$", "≈": r"$\approx$", "’": "'", "“": "``", "”": "''", "…": r"\ldots{}", "→": r"$\rightarrow$", "\n": " ", "\xa0": "~"}
-)
-_LATIN = 0x17F
-"""The last letter that LaTeX sets without further packages."""
-
-
-def _escape(text: str) -> str:
-    return "".join(character if ord(character) <= _LATIN and character.isprintable() else "?" for character in str(text).translate(_LATEX))
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)  # a column of whole numbers that has gaps
-    return NONE if pd.isna(value) else str(value)
-
-
-def _percent(estimate: Estimate | None) -> str:
-    if estimate is None:
-        return NONE
-    return f"{100 * estimate.mean:z.1f}" + (f" ± {100 * estimate.half_width:.1f}" if estimate.half_width is not None else "")
-
-
-def _points(difference: Difference | None, p: float | None) -> str:
+def points(difference: Difference | None, p: float | None) -> str:
     """`+3.2 ± 1.1 (p 0.004)`."""
     if difference is None:
         return NONE
-    said = f"{round(100 * difference.mean, 1) + 0.0:+.1f}"  # no -0.0
-    said += f" ± {100 * difference.half_width:.1f}" if difference.half_width is not None else ""
+    said = _told(difference, 100, signed=True)
     return said if p is None else f"{said} (p {p_text(p)})"
 
 
@@ -361,14 +282,12 @@ def p_text(p: float) -> str:
 def _further(difference: Difference | None) -> str:
     if difference is None or difference.deviation is None:
         return NONE
-    further = stats.further_seeds(difference)
+    further = stats.seeds_to_settle(difference)
     return f"> {stats.MOST_SEEDS}" if further is None else str(further)
 
 
 def _seconds(estimate: Estimate | None) -> str:
-    if estimate is None:
-        return NONE
-    return f"{estimate.mean:.1f}" + (f" ± {estimate.half_width:.1f}" if estimate.half_width is not None else "")
+    return NONE if estimate is None else _told(estimate, 1)
 
 
 def _to_target(time: TimeToTarget | None) -> str:

@@ -237,6 +237,7 @@ class RunRecord(_Stored):
     rows: list[Logged] | None = Field(default=None, description="of another program: its history, a row for each time that it logged")
     weights: _Name | None = Field(default=None, description="sha256 of the file of its weights, where it kept them")
     without_history: bool | None = Field(default=None, description="true where it came without its epochs: from a report, which has none")
+    log: list[_Text] | None = Field(default=None, description="the last lines of its log, of a run that did not finish: as it is reported")
     damage: str | None = Field(default=None, exclude=True, description="of a stored run: what its history lacks, and how to get it back")
 
     @field_validator("run_id")

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 
 from reglab import atomic, reading
 from reglab.atomic import naming, write_whole
-from reglab.errors import MachineError, UserError
+from reglab.errors import MachineError, UserError, shown
 from reglab.tracking import storage
 from reglab.tracking.images import KEPT, refuse_mixed
 from reglab.tracking.record import SCHEMA_VERSION, Epoch, Logged, RunRecord, State, Summary
@@ -49,6 +49,9 @@ MOST_LINE_BYTES = 10**7
 
 _MOST_UNPACKED = 50
 """Bytes, for each that is packed: records shrink to a tenth, those that repeat each other to a thirtieth."""
+
+_LOG_LINES, _LOG_LINE, _LOG_BYTES = 20, 300, 2**14
+"""Of a log that is reported: the last lines, the length of each, and how far back they are looked for."""
 
 RUN_LOCK = ".lock"
 """Held by the process that trains the run."""
@@ -122,7 +125,7 @@ def write_run(folder: Path, record: RunRecord) -> None:
 
 def write_record(folder: Path, record: RunRecord) -> None:
     """Replace the record in `folder`, all but its history."""
-    text = record.model_dump_json(by_alias=True, exclude={"history", "rows"}, exclude_none=True, indent=1)
+    text = record.model_dump_json(by_alias=True, exclude={"history", "rows", "log"}, exclude_none=True, indent=1)
     write_whole(folder / RECORD, lambda stream: stream.write(text.encode()))
 
 
@@ -253,7 +256,8 @@ def read_runs(root: Path, history: bool = True) -> list[RunRecord]:
     for folder in run_folders(root):
         try:
             if record := read_run(folder):
-                found.append(record)
+                is_whole = record.state == State.finished
+                found.append(record if is_whole else record.model_copy(update={"log": _end_of_log(folder / LOG)}))
         except DamagedError as error:
             damaged.append(str(error))
     if not found:
@@ -262,6 +266,16 @@ def read_runs(root: Path, history: bool = True) -> list[RunRecord]:
     _say("left out", damaged)
     _say("note", [record.damage for record in records if record.damage])
     return records if history else [record.model_copy(update={"history": [], "rows": None}) for record in records]
+
+
+def _end_of_log(path: Path) -> list[str] | None:
+    """The last lines that a run left in its log; None where there is none, and of a link, which may lead to anything."""
+    lines: list[str] = []
+    if not path.is_symlink():
+        with suppress(FileNotFoundError, UserError), reading.opened(path, MOST_HISTORY_BYTES, "remove it") as log:
+            log.seek(max(0, os.fstat(log.fileno()).st_size - _LOG_BYTES))
+            lines = log.read(_LOG_BYTES).decode("utf-8", "replace").splitlines()
+    return [shown(line)[:_LOG_LINE] for line in lines if line.strip()][-_LOG_LINES:] or None
 
 
 def _say(what: str, lines: Sequence[str]) -> None:

@@ -550,7 +550,7 @@ def _opened(path: Path | str) -> sqlite3.Connection:
 
 
 def _keep(cache: sqlite3.Connection, node: dict[str, Any], record: RunRecord | None) -> None:
-    head = record.model_dump_json(by_alias=True, exclude={"history"}, exclude_none=True) if record else None
+    head = record.model_dump_json(by_alias=True, exclude={"history", "log"}, exclude_none=True) if record else None
     epochs = json.dumps([row.metrics() for row in record.history]) if record else None
     row = (node["name"], node["state"], node["heartbeatAt"], head, epochs)
     cache.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)", row)

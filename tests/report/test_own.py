@@ -77,7 +77,7 @@ def test_arms_are_compared_with_the_best_of_the_others_all_at_once(runs):
     against, effects = own.extras(study)
     table = against.table.set_index("model")
     assert against.table["model"].tolist()[0] == "weight decay 0.01 · lr 0.01"
-    assert table.loc["weight decay 0.1 · lr 0.01", "95 % interval, all at once"].endswith(" to +0.0")
+    assert table.loc["weight decay 0.1 · lr 0.01", "95 % interval, all at once"].endswith(" to 0")
     assert against.notes == ["weight decay 0.01 · lr 0.01 is the best: every other arm is surely below it."]
     assert ["lr", "0.01", "0.001"] in effects.table[["factor", "level", "against"]].values.tolist()
     assert effects.table["n"].tolist() == ["3", "3", "3"]  # seeds, of each the mean over decays, or rates
@@ -108,7 +108,7 @@ def test_a_report_of_no_study_says_no_word_about_one(report):
     for word in ("stud", "claim", "Four regularizers", "final model", "Table 1", "published"):
         assert word not in page, word
     assert "<h1>rate_and_decay: digits</h1>" in page
-    assert "Of the arms, weight decay 0.01 · lr 0.01 has the best test accuracy: 90.4%" in page
+    assert "Of the arms, weight decay 0.01 · lr 0.01 has the best test accuracy: 90.4" in page
     assert not {"claims.csv", "table_1.csv", "study.yaml"} & {path.name for path in report.iterdir()}
 
 

@@ -214,3 +214,34 @@ def test_two_differences_that_are_alike_but_for_rounding_say_nothing_of_the_spre
     assert (found.low, found.p, found.deviation) == (None, None, None)
     assert Difference.of([0.1 + 0.2, 0.3, 0.3]).p == 0.0
     assert stats.Unpaired.between([0.1 + 0.2, 0.3], [0.5, 0.5]).p is None
+
+
+def test_no_more_seeds_are_asked_for_where_a_difference_is_told_from_none():
+    """It was 41 more, at p < 0.001."""
+    found = stats.Difference.of([0.10, 0.14, 0.12, 0.15])
+    assert found.p < 0.01 and stats.further_seeds(found) > 0
+    assert stats.seeds_to_settle(found) == 0
+
+
+def test_seeds_that_settle_a_difference_bring_its_interval_down_to_it():
+    found = stats.Difference.of([0.06, 0.01, 0.03])
+    further = stats.seeds_to_settle(found)
+    assert further == stats.further_seeds(found, abs(found.mean)) > 0
+    small = stats.Difference.of([0.02, -0.021])
+    assert stats.seeds_to_settle(small) == stats.further_seeds(small, 0.01)  # shown to be about as small
+
+
+def test_the_interval_of_shares_stays_between_0_and_1():
+    found = Estimate.of_shares([0.99, 0.999, 0.96])
+    assert (found.low > 0.9, found.high) == (True, 1.0)
+    assert Estimate.of_shares([0.01, 0.0, 0.03]).low == 0.0
+    assert Estimate.of_shares([-0.02, 0.0, 0.03], lowest=-1.0).low < 0
+    assert Estimate.of_shares([0.5]) == Estimate.of([0.5])
+
+
+def test_the_interval_of_times_stays_above_0_and_has_the_mean_in_it():
+    for values in ([1.0, 20.0], [1.0, 2.0, 300.0], [28.1, 28.3, 28.2]):
+        found = Estimate.of_times(values)
+        assert 0 < found.low <= found.mean <= found.high
+    alike = [28.1, 28.3, 28.2]
+    assert Estimate.of_times(alike).half_width == pytest.approx(Estimate.of(alike).half_width, rel=0.02)

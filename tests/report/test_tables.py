@@ -1,5 +1,6 @@
 import csv
 import io
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 
 from reglab.config.arms import FINAL_ARMS
-from reglab.report import stats, tables
+from reglab.report import latex, stats, tables, texts
 from reglab.report.claims import Finding, Verdict
 from reglab.report.measures import Target
 from reglab.tracking.record import State
@@ -51,14 +52,15 @@ def test_an_arm_without_a_finished_run_keeps_its_row(make_record):
     assert table.iloc[0].tolist() == ["baseline", "0 of 1", "–", "–", "–", "–", "–"]
 
 
-def test_an_arm_timed_on_several_machines_has_a_row_for_each(make_record):
+def test_times_of_several_machines_stand_beside_each_other_once_where_they_are_alike(make_record):
     elsewhere = make_record().environment.model_copy(update={"device": "NVIDIA B200", "torch": "2.16"})
     records = [make_record(seconds=100), make_record(seed=1, seconds=50, environment=elsewhere), make_record("symmetric_cutout_2")]
     table = tables.arms(arms_of(records), TARGET)
-    assert table["model"].tolist() == ["baseline", "baseline", "symmetric_cutout_2"]
-    assert table["machine"].tolist() == ["a GPU, torch 2.15", "B200, torch 2.16", "a GPU, torch 2.15"]
-    assert table["training, s"].tolist() == ["100.0", "50.0", "100.0"]
-    assert table["runs"].tolist() == ["2 (1 here)", "2 (1 here)", "1"]  # accuracies are pooled over machines
+    assert table["model"].tolist() == ["baseline", "symmetric_cutout_2"]
+    assert table["training, s"].tolist() == ["100.0 / 50.0", "100.0 / –"]
+    assert table["to 87 % (running), s"].tolist() == ["40.0", "40.0 / –"]
+    assert table["runs"].tolist() == ["2", "1"]  # accuracies are pooled over machines
+    assert tables.timed_on(arms_of(records)) == ["a GPU, torch 2.15", "B200, torch 2.16"]
 
 
 def test_a_study_on_one_machine_does_not_name_it(study):
@@ -84,7 +86,7 @@ def test_a_difference_to_the_baseline_is_paired_by_seed(make_record):
     unpaired = [make_record("asymmetric_cutout_2", 7, test=0.9)]
     cells = arms_of(baseline + better + unpaired)
     table = tables.arms(cells, TARGET, cells[0]).set_index("model")
-    assert table["difference, points"].tolist() == ["baseline", "+3.0 ± 0.0 (p < 0.001)", "–"]
+    assert table["difference, points"].tolist() == ["baseline", "+3.000 ± 0.001 (p < 0.001)", "–"]
     assert table["seeds more"].tolist() == ["–", "0", "–"]
 
 
@@ -113,8 +115,8 @@ def test_more_seeds_are_asked_for_where_seeds_do_not_agree(study):
     cells = arms_of(study)
     table = tables.arms([cells[0], noisy(cells[1])], TARGET, cells[0])
     difference = stats.Difference.of([0.06, 0.02, 0.04])
-    assert table["seeds more"].tolist() == ["–", str(stats.further_seeds(difference))]
-    assert stats.further_seeds(difference) > 10
+    assert table["seeds more"].tolist() == ["–", str(stats.seeds_to_settle(difference))]
+    assert 0 < stats.seeds_to_settle(difference) < stats.further_seeds(difference)
 
 
 def test_a_single_seed_has_a_difference_without_p_and_asks_for_no_number_of_seeds(study):
@@ -126,7 +128,7 @@ def test_a_single_seed_has_a_difference_without_p_and_asks_for_no_number_of_seed
 
 def test_a_difference_too_small_to_show_has_no_negative_zero(make_record):
     cells = arms_of([make_record(test=0.7), make_record("symmetric_cutout_2", test=0.69999)])
-    assert tables.arms(cells, TARGET, cells[0])["difference, points"].tolist() == ["baseline", "+0.0"]
+    assert tables.arms(cells, TARGET, cells[0])["difference, points"].tolist() == ["baseline", "0.0"]
 
 
 def test_a_table_without_times_and_with_a_baseline_has_at_most_nine_columns(study):
@@ -169,7 +171,7 @@ def test_a_run_that_could_not_be_built_has_a_row_without_factors(make_record):
 
 
 def test_markdown_has_a_row_an_arm_and_keeps_its_alignment(study):
-    lines = tables.to_markdown(tables.arms(arms_of(study), TARGET)).splitlines()
+    lines = texts.to_markdown(tables.arms(arms_of(study), TARGET)).splitlines()
     assert len(lines) == 8
     assert len({len(line) for line in lines}) == 1
 
@@ -220,48 +222,77 @@ def test_runs_hold_a_failed_run_with_its_reason(make_record):
 
 
 def test_latex_escapes_what_latex_would_read_as_markup():
-    latex = tables.to_latex(pd.DataFrame({"a_b, %": ["1 ± 2", "x&y", "c\\d {e}", "– · #", "[0.1] < 2 λ"]}), "50 % of a_b")
+    latex = texts.to_latex(pd.DataFrame({"a_b, %": ["1 ± 2", "x&y", "c\\d {e}", "– · #", "[0.1] < 2 λ"]}), "50 % of a_b")
     for text in (
-        r"a\_b, \%",
+        r"a\_\allowbreak{}b, \%",
         r"1 $\pm$ 2",
         r"x\&y",
         r"c\textbackslash{}d \{e\}",
         r"-- $\cdot$ \#",
         r"{[}0.1] $<$ 2 ?",
-        r"\caption{50 \% of a\_b}",
+        r"\caption{50 \% of a\_\allowbreak{}b}",
         r"\toprule",
     ):
         assert text in latex
 
 
-def test_a_wide_table_is_scaled_down_to_the_page_and_a_tall_one_goes_over_pages():
+def test_lines_break_in_a_wide_table_and_a_tall_one_goes_over_pages():
     narrow = pd.DataFrame({"model": ["a"], "runs": ["3"]})
-    wide = pd.DataFrame({f"column {place}": ["12.3 ± 4.5"] for place in range(10)})
-    assert "resizebox" not in tables.to_latex(narrow, "")
-    assert r"\resizebox{\textwidth}" in tables.to_latex(wide, "")
-    assert r"\begin{longtable}" in tables.to_latex(pd.concat([narrow] * 50), "")
+    wide = pd.DataFrame({f"a column {place}": ["12.3 ± 4.5 (p 0.123)"] for place in range(8)})
+    widest = pd.DataFrame({f"column{place}": ["12.3"] for place in range(40)})
+    assert r"\begin{tabular}{@{}lr@{}}" in texts.to_latex(narrow, "")
+    assert r"p{" in texts.to_latex(wide, "")
+    assert r"\resizebox{\textwidth}" in texts.to_latex(widest, "")
+    assert r"\begin{longtable}" in texts.to_latex(pd.concat([narrow] * 50), "")
 
 
-def test_a_long_text_breaks_into_lines():
-    assert r"{lp{0.62\textwidth}l}" in tables.to_latex(pd.DataFrame({"no.": [1], "claim": ["words and " * 9], "runs": [3]}), "")
+def test_a_long_text_breaks_into_lines_and_has_most_of_the_width():
+    made = texts.to_latex(pd.DataFrame({"no.": [1], "claim": ["words and " * 19], "runs": [3]}), "")
+    first, claim, runs = (float(width) for width in re.findall(r"p\{([\d.]+)pt\}", made))
+    assert claim > 0.7 * (first + claim + runs)
+    assert first + claim + runs + 6 * 2.5 <= latex.TEXT_WIDTH
+
+
+def test_a_latex_table_has_a_label_and_names_its_packages():
+    made = texts.to_latex(pd.DataFrame({"model": ["a", "b"], "test": ["1", "2"]}), "Two", "final", {(1, "test")})
+    assert made.startswith(r"% needs \usepackage{array} \usepackage{booktabs} \usepackage{longtable}")
+    assert r"\caption{Two}\label{tab:final}" in made
+    assert r"b & \textbf{2}" in made
+
+
+def test_what_stands_out_does_so_in_markdown_and_html():
+    table = pd.DataFrame({"model": ["a", "<b>"], "test": ["1", "−2"]})
+    assert "| **−2** |" in texts.to_markdown(table, {(1, "test")})
+    made = texts.to_html(table, "x < y", {(1, "test")})
+    assert '<th scope="row">&lt;b&gt;</th><td><strong>−2</strong></td>' in made
+    assert "<caption>x &lt; y</caption>" in made
+
+
+def test_the_best_and_what_lies_within_its_interval_stands_out(study):
+    cells = arms_of(study)
+    means = [cell.test_accuracy.mean for cell in cells]
+    bold = {row for row, name in tables.best(cells) if name == "test, %"}
+    assert bold == {row for row, mean in enumerate(means) if mean >= cells[-1].test_accuracy.low}
+    assert 1 <= len(bold) < 6
+    assert tables.best(cells[:1]) == set()
 
 
 def test_whole_numbers_stay_whole_where_some_are_missing():
     table = pd.DataFrame({"model": ["a", "b"], "n": [1.0, None]})
-    assert tables.to_markdown(table).splitlines()[-2:] == ["| a       |   1 |", "| b       |   – |"]
+    assert texts.to_markdown(table).splitlines()[-2:] == ["| a       |   1 |", "| b       |   – |"]
 
 
 def test_a_bar_in_a_text_does_not_end_a_markdown_cell():
-    assert r"a\|b" in tables.to_markdown(pd.DataFrame({"reason": ["a|b"]}))
+    assert r"a\|b" in texts.to_markdown(pd.DataFrame({"reason": ["a|b"]}))
 
 
 def test_a_table_without_rows_is_said_to_be_none():
-    assert (tables.to_markdown(tables.arms([], TARGET)), tables.to_latex(tables.arms([], TARGET), "")) == ("none\n", "none\n")
+    assert (texts.to_markdown(tables.arms([], TARGET)), texts.to_latex(tables.arms([], TARGET), "")) == ("none\n", "none\n")
 
 
 def test_csv_holds_numbers_in_full(make_record):
     table = tidy([make_record(test=0.123456789)])
-    assert "12.3456789," in tables.to_csv(table)
+    assert "12.3456789," in texts.to_csv(table)
 
 
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs pdflatex")
@@ -276,8 +307,8 @@ def test_latex_compiles(study, tmp_path, table):
         "tall": pd.concat([tables.arms(cells, TARGET, cells[0])] * 20),
         "claims": tables.claims([finding]),
     }[table]
-    packages = "".join(f"\\usepackage{{{name}}}" for name in tables.LATEX_PACKAGES)
-    document = f"\\documentclass{{article}}{packages}\\begin{{document}}\n{tables.to_latex(made, 'A caption')}\\end{{document}}\n"
+    packages = "".join(f"\\usepackage{{{name}}}" for name in (*latex.PACKAGES, "graphicx"))
+    document = f"\\documentclass{{article}}{packages}\\begin{{document}}\n{texts.to_latex(made, 'A caption')}\\end{{document}}\n"
     (tmp_path / "table.tex").write_text(document)
     subprocess.run(["pdflatex", "-halt-on-error", "table.tex"], cwd=tmp_path, check=True, timeout=120, capture_output=True)
 
@@ -287,7 +318,7 @@ FORMULAS = ["=1+1", "+1 point", "-2+3", "@SUM(A1)", "=cmd|' /C calc'!A0", "＝1"
 
 @pytest.mark.parametrize("text", FORMULAS)
 def test_a_spreadsheet_takes_no_text_for_a_formula(text):
-    written = tables.to_csv(pd.DataFrame({"a": [text, "b"], text: [1, 2]}))
+    written = texts.to_csv(pd.DataFrame({"a": [text, "b"], text: [1, 2]}))
     rows = list(csv.reader(io.StringIO(written, newline="")))
     assert rows[1][0] == f"'{text}"
     assert rows[0] == ["a", f"'{text}"]
@@ -295,13 +326,13 @@ def test_a_spreadsheet_takes_no_text_for_a_formula(text):
 
 @pytest.mark.parametrize(("text", "written"), [("\t=1", r"\t=1"), ("\r=1", r"\r=1"), ("a\r=1", r"a\r=1"), ("a\n=1,2", r"a\n=1,2")])
 def test_nothing_in_a_cell_makes_another(text, written):
-    made = tables.to_csv(pd.DataFrame({"a": [text]}))
+    made = texts.to_csv(pd.DataFrame({"a": [text]}))
     assert list(csv.reader(io.StringIO(made, newline=""))) == [["a"], [written]]
 
 
 def test_numbers_stay_numbers():
     table = pd.DataFrame({"a": [-1.5, None], "b": [-2, 3], "c": ["-2.5e-3", "+.5"], "d": [-1, "x"], "e": [True, None], "f": ["", "a=b"]})
-    assert tables.to_csv(table) == "a,b,c,d,e,f\n-1.5,-2,-2.5e-3,-1,True,\n,3,+.5,x,,a=b\n"
+    assert texts.to_csv(table) == "a,b,c,d,e,f\n-1.5,-2,-2.5e-3,-1,True,\n,3,+.5,x,,a=b\n"
 
 
 @pytest.mark.parametrize(
@@ -320,7 +351,7 @@ def test_numbers_stay_numbers():
     ],
 )
 def test_markdown_has_no_tag_no_link_and_no_broken_row(text, written):
-    lines = tables.to_markdown(pd.DataFrame({"a": [text, "b"], text: ["c", text]})).splitlines()
+    lines = texts.to_markdown(pd.DataFrame({"a": [text, "b"], text: ["c", text]})).splitlines()
     assert len(lines) == 4
     assert len({len(line) for line in lines}) == 1
     assert written in lines[0] and written in lines[2] and written in lines[3]
@@ -329,5 +360,5 @@ def test_markdown_has_no_tag_no_link_and_no_broken_row(text, written):
 @pytest.mark.parametrize("text", UNPRINTED, ids=lambda text: ascii(text)[1:12])
 def test_no_table_has_what_is_not_printed(text):
     table = pd.DataFrame({"a": [text], text: ["b"]})
-    for made in (tables.to_markdown(table), tables.to_latex(table, text), tables.to_csv(table)):
+    for made in (texts.to_markdown(table), texts.to_latex(table, text), texts.to_csv(table)):
         assert made.replace("\n", "").isprintable()

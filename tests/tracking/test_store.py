@@ -310,3 +310,31 @@ def test_a_version_changes_with_record_and_history(tmp_path):
     seen.append(version(tmp_path))
     assert len(set(seen)) == 4
     assert version(tmp_path) == seen[-1]
+
+
+def test_the_end_of_the_log_of_a_run_that_did_not_finish_is_read_and_archived(tmp_path, record):
+    failed = record.model_copy(update={"state": State.failed, "summary": None, "reason": "exit code 1"})
+    for name, each in (("failed", failed), ("whole", record.changed(state=State.finished))):
+        folder = tmp_path / "runs" / name
+        folder.mkdir(parents=True)
+        store.write_run(folder, each.model_copy(update={"run_id": name}))
+        (folder / store.LOG).write_text("".join(f"step {number}\n" for number in range(50)) + "\x1b[31mCUDA error\n")
+    by_name = {each.run_id: each for each in store.read_runs(tmp_path / "runs")}
+    assert by_name["whole"].log is None
+    assert len(by_name["failed"].log) == 20
+    assert by_name["failed"].log[-2:] == ["step 49", "\\x1b[31mCUDA error"]
+    store.write_archive(tmp_path / "archive", by_name.values())
+    assert {each.run_id: each.log for each in store.read_archive(tmp_path / "archive")} == {
+        each.run_id: each.log for each in by_name.values()
+    }
+    store.write_record(tmp_path, by_name["failed"])
+    assert "CUDA error" not in (tmp_path / store.RECORD).read_text()  # it stands in the log
+
+
+def test_a_log_that_is_a_link_is_not_read(tmp_path, record):
+    (tmp_path / "secret").write_text("a password")
+    folder = tmp_path / "runs" / "one"
+    folder.mkdir(parents=True)
+    store.write_run(folder, record.model_copy(update={"state": State.failed, "summary": None}))
+    (folder / store.LOG).symlink_to(tmp_path / "secret")
+    assert store.read_runs(tmp_path / "runs")[0].log is None

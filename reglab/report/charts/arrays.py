@@ -41,11 +41,11 @@ def _longest(arms: pd.DataFrame, column: str) -> int:
 def _each_value(arms: pd.DataFrame, column: str) -> pd.DataFrame:
     """A row for each place of each arm: `place` from 1, and its value `p`."""
     rows = [
-        {"model": model, "place": place, "p": p, "test_accuracy": accuracy}
-        for model, array, accuracy in zip(arms["model"], arms[column], arms["test_accuracy"], strict=True)
+        {"model": model, "identity": identity, "place": place, "p": p, "test_accuracy": accuracy}
+        for model, identity, array, accuracy in zip(arms["model"], arms["identity"], arms[column], arms["test_accuracy"], strict=True)
         for place, p in enumerate(_parts(array), start=1)
     ]
-    return pd.DataFrame(rows, columns=["model", "place", "p", "test_accuracy"])
+    return pd.DataFrame(rows, columns=["model", "identity", "place", "p", "test_accuracy"])
 
 
 def _tiles(arms: pd.DataFrame, column: str) -> alt.LayerChart:

@@ -24,6 +24,7 @@ from reglab.report.charts.style import (
     plain,
     styled,
     ticks,
+    told_all,
 )
 from reglab.report.columns import REST, Column, Level, brief, meets, typed
 from reglab.report.design import FigureData
@@ -72,7 +73,8 @@ def draw(table: pd.DataFrame, figure: FigureData, study: Study, subtitle: str) -
         rows = [[panel for row in rows for panel in row]]
     elif not panels:
         rows = _by_machine(rows, figure, len(parts))
-    return _panels(figure.title, subtitle, rows)
+    apart = not levels.are_places and len(levels.order) > 1 and any(is_apart(table, MEASURES[measure].column) for measure in figure.y)
+    return _panels(figure.title, f"{subtitle}; lines stand a little apart at each value" if apart else subtitle, rows)
 
 
 def _by_machine(rows: list[list[alt.LayerChart]], figure: FigureData, machines: int) -> list[list[alt.LayerChart]]:
@@ -124,7 +126,12 @@ class Levels:
         texts = [text for text in texts if text != REST]
         own = dict(zip(texts, colours([typed(text) for text in texts]), strict=True))
         looks = [
-            Look(text, column.colour(typed(text)) or own[text], _SHAPES[place % len(_SHAPES)], _DASHES[place % len(_DASHES)])
+            Look(
+                text,
+                column.colour(typed(text)) or own[text],
+                _SHAPES[0 if are_places else place % len(_SHAPES)],  # the axis tells them apart: a shape of its own would ask for a legend
+                _DASHES[place % len(_DASHES)],
+            )
             for place, text in enumerate(texts)
         ]
         return cls(None if column.kind == "levels" else column.title, looks, are_places).among(table)
@@ -253,7 +260,7 @@ def _lines(
 ) -> alt.LayerChart:
     """One panel. The table has the columns `x` (a value of the axis) and `level` beside those of the measure.
 
-    Levels stand a little apart at each value, so that whiskers do not cover each other.
+    Where there are whiskers, levels stand a little apart at each value, so that these do not cover each other.
     """
     table = _placed(table, across, levels, upright)
     base = alt.Chart(table).encode(x=across.axis)
@@ -275,13 +282,23 @@ def _lines(
     )
 
 
+def is_apart(table: pd.DataFrame, field: str) -> bool:
+    """Whether there are whiskers, for which levels stand a little apart."""
+    return bool(table[f"{field}_low"].notna().any())
+
+
 def _placed(table: pd.DataFrame, across: Across, levels: Levels, upright: Upright) -> pd.DataFrame:
     """What a panel draws: `at` on the horizontal axis, `value`, `low` and `high` on the other."""
-    shift = table["level"].map(levels.order.index).astype(float) - (len(levels.order) - 1) / 2
-    shift *= 0 if levels.are_places else across.gap
+    beside = table["level"].map(levels.order.index).astype(float) - (len(levels.order) - 1) / 2
+    shift = beside * (0 if levels.are_places or not is_apart(table, upright.field) else across.gap)
+    beside *= 0 if levels.are_places else across.gap
     places = table["x"].map(lambda level: across.place[plain(level)])
     found = pd.DataFrame({"model": table["model"], "level": table["level"], "at": places + shift / 16, "n": table["n"]})
-    found["never_at"] = places + shift * min(0.16, 0.85 / len(levels.order))
+    found["identity"], found["said"] = (
+        table["identity"],
+        told_all(table, upright.field, "timed" if upright.field.endswith("seconds") else "n"),
+    )
+    found["never_at"] = places + beside * min(0.16, 0.85 / len(levels.order))
     bounds = table[[f"{upright.field}_low", f"{upright.field}_high"]].astype(float)
     if upright.field.endswith("accuracy") or upright.field == "gap":
         bounds = bounds.clip(*upright.domain)
@@ -307,8 +324,7 @@ def _marks(upright: Upright) -> dict[str, Any]:
 
 
 def _tooltip(upright: Upright) -> list[alt.Tooltip]:
-    found = [alt.Tooltip("model:N"), alt.Tooltip("value:Q", title=" ".join(upright.title), format=",.2f")]
-    found += [alt.Tooltip("low:Q", title="from", format=",.2f"), alt.Tooltip("high:Q", title="to", format=",.2f")]
+    found = [alt.Tooltip("model:N"), alt.Tooltip("said:N", title=" ".join(upright.title))]
     if upright.field == "time_to_target_seconds":
         return [*found, alt.Tooltip("reached:Q", title="runs that reached it"), alt.Tooltip("timed:Q", title="of")]
     return [*found, alt.Tooltip("n:Q", title="runs")]

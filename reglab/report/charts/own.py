@@ -1,14 +1,16 @@
 """Figures of a report that is of no study: differences with their intervals, and what a search drew and found."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import altair as alt
 import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
-from reglab.report.charts.style import PALETTE, QUIET, TEXT, Drawn, accuracy_domain, styled
+from reglab.report.charts.style import PALETTE, QUIET, TEXT, Drawn, accuracy_domain, plain, styled
 from reglab.report.columns import Column, brief
+from reglab.report.numbers import MINUS, told
 
 _ROW = 26
 _MOST = 60
@@ -16,19 +18,23 @@ _MOST = 60
 
 def intervals(table: pd.DataFrame, of: str, title: str, subtitle: str, form: str = "+.1f") -> Drawn:
     """A row for each difference, with its interval, and a line at no difference at all."""
-    table = table.head(_MOST).assign(text=lambda rows: rows["value"].map(lambda value: f"{value:{form}}".replace("-", "−")))
+    table = table.head(_MOST)
+    said = [_difference(plain(row["value"]), plain(row["low"]), plain(row["high"]), form) for row in table.to_dict("records")]
+    table = table.assign(said=said, text=[each.partition(" ")[0] for each in said])
     base = alt.Chart(table, width=560, height={"step": _ROW})
     y = alt.Y("model:N", sort=list(table["model"]), title=None, axis=alt.Axis(labelLimit=330, domain=False, ticks=False, grid=False))
     x = alt.X("value:Q", title=of, scale=alt.Scale(nice=True), axis=alt.Axis(tickCount=6, domain=False))
     nothing = alt.Chart(pd.DataFrame([{"at": 0.0}])).mark_rule(color=QUIET, strokeDash=[4, 3]).encode(x="at:Q")
     whiskers = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2, color=PALETTE[0]).encode(y=y, x="low:Q", x2="high:Q")
-    tooltip = [
-        alt.Tooltip("model:N"),
-        *(alt.Tooltip(f"{name}:Q", format="+.2f") for name in ("value", "low", "high") if table[name].notna().any()),
-    ]
+    tooltip = [alt.Tooltip("model:N"), alt.Tooltip("said:N", title="difference")]
     points = base.mark_point(size=80, filled=True, opacity=1, color=PALETTE[0]).encode(y=y, x=x, tooltip=tooltip)
     texts = base.mark_text(dy=-10, fontSize=10, color=TEXT).encode(y=y, x=x, text="text:N")
     return styled(alt.hconcat(nothing + whiskers + points + texts), title, subtitle)
+
+
+def _difference(value: Any, low: Any, high: Any, form: str) -> str:
+    """With as many digits as its interval leaves; without one in the form that is usual."""
+    return f"{value:{form}}".replace("-", MINUS) if low is None or high is None else told(value, low, high, 2, signed=True)
 
 
 def parallel(table: pd.DataFrame, columns: Sequence[Column], of: str, title: str, subtitle: str, falls: bool = False) -> Drawn:

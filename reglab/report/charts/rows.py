@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from reglab.report.charts.style import OTHER, TEXT, Drawn, accuracy_domain, best, highest, plain, styled
+from reglab.report.charts.style import OTHER, TEXT, Drawn, accuracy_domain, best, highest, plain, styled, told_all
 from reglab.report.columns import brief, written
 from reglab.report.design import FigureData
 from reglab.report.study import Study
@@ -21,7 +21,7 @@ _LINE = 36
 def draw(table: pd.DataFrame, figure: FigureData, study: Study, subtitle: str) -> Drawn:
     """Any arms, in the order of the table, of very many the best: test and training accuracy, training time and time to the target.
 
-    An arm has a row; one that was timed on several machines has one for each. The bar between the two accuracies is the overfitting.
+    An arm has a row, with a bar for each machine that timed it. The bar between the two accuracies is the overfitting.
     With `rows`, an arm is called by its level in that column, where that tells arms apart.
     """
     table, subtitle = best(table, subtitle)
@@ -31,10 +31,12 @@ def draw(table: pd.DataFrame, figure: FigureData, study: Study, subtitle: str) -
         is_clear = table.assign(row=levels).groupby("row")["identity"].nunique().max() == 1
         names = levels if is_clear else names
     target = study.target
+    machines = list(short_machines(table["machine"].dropna()).values())
     table = _in_rows(table, names, study)
-    order = list(table["row"])
+    order = list(dict.fromkeys(table["row"]))
     lines = max(name.count("\n") + 1 for name in order)
-    base_chart = alt.Chart(table, height={"step": max(ROW, 15 * lines + 8)})
+    base_chart = alt.Chart(table, height=len(order) * max(ROW, 15 * lines + 8, 17 * len(machines) + 10))
+    bands = alt.Scale(type="band", paddingInner=0.2, paddingOuter=0.1)  # so that rows are level in all panels
     axis = alt.Axis(
         labelLimit=280,
         labelExpr="split(datum.label, '\\n')",
@@ -45,33 +47,35 @@ def draw(table: pd.DataFrame, figure: FigureData, study: Study, subtitle: str) -
         ticks=False,
         grid=False,
     )
-    rows = alt.Y("row:N", sort=order, title=None, axis=axis)
-    bare_rows = alt.Y("row:N", sort=order, title=None, axis=None)
-    colour = alt.Color("row:N", scale=alt.Scale(domain=order, range=list(table["colour"])), legend=None)
+    rows = alt.Y("row:N", sort=order, title=None, axis=axis, scale=bands)
+    bare_rows = alt.Y("row:N", sort=order, title=None, axis=None, scale=bands)
+    colour = alt.Color("row:N", scale=alt.Scale(domain=order, range=list(table.drop_duplicates("row")["colour"])), legend=None)
     accuracies = _dumbbells(base_chart, rows, colour)
-    training = _bars(base_chart, bare_rows, colour, "train_seconds", "training time, s")
-    reaching = _bars(base_chart, bare_rows, colour, "time_to_target_seconds", f"time to {target.words}, s")
-    never = base_chart.mark_text(align="left", dx=4, color=TEXT, fontStyle="italic").encode(y=bare_rows, x=alt.datum(0), text="until:N")
-    return styled(alt.hconcat(accuracies, training, reaching + never, spacing=24).resolve_scale(color="shared"), figure.title, subtitle)
+    timed = base_chart.transform_filter("isValid(datum.machine)") if len(machines) > 1 else base_chart
+    if len(machines) > 1:
+        timed = timed.encode(yOffset=alt.YOffset("on:O", sort=machines, scale=alt.Scale(paddingInner=0.2, paddingOuter=0)))
+    training = _bars(timed, bare_rows, colour, "train_seconds", "training time, s", is_split=len(machines) > 1)
+    reaching = _bars(timed, bare_rows, colour, "time_to_target_seconds", f"time to {target.words}, s", is_split=len(machines) > 1)
+    never = timed.mark_text(align="left", dx=4, color=TEXT, fontStyle="italic").encode(y=bare_rows, x=alt.datum(0), text="until:N")
+    said = [subtitle, f"times of each arm, from the top: {'; '.join(machines)}"] if len(machines) > 1 else subtitle
+    return styled(alt.hconcat(accuracies, training, reaching + never, spacing=24).resolve_scale(color="shared"), figure.title, said)
 
 
 def _in_rows(table: pd.DataFrame, names: Sequence[str], study: Study) -> pd.DataFrame:
     """The table with what the rows show in words: `row` (a name of its own), its `colour`, and the times."""
-    alike = pd.Series(list(zip(names, table["machine"].fillna(""), strict=True))).duplicated(keep=False)
-    names = [
-        f"{name} · {identity}" if is_not_alone else name
-        for name, identity, is_not_alone in zip(names, table["identity"], alike, strict=True)
-    ]
-    short = short_machines(table["machine"].dropna())
-    machines = [short.get(machine, "") if len(short) > 1 else "" for machine in table["machine"]]
+    arms = table.assign(_name=names).groupby("_name")["identity"].nunique()
+    names = [f"{name} · {identity}" if arms[name] > 1 else name for name, identity in zip(names, table["identity"], strict=True)]
     repeated = table["identity"].duplicated()
     accuracies = [name for name in table.columns if name.startswith(("test_accuracy", "train_accuracy", "gap"))]
-    brief = {name: table[name].mask(repeated) for name in accuracies}  # they are pooled over machines: one mark an arm
+    once = {name: table[name].mask(repeated) for name in accuracies}  # they are pooled over machines: one mark an arm
+    short = short_machines(table["machine"].dropna())
     return table.assign(
-        **brief,
-        row=["\n".join([*_broken(name), *([machine] if machine else [])]) for name, machine in zip(names, machines, strict=True)],
+        **once,
+        on=table["machine"].map(short),
+        row=["\n".join(_broken(name)) for name in names],
         colour=[arm_colour(row, study) for row in table.to_dict("records")],
         until=[_until(row) for row in table.to_dict("records")],
+        **{f"{name}_text": told_all(table, name) for name in ("test_accuracy", "train_accuracy", "gap")},
         train_seconds_text=table["train_seconds"].map(_seconds),
         time_to_target_seconds_text=[_target_text(row) for row in table.to_dict("records")],
     )
@@ -126,9 +130,9 @@ def _dumbbells(base: alt.Chart, rows: alt.Y, colour: alt.Color) -> alt.LayerChar
     tooltip = [
         alt.Tooltip("model:N"),
         alt.Tooltip("n:Q", title="runs"),
-        alt.Tooltip("test_accuracy:Q", format=".2f", title="test, %"),
-        alt.Tooltip("train_accuracy:Q", format=".2f", title="training, clean, %"),
-        alt.Tooltip("gap:Q", format=".2f", title="overfitting, points"),
+        alt.Tooltip("test_accuracy_text:N", title="test, %"),
+        alt.Tooltip("train_accuracy_text:N", title="training, clean, %"),
+        alt.Tooltip("gap_text:N", title="overfitting, points"),
     ]
     between = (
         base.transform_filter("isValid(datum.test_accuracy) && isValid(datum.train_accuracy)")
@@ -155,15 +159,14 @@ def _dumbbells(base: alt.Chart, rows: alt.Y, colour: alt.Color) -> alt.LayerChar
     return (between + whiskers + train + test).properties(width=330)
 
 
-def _bars(base: alt.Chart, rows: alt.Y, colour: alt.Color, field: str, title: str) -> alt.LayerChart:
-    """Bars from zero with their interval; the time in figures stands behind both."""
+def _bars(base: alt.Chart, rows: alt.Y, colour: alt.Color, field: str, title: str, is_split: bool) -> alt.LayerChart:
+    """Bars from zero with their interval; the time in figures stands behind both. Of several machines a row has one for each."""
     low, high = f"{field}_low", f"{field}_high"
     scale = alt.Scale(domain=[0, 1.4 * highest(base.data, field)], nice=False)
     axis = alt.Axis(tickCount=4) if base.data[field].notna().any() else alt.Axis(values=[])
     x = alt.X(f"{field}:Q", title=title, scale=scale, axis=axis)
-    bars = base.mark_bar(height=16).encode(
-        y=rows, x=x, color=colour, tooltip=["model:N", "machine:N", alt.Tooltip(f"{field}:Q", format=",.1f", title="seconds")]
-    )
+    tooltip = ["model:N", "machine:N", alt.Tooltip(f"{field}_text:N", title="time")]
+    bars = (base.mark_bar() if is_split else base.mark_bar(height=16)).encode(y=rows, x=x, color=colour, tooltip=tooltip)
     bounded = base.transform_filter(f"isValid(datum.{field}) && isValid(datum.{low})").mark_rule(strokeWidth=1.5, color=TEXT)
     closed = bounded.transform_calculate(from_=f"max(datum.{low}, 0)", to=f"isValid(datum.{high}) ? datum.{high} : datum.{field}")
     whiskers = closed.encode(y=rows, x=alt.X("from_:Q", scale=scale, axis=axis), x2="to:Q")

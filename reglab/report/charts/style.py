@@ -18,6 +18,7 @@ import vl_convert
 
 from reglab.report.columns import Level
 from reglab.report.font import FAMILY
+from reglab.report.numbers import told
 from reglab.report.tables import short_machines
 
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8A6D00", "#6B1426")
@@ -75,7 +76,7 @@ def _between(share: float) -> str:
     return "#" + "".join(f"{round(a + (b - a) * (place - lower)):02x}" for a, b in zip(one, other, strict=True))
 
 
-def styled(chart: Drawn, title: str, subtitle: str) -> Drawn:
+def styled(chart: Drawn, title: str, subtitle: str | list[str]) -> Drawn:
     return (
         chart.properties(title=alt.Title(title, subtitle=subtitle, anchor="start", offset=14))
         .configure(font=FAMILY, background="white")
@@ -105,6 +106,12 @@ def styled(chart: Drawn, title: str, subtitle: str) -> Drawn:
             offset=10,
         )
     )
+
+
+def told_all(table: pd.DataFrame, field: str, count: str = "n") -> list[str]:
+    """A column of means with their intervals, as they are read: what a tooltip says."""
+    bounds = (table[name].map(plain) for name in (field, f"{field}_low", f"{field}_high", count))
+    return [told(mean, low, high, int(n or 0)) for mean, low, high, n in zip(*bounds, strict=True)]
 
 
 def once(table: pd.DataFrame) -> pd.DataFrame:
