@@ -5,7 +5,8 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from scipy.stats import beta, norm, t
+import numpy as np
+from scipy.stats import beta, f, norm, t
 
 from reglab.config import FIELDS, SPEED_KEYS, RunConfig, at_default_speed, flat, identity
 from reglab.errors import UserError
@@ -144,8 +145,9 @@ class TimeToTarget:
     """Time until the target accuracy, over runs of which some may never reach it: the median of Kaplan and Meier (1958).
 
     A run that ends without reaching it is censored at its end; one that diverged never reaches it. The median is None where
-    the curve does not come down to one half. `low` and `high` are its interval (Brookmeyer and Crowley 1982), open where None:
-    a few runs seldom have a `high`.
+    the curve does not come down to one half. `low` and `high` are its interval (Brookmeyer and Crowley 1982, on the log-log scale of
+    Borgan and Liestøl 1990, which keeps its coverage where runs are few), open where None: a few runs seldom have a `high`, and of
+    fewer than six even the earliest is later than the median too often to be a `low`, each with one chance in two.
     """
 
     median_seconds: float | None
@@ -162,10 +164,16 @@ class TimeToTarget:
         curve = survival(times)
         median = next((at for at, share, _ in curve if share <= 0.5 + 1e-12), None)
         # Where all have had it, Greenwood's error is none at all: the curve's end says nothing of its interval.
-        bounds = [(at, share, float(norm.ppf(_UPPER)) * error) for at, share, error in curve if share > 0]
-        low = next((at for at, share, half in bounds if share - half <= 0.5), None)
-        high = next((at for at, share, half in bounds if share + half < 0.5), None)
+        bounds = [(at, *_bounds(share, error)) for at, share, error in curve if share > 0]
+        low = next((at for at, least, _ in bounds if least <= 0.5), None) if 0.5 ** len(times) <= 1 - _UPPER else None
+        high = next((at for at, _, most in bounds if most < 0.5), None)
         return cls(median, low, high, sum(event for _, event in times), len(times))
+
+
+def _bounds(share: float, error: float) -> tuple[float, float]:
+    """The interval of a share between 0 and 1 with this standard error, symmetric on the scale of log(-log(share))."""
+    half = float(norm.ppf(_UPPER)) * error / (share * abs(math.log(share)))
+    return share ** math.exp(half), share ** math.exp(-half)
 
 
 def survival(times: Iterable[tuple[float, bool]]) -> list[tuple[float, float, float]]:
@@ -195,6 +203,10 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 MOST_SEEDS = 1000
 
 
+ASSURANCE = 0.8
+"""The probability with which a promise about further seeds is kept."""
+
+
 def seeds_to_settle(difference: Difference, least: float = 0.01) -> int | None:
     """How many more pairs would tell a difference from none, or, of one smaller than `least`, show that it is about as small.
 
@@ -206,16 +218,21 @@ def seeds_to_settle(difference: Difference, least: float = 0.01) -> int | None:
 
 
 def further_seeds(difference: Difference, half_width: float = 0.01) -> int | None:
-    """How many more pairs would bring a difference's interval down to this half width, if they spread as those there.
+    """How many more pairs bring a difference's interval down to this half width, with a probability of `ASSURANCE`.
 
+    The spread of the pairs there is uncertain, and so is that of those to come: the squares that m more add to the sum of squares, over
+    the variance there, are m times a variable of Fisher's F with m and n - 1 degrees of freedom.
     None where one pair says nothing of the spread, or where more than `MOST_SEEDS` would be needed.
     """
     if difference.deviation is None:
         return None
-    for n in range(max(difference.n, 2), MOST_SEEDS + 1):
-        if float(t.ppf(_UPPER, n - 1)) * difference.deviation / math.sqrt(n) <= half_width:
-            return n - difference.n
-    return None
+    n, variance = difference.n, difference.deviation**2
+    if variance == 0 or float(t.ppf(_UPPER, n - 1)) * difference.deviation / math.sqrt(n) <= half_width:
+        return 0
+    there = np.arange(n + 1, MOST_SEEDS + 1)
+    allowed = there * (there - 1) * (half_width / t.ppf(_UPPER, there - 1)) ** 2 / variance - (n - 1)  # of the squares to come, over it
+    kept = np.flatnonzero(f.cdf(allowed / (there - n), there - n, n - 1) >= ASSURANCE)
+    return int(there[kept[0]]) - n if len(kept) else None
 
 
 # Runs, and what they measure.
