@@ -38,7 +38,7 @@ def test_an_article_with_all_tables_has_no_overfull_box(name, tmp_path):
     assert len(re.findall(r"\\label\{tab:", tables)) == len(report.told)
 
 
-@pytest.mark.parametrize(("text", "points"), [("345pt", 345), ("6.5in", 469.755), ("84mm", 238.993), (" 8.4cm ", 239.0)])
+@pytest.mark.parametrize(("text", "points"), [("345pt", 345), ("6.5in", 469.755), ("84mm", 239.0), (" 8.4cm ", 239.0)])
 def test_a_length_is_read_in_tex_points(text, points):
     assert paper.length(text) == pytest.approx(points, abs=0.01)
 
