@@ -41,9 +41,9 @@ def test_a_number_that_was_touched_up_is_found(report, study):
 
 
 def test_tables_that_this_version_makes_otherwise_are_stale(report, study, monkeypatch):
-    from reglab.report import tables
+    from reglab.report import texts
 
-    monkeypatch.setattr(tables, "to_markdown", lambda table: "another form\n")
+    monkeypatch.setattr(texts, "to_markdown", lambda table, bold: "another form\n")
     assert "stale: final.md comes out otherwise with this version of reglab: build the report again" in faults(report, SWEEPS, study)
 
 
