@@ -52,13 +52,13 @@ def test_every_command_shown_is_one_that_is_there(line):
     options = {option for item in command.params for option in item.opts}
     assert {word for word in words if word.startswith("--")} <= options
     overrides = [word for word in words if "=" in word and not word.startswith("'") and "KEY=" not in word]
-    if command.name in ("train", "run"):
+    if command.name in ("train", "run") and "plain.yaml" not in words:  # whose program is another, with keys of its own
         RunConfig.parse(with_overrides({}, overrides))
 
 
 def test_every_page_is_linked_from_the_readme_or_from_another_page():
     text = (ROOT / "README.md").read_text(encoding="utf-8") + "".join(page.read_text(encoding="utf-8") for page in PAGES)
-    for page in (ROOT / "docs").iterdir():
+    for page in (path for path in (ROOT / "docs").iterdir() if path.is_file()):
         assert f"docs/{page.name}" in text or f"({page.name})" in text, page.name
 
 

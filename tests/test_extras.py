@@ -23,7 +23,6 @@ ROOT = Path(package.__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 CANNOT = [
-    ["agent", "entity/project/sweep"],
     ["bench", "agc"],
     ["demo"],
     ["doctor"],
@@ -36,15 +35,19 @@ CANNOT = [
 """What trains: all of it says how to bring what it lacks."""
 
 CAN = {
+    ("agent", "entity/project/sweep"): (2, "W&B"),  # whose program may need no torch
     ("bench", "--list"): (0, "agc"),
     ("dashboard", "push"): (2, "`wandb login` sets the key"),
     ("init", "{out}"): (0, "files written"),
     ("report", "build", "--from", "{runs}", "--out", "{out}/report"): (0, "index.html"),
     ("report", "check", "{out}/report"): (0, "up to date"),
+    ("report", "table", "final", "--from", "{out}/report", "--for", "markdown"): (0, "baseline"),
+    ("report", "figure", "figure_11", "--from", "{out}/report", "--out", "{out}/11.pdf", "--width", "500pt"): (0, "11.pdf"),
     ("study", "plan"): (2, "no finished run"),
     ("study", "report", "--from", "{runs}", "--out", "{out}/study"): (0, "index.html"),
     ("sweep", "check", "sweeps/final.yaml"): (0, "grid"),
     ("sweep", "create", "sweeps/final.yaml"): (2, "W&B"),
+    ("sweep", "schedule", "entity/project/sweep"): (2, "W&B"),
     ("sweep", "makeup", "sweeps/final.yaml", "--out", "{out}/rest.yaml"): (0, "18 runs"),
     ("sweep", "plan", "sweeps/final.yaml", "--from", "{runs}"): (0, "GPU-hours"),
     ("sweep", "status", "sweeps/final.yaml"): (1, "18 missing"),

@@ -25,7 +25,6 @@ from reglab.tracking.images import KEPT, refuse_other, saw_others
 from reglab.tracking.record import Epoch, RunRecord, Sink, State
 from reglab.tracking.store import RECORD, RUN_LOCK, DamagedError, LocalRun, former_names, read_run, readable, run_folders, set_aside
 from reglab.tracking.wandb_run import WandbRun
-from reglab.training.run import Run
 
 if TYPE_CHECKING:
     import torch
@@ -196,6 +195,7 @@ def _train(
     import torch
 
     from reglab.training import cautions, environment, loop, shortage
+    from reglab.training.run import Run
 
     torch.set_num_threads(settings().threads or min(torch.get_num_threads(), len(cores())))
     with signals.at_once():

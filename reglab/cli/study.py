@@ -67,9 +67,9 @@ def run(
         files = _chosen(only, design)
         for file in files:  # all are valid before any begins
             read(file, overrides, quick)
-        if said := register(folder, design):
-            say(said)
         terms = Terms(overrides, workers, quick, retry_failed, limit, beyond=limit is None, given=fetched(source), signals=signals)
+        if said := register(folder, design):  # nothing is refused from here on
+            say(said)
         outcomes = _each(files, terms, folder)
         if (
             limit

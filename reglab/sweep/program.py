@@ -37,7 +37,8 @@ def faults(config: Mapping[str, Any]) -> Iterator[Fault]:
     """What keeps the command of a sweep from being started, or from being what it seems."""
     asked = config.get("command")
     if not isinstance(asked, list | None) or not all(isinstance(word, str | int | float) for word in asked or ()):
-        yield Fault(("command",), f"command = {excerpt(asked)}: must be a list of words")
+        given = f" = {excerpt(asked)}" if isinstance(asked, str) else ""  # a list of lists may have no end that anybody waits for
+        yield Fault(("command",), f"command{given}: must be a list of words")
         return
     if not isinstance(name := config.get("program"), str | None):
         yield Fault(("program",), f"program = {excerpt(name)}: must be text")

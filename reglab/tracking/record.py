@@ -280,7 +280,8 @@ class RunRecord(_Stored):
         if is_known and any(technique.source for technique in acting(config)):
             return record  # of the code of another package, which may be another one now
         if is_known:
-            if not record.run_id == record._own_name == f"{now}-s{config.train.seed}":
+            seeds = {record.seed, config.train.seed, int(record.run_id.rpartition("-s")[2])}
+            if record.identity != now or len(seeds) > 1:  # its name may be one of an earlier version
                 raise ValueError(f"{record.run_id} has the configuration of {now}-s{config.train.seed}")
             return record
         before = record.formerly or record.identity

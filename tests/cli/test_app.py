@@ -24,6 +24,8 @@ COMMANDS = {
     "init": [],
     "report build": ["--baseline", "--from", "--goal", "--group-by", "--metric", "--out", "--seed-key", "--study", "--time-key"],
     "report check": ["--from"],
+    "report figure": ["--from", "--letters", "--out", "--width"],
+    "report table": ["--baseline", "--for", "--from", "--out", "--study"],
     "study plan": ["--price", "--probe", "--quick"],
     "study report": ["--from", "--name", "--out", "--quick"],
     "study run": ["--from", "--name", "--only", "--quick", "--retry-failed", "--stop-after", "--workers"],

@@ -35,8 +35,8 @@ def test_runs_are_looked_at_where_runs_and_reports_are_and_nowhere_else(report, 
     assert reglab("report", "check", folder, "--from", tmp_path / place) == 1
 
 
-def test_a_report_on_runs_of_another_program_alone_is_refused(reglab, tmp_path, capsys):
+def test_runs_of_another_program_without_a_number_make_no_report(reglab, tmp_path, capsys):
     other = RunRecord(run_id="x", sweep="s", label="x", identity="x", seed=0, config={}, program="python x.py", state=State.finished)
     write_run(tmp_path / "runs" / "x", other)
     assert reglab("report", "build", "--from", tmp_path / "runs", "--out", tmp_path / "report") == 2
-    assert "its runs are of `python x.py`, and a report is on runs of `reglab train`" in capsys.readouterr().err
+    assert "no key is a metric by its name: say which with --metric" in capsys.readouterr().err

@@ -234,7 +234,7 @@ def test_an_arm_of_several_machines_has_one_row_with_a_bar_for_each(study):
     (data,) = drawn["datasets"].values()
     assert [row["test_accuracy"] is None for row in data] == [False, True] * 6
     assert len({row["row"] for row in data}) == 6
-    assert sum(bool(re.fullmatch(r"\S+ s", text)) for text in shown) == 2 * 2 * 6
+    assert sum(text.endswith(" s") for text in shown if text != "training time, s") == 2 * 2 * 6
 
 
 def test_times_have_their_interval(study):
