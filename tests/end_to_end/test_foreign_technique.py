@@ -54,7 +54,7 @@ SWEEP = """
 name: haze
 method: grid
 metric: {name: test/accuracy, goal: maximize}
-command: ["${env}", "reglab", "train", "${args_json_file}"]
+command: [reglab, train]
 parameters:
   data: {parameters: {source: {value: digits}, train_limit: {value: 64}, test_limit: {value: 32}}}
   model: {parameters: {width: {value: 4}}}
