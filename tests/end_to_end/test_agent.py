@@ -167,8 +167,8 @@ def test_two_agents_work_through_a_grid_of_eight_through_preemption_failure_and_
 
     desk = new_machine("reader").start("report", "build", "--from", "wandb://loopback/p", "--out", str(tmp_path / "report"))
     assert desk.wait() == 0, desk.said
-    table = (tmp_path / "report" / "others.md").read_text()
-    assert len([line for line in table.splitlines() if "BN 1 · dropout 2 at 0.1" in line]) == 7
+    table = (tmp_path / "report" / "runs.csv").read_text(encoding="utf-8")
+    assert len([line for line in table.splitlines() if ",finished," in line]) == 7
 
 
 EPOCHS = 80
