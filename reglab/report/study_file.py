@@ -1,13 +1,12 @@
 """The reader of study files: whole and valid, or refused in one line with the file, the line and what is allowed."""
 
 from collections.abc import Hashable, Iterator, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from reglab import yaml_files
+from reglab import shipped, yaml_files
 from reglab.config import FIELDS, allowed, nearest
 from reglab.errors import UserError
 from reglab.report.columns import ANY, BASE, ITS, NONE, OTHER, TAKEN, Column, Condition, typed, written
@@ -73,8 +72,7 @@ def _path(study: str | Path) -> Path:
 
 
 def _shipped() -> Path:
-    packaged = Path(str(resources.files("reglab"))) / "_sweeps" / "studies"
-    return packaged if packaged.exists() else Path(__file__).parents[2] / "sweeps" / "studies"
+    return shipped.folder("sweeps") / "studies"
 
 
 # What pydantic finds.
