@@ -33,11 +33,11 @@ def programs(source: str, all_of_them: bool = False) -> list[ProgramRun] | None:
 
 
 def _of_a_sweep(folder: Path) -> list[ProgramRun] | None:
-    """The runs in a folder where a sweep of another program left them: the first of them tells."""
-    first = next(readable(run_folders(folder)), None)
-    if first is None or first.program is None:
+    """The runs in a folder where sweeps of other programs left them; None where any is reglab's: its first one ends the search."""
+    there = run_folders(folder)
+    if not there or any(record.program is None for record in readable(there)):
         return None
-    return [program_run.of_record(record) for record in read_runs(folder, history=False) if record.program is not None]
+    return [program_run.of_record(record) for record in read_runs(folder, history=False)]
 
 
 def fetch(source: str, history: bool = True, progress: Callable[[int, int], None] | None = None) -> list[RunRecord]:

@@ -175,7 +175,7 @@ def test_runs_that_a_sweep_of_another_program_left_are_reported_as_any(tmp_path,
     assert reglab.compare(found, "optimizer.lr=0.1", "optimizer.lr=0.01", on="acc").estimate == pytest.approx(0.18)
     page = reglab.build_report(found, tmp_path / "report").page.read_text(encoding="utf-8")
     assert "acc" in page and "seed" in page
-    ours = make_record(sweep="mine")
-    write_run(tmp_path / "runs" / "mine" / ours.run_id, ours)
+    ours = make_record(sweep="z")
+    write_run(tmp_path / "runs" / "z" / ours.run_id, ours)  # behind the others, and not lost
     assert [run.run_id for run in reglab.runs(tmp_path / "runs")] == [ours.run_id]
     assert "left out: 6 runs of another program, such as `python train.py`" in caplog.text
