@@ -18,6 +18,7 @@ from reglab.report.charts import own as charts
 from reglab.report.charts.style import Drawn, colours
 from reglab.report.columns import Column, Level, Treatment, brief, in_order, scale_of, short_names, written
 from reglab.report.design import ColumnData, Design, FigureData, Question, stem_of
+from reglab.report.effects import by_seed
 from reglab.report.measures import MEASURES, Kind, test_accuracy, train_seconds
 from reglab.report.numbers import NONE, between, plain
 from reglab.report.study import Study
@@ -118,13 +119,7 @@ def _drawn(study: Study, cells: Sequence[Cell]) -> list[Column]:
 
 
 def _comparisons(cells: Sequence[Cell]) -> Extra | None:
-    values = {
-        cell.identity: {
-            record.seed: value for record in cell.records if stats.counts(record) and (value := test_accuracy(record)) is not None
-        }
-        for cell in cells
-    }
-    compared = with_the_best({arm: seeds for arm, seeds in values.items() if seeds})
+    compared = with_the_best({cell.identity: seeds for cell in cells if (seeds := by_seed(cell))})
     if not compared:
         return None
     rows = [(cell, compared[cell.identity]) for cell in cells if cell.identity in compared]

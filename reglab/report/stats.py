@@ -109,7 +109,8 @@ class Unpaired(Estimate):
         if not one or not other:
             return None
         mean, n = statistics.fmean(one) - statistics.fmean(other), len(one) + len(other)
-        if min(len(one), len(other)) == 1 or not (errors := [_spread(each) ** 2 / len(each) for each in (one, other)]) or not sum(errors):
+        errors = [_spread(each) ** 2 / len(each) for each in (one, other)] if min(len(one), len(other)) > 1 else []
+        if not sum(errors):
             return cls(mean, None, None, n, None)
         freedom = sum(errors) ** 2 / sum(error**2 / (len(each) - 1) for error, each in zip(errors, (one, other), strict=True))
         half = float(t.ppf(_UPPER, freedom)) * math.sqrt(sum(errors))
