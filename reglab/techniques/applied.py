@@ -133,6 +133,24 @@ class Applied(Generic[S]):
         return {}
 
 
+class Averaging(Applied[S]):
+    """A technique whose `probe` is the mean over an epoch's steps of what it tells in each."""
+
+    probe: str
+    """Its name, as declared."""
+
+    def __init__(self, own: S, run: RunConfig, device: torch.device):
+        super().__init__(own, run, device)
+        self._told = self.sums = torch.zeros((), dtype=torch.float64, device=device)
+
+    def tell(self, value: Tensor) -> None:
+        """What it did in this step, a scalar () on the device."""
+        self._told += value
+
+    def measured(self, sums: Sequence[float], steps: int) -> dict[str, float]:
+        return {self.probe: sums[0] / steps}
+
+
 def apply(config: RunConfig, device: torch.device) -> list[Applied[Any]]:
     """What the techniques do that act in this run, in their order."""
     found = []

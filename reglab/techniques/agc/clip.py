@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from reglab.config import RunConfig
 from reglab.errors import first_line
 from reglab.techniques.agc.declared import AGCConfig
-from reglab.techniques.applied import Applied, Weights
+from reglab.techniques.applied import Averaging, Weights
 from reglab.techniques.units import Units
 
 if TYPE_CHECKING:
@@ -82,21 +81,15 @@ class AdaptiveClip:
         return 1 - within.float().mean()
 
 
-class AGC(Applied[AGCConfig]):
+class AGC(Averaging[AGCConfig]):
     """Clips the gradients of all units but those of the weights of the last layer."""
 
-    clip: AdaptiveClip
+    probe = "agc/clipped_fraction"
 
-    def __init__(self, own: AGCConfig, run: RunConfig, device: torch.device):
-        super().__init__(own, run, device)
-        self.sums = torch.zeros((), dtype=torch.float64, device=device)  # of clipped fractions
+    clip: AdaptiveClip
 
     def take(self, weights: Weights) -> None:
         self.clip = AdaptiveClip(weights.flat, weights.units, self.own.clip, self.own.eps)
 
     def on_gradients(self) -> None:
-        assert self.sums is not None
-        self.sums += self.clip()
-
-    def measured(self, sums: Sequence[float], steps: int) -> dict[str, float]:
-        return {"agc/clipped_fraction": sums[0] / steps}
+        self.tell(self.clip())

@@ -1,22 +1,21 @@
 """What CutMix does."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
 from reglab.config import RunConfig
-from reglab.techniques.applied import Applied
+from reglab.techniques.applied import Averaging
 from reglab.techniques.cutmix.declared import CutMixConfig
 from reglab.techniques.shares import beta
 
 
-class CutMix(Applied[CutMixConfig]):
+class CutMix(Averaging[CutMixConfig]):
     """Pastes a box of another image into each (Yun et al. 2019, section 3.1): one box for all of a batch, as in the authors' code."""
+
+    probe = "cutmix/share"
 
     def __init__(self, own: CutMixConfig, run: RunConfig, device: torch.device):
         super().__init__(own, run, device)
-        self.sums = torch.zeros((), dtype=torch.float64, device=device)  # of shares
         self._alpha = torch.full((2,), own.alpha, dtype=torch.float64, device=device)
 
     def mix(self, images: Tensor, others: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -24,12 +23,8 @@ class CutMix(Applied[CutMixConfig]):
         centre = torch.rand(2, generator=generator, device=generator.device)
         inside = box(kept, centre, images.shape[-2], images.shape[-1])
         share = inside.double().mean()
-        assert self.sums is not None
-        self.sums += share
+        self.tell(share)
         return torch.where(inside, others, images), share
-
-    def measured(self, sums: Sequence[float], steps: int) -> dict[str, float]:
-        return {"cutmix/share": sums[0] / steps}
 
 
 def box(kept: Tensor, centre: Tensor, height: int, width: int) -> Tensor:

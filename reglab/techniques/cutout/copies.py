@@ -5,37 +5,28 @@ drawn from the batch (`per: batch`) or made of every image of it (`per: image`).
 normalization and lies wholly inside the image.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
-from reglab.config import RunConfig
-from reglab.techniques.applied import Applied, Draws
+from reglab.techniques.applied import Averaging, Draws
 from reglab.techniques.cutout.declared import CutoutConfig
 
 
-class Cutout(Applied[CutoutConfig]):
+class Cutout(Averaging[CutoutConfig]):
     """Appends copies to the batch, each drawn as its original is, and black in a square of its own."""
 
-    def __init__(self, own: CutoutConfig, run: RunConfig, device: torch.device):
-        super().__init__(own, run, device)
-        self.sums = torch.zeros((), dtype=torch.float64, device=device)  # of masked fractions
+    probe = "cutout/masked_fraction"
 
     def draw(self, draws: Draws, generator: torch.Generator) -> None:
-        assert self.sums is not None
         picks = copies(self.own, len(draws.index), generator)
         draws.append(picks)
         draws.appended["squares"] = inside = squares(self.own, len(picks), draws.side, generator)
-        self.sums += inside.sum() / (len(draws.index) * draws.side**2)
+        self.tell(inside.sum() / (len(draws.index) * draws.side**2))
 
     def on_levels(self, images: Tensor, draws: Draws) -> Tensor:
         inside = draws.appended["squares"]
         erase(images[len(images) - len(inside) :], inside)
         return images
-
-    def measured(self, sums: Sequence[float], steps: int) -> dict[str, float]:
-        return {"cutout/masked_fraction": sums[0] / steps}
 
 
 def copies(config: CutoutConfig, batch: int, generator: torch.Generator) -> Tensor:

@@ -1,32 +1,27 @@
 """What mixup does."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
 from reglab.config import RunConfig
-from reglab.techniques.applied import Applied
+from reglab.techniques.applied import Averaging
 from reglab.techniques.mixup.declared import MixupConfig
 from reglab.techniques.shares import beta
 
 
-class Mixup(Applied[MixupConfig]):
+class Mixup(Averaging[MixupConfig]):
     """Blends each image with another (Zhang et al. 2018, equation 1): one share for all of a batch, as in the authors' code."""
+
+    probe = "mixup/share"
 
     def __init__(self, own: MixupConfig, run: RunConfig, device: torch.device):
         super().__init__(own, run, device)
-        self.sums = torch.zeros((), dtype=torch.float64, device=device)  # of shares
         self._alpha = torch.full((2,), own.alpha, dtype=torch.float64, device=device)
 
     def mix(self, images: Tensor, others: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         share = 1 - beta(self._alpha, generator)
-        assert self.sums is not None
-        self.sums += share
+        self.tell(share)
         return blended(images, others, share), share
-
-    def measured(self, sums: Sequence[float], steps: int) -> dict[str, float]:
-        return {"mixup/share": sums[0] / steps}
 
 
 def blended(images: Tensor, others: Tensor, share: Tensor) -> Tensor:
