@@ -237,7 +237,7 @@ def test_on_a_gpu_a_captured_run_resumes_with_the_draws_that_it_had(make_gpu_run
         torch.cuda.set_rng_state(masks)  # the two share the generator of dropout
         each.train_until(math.inf, Signals())
     assert torch.equal(run.draws.get_state(), again.draws.get_state())
-    assert again.sums.read()["loss"] == pytest.approx(run.sums.read()["loss"], rel=1e-3)
+    assert again.sums.read().loss == pytest.approx(run.sums.read().loss, rel=1e-3)
 
 
 @pytest.mark.gpu
