@@ -7,14 +7,12 @@ import typer
 
 import reglab
 from reglab.cli import agent, bench, dashboard, demo, doctor, evaluate, init, ledger, paper, report, schedule, study, sweep, sync, train
-from reglab.cli.console import Group, run_to_exit, say, tell
+from reglab.cli.console import Commands, run_to_exit, say, tell
 from reglab.tracking.client import forget_other_runs
 
-app = typer.Typer(
+app = Commands(
     name="reglab",
-    cls=Group,
     help="Regularization studies as Weights & Biases sweeps.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # help is plain text: `[/sweep]` is no closing tag, and `[b]` no style
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from reglab import exits
 from reglab.errors import LONGEST, ReglabError, machine_fault, shortened, shown
@@ -31,6 +31,28 @@ class Group(TyperGroup):
         rows = [(name, " ".join((self.commands[name].help or "").split("\n\n")[0].split())) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+
+class Command(TyperCommand):
+    """A command that refuses an option given twice where one value counts: the parser would take the last without a word."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        _, _, given = self.make_parser(ctx).parse_args(list(args))
+        once = [each for each in given if isinstance(each, TyperOption) and not each.multiple and not each.is_flag]
+        for option in once:
+            if once.count(option) > 1:
+                raise _USAGE_ERROR(f"{option.opts[0]} is given {once.count(option)} times, and takes one value", ctx)
+        return super().parse_args(ctx, args)
+
+
+class Commands(typer.Typer):
+    """A group of such commands."""
+
+    def __init__(self, **options: Any):
+        super().__init__(cls=Group, no_args_is_help=True, **options)
+
+    def command(self, name: str | None = None, **options: Any) -> Callable[[Any], Any]:
+        return super().command(name, cls=Command, **options)
 
 
 Entity = Annotated[str | None, typer.Option("--entity", help="W&B account or team; else WANDB_ENTITY, the sweep's file, W&B's settings.")]

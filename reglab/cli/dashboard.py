@@ -1,12 +1,10 @@
 """`reglab dashboard`: the shared pages at W&B."""
 
-import typer
-
-from reglab.cli.console import Entity, Group, Project, say, tell
+from reglab.cli.console import Commands, Entity, Project, say, tell
 from reglab.cli.report import Study
 from reglab.tracking import client
 
-app = typer.Typer(cls=Group, help="Keep the shared pages at W&B.", no_args_is_help=True)
+app = Commands(help="Keep the shared pages at W&B.")
 
 
 @app.callback()

@@ -30,4 +30,4 @@ def demo(
     with Signals() as signals, signals.at_once():
         terms = Terms(["model.width=16", "train.epochs=20"], workers, quick=True, signals=signals)
         folder = run_locally(shipped("final"), terms, settings().runs / SWEEP)
-    show(write(str(folder), out, PUBLISHED), PUBLISHED)
+    show(write([str(folder)], out, PUBLISHED), PUBLISHED)

@@ -10,7 +10,7 @@ import typer
 from reglab import reading
 from reglab.atomic import write_whole
 from reglab.cli.console import tell
-from reglab.cli.report import Baseline, Study
+from reglab.cli.report import Baseline, Sources, Study
 from reglab.errors import UserError
 
 
@@ -26,13 +26,12 @@ class Markup(StrEnum):
     html = "html"
 
 
-Source = Annotated[str, typer.Option("--from", metavar="SOURCE", help="A report, or runs as `report build` takes them.")]
 Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="A file to write; without it, standard output.")]
 
 
 def table(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A table of the report: `claims`, or a question's name.")],
-    source: Source,
+    sources: Sources,
     markup: Annotated[Markup, typer.Option("--for", help="What it is put into.")] = Markup.latex,
     study: Study = None,
     baseline: Baseline = None,
@@ -49,7 +48,7 @@ def table(
     from reglab.report.roles import Asked
 
     design = study_file.read(study) if study else None
-    found = collection.read(source, Asked())
+    found = collection.read(sources, Asked())
     by = collection.judged(found, design, baseline)
     if found.roles:
         told = ProgramReport(found.programs.runs, found.roles, by.source, by.baseline).told

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Column, Table
 
-from reglab.cli.console import Group, counting, say, say_recognized, tell
+from reglab.cli.console import Commands, counting, say, say_recognized, tell
 from reglab.cli.console import show as show_table
 from reglab.exits import FAILED
 
@@ -16,10 +16,19 @@ if TYPE_CHECKING:
     from reglab.report.roles import Asked
     from reglab.tracking.record import RunRecord
 
-app = typer.Typer(cls=Group, help="Turn runs into tables, figures, verdicts and a page.", no_args_is_help=True)
+app = Commands(help="Turn runs into tables, figures, verdicts and a page.")
 
 
 Study = Annotated[str | None, typer.Option("--study", metavar="FILE", help="A study file, or the name of one that comes with reglab.")]
+
+Sources = Annotated[
+    list[str],
+    typer.Option(
+        "--from",
+        metavar="SOURCE",
+        help="runs/<sweep>, runs/<study>, wandb://entity/project[/sweep], a table (runs.csv), or a report; several --from together.",
+    ),
+]
 
 Baseline = Annotated[
     str | None, typer.Option("--baseline", metavar="'KEY=VALUE …'", help="Without a study: compare with this arm, as with the best.")
@@ -28,12 +37,7 @@ Baseline = Annotated[
 
 @app.command()
 def build(
-    source: Annotated[
-        str,
-        typer.Option(
-            "--from", metavar="SOURCE", help="runs/<sweep>, runs/<study>, wandb://entity/project[/sweep], a table (runs.csv), or a report."
-        ),
-    ],
+    sources: Sources,
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="The report's folder, such as reports/final.")],
     study: Study = None,
     baseline: Baseline = None,
@@ -60,14 +64,17 @@ def build(
     from reglab.report.roles import Asked
 
     asked = Asked(metric, goal, seed_key, time_key, tuple(key.strip() for key in group_by.split(",")) if group_by is not None else None)
-    write(source, out, study, baseline, asked)
+    write(sources, out, study, baseline, asked)
 
 
 @app.command()
 def check(
     folders: Annotated[list[Path], typer.Argument(metavar="FOLDER…", help="Reports.")],
-    source: Annotated[
-        str | None, typer.Option("--from", metavar="SOURCE", help="Where their runs are; where they were, if that can be read.")
+    sources: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from", metavar="SOURCE", help="Where their runs are; where they were, if that can be read; several --from together."
+        ),
     ] = None,
 ) -> None:
     """Fail where a report is stale, altered, or mixes runs that are not comparable, and name what differs."""
@@ -77,7 +84,7 @@ def check(
 
     unwell = 0
     for folder in folders:
-        runs = _runs_of(folder, source)
+        runs = _runs_of(folder, sources)
         found = faults(folder, sweep_hashes(design_of(folder, Manifest.read(folder))), runs)
         unwell += bool(found)
         for line in found:
@@ -89,15 +96,15 @@ def check(
 
 
 def write(
-    source: str, out: Path, study: str | None = None, baseline: str | None = None, asked: "Asked | None" = None
+    sources: Sequence[str], out: Path, study: str | None = None, baseline: str | None = None, asked: "Asked | None" = None
 ) -> "Sequence[RunRecord]":
-    """Build the report on the runs in `source` and print where its page is; returns those of reglab."""
+    """Build the report on the runs in `sources` and print where its page is; returns those of reglab."""
     from reglab.report import collection, study_file
     from reglab.report.roles import Asked
 
     design = study_file.read(study) if study else None  # a fault in it is told before any run is read
     with counting("reading runs") as progress:
-        found = collection.read(source, asked or Asked(), progress)
+        found = collection.read(sources, asked or Asked(), progress)
     say_recognized(record.run_id for record in found.records if record.formerly)
     if found.roles:
         for line in found.roles.guessed:
@@ -108,16 +115,21 @@ def write(
     return found.records
 
 
-def _runs_of(folder: Path, source: str | None) -> "Sequence[AnyRun] | None":
+def _runs_of(folder: Path, sources: Sequence[str] | None) -> "Sequence[AnyRun] | None":
     """The runs that a report was built from, as they are now; None where they are not within reach and nobody asked for them."""
     from reglab.report.manifest import Manifest
     from reglab.tracking.fetch import fetch, programs
+    from reglab.tracking.store import each_once
 
     manifest = Manifest.read(folder)
-    known = manifest.source
-    if source is None and not (Path(known).exists() and _is_within_reach(Path(known), folder)):
-        return None
-    return programs(source or known, all_of_them=True) if manifest.roles else fetch(source or known, history=False)
+    if not sources:
+        known = Path(manifest.source)
+        if not (known.exists() and _is_within_reach(known, folder)):
+            return None
+        sources = [manifest.source]
+    if manifest.roles:
+        return [run for source in sources for run in programs(source, all_of_them=True) or ()]
+    return each_once(record for source in sources for record in fetch(source, history=False))
 
 
 def _is_within_reach(source: Path, report: Path) -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reglab.cli.console import Group, say, say_recognized
+from reglab.cli.console import Commands, say, say_recognized
 from reglab.cli.report import write
 from reglab.cli.sweep import (
     Given,
@@ -30,9 +30,7 @@ if TYPE_CHECKING:
     from reglab.report.design import Design
     from reglab.sweep.limit import Rest
 
-app = typer.Typer(
-    cls=Group, help="Run all sweeps of a study file, and report on them; the published study where none is given.", no_args_is_help=True
-)
+app = Commands(help="Run all sweeps of a study file, and report on them; the published study where none is given.")
 
 Name = Annotated[
     str | None, typer.Option("--name", help="Folder under runs/ and reports/; study, or that of the study's file; with -quick.")
@@ -149,7 +147,7 @@ def report(
     if overrides:
         raise UserError(f"{overrides[0]}: a report takes the runs as they are; `reglab study run` takes KEY=VALUE words")
     name = _name(name, quick, design)
-    write(source or str(settings().runs / name), out or Path("reports") / name, design.name)
+    write([source or str(settings().runs / name)], out or Path("reports") / name, design.name)
 
 
 def _study(words: list[str] | None) -> "tuple[Design, list[str]]":

@@ -14,8 +14,8 @@ from rich.table import Column, Table
 from reglab import names
 from reglab.cli.console import (
     MOST_AT_ONCE,
+    Commands,
     Entity,
-    Group,
     Project,
     counting,
     is_terminal,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from reglab.sweep.program import Program
     from reglab.tracking.record import RunRecord
 
-app = typer.Typer(cls=Group, help="Check sweep files, and run them.", no_args_is_help=True)
+app = Commands(help="Check sweep files, and run them.")
 
 Files = Annotated[list[Path], typer.Argument(metavar="FILE…", help="Sweep YAML files.")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="Laid over the file's parameters.")]

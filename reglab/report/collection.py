@@ -21,6 +21,7 @@ from reglab.report.study import Study
 from reglab.tracking import fetch
 from reglab.tracking.program_run import ProgramRun
 from reglab.tracking.record import RunRecord
+from reglab.tracking.store import each_once
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class Runs:
     found: tuple[AnyRun, ...]
     roles: Roles | None = None
     earlier: Manifest | None = None  # of the report that they were read from
+    places: "tuple[Runs, ...]" = ()  # where they are from several
 
     def __iter__(self) -> Iterator[AnyRun]:
         return iter(self.found)
@@ -80,7 +82,7 @@ class Runs:
 
 
 def runs(
-    source: str | Path,
+    source: str | Path | Sequence[str | Path],
     *,
     metric: str | None = None,
     goal: str | None = None,
@@ -90,16 +92,33 @@ def runs(
 ) -> Runs:
     """The runs in a folder (`runs/<sweep>`, a report), a project (`wandb://entity/project[/sweep]`), or a table (`runs.csv`).
 
-    The keys say what is what in runs of another program: the metric and whether to `maximize` or `minimize` it, the seed, the time,
-    and the settings by which runs are one arm or another. What is not said is guessed, and `roles.guessed` says how; with any of them
-    given, runs of reglab in a project are taken by their keys, too. Raises `UserError` where there is none, and where a guess could
-    be two things.
+    Several places of runs of reglab are taken together, a run that is in two of them once. The keys say what is what in runs of another
+    program: the metric and whether to `maximize` or `minimize` it, the seed, the time, and the settings by which runs are one arm or
+    another. What is not said is guessed, and `roles.guessed` says how; with any of them given, runs of reglab in a project are taken by
+    their keys, too. Raises `UserError` where there is none, and where a guess could be two things.
     """
-    return read(str(source), Asked(metric, goal, seed_key, time_key, None if group_by is None else tuple(group_by)))
+    places = [source] if isinstance(source, str | Path) else source
+    return read([str(place) for place in places], Asked(metric, goal, seed_key, time_key, None if group_by is None else tuple(group_by)))
 
 
-def read(source: str, asked: Asked, progress: Progress | None = None) -> Runs:
-    """As `runs`; `progress` is told how many of reglab's are here, of how many."""
+def read(sources: Sequence[str], asked: Asked, progress: Progress | None = None) -> Runs:
+    """As `runs`; `progress` is told how many of a place's runs are here, of how many."""
+    found = [_in_one_place(source, asked, progress) for source in sources]
+    return found[0] if len(found) == 1 else _together(found)
+
+
+def _together(places: Sequence[Runs]) -> Runs:
+    """Raises UserError where any are of another program, or two are reports on other studies."""
+    if of_others := [place.source for place in places if place.roles]:
+        raise UserError(f"--from {of_others[0]} holds runs of another program: such runs are reported from one place, by their own keys")
+    reports = [place.earlier for place in places if place.earlier]
+    if len({(report.study, report.baseline) for report in reports}) > 1:
+        raise UserError(f"--from {', '.join(place.source for place in places)}: these reports judge their runs by different studies")
+    records = each_once(record for place in places for record in place.records)
+    return Runs(", ".join(place.source for place in places), tuple(records), None, reports[0] if reports else None, tuple(places))
+
+
+def _in_one_place(source: str, asked: Asked, progress: Progress | None) -> Runs:
     folder = Path(source)
     earlier = Manifest.read(folder) if source and "://" not in source and (folder / MANIFEST).is_file() else None
     found = fetch.programs(source, all_of_them=asked.says_something)
@@ -138,13 +157,20 @@ def build_report(runs: Runs | str | Path, out: str | Path, study: str | Path | D
     they were read from, or by the published one where all are its sweeps', else reported by what differs among them, with the arm that
     has the `key=value` words of `baseline`. Raises `UserError` where none of them has finished.
     """
-    found = runs if isinstance(runs, Runs) else read(str(runs), Asked())
+    found = runs if isinstance(runs, Runs) else read([str(runs)], Asked())
     by = judged(found, study_file.read(study) if isinstance(study, str | Path) else study, baseline)
     if found.roles:
         return Built(build.build_programs(found.programs.runs, Path(out), by.source, found.roles, by.baseline), None)
-    lock = Lock.read(Path(found.source)) if by.design and "://" not in found.source else None
+    lock = _lock(found) if by.design else None
     page = build.build(found.records, Path(out), by.source, by.sweeps, by.design, by.baseline, lock)
     return Built(page, by.design)
+
+
+def _lock(found: Runs) -> Lock | None:
+    """What was claimed before the runs began; None where that was not the same in all the places that they are from."""
+    places = [place.source for place in found.places or (found,)]
+    locks = {None if "://" in place else Lock.read(Path(place)) for place in places}
+    return locks.pop() if len(locks) == 1 else None
 
 
 @dataclass(frozen=True)
@@ -161,8 +187,12 @@ def judged(found: Runs, design: Design | None = None, baseline: str | None = Non
     """By what these runs are reported. Raises UserError for a baseline beside a study, and for a study of another program's runs."""
     source, hashes = found.source, dict[str, str]()
     if earlier := found.earlier:  # a report that is built again tells of the same runs and sweeps, by the same study
-        design, baseline = design or design_of(Path(source), earlier), baseline or earlier.baseline
-        source, hashes = earlier.source, earlier.sweeps
+        report = next(place.source for place in found.places or (found,) if place.earlier)
+        design, baseline = design or design_of(Path(report), earlier), baseline or earlier.baseline
+        if found.places:
+            hashes = sweep_hashes(design) | earlier.sweeps
+        else:
+            source, hashes = earlier.source, earlier.sweeps
     if found.roles:
         if design:
             raise UserError("--study: these runs are of another program, and a study file speaks of the keys of reglab's: leave it out")

@@ -159,6 +159,8 @@ def test_a_bad_input_is_answered_in_one_line_and_leaves_nothing_behind(monkeypat
         (["trian"], "No such command 'trian'. Did you mean 'train'?; see `reglab --help`"),
         (["sweep", "run"], "Missing argument 'file'; see `reglab sweep run --help`"),
         (["demo", "--workers", "0"], "'--workers'"),
+        (["demo", "--out", "a", "--workers", "1", "--out", "a"], "--out is given 2 times, and takes one value; see `reglab demo --help`"),
+        (["sweep", "run", "x.yaml", "--seeds=1", "--seeds=2"], "--seeds is given 2 times"),
     ],
 )
 def test_words_that_fit_no_command_are_answered_in_one_line(monkeypatch, capsys, words, said):

@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from reglab.errors import UserError
 from reglab.report.build import build
+from reglab.report.collection import runs
+from reglab.report.manifest import Judged, Manifest
 from reglab.tracking.record import RunRecord, State
-from reglab.tracking.store import write_run
+from reglab.tracking.store import ARCHIVE, write_archive, write_run
 
 
 @pytest.fixture
@@ -33,6 +36,34 @@ def test_runs_are_looked_at_where_runs_and_reports_are_and_nowhere_else(report, 
     assert ("1 run is new" in said) == found
     assert ("its runs are out of reach, --from compares with them" in said) != found
     assert reglab("report", "check", folder, "--from", tmp_path / place) == 1
+
+
+def test_runs_of_several_places_are_reported_together_each_once(report, reglab, make_record, tmp_path, capsys):
+    """Of a report and of the runs that came since: by the report's study, though of its sweeps the new ones are not."""
+    folder = report(str(tmp_path / "here" / "runs"), make_record(seed=7))
+    write_run(tmp_path / "since" / "a", make_record(seed=8, sweep="other"))
+    assert reglab("report", "build", "--from", folder, "--from", "runs", "--from", tmp_path / "since", "--out", "all") == 0
+    both, before = Manifest.read(Path("all")), Manifest.read(folder)
+    assert both.runs.keys() - before.runs.keys() == {make_record(seed=seed).run_id for seed in (7, 8)}
+    assert both.source == f"{folder}, runs, {tmp_path / 'since'}"
+    assert "stale" not in capsys.readouterr().out
+    assert reglab("report", "check", "all", "--from", "runs", "--from", tmp_path / "since") == 0
+    assert reglab("report", "check", "all", "--from", "runs") == 1
+    assert "1 run is gone" in capsys.readouterr().out
+
+
+def test_what_is_not_of_one_kind_is_not_taken_together(study, tmp_path):
+    reports = [tmp_path / name for name in ("one", "other")]
+    for folder, by in zip(reports, ("four_regularizers", None), strict=True):
+        folder.mkdir()
+        write_archive(folder / ARCHIVE, study)
+        Manifest.of(study, "runs", Judged(by), {}, folder).write(folder)
+    (tmp_path / "other.csv").write_text("lr,seed,accuracy\n0.1,0,0.5\n0.1,1,0.6\n")
+    with pytest.raises(UserError, match="judge their runs by different studies"):
+        runs(reports)
+    with pytest.raises(UserError, match=r"other\.csv holds runs of another program"):
+        runs([reports[0], tmp_path / "other.csv"])
+    assert len(runs([reports[0], reports[0]])) == len(study)
 
 
 def test_runs_of_another_program_without_a_number_make_no_report(reglab, tmp_path, capsys):
