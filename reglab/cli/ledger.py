@@ -225,9 +225,8 @@ def _fetched(source: str) -> "list[RunRecord]":
 def _sample(spec: "SweepSpec") -> "list[RunConfig]":
     """As many configurations as a search will draw."""
     from reglab.config import RunConfig
-    from reglab.sweep import engines
 
-    return [RunConfig.parse(values) for values in engines.of(spec.config).rest()]
+    return [RunConfig.parse(values) for values in spec.search().rest()]
 
 
 def _matrix(reckoned: "Ledger") -> Table:

@@ -318,8 +318,8 @@ def _of_what_goes_together(sweep: Definition) -> Iterator[Fault]:
 def _of_replicates(sweep: Definition) -> Iterator[Fault]:
     if (replicates := sweep.replicates) is None:
         return
-    if sweep.method != "grid":
-        said = f"goes with `method: grid`, not with method = {sweep.method}, which draws each run by itself: repeat what it found as a grid"
+    if sweep.scheduler and sweep.scheduler.search_space:
+        said = f"scheduler.search_space = {sweep.scheduler.search_space} says every key of a run: have it draw the seed, or name parameters"
         yield Fault(("replicates",), f"replicates: {said}")
     if not all(map(_NAME.fullmatch, replicates.names)):
         yield Fault(("replicates", "key"), f"replicates.key = {excerpt(replicates.key)}: must be a parameter's name, such as train.seed")

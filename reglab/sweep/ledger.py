@@ -18,7 +18,6 @@ import yaml
 
 from reglab.config import current, flat
 from reglab.errors import UserError
-from reglab.sweep import engines
 from reglab.sweep.definition import Parameter, assembled, leaves, parameters_of, value_at
 from reglab.sweep.distributions import Constant, Distribution, IntUniform
 from reglab.sweep.spec import SweepSpec
@@ -151,7 +150,7 @@ def _draws_nothing_else(spec: SweepSpec, drawn: Sequence[RunRecord], there: Set[
     """Whether all that a random search draws on this machine is there. W&B's server draws otherwise, and names its runs otherwise."""
     if spec.method != "random" or not all(record.is_named_after_identity for record in drawn):
         return False
-    keys = (_key(spec, values) for values in engines.of(spec.config).rest())
+    keys = (_key(spec, values) for values in spec.search().rest())
     return all(key in there for key in keys if key)
 
 

@@ -26,7 +26,7 @@ from reglab.config import DataConfig, RunConfig, identity
 from reglab.errors import ReglabError, UserError, machine_fault
 from reglab.exits import PREEMPTED
 from reglab.processes.signals import PREEMPT, STOP, Interrupted
-from reglab.sweep import assignment, engines, ledger
+from reglab.sweep import assignment, ledger
 from reglab.sweep.limit import Limit, Rest
 from reglab.sweep.spec import SweepSpec
 from reglab.sweep.workers import BURNT, GRACE_SECONDS, LOST, Process, Start, cores, last_line, pid, shares, threads, visible_gpus
@@ -156,7 +156,7 @@ class LocalSweep:
         refuse_mixed(given)
         self._given = {(record.identity, record.seed): record for record in given}
         self._former_names = {key: record.run_id for key, record in self._given.items() if record.has_former_name}
-        self.engine = engines.of(spec.config)
+        self.engine = spec.search()
         self.complaint: str | None = None
         """Why this machine cannot go on with it, where that ended it."""
         self.draws: list[Cell] = []  # in the order of the search; what it drew twice is there twice
@@ -246,14 +246,14 @@ class LocalSweep:
         """The cells that an earlier process drew, with their records; of a grid, all cells."""
         self._former_names |= former_names(readable(path.parent for path in sorted(self.folder.parent.glob(f"*/*/{RECORD}"))))
         drawn = self._read_ledger()
-        if drawn is not None and self.spec.replicates:  # more seeds than it had may be asked for now
+        if drawn is not None and self.spec.replicates and self.spec.method == "grid":  # more seeds than it had may be asked for now
             known = {json.dumps(values, sort_keys=True) for values in drawn}
             drawn += [values for values in self.spec.grid() if json.dumps(values, sort_keys=True) not in known]
         if drawn is None:
             drawn = self.spec.grid() if self.spec.method == "grid" else self._learnt_from() if self.spec.learns else []
         for values in drawn:
             self._add(values)
-        self.engine = engines.of(self.spec.config, drawn)
+        self.engine = self.spec.search(drawn)
         self._write_ledger()
         for cell in self.cells:
             self._look_up(cell)

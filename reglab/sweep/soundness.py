@@ -175,6 +175,17 @@ def notes(config: Mapping[str, Any], is_ours: bool = True) -> Iterator[str]:
         yield "metric.target: W&B's server ends the sweep there; a sweep on this machine goes on to its run_cap"
 
 
+def notes_of_replicates(config: Mapping[str, Any], seeds: int) -> Iterator[str]:
+    """What a search does with so many seeds of each draw, here and elsewhere."""
+    definition = Definition.model_validate(config)
+    if definition.method == "grid":
+        return
+    yield "replicates: here each draw is run with all of its seeds, and the search hears their mean; W&B's server draws a seed as any value"
+    if definition.run_cap and definition.run_cap % seeds:
+        left = definition.run_cap % seeds
+        yield f"run_cap = {definition.run_cap}: counts runs, {seeds} a draw: the last draw has {left}, and the search does not hear of it"
+
+
 def _of_key(parameters: Sequence[Parameter], number: int, first: Sequence[Any]) -> Iterator[Fault]:
     """Of one key, all others at their first values: at most one fault."""
     parameter = parameters[number]

@@ -12,8 +12,9 @@ from reglab import names, yaml_files
 from reglab.config import RunConfig, TrainConfig, identity, nearest, parse_overrides
 from reglab.errors import UserError, excerpt
 from reglab.shipped import folder
-from reglab.sweep import definition, program, soundness
+from reglab.sweep import definition, engines, program, soundness
 from reglab.sweep.definition import Fault, Place, Replicates, leaves, parameters_of, places
+from reglab.sweep.engines import Engine
 from reglab.sweep.engines.grid import Grid
 from reglab.sweep.program import Asked, Program
 from reglab.yaml_files import Document
@@ -63,6 +64,10 @@ class SweepSpec:
     def engine(self) -> str:
         """Who searches: a scheduler's engine, or W&B's method."""
         return (self.config.get("scheduler") or {}).get("engine") or self.method
+
+    def search(self, drawn: Iterable[dict[str, Any]] = ()) -> Engine:
+        """Its search engine, which has drawn these values before. Raises UserError where its search runs with W&B's server only."""
+        return engines.of(self.config, drawn, self.replicates.names if self.replicates else None)
 
     @property
     def learns(self) -> bool:
@@ -158,6 +163,8 @@ def read(path: Path, overrides: Iterable[str] = (), quick: bool = False, seeds: 
     if fault := names.fault(path.stem):
         raise UserError(f"{path}: its runs go to a folder of its name, and {fault}: rename the file")
     notes = tuple(soundness.notes(config, is_ours))
+    if replicates:
+        notes += tuple(soundness.notes_of_replicates(config, len(replicates.values(seeds))))
     spec = SweepSpec(path.stem + ("-quick" if quick else ""), path, config, notes, replicates)
     if is_ours:
         _refuse(document, config, _faults_of_cells(spec) if spec.method == "grid" else soundness.faults_of_draws(config))

@@ -495,10 +495,20 @@ def test_replicates_that_say_no_seeds_are_told_with_their_line(read, replicates,
     assert said in str(caught.value)
 
 
-def test_a_search_has_no_replicates(read):
-    text = "run_cap: 3\n" + REPLICATED.replace("method: grid", "method: random")
-    with pytest.raises(UserError, match=r"line 6: replicates: goes with `method: grid`, not with method = random"):
-        read(text)
+def test_a_search_repeats_each_draw_and_says_so(read):
+    found = read("run_cap: 5\n" + REPLICATED.replace("method: grid", "method: random"))
+    drawn = list(found.search().rest())
+    assert [values["train"]["seed"] for values in drawn] == [3, 4, 3, 4, 3]
+    assert [values["arm"] for values in drawn[::2]] == [values["arm"] for values in drawn[1::2]] + [drawn[4]["arm"]]
+    assert "each draw is run with all of its seeds" in found.warnings[-2]
+    assert found.warnings[-1].endswith("2 a draw: the last draw has 1, and the search does not hear of it")
+    assert next(iter(spec.read(read.path, seeds=1).search().rest()))["train"] == {"seed": 3}
+
+
+def test_a_space_of_the_user_s_own_has_no_replicates(read):
+    space = "method: custom\nmetric: {name: val/accuracy}\nscheduler: {engine: optuna, source: x.py, search_space: y}\nrun_cap: 3\n"
+    with pytest.raises(UserError, match=r"line 6: replicates: scheduler.search_space = y says every key of a run"):
+        read(space + "command: [reglab, train]\nreplicates: {key: train.seed, start: 2}\n")
 
 
 def test_another_program_s_seed_is_a_key_of_its_own(read):

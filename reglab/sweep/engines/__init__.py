@@ -1,17 +1,22 @@
 """Search engines: what a sweep runs next, and what it stops. `engines.of` picks the one that a sweep's file asks for."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from reglab.errors import UserError
 from reglab.sweep.engines.engine import Engine
 
 
-def of(config: Mapping[str, Any], drawn: Iterable[dict[str, Any]] = ()) -> Engine:
+def of(config: Mapping[str, Any], drawn: Iterable[dict[str, Any]] = (), replicates: Sequence[str] | None = None) -> Engine:
     """The engine of a sweep that is known to be good, which has drawn these values before.
 
-    Raises UserError where its search runs with W&B's server only.
+    `replicates` names the parameter of seeds with which each configuration is repeated, of which the search hears the mean; a grid has
+    them as any other parameter. Raises UserError where its search runs with W&B's server only.
     """
+    if replicates and config["method"] != "grid":
+        from reglab.sweep.engines.replicated import Replicated
+
+        return Replicated(config, drawn, replicates, of)
     scheduler, method = (config.get("scheduler") or {}).get("engine"), config["method"]
     if method == "grid":
         from reglab.sweep.engines.grid import Grid

@@ -78,9 +78,9 @@ class Optuna(Engine):
     def _as_told(self, trial: Trial) -> dict[str, Any]:
         """A run as W&B's scheduler sees it: the metrics that are searched on, and of its summary the latest where that has none."""
         record, names = trial.record, [metric.name for metric in self.definition.objectives]
-        rows = [row.metrics() for row in record.history] if record else []
+        rows = list(record.steps) if record else []
         latest = {name: row[name] for row in rows for name in names if name in row}
-        summary = record.summary.metrics() if record and record.summary else {}
+        summary = record.came_to if record else {}
         return {
             "values": trial.values,
             "state": _STATES.get(record.state, "running") if record else "running",

@@ -197,3 +197,15 @@ def test_ax_runs_with_w_and_b_only():
     config = KEYS | {"scheduler": {"engine": "ax"}}
     with pytest.raises(UserError, match=r"^scheduler.engine = ax: runs with W&B's server only; offline there are method grid, random and"):
         engines.of(config)
+
+
+@pytest.mark.slow
+def test_what_another_program_logged_is_told_as_ours_is(engine, record):
+    """By the pruner's verdict, which needs every step, and by where the search goes, which needs the end."""
+    made = engine(run_cap=4, **of_user("pruned"))
+    made.ask(), made.ask()
+    for number, (state, values) in enumerate([(State.finished, [0.8, 0.9]), (State.running, [0.2, 0.2])]):
+        rows = [{"val/accuracy": value} for value in values]
+        of_a_program = record(str(number), state).model_copy(update={"program": "python x.py", "rows": rows, "logged": rows[-1]})
+        made.tell(number, of_a_program)
+    assert made.prune() == {"1"}
