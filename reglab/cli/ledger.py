@@ -23,6 +23,7 @@ from reglab.tracking.state import State
 if TYPE_CHECKING:
     from reglab.config import RunConfig
     from reglab.sweep.ledger import Ledger
+    from reglab.sweep.local import Drawn
     from reglab.sweep.spec import SweepSpec
     from reglab.tracking.record import RunRecord
 
@@ -49,7 +50,7 @@ def status(
     from reglab.sweep.spec import read
 
     spec = read(file, overrides or [], quick, seeds)
-    reckoned = ledger.reckon(spec, _records(spec, source), _drawn(spec, source))
+    reckoned = ledger.reckon(spec, _records(spec, source), *_drawn(spec, source))
     if as_json:
         sys.stdout.write(json.dumps(_plain(reckoned), indent=1) + "\n")
     else:
@@ -85,7 +86,7 @@ def makeup(
 
     spec = read(file, overrides or [], quick, seeds)
     _refuse_in_the_way(out, file)
-    reckoned = ledger.reckon(spec, _records(spec, source), _drawn(spec, source))
+    reckoned = ledger.reckon(spec, _records(spec, source), *_drawn(spec, source))
     texts = ledger.makeup(reckoned)
     if not texts:
         say(f"{file}: nothing is missing")
@@ -195,7 +196,7 @@ def _records(spec: "SweepSpec", source: str | None) -> "list[RunRecord]":
     return _fetched(source or str(own))
 
 
-def _drawn(spec: "SweepSpec", source: str | None) -> list[dict[str, Any]]:
+def _drawn(spec: "SweepSpec", source: str | None) -> "Drawn":
     """What a search on this machine has drawn: two draws of one run leave one run."""
     from reglab.settings import settings
     from reglab.sweep.local import drawn

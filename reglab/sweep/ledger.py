@@ -81,12 +81,14 @@ class Ledger:
         return not self.undrawn and all(cell.state in _WELL for cell in self.cells)
 
 
-def reckon(spec: SweepSpec, records: Sequence[RunRecord], draws: Sequence[dict[str, Any]] = ()) -> Ledger:
-    """The ledger of a sweep with these runs. `draws`: the values that a search on this machine is known to have drawn.
+def reckon(spec: SweepSpec, records: Sequence[RunRecord], draws: Sequence[dict[str, Any]] = (), is_over: bool = False) -> Ledger:
+    """The ledger of a sweep with these runs. `draws`: the values that a search on this machine is known to have drawn, which may be over.
 
     Raises UserError where its runs saw other images under one name.
     """
     found = _reckoned(spec, records, draws)
+    if is_over:
+        found = replace(found, undrawn=0)
     refuse_mixed(record for cell in found.cells for record in cell.records)
     return found
 

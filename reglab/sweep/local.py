@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
@@ -105,17 +105,24 @@ class _Worker:
     """Which version of the record was read."""
 
 
-def drawn(root: Path, spec: SweepSpec) -> list[dict[str, Any]]:
+class Drawn(NamedTuple):
+    """What a search has drawn, and whether it found out by itself that there is no more, whatever its `run_cap`."""
+
+    values: list[dict[str, Any]]
+    is_over: bool = False
+
+
+def drawn(root: Path, spec: SweepSpec) -> Drawn:
     """What this sweep has drawn as its folder tells, which is `root` or in it; nothing where none does."""
     for path in (root / LEDGER, *sorted(root.glob(f"*/{LEDGER}"))):
         with suppress(OSError, UserError):  # one that is damaged is an error where the sweep is run
             asked, draws = _ledger(path)
             if asked == spec.fingerprint(whatever_seeds=True):
                 return draws
-    return []
+    return Drawn([])
 
 
-def _ledger(path: Path) -> tuple[str, list[dict[str, Any]]]:
+def _ledger(path: Path) -> tuple[str, Drawn]:
     """What the sweep of a folder asks for, and what it has drawn. Raises UserError for a damaged one, FileNotFoundError for none."""
     try:
         stored = reading.parsed(reading.whole(path, _MOST_LEDGER_BYTES, _MEND_LEDGER))
@@ -124,7 +131,7 @@ def _ledger(path: Path) -> tuple[str, list[dict[str, Any]]]:
             raise ValueError("what a sweep asks for is a text, and each draw a mapping")
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{path} is damaged: {_MEND_LEDGER}") from None
-    return asked, draws
+    return asked, Drawn(draws, stored.get("over") is True)
 
 
 class LocalSweep:
@@ -353,10 +360,11 @@ class LocalSweep:
             return None
         if asked != self.spec.fingerprint(whatever_seeds=True):
             raise UserError(f"{self.folder} holds another sweep than this one: give a --name of its own, or remove the folder")
-        return drawn
+        return drawn.values
 
-    def _write_ledger(self) -> None:
-        text = json.dumps({"spec": self.spec.fingerprint(whatever_seeds=True), "draws": [cell.values for cell in self.draws]}, indent=1)
+    def _write_ledger(self, is_over: bool = False) -> None:
+        stored = {"spec": self.spec.fingerprint(whatever_seeds=True), "draws": [cell.values for cell in self.draws]}
+        text = json.dumps(stored | ({"over": True} if is_over else {}), indent=1)
         write_whole(self.folder / LEDGER, lambda stream: stream.write(text.encode()))
 
     def _write(self, cell: Cell, record: RunRecord) -> None:
@@ -418,6 +426,7 @@ class LocalSweep:
         while self.undrawn and self._may_draw():
             self._tell_engine()
             if (values := self.engine.ask()) is None:  # it has found out that there is no more
+                self._write_ledger(is_over=True)
                 break
             cell = self._add(values)
             self._write_ledger()

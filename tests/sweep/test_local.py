@@ -20,7 +20,7 @@ from reglab.sweep import ledger, local, spec
 from reglab.sweep import limit as limits
 from reglab.sweep.engines.random import Random
 from reglab.sweep.limit import Limit
-from reglab.sweep.local import LEDGER, LocalSweep
+from reglab.sweep.local import LEDGER, LocalSweep, drawn
 from reglab.tracking.record import Environment, Epoch, RunRecord, State, Summary
 from reglab.tracking.store import HISTORY, LOG, RECORD, read_run, read_runs, write_run
 
@@ -1242,6 +1242,23 @@ def test_seeds_that_are_asked_for_later_are_added(tmp_path, workers):
     assert [(cell.values["lr"], cell.seed) for cell in more.cells] == [(lr, seed) for seed in range(3) for lr in (0.1, 0.2)]
     assert len(workers.jobs) == 6
     assert len(run().cells) == 6  # what was asked for once stays
+
+
+def test_a_search_that_ended_below_its_cap_is_complete(make_sweep, workers, monkeypatch):
+    """As one does whose study has a terminator, or a grid of its own."""
+    ask = Random.ask
+    monkeypatch.setattr(Random, "ask", lambda engine: ask(engine) if len(engine.trials) < 2 else None)
+    sweep = workers.work(make_sweep(RANDOM))
+    assert states(sweep) == [State.finished] * 2
+    values, is_over = drawn(sweep.folder, sweep.spec)
+    assert is_over
+    monkeypatch.undo()
+    records = [cell.record for cell in sweep.cells]
+    assert ledger.reckon(sweep.spec, records, values, is_over).complete
+    assert not ledger.reckon(sweep.spec, records, values).complete
+    again = workers.work(make_sweep(RANDOM))  # asked again it has more after all
+    assert len(again.cells) == 5
+    assert not drawn(sweep.folder, sweep.spec).is_over
 
 
 def test_with_a_limit_another_program_s_runs_tell_of_each_other(make_sweep, workers, clock):
