@@ -77,10 +77,16 @@ def test_every_question_has_its_sweep_and_every_figure_its_own_name():
 BEFORE = json.loads((Path(__file__).parent / "verdicts.json").read_text())
 
 
+def _archive(report):
+    """Its records as they were then, where there are more by now."""
+    kept = ROOT / "tests" / "fixtures" / f"{report}.jsonl.gz"
+    return kept if report == "cifar10_jpeg_h200" else ROOT / "reports" / report / ARCHIVE
+
+
 @pytest.mark.parametrize("source", [*(name for name in BEFORE if "whole" not in name), "whole_study", "whole_study_seed_0"])
 def test_verdicts_are_those_of_the_claims_as_they_were_written_in_code(source, whole_study):
     made = {"whole_study": (0, 1, 2), "whole_study_seed_0": (0,)}
-    records = whole_study(made[source]) if source in made else read_archive(ROOT / "reports" / source / ARCHIVE)
+    records = whole_study(made[source]) if source in made else read_archive(_archive(source))
     for found, before in zip(judge(study(records)), BEFORE[source], strict=True):
         assert (found.verdict, len(found.runs)) == (before["verdict"], before["runs"]), found.number
         told = sorted(([part.unit, part.n, part.holds, part.estimate, part.low, part.high] for part in found.parts), key=str)

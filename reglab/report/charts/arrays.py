@@ -27,7 +27,7 @@ def draw(table: pd.DataFrame, figure: FigureData, study: Study, subtitle: str) -
     if len(drawn):
         height, keys = max(ROW * len(chosen), 220), column.sources
         panels += [_draws(drawn, column.name, place, keys[place], limits, height) for place in range(_longest(drawn, column.name))]
-    return styled(alt.hconcat(*panels, spacing=18).resolve_scale(color="independent", shape="independent"), figure.title, subtitle)
+    return styled(alt.hconcat(*panels, spacing=18), figure.title, subtitle, color="independent", shape="independent")
 
 
 def _parts(array: Any) -> list[float]:

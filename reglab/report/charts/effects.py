@@ -58,8 +58,8 @@ def draw(effects: Sequence[Effect], title: str, subtitle: str) -> Drawn:
     notes.append("shaded: where it is claimed to lie" if any(e.is_claimed for e in effects) else "")
     notes.append("an interval that ends at the frame goes on beyond it" if any(map(_is_cut, groups)) else "")
     lines = [subtitle, "; ".join(filter(None, notes))]
-    chart = alt.vconcat(*panels, spacing=22).resolve_scale(color="independent", shape="independent", x="independent")
-    return styled(chart, title, [line for line in lines if line])
+    said = [line for line in lines if line]
+    return styled(alt.vconcat(*panels, spacing=22), title, said, color="independent", shape="independent", x="independent")
 
 
 def _told_apart(effects: Sequence[Effect]) -> list[Effect]:
@@ -91,7 +91,7 @@ def _panel(effects: Sequence[Effect], is_first: bool) -> alt.LayerChart:
         row["low"], row["high"] = (None if row[side] is None else min(max(row[side], low), high) for side in ("low", "high"))
     table = pd.DataFrame(rows)
     lines = max(name.count("\n") + 1 for name in names)
-    base = alt.Chart(table, width=520, height={"step": max(ROW, 14 * lines + 6)})
+    base = alt.Chart(width=520, height={"step": max(ROW, 14 * lines + 6)})
     scale = alt.Scale(domain=[low, high], nice=False, **({"type": "log"} if unit == "ratio" else {"zero": False}))
     axis = alt.Axis(tickCount=6, domain=False, format=",.3~g", grid=True)
     x = alt.X("value:Q", title=_AXES[unit][0], scale=scale, axis=axis)
@@ -130,7 +130,7 @@ def _panel(effects: Sequence[Effect], is_first: bool) -> alt.LayerChart:
     )
     layers.append(base.mark_point(size=110, filled=True, opacity=1).encode(x=x, y=y, color=colour, shape=shape, tooltip=tooltip))
     layers.append(base.mark_text(align="left", dx=8, color=TEXT, fontSize=11).encode(x=alt.value(520), y=y, text="text:N"))
-    return alt.LayerChart(layer=layers)
+    return alt.LayerChart(data=table, layer=layers)
 
 
 def _row(effect: Effect, scale_by: float) -> dict[str, Any]:

@@ -263,7 +263,7 @@ def _lines(
     Where there are whiskers, levels stand a little apart at each value, so that these do not cover each other.
     """
     table = _placed(table, across, levels, upright)
-    base = alt.Chart(table).encode(x=across.axis)
+    base = alt.Chart().encode(x=across.axis)  # the layers have the panel's table: to name one with its own, Altair writes that out
     measured = base.transform_filter("isValid(datum.value)")
     points = measured.mark_point(size=70, filled=True, opacity=1).encode(
         y=_up(upright, "value", is_first), color=levels.colour, shape=levels.shape, tooltip=_tooltip(upright)
@@ -277,9 +277,8 @@ def _lines(
         .encode(y=_up(upright, "low", is_first), y2="high:Q", color=levels.colour)
     )
     layers = [lines, whiskers, *_open(base, upright, levels, is_first), points, *_never(base, upright, levels, is_first)]
-    return alt.LayerChart(layer=layers).properties(
-        width=width, height=upright.height, title=alt.Title(title, fontSize=12, fontWeight="normal", anchor="middle", offset=6)
-    )
+    heading = alt.Title(title, fontSize=12, fontWeight="normal", anchor="middle", offset=6)
+    return alt.LayerChart(data=table, layer=layers, width=width, height=upright.height, title=heading)
 
 
 def is_apart(table: pd.DataFrame, field: str) -> bool:
@@ -361,4 +360,4 @@ def _panels(title: str, subtitle: str, rows: Sequence[Sequence[alt.LayerChart]])
     """Panels beside and below each other, as one figure."""
     beside = [alt.hconcat(*row, spacing=14) for row in rows]
     chart = beside[0] if len(beside) == 1 else alt.vconcat(*beside, spacing=16)
-    return styled(chart.resolve_scale(color="shared", shape="shared", strokeDash="shared"), title, subtitle)
+    return styled(chart, title, subtitle, color="shared", shape="shared", strokeDash="shared")

@@ -35,7 +35,7 @@ def draw(table: pd.DataFrame, figure: FigureData, study: Study, subtitle: str) -
     table = _in_rows(table, names, study)
     order = list(dict.fromkeys(table["row"]))
     lines = max(name.count("\n") + 1 for name in order)
-    base_chart = alt.Chart(table, height=len(order) * max(ROW, 15 * lines + 8, 17 * len(machines) + 10))
+    base_chart = alt.Chart(height=len(order) * max(ROW, 15 * lines + 8, 17 * len(machines) + 10))
     bands = alt.Scale(type="band", paddingInner=0.2, paddingOuter=0.1)  # so that rows are level in all panels
     axis = alt.Axis(
         labelLimit=280,
@@ -50,15 +50,16 @@ def draw(table: pd.DataFrame, figure: FigureData, study: Study, subtitle: str) -
     rows = alt.Y("row:N", sort=order, title=None, axis=axis, scale=bands)
     bare_rows = alt.Y("row:N", sort=order, title=None, axis=None, scale=bands)
     colour = alt.Color("row:N", scale=alt.Scale(domain=order, range=list(table.drop_duplicates("row")["colour"])), legend=None)
-    accuracies = _dumbbells(base_chart, rows, colour)
+    accuracies = _dumbbells(table, base_chart, rows, colour)
     timed = base_chart.transform_filter("isValid(datum.machine)") if len(machines) > 1 else base_chart
     if len(machines) > 1:
         timed = timed.encode(yOffset=alt.YOffset("on:O", sort=machines, scale=alt.Scale(paddingInner=0.2, paddingOuter=0)))
-    training = _bars(timed, bare_rows, colour, "train_seconds", "training time, s", is_split=len(machines) > 1)
-    reaching = _bars(timed, bare_rows, colour, "time_to_target_seconds", f"time to {target.words}, s", is_split=len(machines) > 1)
+    training = _bars(table, timed, bare_rows, colour, "train_seconds", "training time, s", is_split=len(machines) > 1)
+    reaching = _bars(table, timed, bare_rows, colour, "time_to_target_seconds", f"time to {target.words}, s", is_split=len(machines) > 1)
     never = timed.mark_text(align="left", dx=4, color=TEXT, fontStyle="italic").encode(y=bare_rows, x=alt.datum(0), text="until:N")
+    reaching.layer.append(never)
     said = [subtitle, f"times of each arm, from the top: {'; '.join(machines)}"] if len(machines) > 1 else subtitle
-    return styled(alt.hconcat(accuracies, training, reaching + never, spacing=24).resolve_scale(color="shared"), figure.title, said)
+    return styled(alt.hconcat(accuracies, training, reaching, spacing=24), figure.title, said, color="shared")
 
 
 def _in_rows(table: pd.DataFrame, names: Sequence[str], study: Study) -> pd.DataFrame:
@@ -121,9 +122,9 @@ def _seconds(value: float) -> str:
     return f"{value:.1f} s" if value < 100 else f"{value:,.0f} s"
 
 
-def _dumbbells(base: alt.Chart, rows: alt.Y, colour: alt.Color) -> alt.LayerChart:
+def _dumbbells(table: pd.DataFrame, base: alt.Chart, rows: alt.Y, colour: alt.Color) -> alt.LayerChart:
     """Filled circle for test, open diamond for training images, whiskers for the test interval."""
-    limits = accuracy_domain(base.data, ["test_accuracy", "train_accuracy"])
+    limits = accuracy_domain(table, ["test_accuracy", "train_accuracy"])
     base = base.transform_calculate(low=f"max(datum.test_accuracy_low, {limits[0]})", high=f"min(datum.test_accuracy_high, {limits[1]})")
     domain = alt.Scale(domain=limits, nice=False, zero=False)
     x = alt.X("test_accuracy:Q", title="accuracy, %", scale=domain, axis=alt.Axis(tickCount=6))
@@ -156,14 +157,16 @@ def _dumbbells(base: alt.Chart, rows: alt.Y, colour: alt.Color) -> alt.LayerChar
         .mark_point(size=70, filled=False, opacity=1, strokeWidth=2)
         .encode(y=rows, x=alt.X("train_accuracy:Q", scale=domain), color=colour, shape=shape, tooltip=tooltip)
     )
-    return (between + whiskers + train + test).properties(width=330)
+    return alt.LayerChart(data=table, layer=[between, whiskers, train, test], width=330)
 
 
-def _bars(base: alt.Chart, rows: alt.Y, colour: alt.Color, field: str, title: str, is_split: bool) -> alt.LayerChart:
+def _bars(
+    table: pd.DataFrame, base: alt.Chart, rows: alt.Y, colour: alt.Color, field: str, title: str, is_split: bool
+) -> alt.LayerChart:
     """Bars from zero with their interval; the time in figures stands behind both. Of several machines a row has one for each."""
     low, high = f"{field}_low", f"{field}_high"
-    scale = alt.Scale(domain=[0, 1.4 * highest(base.data, field)], nice=False)
-    axis = alt.Axis(tickCount=4) if base.data[field].notna().any() else alt.Axis(values=[])
+    scale = alt.Scale(domain=[0, 1.4 * highest(table, field)], nice=False)
+    axis = alt.Axis(tickCount=4) if table[field].notna().any() else alt.Axis(values=[])
     x = alt.X(f"{field}:Q", title=title, scale=scale, axis=axis)
     tooltip = ["model:N", "machine:N", alt.Tooltip(f"{field}_text:N", title="time")]
     bars = (base.mark_bar() if is_split else base.mark_bar(height=16)).encode(y=rows, x=x, color=colour, tooltip=tooltip)
@@ -181,4 +184,4 @@ def _bars(base: alt.Chart, rows: alt.Y, colour: alt.Color, field: str, title: st
         .mark_text(align="left", dx=11, color=TEXT)
         .encode(y=rows, x=alt.X("end:Q", scale=scale, axis=axis), text=f"{field}_text:N")
     )
-    return (bars + halo + whiskers + arrows + labels).properties(width=190)
+    return alt.LayerChart(data=table, layer=[bars, halo, whiskers, arrows, labels], width=190)

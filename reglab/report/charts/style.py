@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from xml.etree import ElementTree
 
 import altair as alt
@@ -76,12 +76,19 @@ def _between(share: float) -> str:
     return "#" + "".join(f"{round(a + (b - a) * (place - lower)):02x}" for a, b in zip(one, other, strict=True))
 
 
-def styled(chart: Drawn, title: str, subtitle: str | list[str]) -> Drawn:
-    return (
-        chart.properties(title=alt.Title(title, subtitle=subtitle, anchor="start", offset=14))
-        .configure(font=FAMILY, background="white")
-        .configure_view(stroke=None)
-        .configure_axis(
+def styled(chart: Drawn, title: str, subtitle: str | list[str], **scales: Literal["shared", "independent"]) -> Drawn:
+    """The chart with its title and the look of all figures, its panels' `scales` (colour, shape, …) shared or not: the chart itself.
+
+    Altair's own methods copy all of it at each call, and a figure of many panels has some thousand parts.
+    """
+    chart.title = alt.Title(title, subtitle=subtitle, anchor="start", offset=14)
+    if scales:
+        chart.resolve = alt.Resolve(scale=alt.ScaleResolveMap(**scales))
+    chart.config = alt.Config(
+        font=FAMILY,
+        background="white",
+        view=alt.ViewConfig(stroke=None),
+        axis=alt.AxisConfig(
             domainColor="#bbbbbb",
             tickColor="#bbbbbb",
             gridColor=FAINT,
@@ -90,9 +97,9 @@ def styled(chart: Drawn, title: str, subtitle: str | list[str]) -> Drawn:
             titleFontWeight="normal",
             labelFontSize=11,
             titleFontSize=11,
-        )
-        .configure_title(color=TEXT, fontSize=14, subtitleColor=QUIET, subtitleFontSize=11)
-        .configure_legend(
+        ),
+        title=alt.TitleConfig(color=TEXT, fontSize=14, subtitleColor=QUIET, subtitleFontSize=11),
+        legend=alt.LegendConfig(
             labelColor=TEXT,
             titleColor=TEXT,
             titleFontWeight="normal",
@@ -104,8 +111,9 @@ def styled(chart: Drawn, title: str, subtitle: str | list[str]) -> Drawn:
             symbolOpacity=1,
             symbolStrokeWidth=0,  # a dashed outline would only fray a filled symbol
             offset=10,
-        )
+        ),
     )
+    return chart
 
 
 def told_all(table: pd.DataFrame, field: str, count: str = "n") -> list[str]:
@@ -164,10 +172,10 @@ def ticks(highest: float) -> list[float]:
 def save(chart: Drawn, folder: Path, stem: str) -> Drawing:
     """Write the chart as Vega-Lite JSON, SVG and PNG."""
     with alt.data_transformers.enable(max_rows=None):  # a search may have more draws than Altair takes for an oversight
-        spec = chart.to_json()
+        spec = chart.to_json(validate=False)  # the tests do: a chart has some hundred parts, each of which would be held to the schema
     (folder / f"{stem}.json").write_text(spec, encoding="utf-8")
     svg = vl_convert.vegalite_to_svg(spec)
     (folder / f"{stem}.svg").write_text(svg, encoding="utf-8")
-    (folder / f"{stem}.png").write_bytes(vl_convert.vegalite_to_png(spec, scale=_SCALE))
+    (folder / f"{stem}.png").write_bytes(vl_convert.svg_to_png(svg, scale=_SCALE))
     width, height = (float(ElementTree.fromstring(svg).attrib[side]) for side in ("width", "height"))
     return Drawing(spec, width, height)
