@@ -70,7 +70,7 @@ PROBES = tuple(probe.name for technique in TECHNIQUES for probe in technique.pro
 
 
 def sections(design: Design) -> dict[str, tuple[Panel, ...]]:
-    """The workspace, section by section. By the epoch, `train/accuracy` and `gap` are by the running training accuracy."""
+    """The workspace, section by section. By the epoch, `train/accuracy` and `train/gap` are by the running training accuracy."""
     keys = keys_of(design)
     selects_on = "val/accuracy"
     return {
@@ -82,7 +82,7 @@ def sections(design: Design) -> dict[str, tuple[Panel, ...]]:
             Line("train/accuracy"),
             Scatter("time_to_target/seconds", "test/accuracy"),
         ),
-        "overfitting": (Line("gap"), Bars("gap"), Scatter("train_clean/accuracy", "test/accuracy")),
+        "overfitting": (Line("train/gap"), Bars("gap"), Scatter("train_clean/accuracy", "test/accuracy")),
         "search": (Parallel(keys, selects_on), Importance(selects_on), *(Scatter(key, selects_on) for key in _drawn(design))),
         "health": tuple(Line(metric) for metric in (*HEALTH, *PROBES)),
     }

@@ -98,13 +98,21 @@ class _Epoch(_Metrics):
     test_accuracy: _Fraction | None = None
     val_loss: float | None = None
     val_accuracy: _Fraction | None = None
-    gap: _Number | None = Field(default=None, description="running training accuracy minus test accuracy")
+    train_gap: _Number | None = Field(default=None, description="running training accuracy minus test accuracy")
     lr: _Number
     time_train_seconds: _Amount = Field(description="training steps so far, and nothing else")
     time_wall_seconds: _Amount = Field(description="the run so far")
     time_cpu_seconds: _Amount | None = Field(default=None, description="of the CPU, in training steps so far: all threads of the process")
     throughput_images_per_second: _Amount = Field(description="images trained on in this epoch, copies included")
     gpu_memory_gb: _Amount | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_its_former_name(cls, row: Any) -> Any:
+        """`gap` was another number here than in the summary, where it is that of the clean training accuracy."""
+        if isinstance(row, Mapping) and "gap" in row:
+            return {**{key: value for key, value in row.items() if key != "gap"}, "train/gap": row["gap"]}
+        return row
 
 
 if TYPE_CHECKING:

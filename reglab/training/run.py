@@ -199,7 +199,7 @@ class Run:
         evaluated: dict[str, float] = {}
         if last or number % self.config.train.eval_every == 0:
             test = self.evaluate(self.clean_test, signals)
-            evaluated = {"test_loss": test.loss, "test_accuracy": test.accuracy, "gap": train_accuracy - test.accuracy}
+            evaluated = {"test_loss": test.loss, "test_accuracy": test.accuracy, "train_gap": train_accuracy - test.accuracy}
             if self.clean_val:
                 validation = self.evaluate(self.clean_val, signals)
                 evaluated |= {"val_loss": validation.loss, "val_accuracy": validation.accuracy}

@@ -216,7 +216,7 @@ def test_an_evaluation_changes_nothing(make_run):
 def test_evaluations_are_every_few_epochs_and_after_the_last(make_run, train):
     history = train(make_run(train={"epochs": 5, "eval_every": 2})).history
     assert [row.epoch for row in history if row.test_accuracy is not None] == [2, 4, 5]
-    assert [row.epoch for row in history if row.gap is not None] == [2, 4, 5]
+    assert [row.epoch for row in history if row.train_gap is not None] == [2, 4, 5]
 
 
 def test_the_interval_of_evaluations_does_not_change_training(make_run, train):
@@ -228,7 +228,7 @@ def test_the_interval_of_evaluations_does_not_change_training(make_run, train):
 
 def test_gap_is_running_training_accuracy_minus_test_accuracy(make_run, train):
     for row in train(make_run()).history:
-        assert row.gap == row.train_accuracy - row.test_accuracy
+        assert row.train_gap == row.train_accuracy - row.test_accuracy
 
 
 def test_a_validation_part_is_evaluated_too(make_config, images, train):
