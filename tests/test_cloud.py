@@ -194,6 +194,7 @@ def test_what_fails_in_the_check_is_told_at_its_end_and_keeps_nothing_from_going
     assert about(asked, "bench epoch")
 
 
+@pytest.mark.slow
 def test_a_part_of_the_check_ends_in_its_time(gpu_check):
     code, asked, kept = gpu_check("--skip", "tests", "--skip", "study", SLOW="bench agc", BENCHMARKS="12")
     assert code == 1
@@ -202,6 +203,7 @@ def test_a_part_of_the_check_ends_in_its_time(gpu_check):
     assert "no time left for: reglab bench epoch" in kept["epoch_256.txt"]
 
 
+@pytest.mark.slow
 def test_a_study_that_leaves_its_checkpoints_when_its_time_is_up_is_no_failure(gpu_check):
     code, asked, kept = gpu_check("--skip", "tests", "--skip", "benchmarks", PATIENT="--name n ", STUDY="12", EPOCHS="9")
     assert code == 0

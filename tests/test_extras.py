@@ -49,7 +49,7 @@ CAN = {
     ("sweep", "create", "sweeps/final.yaml"): (2, "W&B"),
     ("sweep", "schedule", "entity/project/sweep"): (2, "W&B"),
     ("sweep", "makeup", "sweeps/final.yaml", "--out", "{out}/rest.yaml"): (0, "18 runs"),
-    ("sweep", "plan", "sweeps/final.yaml", "--from", "{runs}"): (0, "GPU-hours"),
+    ("sweep", "plan", "sweeps/final.yaml", "--from", "{of_a_gpu}"): (0, "GPU-hours"),
     ("sweep", "status", "sweeps/final.yaml"): (1, "18 missing"),
     ("sync", "{runs}"): (2, "holds no run"),
     ("train", "--print-config"): (0, "optimizer:"),
@@ -82,7 +82,8 @@ def without_torch(tmp_path):
     """Runs commands where the modules that train are not there; gives (exit code, standard output, standard error) for each."""
 
     def run(*commands):
-        names = {"runs": ROOT / "reports" / "cifar10_jpeg_h200", "out": tmp_path / "out"}
+        reports = ROOT / "reports"
+        names = {"runs": reports / "cifar10_jpeg_cpu", "of_a_gpu": reports / "cifar10_jpeg_h200", "out": tmp_path / "out"}
         filled = [[word.format(**names) for word in words] for words in commands]
         hidden = [*extras.TRAINING, "triton"]
         command = [sys.executable, "-c", WITHOUT, json.dumps(hidden), json.dumps(filled)]

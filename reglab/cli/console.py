@@ -143,6 +143,16 @@ def counting(what: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Shows on a terminal that something goes on that takes more than a moment, while it is open."""
+    if not is_terminal():
+        yield
+        return
+    with progress.status(what):
+        yield
+
+
 def run_to_exit(command: Callable[[], object], debug: bool = False) -> None:
     """Run a command to the end of this process's work: an error becomes one line and its exit code."""
     if logging.lastResort:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Column, Table
 
-from reglab.cli.console import Commands, counting, say, say_recognized, tell
+from reglab.cli.console import Commands, counting, say, say_recognized, tell, working
 from reglab.cli.console import show as show_table
 from reglab.exits import FAILED
 
@@ -111,7 +111,9 @@ def write(
             say(line)
     elif design is None and found.earlier is None and study_file.of(found.records) is None:
         say("these runs are of no study: reported by what varies among them (--study FILE judges the claims of one)")
-    tell(collection.build_report(found, out, design, baseline))
+    with working("drawing the figures"):
+        built = collection.build_report(found, out, design, baseline)
+    tell(built)
     return found.records
 
 

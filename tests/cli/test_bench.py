@@ -31,6 +31,7 @@ def test_two_benchmarks_show_their_tables_and_write_their_results(tmp_path):
         assert f"{result['ratio']:.3g}" in shown
 
 
+@pytest.mark.slow
 def test_batches_are_those_of_the_peer_before_they_are_timed(monkeypatch, tmp_path):
     from benchmarks import batches
 

@@ -161,6 +161,7 @@ def test_a_server_that_does_not_answer_is_a_fault_where_runs_are_online(monkeypa
 # Runs at a time
 
 
+@pytest.mark.slow
 def test_what_pays_is_measured_and_told_with_its_command(run, monkeypatch):
     monkeypatch.setattr(doctor, "MEASURE_SECONDS", 0.2)
     code, lines = run("--measure", "2,1", *SMALL)

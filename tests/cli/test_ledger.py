@@ -96,6 +96,7 @@ def test_plan_counts_what_is_left_and_says_its_basis(reglab, file, half_done, ca
     assert "from 2 finished runs on" in said
 
 
+@pytest.mark.slow
 def test_plan_without_a_run_asks_for_a_probe_and_makes_one(reglab, file, capsys, monkeypatch):
     monkeypatch.setattr("reglab.cli.ledger.PROBE_SECONDS", 0.1)
     assert reglab("sweep", "plan", file) == 2

@@ -38,6 +38,7 @@ def kill_servers(monkeypatch):
     SERVER._stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_server_that_is_killed_as_it_starts_is_replaced(kill_servers, tmp_path, number):
     killed = kill_servers(number)

@@ -170,6 +170,7 @@ def test_hyperband_ends_what_is_not_among_the_best(place):
     assert [(record.state, record.config["lr"]) for record in stopped] == [(State.stopped, 1e-9)]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_started_or_read_is_told_before_anything_is(place):
     place.write(program="elsewhere.py")
     code, _, said = place.do("sweep", "run", "plain.yaml")

@@ -27,6 +27,7 @@ SWEEP = {
 }
 
 
+@pytest.mark.slow
 def test_the_agent_s_runs_train_and_one_that_cannot_be_built_says_why(wandb_server, tmp_path):
     sweep = wandb.sweep(SWEEP, project="p")
     scripts = str(Path(sys.executable).parent)

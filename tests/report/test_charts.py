@@ -299,6 +299,7 @@ def test_of_very_many_arms_the_best_are_drawn_and_the_figure_says_so(figure, mak
     assert {row["model"] for rows in drawn["datasets"].values() for row in rows} == {cell.label for cell in cells[:60]}
 
 
+@pytest.mark.slow
 def test_a_search_of_more_draws_than_altair_takes_is_drawn(make_record, tmp_path):
     study = published.study(arrays(make_record, 1, held_out=100))
     table = tables.tidy(study.cells(study.records), DESIGN)

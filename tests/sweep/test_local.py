@@ -231,10 +231,10 @@ def test_a_search_that_drew_something_twice_is_complete(make_sweep, workers):
     sweep = workers.work(make_sweep(keys))
     assert len(sweep.cells) < len(sweep.draws) == 5
     for root in (sweep.folder, sweep.folder.parent):
-        draws = local.drawn(root, sweep.spec)
+        draws = drawn(root, sweep.spec).values
         assert len(draws) == 5
         assert ledger.reckon(sweep.spec, read_runs(sweep.folder), draws).complete
-    assert local.drawn(sweep.folder, make_sweep(RANDOM, folder="other").spec) == []
+    assert drawn(sweep.folder, make_sweep(RANDOM, folder="other").spec).values == []
 
 
 def test_a_cap_holds_for_a_grid_too(make_sweep, workers):

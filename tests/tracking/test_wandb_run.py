@@ -226,6 +226,7 @@ def test_a_stop_from_the_page_is_heard_in_the_run_and_ends_no_process(wandb_serv
     assert there.summary["state"] == "stopped"
 
 
+@pytest.mark.slow
 def test_a_run_whose_client_was_killed_has_its_whole_history_when_it_goes_on(wandb_server, record, tmp_path):
     """The server never heard of the second epoch; the checkpoint knows it."""
     code = """

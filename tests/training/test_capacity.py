@@ -45,6 +45,7 @@ def test_where_none_fit_there_is_no_choice():
     assert choice([reading(1, 100, "out of memory")]) is None
 
 
+@pytest.mark.slow
 def test_runs_train_side_by_side_and_their_paces_are_summed(make_config, cache):
     core = min(os.sched_getaffinity(0))
     read = measure(make_config(), [Place(None, [core]), ANYWHERE], 0.3)

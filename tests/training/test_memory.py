@@ -60,6 +60,7 @@ print(json.dumps([told, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - bef
 """Blocks as a training step has them: allocated forward, freed backward."""
 
 
+@pytest.mark.slow
 @glibc
 def test_freed_blocks_are_used_again():
     told, few = in_a_process(FAULTS.format(told="keep_freed()"))

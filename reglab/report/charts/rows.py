@@ -160,9 +160,7 @@ def _dumbbells(table: pd.DataFrame, base: alt.Chart, rows: alt.Y, colour: alt.Co
     return alt.LayerChart(data=table, layer=[between, whiskers, train, test], width=330)
 
 
-def _bars(
-    table: pd.DataFrame, base: alt.Chart, rows: alt.Y, colour: alt.Color, field: str, title: str, is_split: bool
-) -> alt.LayerChart:
+def _bars(table: pd.DataFrame, base: alt.Chart, rows: alt.Y, colour: alt.Color, field: str, title: str, is_split: bool) -> alt.LayerChart:
     """Bars from zero with their interval; the time in figures stands behind both. Of several machines a row has one for each."""
     low, high = f"{field}_low", f"{field}_high"
     scale = alt.Scale(domain=[0, 1.4 * highest(table, field)], nice=False)
