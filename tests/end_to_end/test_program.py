@@ -159,7 +159,7 @@ def test_hyperband_ends_what_is_not_among_the_best(place):
     slow = script.read_text().replace("run.log({", "__import__('time').sleep(0.05)\n        run.log({")
     script.write_text(slow)
     place.write(
-        parameters={"lr": {"values": [0.1, 1e-9]}, "epochs": {"value": 2000}},
+        parameters={"lr": {"values": [0.1, 1e-9]}, "epochs": {"value": 100_000}},  # more than there is time for
         replicates=None,
         early_terminate={"type": "hyperband", "min_iter": 5, "eta": 2},
     )
