@@ -154,16 +154,16 @@ def test_how_it_ended_is_recorded(place, ending, state, reason):
 
 @pytest.mark.slow
 def test_hyperband_ends_what_is_not_among_the_best(place):
-    """Of two rates, one too small to learn: by what is logged while it runs."""
+    """Of three rates, one too small to learn: by what is logged while it runs. Of two runs the rule lets both go on."""
     script = place.folder / "plain_training.py"
     slow = script.read_text().replace("run.log({", "__import__('time').sleep(0.05)\n        run.log({")
     script.write_text(slow)
     place.write(
-        parameters={"lr": {"values": [0.1, 1e-9]}, "epochs": {"value": 100_000}},  # more than there is time for
+        parameters={"lr": {"values": [0.1, 0.05, 1e-9]}, "epochs": {"value": 100_000}},  # more than there is time for
         replicates=None,
         early_terminate={"type": "hyperband", "min_iter": 5, "eta": 2},
     )
-    process = place.start("sweep", "run", "plain.yaml", "--workers", "2")
+    process = place.start("sweep", "run", "plain.yaml", "--workers", "3")
     stopped = wait_for(lambda: list(place.runs.glob("*/*/run.json")) and [each for each in place.records if each.state.ended])
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=PATIENCE)
