@@ -11,6 +11,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell without job 
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # under nohup
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
+import hypothesis
 import pytest
 import torch
 
@@ -21,6 +22,9 @@ from reglab.settings import settings
 from reglab.tracking.record import RunRecord
 from reglab.training.run import Run
 from tests.fake_gpu import fake
+
+hypothesis.settings.register_profile("whatever the pace", deadline=None)  # of a machine with other work
+hypothesis.settings.load_profile("whatever the pace")
 
 TINY = {
     "data": {"source": "digits", "train_limit": 128, "test_limit": 64},

@@ -938,7 +938,7 @@ def whole_floats_as_integers(values):
     return int(values) if isinstance(values, float) and values.is_integer() else values
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(configurations())
 def test_a_configuration_survives_json(values):
     config = RunConfig.parse(values)
@@ -949,14 +949,14 @@ def test_a_configuration_survives_json(values):
         assert again.label == config.label
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(configurations())
 def test_whole_floats_that_come_back_as_integers_change_nothing(values):
     config = RunConfig.parse(values)
     assert RunConfig.parse(whole_floats_as_integers(config.model_dump(mode="json"))) == config
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(configurations(), st.integers(0, 2**31 - 1), st.integers(0, 2**31 - 1))
 def test_seeds_share_an_identity_and_have_runs_of_their_own(values, first, second):
     configs = [RunConfig.parse(values | {"train": values.get("train", {}) | {"seed": seed}}) for seed in (first, second)]
@@ -965,7 +965,7 @@ def test_seeds_share_an_identity_and_have_runs_of_their_own(values, first, secon
     assert len(identity(configs[0])) == 12 and set(identity(configs[0])) <= set("0123456789abcdef")
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.sampled_from(FINAL_ARMS), st.integers(1, 500))
 def test_an_arm_dumps_and_parses_again(arm, epochs):
     config = RunConfig.parse({"arm": arm, "train": {"epochs": epochs}})

@@ -25,7 +25,7 @@ HEADROOM = 2 * 10**9
 """Of address space."""
 
 
-few = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None)
+few = settings(max_examples=60, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None)
 """Of Hypothesis: the same examples everywhere, some seconds in all."""
 
 

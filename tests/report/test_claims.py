@@ -462,7 +462,7 @@ def drawn():
     return draw
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_the_runs_are_there_are_eleven_findings_that_agree_with_their_parts(data, made, drawn):
     found = judge(data.draw(drawn(made(("final", "agc_batchnorm", "augmentation")))))

@@ -102,7 +102,7 @@ def test_values_without_effect_are_one_cell(read):
     assert len(ledger.reckon(grid, []).cells) == 1
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(done=some.sets(some.integers(0, 11)))
 def test_a_makeup_asks_for_exactly_what_is_lost(read, done):
     grid = read(GRID)
@@ -288,7 +288,7 @@ def other(sweep, values, state=State.finished, name="w", **added):
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(done=some.sets(some.integers(0, 23)))
 def test_of_another_program_a_makeup_asks_for_exactly_what_is_lost_in_as_many_files_as_it_takes(read, done):
     sweep = read(PLAIN)

@@ -52,7 +52,7 @@ def by_wandb(command, arguments, folder, monkeypatch):
     return started[0]["command"], file, file.read_text() if file.exists() else None
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(command=some.lists(some.sampled_from(WORDS), min_size=1, max_size=5), arguments=some.dictionaries(names, values, max_size=4))
 def test_a_command_is_filled_in_as_by_w_and_b_s_own_agent(command, arguments, tmp_path_factory):
     folder = tmp_path_factory.mktemp("agent")

@@ -82,7 +82,7 @@ def test_a_run_of_the_real_client_is_read(logged):
     assert read.read() == []
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sizes=some.lists(some.integers(0, 3 * BLOCK), max_size=6), cuts=some.lists(some.floats(0, 1), max_size=4))
 def test_a_file_is_read_as_it_grows(file, sizes, cuts):
     rows = [row(number=number, text="x" * size) for number, size in enumerate(sizes)]

@@ -20,7 +20,7 @@ def corners(inside):
     return inside.any(2).int().argmax(1), inside.any(1).int().argmax(1)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(1, 32), st.integers(1, 32), st.integers(1, 20), st.integers(0, 2**31))
 def test_a_square_lies_wholly_inside_and_has_its_full_area(side, size, count, seed):
     inside = cutout.squares(CutoutConfig(images=1, size=size), count, side, seeded(seed))
