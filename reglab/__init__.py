@@ -15,7 +15,7 @@ _PUBLIC = {
     "build_report": "reglab.report.collection",
     "compare": "reglab.report.compare",
     "runs": "reglab.report.collection",
-    "train": "reglab.cli.one_run",
+    "train": "reglab.running.one_run",
 }
 """Where each name is from; `__init__.pyi` tells type checkers the same."""
 

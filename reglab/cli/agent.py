@@ -9,8 +9,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from reglab.cli.console import MOST_AT_ONCE, is_terminal, progress, say, styled
+from reglab.cli.commands import MOST_AT_ONCE
 from reglab.cli.sweep import STYLES, duration
+from reglab.console import is_terminal, progress, say, styled
 from reglab.errors import UserError
 from reglab.exits import FAILED, PREEMPTED
 from reglab.extras import need_training
@@ -41,8 +42,8 @@ def agent(
 
 
 def _work(path: str, gpus: str, per_gpu: int, count: int | None, signals: Signals) -> None:
-    from reglab.cli import worker
     from reglab.processes import sockets
+    from reglab.running import worker
     from reglab.settings import settings
     from reglab.sweep import metadata, remote, workers
     from reglab.sweep.agent import SweepAgent, slots

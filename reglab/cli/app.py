@@ -7,7 +7,9 @@ import typer
 
 import reglab
 from reglab.cli import agent, bench, dashboard, demo, doctor, evaluate, init, ledger, paper, report, schedule, study, sweep, sync, train
-from reglab.cli.console import Commands, run_to_exit, say, tell
+from reglab.cli.commands import Commands
+from reglab.console import say, tell
+from reglab.processes.ending import run_to_exit
 from reglab.tracking.client import forget_other_runs
 
 app = Commands(
@@ -58,4 +60,4 @@ def options(
 
 def main() -> None:
     """Run the command line. Exit code 0: done; 1: our fault or a failed run; 2: the input; 75: preempted, run it again to go on."""
-    run_to_exit(lambda: app(prog_name="reglab", standalone_mode=False), debug="--debug" in sys.argv[1:])
+    run_to_exit(lambda: app.carry_out("reglab"), debug="--debug" in sys.argv[1:])

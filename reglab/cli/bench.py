@@ -13,7 +13,7 @@ import typer
 
 import reglab
 from reglab.atomic import write_whole
-from reglab.cli.console import is_terminal, progress, say, tell
+from reglab.console import is_terminal, progress, say, tell
 from reglab.errors import UserError
 from reglab.extras import how, need_training
 

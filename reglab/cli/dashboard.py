@@ -1,7 +1,8 @@
 """`reglab dashboard`: the shared pages at W&B."""
 
-from reglab.cli.console import Commands, Entity, Project, say, tell
+from reglab.cli.commands import Commands, Entity, Project
 from reglab.cli.report import Study
+from reglab.console import say, tell
 from reglab.tracking import client
 
 app = Commands(help="Keep the shared pages at W&B.")

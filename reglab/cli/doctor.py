@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from reglab.cli.console import MOST_AT_ONCE, say, show, tell
+from reglab.cli.commands import MOST_AT_ONCE
+from reglab.console import say, show, tell
 from reglab.errors import ReglabError, UserError
 from reglab.exits import FAILED, INTERRUPTED
 from reglab.extras import how, missing
@@ -24,7 +25,7 @@ from reglab.tracking import client
 
 if TYPE_CHECKING:
     from reglab.config import RunConfig
-    from reglab.training.capacity import Place, Reading
+    from reglab.running.capacity import Place, Reading
 
 PYTHONS = ((3, 11), (3, 14))
 """The oldest that is supported, and the newest that it is tested with."""
@@ -258,9 +259,9 @@ def _config(overrides: list[str]) -> "RunConfig":
 
 def _measure(config: "RunConfig", counts: list[int]) -> None:
     from reglab.data.sources import load
+    from reglab.running import capacity
     from reglab.settings import settings
     from reglab.sweep.workers import cores
-    from reglab.training import capacity
 
     load(config.data, settings().cache)  # decoded once, and a fault of theirs is said at once
     if (load_now := os.getloadavg()[0]) > BUSY * len(cores()):
@@ -284,9 +285,9 @@ def _measure(config: "RunConfig", counts: list[int]) -> None:
 
 def _places(count: int) -> list["Place"]:
     """Those of the first GPU, or of the processor, with the cores and threads that an agent would give to each."""
+    from reglab.running.capacity import Place
     from reglab.sweep.agent import slots
     from reglab.sweep.workers import cores, threads, visible_gpus
-    from reglab.training.capacity import Place
 
     gpus = visible_gpus()
     return [Place(slot.gpu, slot.cores, threads(slot.cores)) for slot in slots(gpus, count, cores()) if not gpus or slot.gpu == gpus[0]]

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from reglab.cli.console import say, tell
+from reglab.console import say, tell
 from reglab.extras import need_training
 
 

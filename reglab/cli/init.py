@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from reglab.cli.console import say, tell
+from reglab.console import say, tell
 from reglab.errors import UserError
 
 

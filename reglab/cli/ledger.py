@@ -1,10 +1,8 @@
 """`reglab sweep status`, `makeup` and `plan`: what a sweep has, what it lacks, and what it will cost."""
 
 import json
-import math
 import os
 import sys
-import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
@@ -13,11 +11,12 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from reglab.cli.console import counting, say, say_recognized, show, styled, tell
 from reglab.cli.sweep import STYLES, Files, Overrides, Quick, Seeds
+from reglab.console import counting, say, show, styled, tell
 from reglab.errors import UserError
 from reglab.exits import FAILED
 from reglab.extras import need_training
+from reglab.tracking.recognized import say_recognized
 from reglab.tracking.state import State
 
 if TYPE_CHECKING:
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from reglab.sweep.local import Drawn
     from reglab.sweep.spec import SweepSpec
     from reglab.tracking.record import RunRecord
-
-PROBE_SECONDS = 3.0
 
 _MARK = "# made by `reglab sweep makeup`, which replaces it\n"
 
@@ -268,23 +265,7 @@ def _plain(reckoned: "Ledger") -> dict[str, Any]:
 
 
 def _probed(config: "RunConfig") -> float:
-    """Wall seconds for an image on this machine's device, from epochs of digits: all images have the same size."""
-    from reglab.config import DataConfig
-    from reglab.data.sources import load
-    from reglab.processes.signals import Signals
-    from reglab.settings import settings
-    from reglab.sweep.plan import images_per_epoch
-    from reglab.training.environment import pick_device
-    from reglab.training.run import Run
+    from reglab.running.probe import seconds_an_image
 
     say(f"measuring {config.label} for some seconds")
-    config = config.model_copy(update={"data": DataConfig(source="digits")})
-    run = Run(config, load(config.data, settings().cache), pick_device(settings().device))
-    run.warm_up()
-    start, epochs = 0.0, -1  # the first epoch warms up
-    while epochs < 1 or time.perf_counter() - start < PROBE_SECONDS:
-        run.train_until(math.inf, Signals())
-        run.end_epoch(run.sums.read())
-        epochs += 1
-        start = start or time.perf_counter()
-    return (time.perf_counter() - start) / epochs / images_per_epoch(config)
+    return seconds_an_image(config)

@@ -9,8 +9,8 @@ import typer
 
 from reglab import reading
 from reglab.atomic import write_whole
-from reglab.cli.console import tell
 from reglab.cli.report import Baseline, Sources, Study
+from reglab.console import tell
 from reglab.errors import UserError
 
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Column, Table
 
-from reglab.cli.console import Commands, counting, say, say_recognized, tell, working
-from reglab.cli.console import show as show_table
+from reglab.cli.commands import Commands
+from reglab.console import counting, say, tell, working
+from reglab.console import show as show_table
 from reglab.exits import FAILED
+from reglab.tracking.recognized import say_recognized
 
 if TYPE_CHECKING:
     from reglab.report.manifest import AnyRun

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from reglab.cli.console import MOST_AT_ONCE, say
+from reglab.cli.commands import MOST_AT_ONCE
+from reglab.console import say
 from reglab.errors import UserError
 from reglab.exits import PREEMPTED
 from reglab.processes.signals import Signals

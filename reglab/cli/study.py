@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reglab.cli.console import Commands, say, say_recognized
+from reglab.cli.commands import Commands
 from reglab.cli.report import write
 from reglab.cli.sweep import (
     Given,
@@ -21,10 +21,12 @@ from reglab.cli.sweep import (
     left_undone,
     limit_of,
 )
+from reglab.console import say
 from reglab.errors import UserError
 from reglab.exits import FAILED, PREEMPTED
 from reglab.extras import need_training
 from reglab.processes.signals import Signals
+from reglab.tracking.recognized import say_recognized
 
 if TYPE_CHECKING:
     from reglab.report.design import Design

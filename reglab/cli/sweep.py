@@ -12,24 +12,13 @@ from rich.live import Live
 from rich.table import Column, Table
 
 from reglab import names
-from reglab.cli.console import (
-    MOST_AT_ONCE,
-    Commands,
-    Entity,
-    Project,
-    counting,
-    is_terminal,
-    progress,
-    say,
-    say_recognized,
-    show,
-    styled,
-    tell,
-)
+from reglab.cli.commands import MOST_AT_ONCE, Commands, Entity, Project
+from reglab.console import counting, is_terminal, progress, say, show, styled, tell
 from reglab.errors import UserError, excerpt
 from reglab.exits import FAILED, PREEMPTED
 from reglab.extras import need_training
 from reglab.processes.signals import Signals
+from reglab.tracking.recognized import say_recognized
 from reglab.tracking.state import State
 
 if TYPE_CHECKING:
@@ -249,8 +238,8 @@ def run_locally(file: Path, terms: Terms, folder: Path | None = None) -> Path:
 
 def carry_out(file: Path, terms: Terms, folder: Path | None = None) -> Outcome:
     """Run a sweep as far as the terms let it, show it live, and say what it came to."""
-    from reglab.cli import worker
     from reglab.processes import sockets
+    from reglab.running import worker
     from reglab.settings import settings
     from reglab.sweep import workers
     from reglab.sweep.health import cache_fault

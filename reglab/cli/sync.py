@@ -5,10 +5,12 @@ from typing import Annotated
 
 import typer
 
-from reglab.cli.console import Entity, Project, counting, say, say_recognized
+from reglab.cli.commands import Entity, Project
+from reglab.console import counting, say
 from reglab.errors import UserError
 from reglab.exits import FAILED
 from reglab.tracking import client
+from reglab.tracking.recognized import say_recognized
 
 
 def sync(

@@ -1,15 +1,13 @@
 """`reglab train`: one run, by hand or on behalf of a sweep's agent."""
 
-import multiprocessing
+import sys
 from typing import Annotated
 
 import typer
+import yaml
 
-from reglab.cli.console import say
-from reglab.exits import PREEMPTED
 from reglab.extras import need_training
-from reglab.processes import signals as meanings
-from reglab.processes.signals import Signals
+from reglab.processes.signals import FROM_OUTSIDE, UNDER_WANDB
 
 
 def train(
@@ -19,19 +17,14 @@ def train(
     as_new: Annotated[bool, typer.Option("--as-new", help="Give the run a new id at W&B, where it was deleted, say.")] = False,
 ) -> None:
     """Train one run: keys on the command line, or, under a sweep's agent, the configuration it hands over."""
-    from reglab.cli import one_run
+    from reglab.running import one_run
     from reglab.sweep import assignment
-    from reglab.tracking.record import State
 
     if not print_config:
         need_training()
-    job = assignment.received()
-    meaning = meanings.UNDER_WANDB if job else meanings.FROM_OUTSIDE
-    if multiprocessing.parent_process():
-        meaning = meanings.WORKER
-    with Signals(meaning) as signals:
-        ended = one_run.ordered(job, overrides or [], print_config, again, signals, as_new)
-    if ended:
-        say(one_run.outcome(ended))
-        if ended.state == State.preempted:
-            raise typer.Exit(PREEMPTED)
+    job, words = assignment.received(), overrides or []
+    if print_config:
+        config = one_run.asked(job, words, again, as_new)
+        sys.stdout.write(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+        return
+    raise typer.Exit(one_run.carry_out(UNDER_WANDB if job else FROM_OUTSIDE, words, again, as_new, job))

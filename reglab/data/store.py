@@ -8,10 +8,10 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from reglab import atomic, reading
+from reglab.console import say
 from reglab.data.images import SIDE, ImageSet, Part
 from reglab.data.waiting import Alive, alone
 from reglab.errors import first_line, is_full
-from reglab.processes.streams import say
 from reglab.settings import unwritable_cache
 
 _IMAGE_BYTES = SIDE * SIDE * 3 + 1024

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from reglab.console import say
 from reglab.errors import UserError
-from reglab.processes.streams import say
 
 Alive = Callable[[], None]
 """Called again and again by who holds a lock: the sign by which those who wait for it know that it goes on."""

@@ -5,8 +5,6 @@ import os
 import sys
 from pathlib import Path
 
-from reglab.errors import shown
-
 
 class _Unbreakable(io.TextIOWrapper):
     """Text that goes nowhere once it cannot be written: the terminal is closed, Ctrl-C ended the pipe's reader, the disk is full."""
@@ -30,11 +28,6 @@ class _Unbreakable(io.TextIOWrapper):
         os.dup2(nowhere, self.fileno())
         os.close(nowhere)
         super().flush()
-
-
-def say(line: str) -> None:
-    """A line on standard error, at once: from where no live display is known of."""
-    print(shown(line), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def outlive_their_reader() -> None:

@@ -21,8 +21,8 @@ from wandb.sdk.lib import wbauth
 from wandb.sdk.lib.settings_file import SettingsFiles
 from wandb.sdk.wandb_settings import Settings
 
+from reglab.console import say
 from reglab.errors import UserError, first_line
-from reglab.processes.streams import say
 
 __all__ = ["STARTED_BY", "in_the_clear", "message", "server_api", "wandb", "warn_of_listeners", "wbauth"]
 

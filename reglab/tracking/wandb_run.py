@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reglab import exits
+from reglab.console import say
 from reglab.errors import ReglabError, UserError
-from reglab.processes.streams import say
 from reglab.tracking import client
 from reglab.tracking.state import State
 

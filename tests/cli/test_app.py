@@ -11,7 +11,7 @@ import pytest
 from typer.main import get_command
 
 from reglab.cli import app as cli
-from reglab.cli import one_run
+from reglab.running import one_run
 from tests.waiting import PATIENCE
 
 COMMANDS = {
@@ -192,8 +192,8 @@ def test_an_error_of_ours_has_exit_code_1_and_one_line(monkeypatch, capsys):
 
 def test_an_exit_that_hangs_is_cut_short_and_keeps_its_code():
     """As that of W&B's client does when its own process does not end."""
-    code = "import atexit, time; from reglab.cli import console; console.EXIT_SECONDS = 0.2; atexit.register(time.sleep, 60)\n"
-    code += "console.run_to_exit(lambda: 3)"
+    code = "import atexit, time; from reglab.processes import ending; ending.EXIT_SECONDS = 0.2; atexit.register(time.sleep, 60)\n"
+    code += "ending.run_to_exit(lambda: 3)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=PATIENCE).returncode == 3
 
 

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from reglab.cli import app, doctor
+from reglab.running import capacity
 from reglab.settings import settings
 from reglab.sweep import health
 from reglab.tracking import wandb_project
-from reglab.training import capacity
 
 SMALL = ["model.width=4", "data.train_limit=64", "train.batch_size=32"]
 

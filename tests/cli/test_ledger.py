@@ -98,7 +98,7 @@ def test_plan_counts_what_is_left_and_says_its_basis(reglab, file, half_done, ca
 
 @pytest.mark.slow
 def test_plan_without_a_run_asks_for_a_probe_and_makes_one(reglab, file, capsys, monkeypatch):
-    monkeypatch.setattr("reglab.cli.ledger.PROBE_SECONDS", 0.1)
+    monkeypatch.setattr("reglab.running.probe.PROBE_SECONDS", 0.1)
     assert reglab("sweep", "plan", file) == 2
     assert "--probe" in capsys.readouterr().err
     assert reglab("sweep", "plan", file, "--probe", "--gpus", "2") == 0

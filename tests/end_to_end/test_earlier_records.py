@@ -42,7 +42,7 @@ def reglab(reglab, monkeypatch, tmp_path):
     def train(*started):
         raise AssertionError(f"a run is trained again: {started}")
 
-    monkeypatch.setattr("reglab.cli.worker.start", train)
+    monkeypatch.setattr("reglab.running.worker.start", train)
     return reglab
 
 

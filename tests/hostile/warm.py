@@ -79,10 +79,10 @@ def main():
     import vl_convert  # noqa: F401
 
     import reglab.cli.app
-    import reglab.cli.one_run
-    import reglab.cli.worker
     import reglab.report.build
     import reglab.report.check
+    import reglab.running.one_run
+    import reglab.running.worker
     import reglab.sweep.agent
     import reglab.sweep.local
     import reglab.tracking.wandb_project

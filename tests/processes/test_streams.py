@@ -13,7 +13,7 @@ CODE = """
 import sys
 from reglab.processes import streams
 streams.outlive_their_reader()
-from reglab.cli.console import complain, say
+from reglab.console import complain, say
 for number in range(3):
     say(f"epoch {number}")
     complain("something")

@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from reglab.config import RunConfig
+from reglab.running import capacity
 from reglab.settings import settings
 from reglab.sweep.workers import visible_gpus
-from reglab.training import capacity
 
 
 def python(*words, **variables):
@@ -19,7 +19,7 @@ def python(*words, **variables):
 
 
 def test_what_is_imported_before_a_fork_leaves_the_gpu_alone():
-    from reglab.cli import worker
+    from reglab.running import worker
 
     modules = {*worker._PRELOADED, capacity.__name__}
     done = python("-c", "; ".join(f"import {name}" for name in sorted(modules)))

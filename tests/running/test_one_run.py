@@ -12,8 +12,8 @@ from filelock import FileLock
 from PIL import Image
 
 from reglab import reading
-from reglab.cli import one_run
 from reglab.config import RunConfig, run_id
+from reglab.running import one_run
 from reglab.sweep import assignment
 from reglab.tracking.record import State
 from reglab.tracking.storage import File
@@ -401,7 +401,7 @@ def heard(monkeypatch, runs):
 
         ended = started
 
-    monkeypatch.setattr("reglab.cli.one_run.WandbRun", Spy)
+    monkeypatch.setattr("reglab.running.one_run.WandbRun", Spy)
     return states
 
 
@@ -473,7 +473,7 @@ def test_a_signal_before_training_begins_ends_the_command_and_leaves_no_run(regl
 
 
 def test_a_run_that_another_process_trains_is_left_alone(reglab, folder, monkeypatch, capsys):
-    monkeypatch.setattr(one_run, "_PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr("reglab.running.alone.PATIENCE_SECONDS", 0.1)
     folder.mkdir(parents=True)
     with FileLock(folder / ".lock"):
         assert reglab("train", *WORDS) == 2
@@ -586,7 +586,7 @@ def test_threads_are_as_set_else_pytorch_s_and_no_more_than_there_are_cores(regl
 
 
 def test_a_bar_on_a_terminal_is_closed_at_the_end(reglab, folder, monkeypatch):
-    monkeypatch.setattr(one_run, "is_terminal", lambda: True)
+    monkeypatch.setattr("reglab.running.announced.is_terminal", lambda: True)
     assert reglab("train", *WORDS) == 0
     assert read_run(folder).state == State.finished
 

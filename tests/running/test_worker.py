@@ -8,8 +8,8 @@ from multiprocessing import forkserver
 
 import pytest
 
-from reglab.cli import worker
 from reglab.errors import MachineError
+from reglab.running import worker
 
 SERVER = forkserver._forkserver
 
@@ -17,7 +17,7 @@ SERVER = forkserver._forkserver
 @pytest.fixture
 def kill_servers(monkeypatch):
     """`kill_servers(2)`: the next two servers are killed as they start."""
-    monkeypatch.setattr(worker, "_PRELOADED", ["reglab.cli.worker"])
+    monkeypatch.setattr(worker, "_PRELOADED", ["reglab.running.worker"])
     SERVER._stop()
     over, killed = threading.Event(), []
 
@@ -42,7 +42,7 @@ def kill_servers(monkeypatch):
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_server_that_is_killed_as_it_starts_is_replaced(kill_servers, tmp_path, number):
     killed = kill_servers(number)
-    process = worker._start(time.time, {}, tmp_path / "run" / "log.txt", ())
+    process = worker._start(int, {}, tmp_path / "run" / "log.txt", ())
     process.join()
     assert (process.exitcode, len(killed)) == (0, number)
 
@@ -50,5 +50,5 @@ def test_a_server_that_is_killed_as_it_starts_is_replaced(kill_servers, tmp_path
 def test_servers_that_die_again_and_again_are_the_machine_s_fault(kill_servers, tmp_path):
     killed = kill_servers(100)
     with pytest.raises(MachineError, match="the server of the workers died 4 times as it started one"):
-        worker._start(time.time, {}, tmp_path / "run" / "log.txt", ())
+        worker._start(int, {}, tmp_path / "run" / "log.txt", ())
     assert len(killed) >= 4

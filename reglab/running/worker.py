@@ -14,22 +14,21 @@ from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from reglab.cli import program_run
-from reglab.cli.console import run_to_exit
-from reglab.cli.one_run import not_here
-from reglab.cli.train import train
 from reglab.errors import MachineError
 from reglab.processes import forks, streams
-from reglab.processes.signals import PREEMPT
+from reglab.processes.ending import run_to_exit
+from reglab.processes.signals import PREEMPT, WORKER
+from reglab.running import one_run, other_program
+from reglab.running.not_begun import not_here
+from reglab.sweep import assignment
 from reglab.sweep.program import Program
 from reglab.sweep.workers import Start
 
-_PRELOADED = ["reglab.training.loop", "reglab.training.environment", "reglab.cli.worker", "torch._dynamo", "reglab.tracking.wandb_library"]
-"""Imported once, before the forks. None of it touches a GPU; torch's optimizers import torch._dynamo at their first use."""
+_PRELOADED_FOR_PROGRAMS = ["reglab.running.worker", "reglab.tracking.wandb_library"]
+"""Imported once, before the forks. Another program imports what it needs by itself."""
 
-_PRELOADED_FOR_PROGRAMS = ["reglab.cli.worker", "reglab.tracking.wandb_library"]
-"""Another program imports what it needs by itself."""
-
+_PRELOADED = [*_PRELOADED_FOR_PROGRAMS, "reglab.training.loop", "reglab.training.environment", "torch._dynamo"]
+"""None of it touches a GPU; torch's optimizers import torch._dynamo at their first use."""
 
 _PAUSES = (0.1, 0.3, 1.0, 1.0)
 """Seconds after a server has died as it started a worker; after the last it is given up."""
@@ -40,7 +39,11 @@ def start(variables: Mapping[str, str], log: Path, cores: Collection[int] = ()) 
 
     What it says goes to `log`.
     """
-    return _start(train, variables, log, cores)
+    return _start(_train, variables, log, cores)
+
+
+def _train() -> int:
+    return one_run.carry_out(WORKER, job=assignment.received())
 
 
 def hand_back(variables: Mapping[str, str], log: Path, cores: Collection[int] = ()) -> BaseProcess:
@@ -52,16 +55,16 @@ def starts(program: Program) -> tuple[Start, Start]:
     """As `start` and `hand_back` are for `reglab train`, for a sweep of another program."""
 
     def started(variables: Mapping[str, str], log: Path, cores: Collection[int] = ()) -> BaseProcess:
-        return _start(partial(program_run.run, program), variables, log, cores, _PRELOADED_FOR_PROGRAMS)
+        return _start(partial(other_program.run, program), variables, log, cores, _PRELOADED_FOR_PROGRAMS)
 
     def handed_back(variables: Mapping[str, str], log: Path, cores: Collection[int] = ()) -> BaseProcess:
-        return _start(partial(program_run.not_here, program), variables, log, cores, _PRELOADED_FOR_PROGRAMS)
+        return _start(partial(other_program.not_here, program), variables, log, cores, _PRELOADED_FOR_PROGRAMS)
 
     return started, handed_back
 
 
 def _start(
-    command: Callable[[], object], variables: Mapping[str, str], log: Path, cores: Collection[int], preloaded: list[str] = _PRELOADED
+    command: Callable[[], int], variables: Mapping[str, str], log: Path, cores: Collection[int], preloaded: list[str] = _PRELOADED
 ) -> BaseProcess:
     """Raises MachineError where the server dies again and again before it has started the process."""
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -80,7 +83,7 @@ def _start(
     )
 
 
-def _work(command: Callable[[], object], variables: dict[str, str], log: Path, cores: Collection[int]) -> None:
+def _work(command: Callable[[], int], variables: dict[str, str], log: Path, cores: Collection[int]) -> None:
     os.environ.update(variables)
     os.environ.pop("WANDB_SERVICE", None)  # W&B's client of another process, which ends this run's with its own
     if cores:

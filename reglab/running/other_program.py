@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from reglab.cli.one_run import alone
 from reglab.errors import UserError
 from reglab.exits import FAILED, PREEMPTED
 from reglab.processes.signals import WORKER, Request, Signals
+from reglab.running.alone import alone
 from reglab.settings import settings
 from reglab.sweep import assignment, relay
 from reglab.sweep.program import Program

@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from reglab.training import capacity
-from reglab.training.capacity import Pace, Place, Reading, choice, measure
+from reglab.running import capacity
+from reglab.running.capacity import Pace, Place, Reading, choice, measure
 from tests.waiting import wait_for
 
 ANYWHERE = Place(None, ())

@@ -1,62 +1,62 @@
-"""One run, from the configuration that was asked for to its record. Imported by the commands that train."""
+"""One run, from the configuration that was asked for to its record."""
 
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-from filelock import FileLock, Timeout
-
-from reglab.cli.console import is_terminal, progress, say, say_recognized
 from reglab.config import FIELDS, RunConfig, effective, identity, run_id, with_overrides
-from reglab.errors import MachineError, ReglabError, UserError, machine_fault
+from reglab.console import say
+from reglab.errors import ReglabError, UserError, machine_fault
 from reglab.exits import PREEMPTED
 from reglab.extras import need_training
-from reglab.processes import signals as meanings
-from reglab.processes.signals import Interrupted, Request, Signals
+from reglab.processes.signals import FROM_OUTSIDE, Interrupted, Meaning, Signals
+from reglab.running.alone import alone
+from reglab.running.announced import Announcer, outcome
+from reglab.running.not_begun import ended_before_it_began, record_unbuildable, tell_again
 from reglab.settings import settings
 from reglab.sweep import assignment
 from reglab.sweep.workers import cores
-from reglab.tracking import client
 from reglab.tracking.images import KEPT, refuse_other, saw_others
-from reglab.tracking.record import Epoch, RunRecord, Sink, State
-from reglab.tracking.store import RECORD, RUN_LOCK, DamagedError, LocalRun, former_names, read_run, readable, run_folders, set_aside
+from reglab.tracking.recognized import say_recognized
+from reglab.tracking.record import RunRecord, Sink, State
+from reglab.tracking.store import RECORD, LocalRun, former_names, read_run, readable, run_folders, set_aside
 from reglab.tracking.wandb_run import WandbRun
 
 if TYPE_CHECKING:
     import torch
-    from rich.progress import Progress, TaskID
 
     from reglab.data.images import ImageSet
-
-_PATIENCE_SECONDS = 30.0
 
 _LENGTH = frozenset({"optimizer.warmup_epochs", "optimizer.schedule"})
 """Keys outside `train` that say how long, or in what course, a run trains."""
 
 
-def ordered(
-    job: assignment.Assignment | None, overrides: Sequence[str], print_config: bool, again: bool, signals: Signals, as_new: bool = False
-) -> RunRecord | None:
-    """Do what the command line or the agent asks for; returns the record of the run, if there was one.
+def carry_out(
+    meaning: Meaning, overrides: Sequence[str] = (), again: bool = False, as_new: bool = False, job: assignment.Assignment | None = None
+) -> int:
+    """Train the run that these words ask for, or the `job` that an agent or a sweep hands over, and say what it came to.
 
-    Raises Interrupted where a run by hand is asked to end before it has begun.
+    Signals mean what `meaning` says. Returns the exit code. Raises Interrupted where a run by hand is asked to end before it has begun.
     """
+    with Signals(meaning) as signals:
+        ended = _begun(asked(job, overrides, again, as_new), job, again, as_new, signals)
+    say(outcome(ended))
+    return PREEMPTED if ended.state == State.preempted else 0
+
+
+def asked(job: assignment.Assignment | None, overrides: Sequence[str] = (), again: bool = False, as_new: bool = False) -> RunConfig:
+    """The configuration of a run. Raises UserError for one that cannot be; of a sweep's run that is its recorded end."""
     try:
         config = RunConfig.parse(with_overrides(job.values if job else {}, overrides))
         if job and (again or as_new):
             raise UserError("--again and --as-new are for runs by hand: a run of a sweep goes on where its sweep has it, under that id")
     except UserError as error:
         if job:
-            _record_unbuildable(job, str(error))
+            record_unbuildable(job, str(error))
         raise
-    if print_config:
-        sys.stdout.write(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
-        return None
-    return _begun(config, job, again, as_new, signals)
+    return config
 
 
 def train(config: RunConfig | Mapping[str, Any], again: bool = False) -> RunRecord:
@@ -67,7 +67,7 @@ def train(config: RunConfig | Mapping[str, Any], again: bool = False) -> RunReco
     """
     need_training()
     built = config if isinstance(config, RunConfig) else RunConfig.parse(config)
-    with Signals(meanings.FROM_OUTSIDE) as signals:
+    with Signals(FROM_OUTSIDE) as signals:
         return _begun(built, None, again, False, signals)
 
 
@@ -91,7 +91,7 @@ def _begun(config: RunConfig, job: assignment.Assignment | None, again: bool, as
     except Interrupted as asked:
         if job is None:
             raise
-        return _ended_before_it_began(asked.request, record, folder)
+        return ended_before_it_began(asked.request, record, folder)
 
 
 def _others(config: RunConfig, folder: Path) -> Sequence[RunRecord]:
@@ -134,7 +134,7 @@ def _run(
                 if as_new:
                     say("`reglab sync --as-new` sends it to W&B under a new id")
                 if in_sweep:
-                    _tell_again(before, folder, lambda: signals.received)
+                    tell_again(before, folder, lambda: signals.received)
                 return before
         elif kin:
             say(kin)
@@ -207,13 +207,6 @@ def _train(
     return loop.train(run, record, where, sinks, local.checkpoint, signals, local.weights)
 
 
-def _tell_again(record: RunRecord, folder: Path, hurried: Callable[[], object]) -> None:
-    """W&B hands a run out that has ended here: its process was killed before W&B had the end."""
-    wandb_run = WandbRun(folder, hurried=hurried)
-    wandb_run.started(record)
-    wandb_run.ended(record)
-
-
 @contextmanager
 def _failures_recorded(sinks: Sequence[Sink], record: RunRecord, folder: Path, begun: bool) -> Iterator[None]:
     """Whatever goes wrong inside is the run's recorded reason; where the machine is at fault, the run goes on another time.
@@ -237,137 +230,3 @@ def _failures_recorded(sinks: Sequence[Sink], record: RunRecord, folder: Path, b
         if fault:
             raise fault from error
         raise
-
-
-@contextmanager
-def alone(folder: Path, signals: Signals) -> Iterator[None]:
-    """Hold the run in `folder`: two processes must not train it at once. Waits for one that is leaving its checkpoint."""
-    lock = FileLock(folder / RUN_LOCK)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with signals.at_once():
-            lock.acquire(timeout=_PATIENCE_SECONDS)
-    except Timeout:
-        raise UserError(f"{folder}: another process is training this run; wait for it to end") from None
-    except OSError as error:
-        raise MachineError(f"{folder} cannot be written ({error.strerror}): set REGLAB_RUNS to a folder that can") from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def not_here() -> int:
-    """The run that an agent was handed does not begin on this machine: W&B gives it to another. Returns the exit code.
-
-    If it has begun before, its record says how far it is.
-    """
-    job = assignment.received()
-    assert job and job.run_id, "an agent started it"
-    folder = settings().runs / job.sweep / job.run_id
-    fresh = RunRecord(run_id=job.run_id, sweep=job.sweep, label=job.run_id, identity="", seed=0, config=job.values)
-    _hand_back(_known(folder) or fresh, folder)
-    return PREEMPTED
-
-
-def _known(folder: Path) -> RunRecord | None:
-    """How far the run is, where its record can be read."""
-    with suppress(DamagedError):
-        return read_run(folder)
-    return None
-
-
-def _hand_back(record: RunRecord, folder: Path) -> None:
-    """Have W&B give the run, which is as far as its record says, to another agent."""
-    wandb_run = WandbRun(folder)
-    wandb_run.started(record)
-    wandb_run.preempting()
-    wandb_run.ended(record.changed(state=State.preempted))
-
-
-def _ended_before_it_began(request: Request, record: RunRecord, folder: Path) -> RunRecord:
-    """The run of a sweep was asked to end before this process trained any of it: its record says so, and W&B hears of it.
-
-    Not where it has ended here before, nor where another process trains it: the record is that one's. Returns the record.
-    """
-    ended = latest = _known(folder) or record
-    if not latest.state.ended or latest.state == State.failed:
-        if request == Request.stop:
-            ended = latest.changed(state=State.stopped, reason="stopped on request, before it began")
-        else:
-            ended = latest.changed(state=State.preempted, reason=None)
-        folder.mkdir(parents=True, exist_ok=True)
-        with suppress(Timeout), FileLock(folder / RUN_LOCK, timeout=0):
-            local = LocalRun(folder)
-            local.ended(ended)
-            if request == Request.stop:
-                local.checkpoint.remove()
-    if client.mode() == "online":
-        if ended.state == State.preempted:
-            _hand_back(latest, folder)
-        else:
-            _tell_again(ended, folder, lambda: True)
-    return ended
-
-
-def _record_unbuildable(job: assignment.Assignment, reason: str) -> None:
-    name = job.run_id or "unbuildable"
-    folder = settings().runs / job.sweep / name
-    record = RunRecord(run_id=name, sweep=job.sweep, label=name, identity="", seed=0, config=job.values)
-    for sink in (LocalRun(folder), WandbRun(folder)):
-        sink.ended(record.changed(state=State.failed, reason=reason))
-
-
-def outcome(record: RunRecord) -> str:
-    if record.state == State.preempted and record.reason:
-        return f"{record.label} s{record.seed}: preempted, and {record.reason}; the same command goes on from an older one, or begins anew"
-    if record.state == State.preempted:
-        return f"{record.label} s{record.seed}: checkpoint left after epoch {len(record.history)}; the same command goes on from there"
-    line = f"{record.label} s{record.seed}: {record.state}"
-    if record.reason:
-        line += f" ({record.reason})"
-    if (summary := record.summary) and summary.test_accuracy is not None:
-        line += f", test accuracy {summary.test_accuracy:.2%} after {summary.epochs} epochs, {summary.time_train_seconds:.1f} s of training"
-        if summary.time_to_target_reached:
-            line += f", target reached after {summary.time_to_target_seconds:.1f} s"
-        if summary.shared_its_cores:
-            line += f"; others ran on its cores ({summary.time_cpu_share:.0%} of its threads' time was its own): its times are marked"
-    if record.weights:
-        line += ", weights kept"
-    return line
-
-
-class Announcer:
-    """Shows a run on the terminal as it goes on: a bar there, a line an epoch elsewhere; a `Sink`."""
-
-    def __init__(self, config: RunConfig):
-        self.epochs = config.train.epochs
-        self._bar: Progress | None = None
-        self._task: TaskID | None = None
-
-    def started(self, record: RunRecord) -> None:
-        where = record.environment
-        resumed = f", resumed after epoch {len(record.history)}" if record.history else ""
-        if where:
-            say(f"{record.label} s{record.seed} on {where.device}, {where.precision}, {where.data}: {where.train_images:,} images{resumed}")
-        if is_terminal():
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-            columns = (TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
-            self._bar = Progress(*columns, console=progress, transient=True)
-            self._task = self._bar.add_task("", total=self.epochs, completed=len(record.history))
-            self._bar.start()
-
-    def epoch(self, row: Epoch) -> None:
-        line = f"train {row.train_accuracy:.1%}" + (f"  test {row.test_accuracy:.1%}" if row.test_accuracy is not None else "")
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, advance=1, description=line)
-        else:
-            say(f"epoch {row.epoch}/{self.epochs}  {line}  loss {row.train_loss:.3f}  {row.throughput_images_per_second:,.0f} images/s")
-
-    def preempting(self) -> None:
-        say("leaving a checkpoint")
-
-    def ended(self, record: RunRecord) -> None:
-        if self._bar is not None:
-            self._bar.stop()
