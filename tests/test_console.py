@@ -9,7 +9,7 @@ from rich.table import Column, Table
 
 from reglab import console
 from reglab.cli import agent
-from reglab.sweep.agent import Slot
+from reglab.sweep.slots import Slot
 from tests.unprinted import UNPRINTED
 
 MARKUP = ["[bold]z.yaml", "a[/b].yaml", "[link=http://x]y[/link]", "[red]", "[/]", ":smile:", "[@click=x]y", r"\[b]"]

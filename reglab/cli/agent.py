@@ -19,7 +19,8 @@ from reglab.processes.signals import Signals
 from reglab.tracking import client
 
 if TYPE_CHECKING:
-    from reglab.sweep.agent import Slot, SweepAgent
+    from reglab.sweep.agent import SweepAgent
+    from reglab.sweep.slots import Slot
 
 _GPU_WIDTH = 12
 """Of a GPU's name in the table: a UUID begins so, and is not read further."""
@@ -45,9 +46,10 @@ def _work(path: str, gpus: str, per_gpu: int, count: int | None, signals: Signal
     from reglab.processes import sockets
     from reglab.running import worker
     from reglab.settings import settings
-    from reglab.sweep import metadata, remote, workers
-    from reglab.sweep.agent import SweepAgent, slots
+    from reglab.sweep import machine, metadata, remote
+    from reglab.sweep.agent import SweepAgent
     from reglab.sweep.program import LACKS
+    from reglab.sweep.slots import slots
 
     if (mode := client.mode()) != "online":
         raise UserError(f"W&B is {mode} here: `wandb login` sets the key, and WANDB_MODE and `wandb offline` must not say otherwise")
@@ -60,7 +62,7 @@ def _work(path: str, gpus: str, per_gpu: int, count: int | None, signals: Signal
     else:
         need_training()
         start, hand_back = worker.start, worker.hand_back
-    places = slots(_chosen(gpus, workers.visible_gpus()), per_gpu, workers.cores(), count)
+    places = slots(_chosen(gpus, machine.visible_gpus()), per_gpu, machine.cores(), count)
     crew = SweepAgent(sweep, settings().runs / sweep.sweep_id, places, start, hand_back, say)
 
     def taken_back() -> None:

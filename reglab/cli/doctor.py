@@ -122,7 +122,7 @@ def _devices() -> Iterator[Finding]:
     import torch
 
     from reglab.settings import settings
-    from reglab.sweep.workers import cores, visible_gpus
+    from reglab.sweep.machine import cores, visible_gpus
     from reglab.training.environment import driver, pick_device
     from reglab.training.step import Precision
 
@@ -251,7 +251,7 @@ def _counts(words: str | None) -> list[int]:
 def _config(overrides: list[str]) -> "RunConfig":
     """The network as configured, on digits: all images have the same size. A processor would take minutes for it: there, a narrow one."""
     from reglab.config import RunConfig, with_overrides
-    from reglab.sweep.workers import visible_gpus
+    from reglab.sweep.machine import visible_gpus
 
     usual = {"data": {"source": "digits"}} | ({} if visible_gpus() else {"model": {"width": CPU_WIDTH}})
     return RunConfig.parse(with_overrides(usual, overrides))
@@ -261,7 +261,7 @@ def _measure(config: "RunConfig", counts: list[int]) -> None:
     from reglab.data.sources import load
     from reglab.running import capacity
     from reglab.settings import settings
-    from reglab.sweep.workers import cores
+    from reglab.sweep.machine import cores
 
     load(config.data, settings().cache)  # decoded once, and a fault of theirs is said at once
     if (load_now := os.getloadavg()[0]) > BUSY * len(cores()):
@@ -286,8 +286,8 @@ def _measure(config: "RunConfig", counts: list[int]) -> None:
 def _places(count: int) -> list["Place"]:
     """Those of the first GPU, or of the processor, with the cores and threads that an agent would give to each."""
     from reglab.running.capacity import Place
-    from reglab.sweep.agent import slots
-    from reglab.sweep.workers import cores, threads, visible_gpus
+    from reglab.sweep.machine import cores, threads, visible_gpus
+    from reglab.sweep.slots import slots
 
     gpus = visible_gpus()
     return [Place(slot.gpu, slot.cores, threads(slot.cores)) for slot in slots(gpus, count, cores()) if not gpus or slot.gpu == gpus[0]]

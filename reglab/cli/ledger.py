@@ -21,8 +21,8 @@ from reglab.tracking.state import State
 
 if TYPE_CHECKING:
     from reglab.config import RunConfig
+    from reglab.sweep.draws import Drawn
     from reglab.sweep.ledger import Ledger
-    from reglab.sweep.local import Drawn
     from reglab.sweep.spec import SweepSpec
     from reglab.tracking.record import RunRecord
 
@@ -196,7 +196,7 @@ def _records(spec: "SweepSpec", source: str | None) -> "list[RunRecord]":
 def _drawn(spec: "SweepSpec", source: str | None) -> "Drawn":
     """What a search on this machine has drawn: two draws of one run leave one run."""
     from reglab.settings import settings
-    from reglab.sweep.local import drawn
+    from reglab.sweep.draws import drawn
 
     return drawn(Path(source) if source else settings().runs / spec.name, spec)
 

@@ -23,8 +23,9 @@ from reglab.tracking.state import State
 
 if TYPE_CHECKING:
     from reglab.config import DataConfig
+    from reglab.sweep.draws import Cell
     from reglab.sweep.limit import Limit, Rest
-    from reglab.sweep.local import Cell, LocalSweep
+    from reglab.sweep.local import LocalSweep
     from reglab.sweep.program import Program
     from reglab.tracking.record import RunRecord
 
@@ -166,7 +167,7 @@ def check_name(name: str) -> None:
 class Terms:
     """How sweeps are run: all that the sweeps of a study share.
 
-    `seeds`: of each arm; None is as the file says. `beyond` as in `LocalSweep`; `workers`: None is `workers.at_once`; `signals` are open.
+    `seeds`: of each arm; None is as the file says. `beyond` as in `LocalSweep`; `workers`: None is `machine.at_once`; `signals` are open.
     """
 
     overrides: list[str]
@@ -241,7 +242,7 @@ def carry_out(file: Path, terms: Terms, folder: Path | None = None) -> Outcome:
     from reglab.processes import sockets
     from reglab.running import worker
     from reglab.settings import settings
-    from reglab.sweep import workers
+    from reglab.sweep import machine
     from reglab.sweep.health import cache_fault
     from reglab.sweep.local import LocalSweep
     from reglab.sweep.spec import read
@@ -255,7 +256,7 @@ def carry_out(file: Path, terms: Terms, folder: Path | None = None) -> Outcome:
     for warning in spec.warnings:
         say(f"note: {warning}")
     folder = folder or settings().runs / spec.name
-    count = terms.workers or workers.at_once(spec.size, learns=spec.learns)
+    count = terms.workers or machine.at_once(spec.size, learns=spec.learns)
 
     def decoded(data: "DataConfig") -> str:
         """The fingerprint of the images, which may have to be decoded, or another process waited for that decodes them."""

@@ -6,7 +6,6 @@ One run seldom fills a GPU on images of 32x32 pixels. Two share it, and the sum 
 import math
 import multiprocessing
 import os
-import signal
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -22,6 +21,7 @@ from reglab.config import RunConfig
 from reglab.data.images import ImageSet
 from reglab.data.sources import load
 from reglab.errors import ReglabError
+from reglab.exits import killed_by
 from reglab.processes import forks
 from reglab.processes.signals import Signals
 from reglab.settings import settings
@@ -132,7 +132,7 @@ def _answers(crew: Sequence[tuple[BaseProcess, Connection]], seconds: float) -> 
         except (EOFError, ConnectionResetError):
             process.join()
             code = process.exitcode or 0
-            raise ReglabError(f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}") from None
+            raise ReglabError(killed_by(code) or f"exit code {code}") from None
         if isinstance(said[-1], str):
             raise ReglabError(said[-1])
     return said

@@ -17,7 +17,7 @@ from reglab.running.announced import Announcer, outcome
 from reglab.running.not_begun import ended_before_it_began, record_unbuildable, tell_again
 from reglab.settings import settings
 from reglab.sweep import assignment
-from reglab.sweep.workers import cores
+from reglab.sweep.machine import cores
 from reglab.tracking.images import KEPT, refuse_other, saw_others
 from reglab.tracking.recognized import say_recognized
 from reglab.tracking.record import RunRecord, Sink, State

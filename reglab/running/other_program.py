@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from reglab.errors import UserError
-from reglab.exits import FAILED, PREEMPTED
+from reglab.exits import FAILED, PREEMPTED, killed_by
 from reglab.processes.signals import WORKER, Request, Signals
+from reglab.processes.supervisor import GRACE_SECONDS, last_line
 from reglab.running.alone import alone
 from reglab.settings import settings
 from reglab.sweep import assignment, relay
 from reglab.sweep.program import Program
-from reglab.sweep.workers import GRACE_SECONDS, last_line
 from reglab.tracking import wandb_run
 from reglab.tracking.record import Logged, RunRecord, State
 from reglab.tracking.store import LOG, LocalRun, set_aside
@@ -169,8 +169,8 @@ class _Run:
             return State.stopped, "stopped on request"
         if code == PREEMPTED:
             return State.preempted, None
-        if code < 0:
-            return State.crashed, f"killed by {signal.Signals(-code).name}; it begins anew when the sweep is started again"
+        if killed := killed_by(code):
+            return State.crashed, f"{killed}; it begins anew when the sweep is started again"
         if code:
             return State.failed, f"exit code {code}: {last_line(self.folder / LOG)}"
         return (State.failed, fault) if fault else (State.finished, None)

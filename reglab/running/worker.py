@@ -18,11 +18,11 @@ from reglab.errors import MachineError
 from reglab.processes import forks, streams
 from reglab.processes.ending import run_to_exit
 from reglab.processes.signals import PREEMPT, WORKER
+from reglab.processes.supervisor import Start
 from reglab.running import one_run, other_program
 from reglab.running.not_begun import not_here
 from reglab.sweep import assignment
 from reglab.sweep.program import Program
-from reglab.sweep.workers import Start
 
 _PRELOADED_FOR_PROGRAMS = ["reglab.running.worker", "reglab.tracking.wandb_library"]
 """Imported once, before the forks. Another program imports what it needs by itself."""

@@ -10,39 +10,32 @@ GPU and cores. So this process decides what becomes of each run:
 - a slot whose runs die in a row takes no more, nor does the machine.
 """
 
-import json
-import math
-import os
-import signal
-import subprocess
-import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent import futures
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING
 
 from reglab.errors import ReglabError, UserError, excerpt
 from reglab.exits import BAD_INPUT, FAILED, PREEMPTED
 from reglab.names import fault as name_fault
-from reglab.processes.signals import PREEMPT
-from reglab.sweep import assignment, health
+from reglab.processes.supervisor import GRACE_SECONDS, Start, Supervisor, last_line
+from reglab.sweep import assignment, health, wandb_agent
+from reglab.sweep.job import BURNT, start_worker
 from reglab.sweep.relay import Order, Relay
 from reglab.sweep.remote import RemoteSweep
-from reglab.sweep.workers import BURNT, GRACE_SECONDS, LOST, Process, Start, last_line, pid, shares, threads
+from reglab.sweep.server_side import LOOK_SECONDS, ServerSide, in_time
+from reglab.sweep.slots import Slot, SlotJob
 from reglab.tracking import storage
 from reglab.tracking.images import KEPT
 from reglab.tracking.record import RunRecord, State
-from reglab.tracking.store import LOG, mark_crashed, read_run, version
-from reglab.tracking.wandb_library import STARTED_BY
-from reglab.tracking.wandb_project import ListedRun, runs_of_sweep, state_of_sweep
+from reglab.tracking.store import LOG, read_run
+from reglab.tracking.wandb_project import ListedRun
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    import subprocess
 
 POLL_SECONDS = 0.2
 STAGGER_SECONDS = 1.0
@@ -54,116 +47,15 @@ LATE_SECONDS = 2.0
 TRIES = 5
 """Starts of a W&B agent that bring no run before its slot gives up."""
 
-REFUSALS = 2
-"""Answers in a row, half a minute apart, that the key is not good, before the machine takes no more runs: one may be a proxy's."""
-
 STALE_SECONDS = 120.0
 """A run that was not heard of for so long is dead, though W&B waits for it a while longer."""
-
-LOOK_SECONDS = 30.0
-"""Between two looks at the sweep's runs on the server."""
 
 AHEAD_SECONDS = 10.0
 """How long before the end of a run its W&B agent may fetch the next one: it takes several seconds to see that a run has ended."""
 
-ANSWER_SECONDS = 15.0
-"""How long the server, the store of checkpoints or the GPU's driver may take to answer."""
-
-KILL_SECONDS = 10.0
-"""How long a worker that was killed may take to be gone: one that a driver holds may never be."""
-
 _DONE = "done"
 
 _PARAMETERS = "parameters.yaml"
-
-
-@dataclass(eq=False)
-class Job:
-    """A run that a worker trains or hands back. `order` is None where no W&B agent asked for it: it died elsewhere."""
-
-    run_id: str
-    folder: Path
-    variables: dict[str, str]
-    process: Process
-    order: Order | None
-    handed_back: bool
-    record_before: RunRecord | None
-    record: RunRecord | None = None
-    first_epochs: int | None = None
-    told: set[signal.Signals] = field(default_factory=set)
-    seen: object = None
-
-    def look(self) -> None:
-        """Read how far it is."""
-        if (now := version(self.folder)) == self.seen:
-            return
-        self.seen, found = now, _read(self.folder)
-        if found and found != self.record_before:
-            self.record = found
-        if self.first_epochs is None and self.record and self.record.state == State.running:
-            self.first_epochs = self.record.steps_done
-
-    @property
-    def proven(self) -> bool:
-        """Whether it has done something here that a sick machine could not."""
-        if self.record is None or self.handed_back:
-            return False
-        trained = self.first_epochs is not None and self.record.steps_done > self.first_epochs
-        return trained or self.record.state in (State.finished, State.stopped, State.diverged)
-
-    @property
-    def seconds_left(self) -> float:
-        """As its epochs so far let expect; none of them is short enough to foresee before the first has passed."""
-        if not self.proven or not self.record or not self.record.history:
-            return math.inf
-        row = self.record.history[-1]
-        epochs = self.record.config["train"]["epochs"]
-        return (epochs - row.epoch) * row.time_wall_seconds / row.epoch
-
-    def tell(self, what: signal.Signals) -> None:
-        """Pass a request on, once. It does not ask for the exit code, which is for one thread to ask."""
-        if what not in self.told:
-            self.told.add(what)
-            with suppress(ProcessLookupError):
-                os.kill(pid(self.process), what)
-
-
-@dataclass(eq=False)
-class Slot:
-    """A place for one run at a time. `count`: how many it may still take; None: as many as there are."""
-
-    number: int
-    gpu: str | None = None
-    cores: Sequence[int] = ()
-    count: int | None = None
-    job: Job | None = None
-    agent: subprocess.Popen[bytes] | None = None
-    not_before: float = 0.0
-    tries: int = 0
-    deaths: int = 0
-    over: bool = False
-    """Whether W&B said that it has no more runs."""
-    out: str | None = None
-    """Why it takes no more runs."""
-
-    @property
-    def busy(self) -> bool:
-        return self.agent is not None or self.job is not None or self.out is None
-
-    def close(self, why: str) -> None:
-        """Take no more runs: W&B's agent of this slot ends at once, and leaves the run that goes on."""
-        self.out = self.out or why
-        if self.agent and self.agent.poll() is None:
-            self.agent.kill()
-            self.agent.wait()
-        self.agent = None
-
-
-def slots(gpus: Sequence[str], per_gpu: int, cores: Sequence[int], count: int | None = None) -> list[Slot]:
-    """The slots of a machine: `per_gpu` on each GPU, or, without a GPU, on the processor; the cores and `count` divided among them."""
-    names: list[str | None] = [name for _ in range(per_gpu) for name in gpus] or [None] * per_gpu
-    counts = [None if count is None else count // len(names) + (number < count % len(names)) for number in range(len(names))]
-    return [Slot(number, *each) for number, each in enumerate(zip(names, shares(cores, len(names)), counts, strict=True))]
 
 
 class SweepAgent:
@@ -178,18 +70,12 @@ class SweepAgent:
         self._orders: list[Order] = []
         self._deaths = 0  # since a run last ended well
         self._sound = False  # whether one has completed an epoch since the last death
-        self._closing_since: float | None = None
-        self._looked = -LOOK_SECONDS
-        self._listed: list[ListedRun] = []
-        self._state: str | None = "RUNNING"  # the sweep's, as W&B last had it
-        self._asked: futures.Future[str | None] | None = None
-        self._ask_at = -math.inf
-        self._refusals = 0  # of the key, in a row
-        self._complained: str | None = None
+        self._supervisor = Supervisor[SlotJob]()
+        self._server = ServerSide(sweep, say, lambda: self.preempted)
 
     @property
     def preempted(self) -> bool:
-        return self._closing_since is not None
+        return self._supervisor.preempting
 
     @property
     def complaint(self) -> str | None:
@@ -198,10 +84,7 @@ class SweepAgent:
 
     def preempt(self) -> None:
         """Have every run leave a checkpoint and go back to W&B, and take no other. Safe to call from a signal handler and a thread."""
-        self._closing_since = self._closing_since or time.monotonic()
-        for slot in self.slots:
-            if (job := slot.job) and not job.handed_back:
-                job.tell(PREEMPT)  # at once: whoever looks after the slots may be waiting for an answer
+        self._supervisor.preempt()  # at once: whoever looks after the slots may be waiting for an answer
 
     def run(self) -> Iterator[None]:
         """Works until nothing is left, yielding some times a second so that the caller can show how it stands."""
@@ -216,23 +99,22 @@ class SweepAgent:
             finally:
                 for slot in self.slots:
                     slot.close(_DONE)
-                    if slot.job:
-                        self._kill(slot.job)
+                self._supervisor.kill_all()
 
     def states_in_sweep(self) -> Counter[str]:
         """How many runs of the whole sweep are in which state, as W&B names them."""
-        return Counter(run.state for run in runs_of_sweep(self.sweep.entity, self.sweep.project, self.sweep.sweep_id))
+        return self._server.states()
 
     def _advance(self) -> bool:
         """Look after everything once; false when all is done."""
         self._orders.extend(self._relay.poll(POLL_SECONDS))
-        for slot in self.slots:
-            if slot.job:
-                self._look_after_job(slot, slot.job)
-        if self._closing_since is not None:
-            return self._close(time.monotonic() - self._closing_since)
+        for job in self._supervisor.look():
+            self._look_after(job)
+        if self.preempted:
+            return self._close()
         self._take_orders()
-        self._watch_sweep()
+        if why := self._server.watch():
+            self._take_all_out(why)
         for slot in self.slots:
             if not slot.job:
                 self._look_after_agent(slot)
@@ -260,22 +142,12 @@ class SweepAgent:
         """Whether a run may begin in this slot; looks after the machine's health first."""
         if slot.out is None:
             try:
-                fault = self._in_time(lambda: health.fault(self.folder, slot.gpu))
+                fault = in_time(lambda: health.fault(self.folder, slot.gpu), lambda: self.preempted)
             except ReglabError as error:
                 fault = f"its disk, its checkpoints or its GPU give {error}"
             if fault and not self.preempted:
                 self._take_out(slot, fault)
         return slot.out is None and not self.preempted
-
-    def _in_time(self, ask: Callable[[], T]) -> T:
-        """What `ask` returns. Raises ReglabError where it takes too long, or a preemption comes meanwhile; its thread is left behind."""
-        answer = _ask(ask)
-        for _ in range(round(ANSWER_SECONDS / POLL_SECONDS)):
-            if futures.wait([answer], POLL_SECONDS).done:
-                return answer.result()
-            if self.preempted:
-                break
-        raise ReglabError(f"no answer within {ANSWER_SECONDS:g} s")
 
     def _may_risk_another(self) -> bool:
         """Until one run has shown that the machine works, no more are at risk than it may burn."""
@@ -283,54 +155,50 @@ class SweepAgent:
         return self._sound or self._deaths + unproven < BURNT
 
     def _launch(self, slot: Slot, variables: dict[str, str], order: Order | None, handed_back: bool = False) -> None:
-        variables = variables | {"REGLAB_RUNS": str(self.folder.parent)}
-        if slot.gpu:
-            variables["CUDA_VISIBLE_DEVICES"] = slot.gpu
-        variables["REGLAB_THREADS"] = str(threads(slot.cores))
         run_id = variables[assignment.RUN]
         folder = self.folder / run_id
         if self.sweep.program:
-            variables["WANDB_DIR"] = str(folder.resolve())  # the agent's is its own
+            variables = variables | {"WANDB_DIR": str(folder.resolve())}  # the agent's is its own
         before = _read(folder)
-        process = (self._hand_back if handed_back else self._train)(variables, folder / LOG, slot.cores)
-        slot.job = Job(run_id, folder, variables, process, order, handed_back, before)
+        process = start_worker(self._hand_back if handed_back else self._train, folder, variables, slot.gpu, slot.cores)
+        slot.job = SlotJob(
+            process=process, folder=folder, record_before=before, slot=slot, variables=variables, order=order, handed_back=handed_back
+        )
+        self._supervisor.add(slot.job)
         slot.tries = 0
         self._say(f"slot {slot.number}: {run_id} {'goes back to W&B' if handed_back else 'begins'}")
 
     # Runs that go on, and how they end
 
-    def _look_after_job(self, slot: Slot, job: Job) -> None:
-        exitcode = job.process.exitcode  # before the record is read: a worker writes its record, then exits
-        job.look()
+    def _look_after(self, job: SlotJob) -> None:
         self._sound = self._sound or job.proven
-        if exitcode is not None:
-            slot.job = None
-            self._account_for(slot, job, exitcode)
+        if job.exitcode is not None:
+            job.slot.job = None
+            self._account_for(job.slot, job, job.exitcode)
         elif job.order:
             for request in job.order.wants:
                 job.tell(request)
             if job.order.gone:
-                self._kill(job)
+                job.kill()
             elif self.sweep.method != "bayes" and job.seconds_left < AHEAD_SECONDS:
                 job.order.answer(0)  # a bayes search would choose the next run without this one's result
                 job.order = None
 
-    def _account_for(self, slot: Slot, job: Job, exitcode: int) -> None:
+    def _account_for(self, slot: Slot, job: SlotJob, exitcode: int) -> None:
         if job.handed_back:
             self._answer(job, exitcode)
             return
-        if killed := exitcode < 0 or exitcode == LOST:
-            _mark_crashed(job.folder)
-            job.look()
+        if killed := job.killed:
+            job.account_for_death()
         if exitcode == 0:
             job.record = job.record or job.record_before  # it had ended here before
-        fault = exitcode == PREEMPTED and not job.told and (job.record.reason if job.record else last_line(job.folder / LOG))
+        fault = job.fault
         state = job.record.state if job.record else State.preempted if fault else State.failed
         how = f"{_named(job)} {state}"
         if killed:
-            how += f": killed by {signal.Signals(-exitcode).name}" if exitcode < 0 else ": the server of the workers died"
+            how += f": {killed}"
         elif state == State.failed:
-            how += f": {(job.record and job.record.reason) or last_line(job.folder / LOG)}"
+            how += f": {(job.record and job.record.reason) or last_line(job.log)}"
         elif fault:
             how += f": {fault}"
         self._say(f"slot {slot.number}: {how}")
@@ -348,15 +216,14 @@ class SweepAgent:
             slot.count -= 1
         self._answer(job, exitcode)
 
-    def _answer(self, job: Job, exitcode: int) -> None:
+    def _answer(self, job: SlotJob, exitcode: int) -> None:
         if job.order:
             job.order.answer(exitcode if exitcode >= 0 else FAILED)
 
     def _count_death(self, slot: Slot, how: str) -> None:
         slot.deaths, self._deaths, self._sound = slot.deaths + 1, self._deaths + 1, False
         if self._deaths >= BURNT:
-            for each in self.slots:
-                self._take_out(each, f"{self._deaths} runs in a row died on this machine, the last: {how}")
+            self._take_all_out(f"{self._deaths} runs in a row died on this machine, the last: {how}")
         elif slot.deaths >= BURNT:
             self._take_out(slot, f"{slot.deaths} runs in a row died in it, the last: {how}")
 
@@ -365,30 +232,26 @@ class SweepAgent:
             self._say(f"slot {slot.number} takes no more runs: {why}")
         slot.close(why)
 
-    def _kill(self, job: Job) -> None:
-        if job.process.exitcode is None:
-            os.kill(pid(job.process), signal.SIGKILL)
-        job.process.join(KILL_SECONDS)
-        _mark_crashed(job.folder)
+    def _take_all_out(self, why: str) -> None:
+        for slot in self.slots:
+            self._take_out(slot, why)
 
-    def _close(self, seconds: float) -> bool:
+    def _close(self) -> bool:
         """Have the runs leave their checkpoints, and hand back what still arrives; false when all is done, or time is up."""
         for slot in self.slots:
             slot.close(_DONE)
-        self.preempt()
         self._take_orders()
-        if seconds > GRACE_SECONDS:
+        if self._supervisor.out_of_grace:
             for slot in self.slots:
                 if slot.job:
                     self._end(slot, slot.job)
                     slot.job = None
             return False
-        return seconds < LATE_SECONDS or bool(self._orders) or any(slot.job for slot in self.slots)
+        return self._supervisor.seconds_preempting < LATE_SECONDS or bool(self._orders) or any(slot.job for slot in self.slots)
 
-    def _end(self, slot: Slot, job: Job) -> None:
+    def _end(self, slot: Slot, job: SlotJob) -> None:
         """Of a run that did not leave in time: what its record has of its end counts, whether W&B has heard of it or not."""
-        self._kill(job)
-        job.look()
+        self._supervisor.kill(job)
         late = f"slot {slot.number}: {_named(job)} did not end within {GRACE_SECONDS:.0f} s; it is killed"
         if job.record and job.record.state in KEPT:
             late += f", {job.record.state} before: `reglab sync` sends W&B what it lacks"
@@ -404,7 +267,8 @@ class SweepAgent:
         if slot.agent:
             if (exitcode := slot.agent.poll()) is None:
                 return
-            slot.agent, self._looked, self._ask_at = None, -LOOK_SECONDS, -math.inf
+            slot.agent = None
+            self._server.look_soon()
             slot.over = exitcode == 0
             if exitcode:
                 self._try_again(slot, exitcode)
@@ -427,29 +291,11 @@ class SweepAgent:
         else:
             slot.close(_DONE)
 
-    def _start_agent(self, slot: Slot) -> subprocess.Popen[bytes]:
-        folder = self.folder / "agents" / str(slot.number)
-        folder.mkdir(parents=True, exist_ok=True)
-        own = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}  # W&B's client of this process
-        variables = {
-            "WANDB_DIR": str(folder.resolve()),
-            "WANDB_AGENT_DISABLE_FLAPPING": "true",  # this agent has rules of its own for runs that die
-            "WANDB_AGENT_MAX_INITIAL_FAILURES": "1000000",
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",  # the sweep's command is `reglab`
-        }
-        command = [sys.executable, "-P", "-m", "reglab.tracking.wandb_library", "agent", self.sweep.path]  # nothing of this folder
-        if self.sweep.program:
-            variables[STARTED_BY] = json.dumps([sys.executable, "-P", "-m", "reglab.sweep.relay"])
-        command += [] if slot.count is None else ["--count", str(slot.count)]
-        with (folder / LOG).open("ab") as log:
-            return subprocess.Popen(
-                command,
-                env=own | variables | self._relay.variables(slot.number),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # a terminal's Ctrl-C is for this process alone
-            )
+    def _start_agent(self, slot: Slot) -> "subprocess.Popen[bytes]":
+        return wandb_agent.start(self.sweep, self._folder_of_agent(slot), slot.count, self._relay.variables(slot.number))
+
+    def _folder_of_agent(self, slot: Slot) -> Path:
+        return self.folder / "agents" / str(slot.number)
 
     def _try_again(self, slot: Slot, exitcode: int) -> None:
         slot.tries += 1
@@ -457,54 +303,16 @@ class SweepAgent:
             if exitcode == 0:  # W&B keeps what was preempted to itself: the sweep was ended, or all its runs are there
                 slot.close(_DONE)
                 return
-            said = last_line(self.folder / "agents" / str(slot.number) / LOG)
+            said = last_line(self._folder_of_agent(slot) / LOG)
             self._take_out(slot, f"W&B's agent ended {TRIES} times without a run, the last with exit code {exitcode}: {said}")
         slot.not_before = time.monotonic() + min(2.0**slot.tries, 60.0)
-
-    def _watch_sweep(self) -> None:
-        """Say when W&B's page has paused, stopped or deleted the sweep, whose agent waits without a word; nothing waits for the answer."""
-        if self._asked is None:
-            if time.monotonic() >= self._ask_at:
-                self._ask_at = time.monotonic() + LOOK_SECONDS
-                self._asked = _ask(lambda: state_of_sweep(self.sweep.entity, self.sweep.project, self.sweep.sweep_id))
-            return
-        if not self._asked.done():
-            return
-        asked, self._asked = self._asked, None
-        if error := asked.exception():
-            self._refusals = self._refusals + 1 if isinstance(error, UserError) else 0
-            if self._refusals >= REFUSALS:
-                for slot in self.slots:
-                    self._take_out(slot, str(error))
-            return
-        self._refusals = 0
-        before, self._state = self._state, asked.result()
-        if self._state == before:
-            return
-        if self._state is None:
-            for slot in self.slots:
-                self._take_out(slot, "its sweep was deleted at W&B")
-        elif self._state == "PAUSED":
-            self._say(f"{self.sweep.path} is paused at W&B: this agent waits until it is resumed there")
-        elif before == "PAUSED" and self._state in ("PENDING", "RUNNING"):
-            self._say(f"{self.sweep.path} is resumed at W&B")
-        elif self._state in ("STOPPED", "CANCELED"):
-            self._say(f"{self.sweep.path} is {self._state.lower()} at W&B: no more runs begin")
 
     # What other machines left
 
     def _others(self, *states: str) -> list[ListedRun]:
         """Runs of the sweep in these states that are not here."""
-        if time.monotonic() - self._looked >= LOOK_SECONDS:
-            try:
-                self._listed = self._in_time(lambda: runs_of_sweep(self.sweep.entity, self.sweep.project, self.sweep.sweep_id))
-            except ReglabError as error:  # what was there the last time is good enough for a while
-                if str(error) != self._complained:
-                    self._say(f"W&B does not list the sweep's runs: {error}")
-                self._complained = str(error)
-            self._looked = time.monotonic()
-        here = {slot.job.run_id for slot in self.slots if slot.job}
-        return [run for run in self._listed if run.state in states and run.name not in here]
+        here = {job.run_id for job in self._supervisor.children}
+        return [run for run in self._server.runs(states) if run.name not in here]
 
     def _take_up(self) -> ListedRun | None:
         """A run that crashed and left a checkpoint: the first machine that asks gets it."""
@@ -524,20 +332,6 @@ class SweepAgent:
         return variables | {"WANDB_ENTITY": self.sweep.entity, "WANDB_PROJECT": self.sweep.project}
 
 
-def _ask(ask: Callable[[], T]) -> "futures.Future[T]":
-    """What `ask` will have returned, in a thread of its own."""
-    answer: futures.Future[T] = futures.Future()
-
-    def wait() -> None:
-        try:
-            answer.set_result(ask())
-        except Exception as error:
-            answer.set_exception(error)
-
-    threading.Thread(target=wait, daemon=True).start()
-    return answer
-
-
 def _age(run: ListedRun) -> float:
     """Seconds since it was last heard of; 0 where nobody knows."""
     return (datetime.now(UTC) - run.heartbeat).total_seconds() if run.heartbeat else 0.0
@@ -550,10 +344,5 @@ def _read(folder: Path) -> RunRecord | None:
     return None
 
 
-def _mark_crashed(folder: Path) -> None:
-    with suppress(UserError, OSError):  # a damaged record, a full disk: the other runs go on
-        mark_crashed(folder)
-
-
-def _named(job: Job) -> str:
+def _named(job: SlotJob) -> str:
     return f"{job.record.label} s{job.record.seed} ({job.run_id})" if job.record and job.record.identity else job.run_id

@@ -10,8 +10,8 @@ from statistics import mean
 
 from reglab.config import RunConfig
 from reglab.errors import UserError
+from reglab.processes.supervisor import GRACE_SECONDS
 from reglab.sweep.plan import Paces
-from reglab.sweep.workers import GRACE_SECONDS
 from reglab.tracking.record import RunRecord, State
 from reglab.tracking.store import read_run, run_folders
 

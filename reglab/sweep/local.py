@@ -7,131 +7,54 @@ checkpoint is not there, starts anew. A run that began under an earlier version 
 """
 
 import json
-import os
-import signal
 import statistics
 import time
 from collections.abc import Callable, Generator, Hashable, Iterable
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from filelock import FileLock, Timeout
 
-from reglab import atomic, reading
-from reglab.atomic import write_whole
-from reglab.config import DataConfig, RunConfig, identity
-from reglab.errors import ReglabError, UserError, machine_fault
+from reglab import atomic
+from reglab.config import DataConfig
+from reglab.errors import UserError, machine_fault
 from reglab.exits import PREEMPTED
-from reglab.processes.signals import PREEMPT, STOP, Interrupted
-from reglab.sweep import assignment, ledger
+from reglab.processes.signals import STOP, Interrupted
+from reglab.processes.supervisor import Start, Supervisor, last_line
+from reglab.sweep import assignment
+from reglab.sweep.draws import Cell, Drawn, read_draws, write_draws
+from reglab.sweep.earlier_runs import EarlierRuns
+from reglab.sweep.job import BURNT, Job, start_worker
 from reglab.sweep.limit import Limit, Rest
+from reglab.sweep.machine import cores, shares, visible_gpus
 from reglab.sweep.spec import SweepSpec
-from reglab.sweep.workers import BURNT, GRACE_SECONDS, LOST, Process, Start, cores, last_line, pid, shares, threads, visible_gpus
-from reglab.tracking import client, storage
-from reglab.tracking.images import refuse_mixed, refuse_other
+from reglab.tracking import client
+from reglab.tracking.images import refuse_mixed
 from reglab.tracking.record import RunRecord, State
-from reglab.tracking.store import (
-    LOG,
-    RECORD,
-    RUN_LOCK,
-    former_names,
-    mark_crashed,
-    read_run,
-    readable,
-    set_aside,
-    version,
-    write_record,
-    write_run,
-)
+from reglab.tracking.store import RECORD, write_record
 
 POLL_SECONDS = 0.25
-LEDGER = "sweep.json"
-_MEND_LEDGER = "remove it; runs that have finished stay"
-_MOST_LEDGER_BYTES = 16 * 10**6
 _PARAMETERS = "parameters.yaml"
 
 
-@dataclass(eq=False)
-class Cell:
-    """One run that the search asked for, and what it came to so far."""
+@dataclass(eq=False, kw_only=True)
+class _CellJob(Job):
+    """A cell in the hands of a worker, in one of the places of this machine. `learn` is told what it has come to."""
 
-    run_id: str
-    values: dict[str, Any]
-    label: str
-    epochs: int
-    seed: int
-    config: RunConfig | None = None
-    record: RunRecord | None = None
-    lost: bool = False
-    """Whether it was cut off and its checkpoint is not there: it starts anew."""
-
-    @classmethod
-    def of(cls, spec: SweepSpec, values: dict[str, Any], number: int) -> "Cell":
-        """A cell of valid values is named after what it does; one that cannot be built, after its place in the sweep."""
-        try:
-            asked = spec.asked(values)
-        except UserError:
-            return cls(f"unbuildable-{number}", values, "cannot be built", 0, 0)
-        epochs = asked.config.train.epochs if asked.config else 0  # another program's are its own affair
-        return cls(asked.run_id, values, asked.label, epochs, asked.seed, asked.config)
-
-    @property
-    def state(self) -> State:
-        return self.record.state if self.record else State.pending
-
-    @property
-    def epochs_done(self) -> int:
-        return self.record.steps_done if self.record and not self.lost else 0
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether it goes on from where it was cut off."""
-        return self.record is not None and not self.state.ended and not self.lost
-
-
-@dataclass
-class _Worker:
     cell: Cell
-    process: Process
-    slot: int
-    record_before: RunRecord | None
+    place: int
     clock_before: float
     started: float
-    told: set[signal.Signals] = field(default_factory=set)
-    seen: object = None
-    """Which version of the record was read."""
+    learn: Callable[[RunRecord], None]
 
-
-class Drawn(NamedTuple):
-    """What a search has drawn, and whether it found out by itself that there is no more, whatever its `run_cap`."""
-
-    values: list[dict[str, Any]]
-    is_over: bool = False
-
-
-def drawn(root: Path, spec: SweepSpec) -> Drawn:
-    """What this sweep has drawn as its folder tells, which is `root` or in it; nothing where none does."""
-    for path in (root / LEDGER, *sorted(root.glob(f"*/{LEDGER}"))):
-        with suppress(OSError, UserError):  # one that is damaged is an error where the sweep is run
-            asked, draws = _ledger(path)
-            if asked == spec.fingerprint(whatever_seeds=True):
-                return draws
-    return Drawn([])
-
-
-def _ledger(path: Path) -> tuple[str, Drawn]:
-    """What the sweep of a folder asks for, and what it has drawn. Raises UserError for a damaged one, FileNotFoundError for none."""
-    try:
-        stored = reading.parsed(reading.whole(path, _MOST_LEDGER_BYTES, _MEND_LEDGER))
-        asked, draws = stored["spec"], stored["draws"]
-        if not isinstance(asked, str) or not isinstance(draws, list) or not all(isinstance(values, dict) for values in draws):
-            raise ValueError("what a sweep asks for is a text, and each draw a mapping")
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"{path} is damaged: {_MEND_LEDGER}") from None
-    return asked, Drawn(draws, stored.get("over") is True)
+    def look(self) -> None:
+        before = self.record
+        super().look()
+        if self.record and self.record is not before:
+            self.cell.record, self.cell.lost = self.record, False  # what there was of it has been replaced
+            self.learn(self.record)
 
 
 class LocalSweep:
@@ -158,21 +81,16 @@ class LocalSweep:
     ):
         self.spec, self.folder, self.workers, self.start, self.retry_failed = spec, folder, workers, start, retry_failed
         self.limit, self.beyond = limit, beyond
-        self._fingerprint, self._fingerprints = fingerprint, dict[DataConfig, str]()
-        given = [record for record in given if record.state == State.finished]
-        refuse_mixed(given)
-        self._given = {(record.identity, record.seed): record for record in given}
-        self._former_names = {key: record.run_id for key, record in self._given.items() if record.has_former_name}
+        self._earlier = EarlierRuns(spec, folder, given, fingerprint)
         self.engine = spec.search()
         self.complaint: str | None = None
         """Why this machine cannot go on with it, where that ended it."""
         self.draws: list[Cell] = []  # in the order of the search; what it drew twice is there twice
         self._gpus, self._shares = visible_gpus(), shares(cores(), workers)
-        self._running: list[_Worker] = []
+        self._supervisor = Supervisor[_CellJob]()
         self._launched: set[str] = set()
         self._cut: set[str] = set()
         self._faults = 0  # of the machine's, since a run last ended otherwise
-        self._preempting_since: float | None = None
 
     @property
     def cells(self) -> list[Cell]:
@@ -202,7 +120,7 @@ class LocalSweep:
         try:
             if self.limit:
                 self.limit.learn_from(self.folder.parent)
-                self.limit.learn(self._given.values())
+                self.limit.learn(self._earlier.given)
             atomic.sweep(self.folder)
             self._take_up()
             if self.limit:
@@ -213,13 +131,13 @@ class LocalSweep:
                 time.sleep(POLL_SECONDS)
             yield
         finally:
-            self._kill()
+            self._supervisor.kill_all()
             self.engine.close()
             lock.release()
 
     def preempt(self) -> None:
         """Ask every worker to leave a checkpoint, and start no other. Safe to call from a signal handler."""
-        self._preempting_since = self._preempting_since or time.monotonic()
+        self._supervisor.preempt()
 
     def seconds_left(self) -> float | None:
         """Expected from the epochs so far, or None before there are any."""
@@ -251,121 +169,34 @@ class LocalSweep:
 
     def _take_up(self) -> None:
         """The cells that an earlier process drew, with their records; of a grid, all cells."""
-        self._former_names |= former_names(readable(path.parent for path in sorted(self.folder.parent.glob(f"*/*/{RECORD}"))))
-        drawn = self._read_ledger()
+        self._earlier.learn_former_names()
+        drawn = read_draws(self.folder, self.spec)
         if drawn is not None and self.spec.replicates and self.spec.method == "grid":  # more seeds than it had may be asked for now
             known = {json.dumps(values, sort_keys=True) for values in drawn}
             drawn += [values for values in self.spec.grid() if json.dumps(values, sort_keys=True) not in known]
         if drawn is None:
-            drawn = self.spec.grid() if self.spec.method == "grid" else self._learnt_from() if self.spec.learns else []
+            drawn = self.spec.grid() if self.spec.method == "grid" else self._earlier.learnt_from() if self.spec.learns else []
         for values in drawn:
             self._add(values)
         self.engine = self.spec.search(drawn)
-        self._write_ledger()
+        self._keep_draws()
         for cell in self.cells:
-            self._look_up(cell)
+            self._earlier.look_up(cell)
             if self.retry_failed and cell.record and cell.state == State.failed:
                 self._write(cell, cell.record.changed(state=State.pending, reason=None))
         refuse_mixed(cell.record for cell in self.cells if cell.record)
 
-    def _learnt_from(self) -> list[dict[str, Any]]:
-        """What a search has drawn that learns from its runs, as they tell it: it would draw others now that they have ended."""
-        here = [record for path in self.folder.glob(f"*/{RECORD}") if (record := set_aside(path.parent))]
-        known = {(record.identity, record.seed) for record in here}
-        given = [record for key, record in self._given.items() if record.sweep == self.folder.name and key not in known]
-        records = sorted(here + given, key=lambda record: record.created)
-        return [values for record in records if record.identity and (values := ledger.draw(self.spec, record))][: self.spec.run_cap]
-
-    def _look_up(self, cell: Cell) -> None:
-        """What the cell's run came to, here or elsewhere."""
-        folder = self.folder / cell.run_id
-        self._mark_dead(cell)
-        cell.record = set_aside(folder)
-        elsewhere = self._given_as_finished(cell) or (None if cell.record else self._finished_elsewhere(cell))
-        self._compare_images(cell, elsewhere or cell.record)
-        if elsewhere:
-            write_run(folder, elsewhere)
-            cell.record = elsewhere
-        if cell.record and not cell.state.ended and not self.spec.program:  # which keeps checkpoints of its own, or none
-            with suppress(ReglabError):  # a store that cannot be asked now: the run's own process will say so
-                cell.lost = storage.checkpoint(folder).modified() is None
-
-    def _compare_images(self, cell: Cell, record: RunRecord | None) -> None:
-        """Before a run is taken as done, or goes on. Raises UserError where it saw other images than a worker would train on."""
-        data = cell.config.data if cell.config else None
-        if self._fingerprint and record and record.state != State.failed and data and data.source == "folder" and data.is_here:
-            if data not in self._fingerprints:
-                self._fingerprints[data] = self._fingerprint(data)
-            refuse_other(record, self._fingerprints[data], self.folder / cell.run_id if record is cell.record else "--from")
-
-    def _given_as_finished(self, cell: Cell) -> RunRecord | None:
-        """The same arm and seed among the runs that were given, under this cell's name: W&B gives its runs names of its own."""
-        is_whole = cell.state.ended and cell.state != State.failed and not (cell.record and cell.record.damage)
-        if cell.config is None or cell.state == State.running or is_whole:
-            return None
-        if cell.config.train.keep_weights:  # which no record brings
-            return None
-        record = self._given.get((identity(cell.config), cell.seed))
-        if record is None or (cell.record and cell.record.damage and not record.history):
-            return None
-        return record.model_copy(update={"run_id": cell.run_id, "without_history": True if not record.history else None})
-
-    def _mark_dead(self, cell: Cell) -> None:
-        """A run that says it is running, and that nobody holds, has crashed. A worker of a sweep that was killed may still hold its own."""
-        folder = self.folder / cell.run_id
-        if folder.exists():
-            with suppress(Timeout), FileLock(folder / RUN_LOCK, timeout=0):
-                set_aside(folder)
-                mark_crashed(folder)
-
-    def _finished_elsewhere(self, cell: Cell) -> RunRecord | None:
-        """The same run, done for another sweep: one arm and seed is trained once, whichever sweeps ask for it.
-
-        Not of another program, which may have changed, nor for a folder of images: two may have one name. Where weights are wanted, one
-        that kept them, and a copy of them.
-        """
-        if self.spec.program or cell.values.get("data", {}).get("source") == "folder":
-            return None
-        for path in sorted(self.folder.parent.glob(f"*/{cell.run_id}/{RECORD}")):
-            with suppress(UserError):  # a damaged record is the other sweep's affair
-                record = read_run(path.parent)
-                if record and record.state == State.finished and self._has_what_is_wanted(cell, record, path.parent):
-                    return record
-        return None
-
-    def _has_what_is_wanted(self, cell: Cell, record: RunRecord, there: Path) -> bool:
-        """Whether weights are there to be copied where the cell keeps them, and were; always where it does not."""
-        if cell.config is None or not cell.config.train.keep_weights:
-            return True
-        return record.weights is not None and storage.weights(there).copy(storage.weights(self.folder / cell.run_id))
-
     def _add(self, values: dict[str, Any]) -> Cell:
         cell = Cell.of(self.spec, values, len(self.draws))
-        former = self._former_name(cell)
+        former = self._earlier.former_name(cell)
         if former and ((self.folder / former / RECORD).exists() or not any(self.folder.parent.glob(f"*/{cell.run_id}/{RECORD}"))):
             cell.run_id = former
         cell = next((known for known in self.draws if known.run_id == cell.run_id), cell)
         self.draws.append(cell)
         return cell
 
-    def _former_name(self, cell: Cell) -> str | None:
-        """What its run is called, here or where it was given, if that began under an earlier version of identities: it keeps that name."""
-        return self._former_names.get((identity(cell.config), cell.seed)) if cell.config else None
-
-    def _read_ledger(self) -> list[dict[str, Any]] | None:
-        path = self.folder / LEDGER
-        try:
-            asked, drawn = _ledger(path)
-        except FileNotFoundError:
-            return None
-        if asked != self.spec.fingerprint(whatever_seeds=True):
-            raise UserError(f"{self.folder} holds another sweep than this one: give a --name of its own, or remove the folder")
-        return drawn.values
-
-    def _write_ledger(self, is_over: bool = False) -> None:
-        stored = {"spec": self.spec.fingerprint(whatever_seeds=True), "draws": [cell.values for cell in self.draws]}
-        text = json.dumps(stored | ({"over": True} if is_over else {}), indent=1)
-        write_whole(self.folder / LEDGER, lambda stream: stream.write(text.encode()))
+    def _keep_draws(self, is_over: bool = False) -> None:
+        write_draws(self.folder, self.spec, Drawn([cell.values for cell in self.draws], is_over))
 
     def _write(self, cell: Cell, record: RunRecord) -> None:
         write_record(self.folder / cell.run_id, record)
@@ -384,40 +215,35 @@ class LocalSweep:
 
     def _advance(self) -> bool:
         """Look after the workers once; false when all is done."""
-        for worker in list(self._running):
-            exitcode = worker.process.exitcode  # before the record is read: a worker writes its record, then exits
-            self._look_at(worker)
-            if exitcode is not None:
-                self._running.remove(worker)
-                self._account_for(worker, exitcode)
+        for job in self._supervisor.look():
+            if job.exitcode is not None:
+                self._account_for(job, job.exitcode)
         if self.limit and self.limit.left <= 0:
             self.preempt()
-        if self._preempting_since is not None:
-            self._tell((worker.cell.run_id for worker in self._running), PREEMPT)
-            if time.monotonic() - self._preempting_since > GRACE_SECONDS or (self.limit and self.limit.is_over):
-                self._cut |= {worker.cell.run_id for worker in self._running}
-                self._kill()
-            return bool(self._running)
+        if self._supervisor.preempting:
+            if self._supervisor.out_of_grace or (self.limit and self.limit.is_over):
+                self._cut |= {job.run_id for job in self._supervisor.children}
+                self._supervisor.kill_all()
+            return bool(self._supervisor.children)
         self._tell_engine()
-        self._tell(self.engine.prune(), STOP)
+        self._stop(self.engine.prune())
         try:
-            while len(self._running) < self.workers and self._preempting_since is None and (cell := self._next()):
+            while len(self._supervisor.children) < self.workers and not self._supervisor.preempting and (cell := self._next()):
                 self._launch(cell)
         except Interrupted:  # while the images of a newly drawn run were looked at
             self.preempt()
-        return bool(self._running)
+        return bool(self._supervisor.children)
 
-    def _look_at(self, worker: _Worker) -> None:
-        """How far it is, for the limit to learn from."""
-        cell = worker.cell
-        if (now := version(self.folder / cell.run_id)) == worker.seen:
-            return
-        worker.seen = now
-        cell.record = read_run(self.folder / cell.run_id)
-        if cell.record and cell.record != worker.record_before:
-            cell.lost = False  # what there was of it has been replaced
-            if self.limit:
-                self.limit.learn([cell.record])
+    def _learn(self, record: RunRecord) -> None:
+        if self.limit:
+            self.limit.learn([record])
+
+    def _stop(self, run_ids: Iterable[str]) -> None:
+        """Have these runs end, and keep what they have reached."""
+        wanted = set(run_ids)
+        for job in self._supervisor.children:
+            if job.run_id in wanted:
+                job.tell(STOP)
 
     def _next(self) -> Cell | None:
         """What to run now: a known cell that has not ended, or a newly drawn one. Each is launched at most once."""
@@ -426,12 +252,12 @@ class LocalSweep:
         while self.undrawn and self._may_draw():
             self._tell_engine()
             if (values := self.engine.ask()) is None:  # it has found out that there is no more
-                self._write_ledger(is_over=True)
+                self._keep_draws(is_over=True)
                 break
             cell = self._add(values)
-            self._write_ledger()
+            self._keep_draws()
             if not cell.record and cell.run_id not in self._launched:
-                self._look_up(cell)
+                self._earlier.look_up(cell)
             if cell in self._waiting() and self._first_that_fits([cell]):
                 return cell
         return self._first_beyond(self._waiting()) if self.beyond else None
@@ -459,7 +285,7 @@ class LocalSweep:
         expected = self._expected(cell)
         if expected is not None:
             return expected <= limit.left
-        seen_to = {_kind(worker.cell) for worker in self._running}
+        seen_to = {_kind(job.cell) for job in self._supervisor.children}
         return limit.can_start and _kind(cell) not in seen_to
 
     def _first_beyond(self, cells: Iterable[Cell]) -> Cell | None:
@@ -481,36 +307,39 @@ class LocalSweep:
         return statistics.mean((record.updated - record.created).total_seconds() for record in ended) if ended else None
 
     def _launch(self, cell: Cell) -> None:
-        slot = min(set(range(self.workers)) - {worker.slot for worker in self._running})
+        place = min(set(range(self.workers)) - {job.place for job in self._supervisor.children})
         folder = self.folder / cell.run_id
         variables = assignment.hand_over(self.folder.name, cell.run_id, cell.values, folder / _PARAMETERS)
-        variables["REGLAB_RUNS"] = str(self.folder.parent)
         variables |= client.of_local_sweep(self.spec.config)
-        if self._gpus:
-            variables["CUDA_VISIBLE_DEVICES"] = self._gpus[slot % len(self._gpus)]
-        share = self._shares[slot]
-        variables["REGLAB_THREADS"] = str(threads(share))
+        gpu = self._gpus[place % len(self._gpus)] if self._gpus else None
         self._launched.add(cell.run_id)
         clock_before = cell.record.history[-1].time_wall_seconds if cell.record and cell.record.history and cell.epochs_done else 0.0
-        process = self.start(variables, folder / LOG, share)
-        self._running.append(_Worker(cell, process, slot, cell.record, clock_before, time.monotonic()))
+        job = _CellJob(
+            process=start_worker(self.start, folder, variables, gpu, self._shares[place]),
+            folder=folder,
+            record_before=cell.record,
+            cell=cell,
+            place=place,
+            clock_before=clock_before,
+            started=time.monotonic(),
+            learn=self._learn,
+        )
+        self._supervisor.add(job)
 
-    def _account_for(self, worker: _Worker, exitcode: int) -> None:
+    def _account_for(self, job: _CellJob, exitcode: int) -> None:
         """Correct the record of a worker that did not live to write how it ended, or never began."""
-        cell = worker.cell
-        self._count_fault(worker, exitcode)
-        if cell.record and cell.state != State.running and cell.record != worker.record_before:
-            if self.limit and cell.state == State.finished and cell.record.summary:
-                self.limit.time(time.monotonic() - worker.started, cell.record, worker.clock_before)
+        cell = job.cell
+        self._count_fault(job)
+        if job.record and job.record.state != State.running:
+            if self.limit and job.record.state == State.finished and job.record.summary:
+                self.limit.time(time.monotonic() - job.started, job.record, job.clock_before)
             return
         if exitcode == PREEMPTED:  # before it had begun
             return
-        if exitcode == LOST:
-            state, reason = State.crashed, "the server of the workers died; it goes on when the sweep is started again"
-        elif exitcode < 0:
-            state, reason = State.crashed, f"killed by {signal.Signals(-exitcode).name}; it goes on when the sweep is started again"
+        if job.killed:
+            state, reason = State.crashed, f"{job.killed}; it goes on when the sweep is started again"
         else:
-            state, reason = State.failed, f"exit code {exitcode}: {last_line(self.folder / cell.run_id / LOG)}"
+            state, reason = State.failed, f"exit code {exitcode}: {last_line(job.log)}"
         record = cell.record or RunRecord(
             run_id=cell.run_id,
             sweep=self.folder.name,
@@ -522,38 +351,15 @@ class LocalSweep:
         )
         self._write(cell, record.changed(state=state, reason=reason))
 
-    def _count_fault(self, worker: _Worker, exitcode: int) -> None:
-        """A worker that nobody told to leave has met a fault of the machine's; some in a row, and no other is started."""
-        if exitcode != PREEMPTED or worker.told:
+    def _count_fault(self, job: _CellJob) -> None:
+        """Of the machine's: some in a row, and no other worker is started."""
+        if job.exitcode != PREEMPTED or job.told:
             self._faults = 0
-            return
-        record = worker.cell.record
-        reason = record.reason if record and record != worker.record_before else last_line(self.folder / worker.cell.run_id / LOG)
-        if reason is None:  # somebody told it, and not this process
-            return
-        self._faults += 1
-        if self._faults >= BURNT:
-            self.complaint = f"{self._faults} runs in a row, the last: {reason}"
-            self.preempt()
-
-    def _tell(self, run_ids: Iterable[str], what: signal.Signals) -> None:
-        """Signal the workers of these runs, once."""
-        wanted = set(run_ids)
-        for worker in self._running:
-            if worker.cell.run_id in wanted and what not in worker.told and worker.process.exitcode is None:
-                worker.told.add(what)
-                os.kill(pid(worker.process), what)
-
-    def _kill(self) -> None:
-        """End workers that are still there; their runs go on from their last checkpoints another time."""
-        for worker in self._running:
-            if worker.process.exitcode is None:
-                os.kill(pid(worker.process), signal.SIGKILL)
-            worker.process.join()
-            with suppress(ReglabError, OSError):  # a disk that does not do: the others are ended all the same
-                mark_crashed(self.folder / worker.cell.run_id)
-                worker.cell.record = read_run(self.folder / worker.cell.run_id)
-        self._running.clear()
+        elif reason := job.fault:
+            self._faults += 1
+            if self._faults >= BURNT:
+                self.complaint = f"{self._faults} runs in a row, the last: {reason}"
+                self.preempt()
 
 
 def _kind(cell: Cell) -> Hashable:

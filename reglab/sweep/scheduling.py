@@ -18,9 +18,9 @@ from filelock import FileLock, Timeout
 
 from reglab.config import flat
 from reglab.errors import MachineError, ReglabError, UserError
-from reglab.exits import PREEMPTED
+from reglab.exits import PREEMPTED, killed_by
+from reglab.processes.supervisor import GRACE_SECONDS, last_line
 from reglab.sweep.remote import RemoteSweep
-from reglab.sweep.workers import GRACE_SECONDS, last_line
 from reglab.tracking.store import LOG
 
 POLL_SECONDS = 0.2
@@ -124,7 +124,7 @@ class SchedulerProcess:
             raise UserError(f"{self.sweep.path}: W&B's scheduler does not take its file: {self.reason}")
         if code >= 0 and code != PREEMPTED:
             raise ReglabError(f"{self.sweep.path}: W&B's scheduler ended with exit code {code}: {self.reason or last_line(self.log)}")
-        how = f"killed by {signal.Signals(-code).name}" if code < 0 else "its client of W&B died"
+        how = killed_by(code) or "its client of W&B died"
         self._deaths += 1
         if self._deaths >= TRIES:
             raise MachineError(f"{self.sweep.path}: W&B's scheduler died {TRIES} times in a row ({how}); the same command goes on")

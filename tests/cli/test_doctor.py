@@ -212,7 +212,7 @@ def test_the_places_are_those_of_an_agent_on_the_first_gpu(monkeypatch):
     monkeypatch.setenv("REGLAB_DEVICE", "auto")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
     settings.cache_clear()
-    monkeypatch.setattr("reglab.sweep.workers.cores", lambda: range(8))
+    monkeypatch.setattr("reglab.sweep.machine.cores", lambda: range(8))
     monkeypatch.delenv("OMP_NUM_THREADS")
     assert [(place.gpu, list(place.cores), place.threads) for place in doctor._places(2)] == [("3", [0, 1], 2), ("3", [4, 5], 2)]
 

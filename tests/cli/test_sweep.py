@@ -14,7 +14,7 @@ import yaml
 from reglab.cli.sweep import Terms, _complaints, carry_out
 from reglab.config import RunConfig, identity, run_id
 from reglab.errors import UserError
-from reglab.sweep import local, workers
+from reglab.sweep import local, machine
 from reglab.tracking.record import RunRecord, State
 from reglab.tracking.store import write_run
 from tests.tracking.test_wandb_project import ENVIRONMENT
@@ -34,8 +34,8 @@ def test_a_sweep_has_as_many_workers_as_it_is_told_else_one_a_core(monkeypatch, 
     def begin(spec, folder, workers, *rest):
         raise BegunError(workers)
 
-    monkeypatch.setattr(workers, "cores", lambda: range(8))
-    monkeypatch.setattr(workers, "memory_gb", lambda: 100.0)
+    monkeypatch.setattr(machine, "cores", lambda: range(8))
+    monkeypatch.setattr(machine, "memory_gb", lambda: 100.0)
     monkeypatch.setattr(local, "LocalSweep", begin)
     with pytest.raises(BegunError, match=f"^{count}$"):
         carry_out(SWEEPS / f"{stem}.yaml", Terms(overrides, asked), tmp_path)

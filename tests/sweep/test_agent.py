@@ -16,11 +16,13 @@ import typer
 
 from reglab.cli import agent as command
 from reglab.errors import ReglabError, UserError
+from reglab.processes import supervisor
 from reglab.processes.signals import STOP
 from reglab.sweep import agent as module
-from reglab.sweep import health
-from reglab.sweep.agent import SweepAgent, slots
+from reglab.sweep import health, server_side
+from reglab.sweep.agent import SweepAgent
 from reglab.sweep.remote import RemoteSweep
+from reglab.sweep.slots import slots
 from reglab.tracking import storage
 from reglab.tracking.record import Epoch, RunRecord, State
 from reglab.tracking.store import read_run, write_run
@@ -172,13 +174,14 @@ class World:
         self.queue, self.listed, self.said = deque(), [], []
         self.workers, self.handed_back, self.wandb_agents = [], [], []
         self.script, self.seconds, self._pids = trains, 0.0, count(2**30)
-        monkeypatch.setattr(module.os, "kill", self.kill)
+        monkeypatch.setattr(supervisor.os, "kill", self.kill)
         monkeypatch.setattr(module, "POLL_SECONDS", 0.001)
+        monkeypatch.setattr(server_side, "POLL_SECONDS", 0.001)
         monkeypatch.setattr(module, "STAGGER_SECONDS", 0)
         monkeypatch.setattr(module.time, "monotonic", lambda: self.seconds)
-        monkeypatch.setattr(module, "runs_of_sweep", lambda *path: list(self.listed))
+        monkeypatch.setattr(server_side, "runs_of_sweep", lambda *path: list(self.listed))
         self.state = "RUNNING"
-        monkeypatch.setattr(module, "state_of_sweep", lambda *path: self.state)
+        monkeypatch.setattr(server_side, "state_of_sweep", lambda *path: self.state)
 
     def agent(self, count=None, number=1, sweep=SWEEP):
         self.crew = SweepAgent(sweep, self.folder, slots([], number, range(8), count), self.train, self.hand_back, self.said.append)
@@ -420,7 +423,7 @@ def test_a_server_that_does_not_say_how_the_sweep_stands_is_asked_again(world, m
             raise answers.popleft()
         return "STOPPED"
 
-    monkeypatch.setattr(module, "state_of_sweep", state)
+    monkeypatch.setattr(server_side, "state_of_sweep", state)
     world.agent()
     left = deque(["a"])
 
@@ -669,7 +672,7 @@ def test_a_listing_that_fails_ends_nothing(world, monkeypatch):
     def fails(*path):
         raise ReglabError("503")
 
-    monkeypatch.setattr(module, "runs_of_sweep", fails)
+    monkeypatch.setattr(server_side, "runs_of_sweep", fails)
     world.queue.extend("a")
     crew = world.agent()
     world.work()
@@ -734,7 +737,7 @@ def test_a_run_of_which_nobody_knows_when_it_was_heard_is_not_waited_for(world, 
 @contextmanager
 def nothing_answers(monkeypatch, module_, name):
     answer = threading.Event()
-    monkeypatch.setattr(module, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(server_side, "ANSWER_SECONDS", 0.3)
     monkeypatch.setattr(module_, name, lambda *words: answer.wait(PATIENCE))
     yield
     answer.set()
@@ -743,7 +746,7 @@ def nothing_answers(monkeypatch, module_, name):
 def test_a_server_that_does_not_answer_is_not_waited_for(world, monkeypatch):
     world.queue.extend("a")
     crew = world.agent()
-    with nothing_answers(monkeypatch, module, "runs_of_sweep"):
+    with nothing_answers(monkeypatch, server_side, "runs_of_sweep"):
         world.work()
     assert crew.ended == {"finished": 1}
     assert "W&B does not list the sweep's runs: no answer within 0.3 s" in world.said
@@ -946,8 +949,8 @@ def test_a_key_that_is_refused_ends_it_with_one_line(world, monkeypatch):
     def refuse(*path):
         raise UserError("W&B does not take the key (401); `wandb login` sets it")
 
-    monkeypatch.setattr(module, "state_of_sweep", refuse)
-    monkeypatch.setattr(module, "runs_of_sweep", refuse)
+    monkeypatch.setattr(server_side, "state_of_sweep", refuse)
+    monkeypatch.setattr(server_side, "runs_of_sweep", refuse)
     monkeypatch.setattr(WandbAgent, "step", lambda agent: None)  # it tries for ever
     crew = world.agent()
     world.work()
@@ -965,7 +968,7 @@ def test_a_key_that_is_refused_once_is_no_reason_to_end(world, monkeypatch):
             raise answer
         return answer
 
-    monkeypatch.setattr(module, "state_of_sweep", state)
+    monkeypatch.setattr(server_side, "state_of_sweep", state)
     world.queue.extend("abc")
     crew = world.agent()
     world.work(lambda: setattr(world, "seconds", world.seconds + 5))

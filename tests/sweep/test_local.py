@@ -14,13 +14,15 @@ from filelock import FileLock
 
 from reglab.config import RunConfig, identity, run_id
 from reglab.errors import UserError
+from reglab.processes import supervisor
 from reglab.processes.signals import STOP, Interrupted, Request
 from reglab.settings import settings
-from reglab.sweep import ledger, local, spec
+from reglab.sweep import draws, ledger, local, spec
 from reglab.sweep import limit as limits
+from reglab.sweep.draws import DRAWS, drawn
 from reglab.sweep.engines.random import Random
 from reglab.sweep.limit import Limit
-from reglab.sweep.local import LEDGER, LocalSweep, drawn
+from reglab.sweep.local import LocalSweep
 from reglab.tracking.record import Environment, Epoch, RunRecord, State, Summary
 from reglab.tracking.store import HISTORY, LOG, RECORD, read_run, read_runs, write_run
 
@@ -148,7 +150,7 @@ def finishes(job):
 @pytest.fixture
 def workers(monkeypatch):
     made = Workers()
-    monkeypatch.setattr(local.os, "kill", made.kill)
+    monkeypatch.setattr(supervisor.os, "kill", made.kill)
     monkeypatch.setattr(local, "POLL_SECONDS", 0)
     return made
 
@@ -301,7 +303,7 @@ def test_what_a_search_draws_is_written_down_before_it_is_run(make_sweep, worker
     written = []
 
     def script(job):
-        written.append(json.loads((tmp_path / "runs" / "mine" / LEDGER).read_text())["draws"][-1])
+        written.append(json.loads((tmp_path / "runs" / "mine" / DRAWS).read_text())["draws"][-1])
         yield from finishes(job)
         return 0
 
@@ -383,8 +385,8 @@ def test_the_same_sweep_with_another_description_is_not(make_sweep, workers):
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}"])
 def test_a_damaged_ledger_is_told(make_sweep, workers, tmp_path, content):
     workers.work(make_sweep(THREE))
-    (tmp_path / "runs" / "mine" / LEDGER).write_text(content)
-    with pytest.raises(UserError, match=LEDGER):
+    (tmp_path / "runs" / "mine" / DRAWS).write_text(content)
+    with pytest.raises(UserError, match=DRAWS):
         workers.work(make_sweep(THREE))
 
 
@@ -396,7 +398,7 @@ def test_a_sweep_that_another_process_runs_is_refused(make_sweep, workers, tmp_p
     with FileLock(tmp_path / "runs" / "mine" / ".lock"), pytest.raises(UserError, match="another process is running this sweep"):
         workers.work(make_sweep(THREE))
     assert not workers.jobs
-    assert not (tmp_path / "runs" / "mine" / LEDGER).exists()
+    assert not (tmp_path / "runs" / "mine" / DRAWS).exists()
     workers.work(make_sweep(THREE))
 
 
@@ -581,7 +583,7 @@ def test_a_preempted_sweep_tells_every_worker_starts_nothing_more_and_goes_on_la
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_sweep_that_is_preempted_while_it_starts_a_worker_passes_it_on(make_sweep, workers, monkeypatch, count):
     """Starting the first takes seconds: torch is imported."""
-    monkeypatch.setattr(local, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(supervisor, "GRACE_SECONDS", 0.2)
     sweep = make_sweep(THREE, count)
     start = sweep.start
 
@@ -605,7 +607,7 @@ def test_a_sweep_that_is_preempted_while_it_starts_a_worker_passes_it_on(make_sw
 
 
 def test_a_worker_that_does_not_react_in_time_is_killed(make_sweep, workers, monkeypatch):
-    monkeypatch.setattr(local, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(supervisor, "GRACE_SECONDS", 0.2)
     sweep = make_sweep(THREE)
 
     def deaf(job):
@@ -633,6 +635,7 @@ def clock(monkeypatch):
     pretended = SimpleNamespace(monotonic=lambda: made.now, sleep=lambda seconds: None)
     monkeypatch.setattr(limits, "time", pretended)
     monkeypatch.setattr(local, "time", pretended)
+    monkeypatch.setattr(supervisor, "time", pretended)
     return made
 
 
@@ -980,7 +983,7 @@ def test_an_interruption_while_images_are_looked_at_preempts_the_runs_that_go_on
     keys = RANDOM | {"run_cap": 2, "parameters": nested(train=RANDOM["parameters"]["train"]["parameters"], data=PETS)}
     sweep = workers.work(make_sweep(keys, fingerprint=lambda data: "f"))
     first, second = (sweep.folder / cell.run_id for cell in sweep.cells)
-    (sweep.folder / LEDGER).unlink()
+    (sweep.folder / DRAWS).unlink()
     (first / "run.json").unlink()
 
     def interrupted(data):
@@ -1137,7 +1140,7 @@ def test_a_disk_that_fills_up_under_the_sweep_itself_ends_it_with_its_workers_to
 
     def fill():
         if workers.jobs:
-            monkeypatch.setattr(local, "write_whole", full)
+            monkeypatch.setattr(draws, "write_whole", full)
 
     sweep = workers.work(make_sweep(RANDOM, 2), fill)
     assert "there is no room left (No space left on device): make room" in sweep.complaint

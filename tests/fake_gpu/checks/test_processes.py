@@ -10,7 +10,7 @@ import pytest
 from reglab.config import RunConfig
 from reglab.running import capacity
 from reglab.settings import settings
-from reglab.sweep.workers import visible_gpus
+from reglab.sweep.machine import visible_gpus
 
 
 def python(*words, **variables):

@@ -1,4 +1,4 @@
-"""What a sweep needs to know of the processes that train its runs, and of the machine that they share."""
+"""The machine that the workers of a sweep share: its cores, GPUs and memory, and how many train on it at a time."""
 
 import math
 import os
@@ -6,63 +6,11 @@ import re
 import secrets
 import subprocess
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from itertools import takewhile
 from pathlib import Path
-from typing import Protocol
 
 from reglab.settings import settings
-
-GRACE_SECONDS = 25.0
-"""How long a worker may take to leave a checkpoint before it is killed: cloud machines give 30 seconds."""
-
-BURNT = 3
-"""Runs in a row that end by a fault of the machine's, before it takes no more."""
-
-LOST = 255
-"""What multiprocessing says of a fork whose server is gone: it may even live on."""
-
-
-class Process(Protocol):
-    """A worker, as `multiprocessing` or `subprocess` give one."""
-
-    @property
-    def pid(self) -> int | None: ...
-
-    @property
-    def exitcode(self) -> int | None: ...
-
-    def join(self, timeout: float | None = None) -> None: ...
-
-
-class Start(Protocol):
-    """Starts a worker for the run that the environment variables hand over, on these cores if there are any.
-
-    Its output goes to the file.
-    """
-
-    def __call__(self, variables: Mapping[str, str], log: Path, cores: Collection[int] = ()) -> Process: ...
-
-
-def pid(process: Process) -> int:
-    """Of a worker that was started."""
-    assert process.pid is not None, "it was started"
-    return process.pid
-
-
-_END_OF_A_LOG = 2**16
-"""Bytes in which its last line is looked for."""
-
-
-def last_line(path: Path) -> str:
-    """The last thing that a worker said, of whatever length its log is."""
-    try:
-        with path.open("rb") as log:
-            log.seek(max(0, os.fstat(log.fileno()).st_size - _END_OF_A_LOG))
-            lines = log.read(_END_OF_A_LOG).decode("utf-8", "replace").splitlines()
-    except OSError:
-        lines = []
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
 
 
 def cores() -> list[int]:

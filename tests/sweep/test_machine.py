@@ -3,8 +3,7 @@ import subprocess
 import pytest
 
 from reglab.settings import settings
-from reglab.sweep import workers
-from reglab.sweep.workers import last_line
+from reglab.sweep import machine
 
 
 @pytest.fixture
@@ -36,7 +35,7 @@ def gpus(monkeypatch):
 )
 def test_the_gpus_are_those_that_the_environment_shows(gpus, names, device, found):
     gpus(names, device)
-    assert workers.visible_gpus() == found
+    assert machine.visible_gpus() == found
 
 
 @pytest.mark.parametrize(
@@ -51,7 +50,7 @@ def test_else_the_gpus_are_the_drivers_by_names_that_no_order_changes(gpus, monk
 
     gpus(None)
     monkeypatch.setattr(subprocess, "run", run)
-    assert workers.visible_gpus() == found
+    assert machine.visible_gpus() == found
     assert "--query-gpu=uuid" in asked
 
 
@@ -62,16 +61,7 @@ def test_without_a_driver_there_is_no_gpu(gpus, monkeypatch):
         raise FileNotFoundError
 
     monkeypatch.setattr(subprocess, "run", missing)
-    assert workers.visible_gpus() == []
-
-
-@pytest.mark.parametrize(
-    ("written", "said"), [("one\ntwo\n\n", "two"), ("", "it said nothing"), (None, "it said nothing"), ("a\rb\n", "b")]
-)
-def test_the_last_word_of_a_worker(tmp_path, written, said):
-    if written is not None:
-        (tmp_path / "log.txt").write_text(written)
-    assert last_line(tmp_path / "log.txt") == said
+    assert machine.visible_gpus() == []
 
 
 @pytest.mark.parametrize(
@@ -94,7 +84,7 @@ def test_a_worker_has_a_thread_a_core_or_what_the_environment_says(monkeypatch, 
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     settings.cache_clear()
-    assert workers.threads(range(cores)) == count
+    assert machine.threads(range(cores)) == count
 
 
 @pytest.mark.parametrize(
@@ -113,27 +103,27 @@ def test_a_worker_has_a_thread_a_core_or_what_the_environment_says(monkeypatch, 
 )
 def test_runs_at_a_time_are_one_a_gpu_or_a_core_as_memory_and_the_search_allow(gpus, monkeypatch, runs, cores, gb, names, learns, count):
     gpus(names)
-    monkeypatch.setattr(workers, "cores", lambda: range(cores))
-    monkeypatch.setattr(workers, "memory_gb", lambda: gb)
-    assert workers.at_once(runs, learns) == count
+    monkeypatch.setattr(machine, "cores", lambda: range(cores))
+    monkeypatch.setattr(machine, "memory_gb", lambda: gb)
+    assert machine.at_once(runs, learns) == count
 
 
 @pytest.mark.parametrize(("limit", "gb"), [("3000000000\n", 3.0), ("max\n", 9.0), ("9000000000000", 9.0), (None, 9.0)])
 def test_memory_is_the_machine_s_or_what_a_container_is_allowed(monkeypatch, tmp_path, limit, gb):
-    monkeypatch.setattr(workers.os, "sysconf", {"SC_PHYS_PAGES": 9_000_000, "SC_PAGE_SIZE": 1000}.__getitem__)
-    monkeypatch.setattr(workers, "_MEMORY_LIMIT", tmp_path / "memory.max")
+    monkeypatch.setattr(machine.os, "sysconf", {"SC_PHYS_PAGES": 9_000_000, "SC_PAGE_SIZE": 1000}.__getitem__)
+    monkeypatch.setattr(machine, "_MEMORY_LIMIT", tmp_path / "memory.max")
     if limit is not None:
         (tmp_path / "memory.max").write_text(limit)
-    assert workers.memory_gb() == gb
+    assert machine.memory_gb() == gb
 
 
 @pytest.mark.parametrize(
     ("limit", "count"), [("150000 100000\n", 2), ("50000 100000\n", 1), ("max 100000\n", 8), ("6400000 100000\n", 8), (None, 8)]
 )
 def test_cores_are_no_more_than_a_container_has_the_time_of(monkeypatch, tmp_path, limit, count):
-    monkeypatch.setattr(workers.os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
-    monkeypatch.setattr(workers, "_CPU_LIMIT", tmp_path / "cpu.max")
-    monkeypatch.setattr(workers, "_ANY", 7)
+    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    monkeypatch.setattr(machine, "_CPU_LIMIT", tmp_path / "cpu.max")
+    monkeypatch.setattr(machine, "_ANY", 7)
     if limit is not None:
         (tmp_path / "cpu.max").write_text(limit)
-    assert workers.cores() == {1: [7], 2: [0, 7], 8: list(range(8))}[count]
+    assert machine.cores() == {1: [7], 2: [0, 7], 8: list(range(8))}[count]

@@ -1,0 +1,116 @@
+"""What the runs of a sweep came to before: in its folder, for another sweep on this machine, or elsewhere."""
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from reglab.config import DataConfig, identity
+from reglab.errors import ReglabError, UserError
+from reglab.sweep import ledger
+from reglab.sweep.draws import Cell
+from reglab.sweep.spec import SweepSpec
+from reglab.tracking import storage
+from reglab.tracking.images import refuse_mixed, refuse_other
+from reglab.tracking.record import RunRecord, State
+from reglab.tracking.store import RECORD, RUN_LOCK, former_names, mark_crashed, read_run, readable, set_aside, write_run
+
+
+class EarlierRuns:
+    """The runs that cells may find themselves done or begun by. `given`, `fingerprint`: as `LocalSweep` has them."""
+
+    def __init__(
+        self, spec: SweepSpec, folder: Path, given: Iterable[RunRecord] = (), fingerprint: Callable[[DataConfig], str] | None = None
+    ):
+        self._spec, self._folder = spec, folder
+        self._fingerprint, self._fingerprints = fingerprint, dict[DataConfig, str]()
+        given = [record for record in given if record.state == State.finished]
+        refuse_mixed(given)
+        self._given = {(record.identity, record.seed): record for record in given}
+        self._former_names = {key: record.run_id for key, record in self._given.items() if record.has_former_name}
+
+    @property
+    def given(self) -> list[RunRecord]:
+        """Those from elsewhere that have finished."""
+        return list(self._given.values())
+
+    def learn_former_names(self) -> None:
+        """Of all runs on this machine that began under an earlier version of identities."""
+        self._former_names |= former_names(readable(path.parent for path in sorted(self._folder.parent.glob(f"*/*/{RECORD}"))))
+
+    def former_name(self, cell: Cell) -> str | None:
+        """What its run is called, here or where it was given, if that began under an earlier version of identities: it keeps that name."""
+        return self._former_names.get((identity(cell.config), cell.seed)) if cell.config else None
+
+    def learnt_from(self) -> list[dict[str, Any]]:
+        """What a search has drawn that learns from its runs, as they tell it: it would draw others now that they have ended."""
+        here = [record for path in self._folder.glob(f"*/{RECORD}") if (record := set_aside(path.parent))]
+        known = {(record.identity, record.seed) for record in here}
+        given = [record for key, record in self._given.items() if record.sweep == self._folder.name and key not in known]
+        records = sorted(here + given, key=lambda record: record.created)
+        return [values for record in records if record.identity and (values := ledger.draw(self._spec, record))][: self._spec.run_cap]
+
+    def look_up(self, cell: Cell) -> None:
+        """What the cell's run came to, here or elsewhere."""
+        folder = self._folder / cell.run_id
+        self._mark_dead(cell)
+        cell.record = set_aside(folder)
+        elsewhere = self._given_as_finished(cell) or (None if cell.record else self._finished_elsewhere(cell))
+        self._compare_images(cell, elsewhere or cell.record)
+        if elsewhere:
+            write_run(folder, elsewhere)
+            cell.record = elsewhere
+        if cell.record and not cell.state.ended and not self._spec.program:  # which keeps checkpoints of its own, or none
+            with suppress(ReglabError):  # a store that cannot be asked now: the run's own process will say so
+                cell.lost = storage.checkpoint(folder).modified() is None
+
+    def _compare_images(self, cell: Cell, record: RunRecord | None) -> None:
+        """Before a run is taken as done, or goes on. Raises UserError where it saw other images than a worker would train on."""
+        data = cell.config.data if cell.config else None
+        if self._fingerprint and record and record.state != State.failed and data and data.source == "folder" and data.is_here:
+            if data not in self._fingerprints:
+                self._fingerprints[data] = self._fingerprint(data)
+            refuse_other(record, self._fingerprints[data], self._folder / cell.run_id if record is cell.record else "--from")
+
+    def _given_as_finished(self, cell: Cell) -> RunRecord | None:
+        """The same arm and seed among the runs that were given, under this cell's name: W&B gives its runs names of its own."""
+        is_whole = cell.state.ended and cell.state != State.failed and not (cell.record and cell.record.damage)
+        if cell.config is None or cell.state == State.running or is_whole:
+            return None
+        if cell.config.train.keep_weights:  # which no record brings
+            return None
+        record = self._given.get((identity(cell.config), cell.seed))
+        if record is None or (cell.record and cell.record.damage and not record.history):
+            return None
+        return record.model_copy(update={"run_id": cell.run_id, "without_history": True if not record.history else None})
+
+    def _mark_dead(self, cell: Cell) -> None:
+        """A run that says it is running, and that nobody holds, has crashed. A worker of a sweep that was killed may still hold its own."""
+        folder = self._folder / cell.run_id
+        if folder.exists():
+            with suppress(Timeout), FileLock(folder / RUN_LOCK, timeout=0):
+                set_aside(folder)
+                mark_crashed(folder)
+
+    def _finished_elsewhere(self, cell: Cell) -> RunRecord | None:
+        """The same run, done for another sweep: one arm and seed is trained once, whichever sweeps ask for it.
+
+        Not of another program, which may have changed, nor for a folder of images: two may have one name. Where weights are wanted, one
+        that kept them, and a copy of them.
+        """
+        if self._spec.program or cell.values.get("data", {}).get("source") == "folder":
+            return None
+        for path in sorted(self._folder.parent.glob(f"*/{cell.run_id}/{RECORD}")):
+            with suppress(UserError):  # a damaged record is the other sweep's affair
+                record = read_run(path.parent)
+                if record and record.state == State.finished and self._has_what_is_wanted(cell, record, path.parent):
+                    return record
+        return None
+
+    def _has_what_is_wanted(self, cell: Cell, record: RunRecord, there: Path) -> bool:
+        """Whether weights are there to be copied where the cell keeps them, and were; always where it does not."""
+        if cell.config is None or not cell.config.train.keep_weights:
+            return True
+        return record.weights is not None and storage.weights(there).copy(storage.weights(self._folder / cell.run_id))
