@@ -73,7 +73,8 @@ def _row(number: int) -> Epoch:
 
 def ours() -> int:
     """Read every run with its epochs, one after the other; returns how many."""
-    from reglab.tracking.wandb_project import Project, records
+    from reglab.tracking.wandb_api import Project
+    from reglab.tracking.wandb_project import records
     from tests.loopback.state import ENTITY
 
     return sum(bool(record.history) for record in records(Project(ENTITY, PROJECT)))

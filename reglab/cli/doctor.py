@@ -178,7 +178,7 @@ def _wandb() -> Finding:
         return Finding("W&B", "not set up", str(error), fatal=True)
     found = f"{mode}, {'a key' if key else 'no key'} is configured"
     if mode == "online":
-        from reglab.tracking.wandb_project import default_entity
+        from reglab.tracking.wandb_api import default_entity
 
         try:
             return Finding("W&B", f"{found}, account {default_entity()}")

@@ -187,7 +187,8 @@ def _records(spec: "SweepSpec", source: str | None) -> "list[RunRecord]":
     if source is None and not own.is_dir():
         return []
     if spec.program and source and source.startswith("wandb://"):
-        from reglab.tracking.wandb_project import Project, records_of_program
+        from reglab.tracking.wandb_api import Project
+        from reglab.tracking.wandb_programs import records_of_program
 
         return records_of_program(Project.parse(source), spec.program.shown)
     return _fetched(source or str(own))

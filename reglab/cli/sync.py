@@ -22,18 +22,18 @@ def sync(
     """Send to W&B what ran offline, or lost its server on the way: each run once, in the group of its sweep."""
     from reglab.settings import settings
     from reglab.tracking import sync as tracking
-    from reglab.tracking import wandb_project
+    from reglab.tracking import wandb_api
 
     found = tracking.read(folders or [settings().runs])
     if (mode := client.mode()) != "online":
         raise UserError(f"W&B is {mode} here: `wandb login` sets the key, and WANDB_MODE and `wandb offline` must not say otherwise")
     entity, project = client.destination(entity, project)
-    entity = entity or wandb_project.default_entity()
+    entity = entity or wandb_api.default_entity()
     if not entity:
         raise UserError("no W&B entity: give --entity, or set WANDB_ENTITY")
     ours = [record for record in found.records if record.program is None]
     with counting("runs") as progress:
-        outcome = tracking.sync(ours, wandb_project.Project(entity, project), progress, as_new)
+        outcome = tracking.sync(ours, wandb_api.Project(entity, project), progress, as_new)
     say_recognized(record.run_id for record in found.records if record.formerly)
     say(f"{outcome.sent} sent, {outcome.there} there before, {outcome.going_on} going on")
     if others := len(found.records) - len(ours):

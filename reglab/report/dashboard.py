@@ -144,8 +144,8 @@ def push(entity: str | None, project: str, design: Design) -> Links:
     import wandb_workspaces.reports.v2 as wr
     import wandb_workspaces.workspaces as ws
 
+    from reglab.tracking.wandb_api import answering
     from reglab.tracking.wandb_library import server_api, wandb
-    from reglab.tracking.wandb_project import answering
 
     try:
         with answering(f"{entity or ''}/{project}"):
@@ -187,7 +187,7 @@ _NEW = {"id": "", "name": ""}
 
 def _saved(api: "wandb.Api", entity: str, project: str) -> dict[tuple[str, str], dict[str, str]]:
     """What is saved in the project, by type and title; makes the project where there is none, for the library asks for it."""
-    from reglab.tracking.wandb_project import answering
+    from reglab.tracking.wandb_api import answering
 
     with answering(f"{entity}/{project}"):
         there: Any = api._service_api.execute_graphql(_VIEWS, {"entity": entity, "project": project})["project"]

@@ -32,7 +32,7 @@ from reglab.tracking import storage
 from reglab.tracking.images import KEPT
 from reglab.tracking.record import RunRecord, State
 from reglab.tracking.store import LOG, read_run
-from reglab.tracking.wandb_project import ListedRun
+from reglab.tracking.wandb_states import ListedRun
 
 if TYPE_CHECKING:
     import subprocess

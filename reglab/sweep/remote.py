@@ -12,8 +12,8 @@ from reglab.errors import ReglabError, UserError
 from reglab.sweep import program
 from reglab.sweep.program import Program
 from reglab.sweep.spec import SweepSpec
+from reglab.tracking.wandb_api import answering, does_not_answer
 from reglab.tracking.wandb_library import server_api, wandb
-from reglab.tracking.wandb_project import answering, does_not_answer
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from reglab.errors import ReglabError, UserError
 from reglab.sweep.remote import RemoteSweep
-from reglab.tracking.wandb_project import ListedRun, runs_of_sweep, state_of_sweep
+from reglab.tracking.wandb_states import ListedRun, runs_of_sweep, state_of_sweep
 
 T = TypeVar("T")
 

@@ -24,7 +24,8 @@ def programs(source: str, all_of_them: bool = False) -> list[ProgramRun] | None:
         if not source or not reading.is_folder(archive.parent):
             return None
         return program_run.read_archive(archive) if archive.exists() else _of_a_sweep(Path(source))
-    from reglab.tracking.wandb_project import Project, holds_records, program_runs
+    from reglab.tracking.wandb_api import Project
+    from reglab.tracking.wandb_programs import holds_records, program_runs
 
     project = Project.parse(source)
     if not all_of_them and holds_records(project):
@@ -55,7 +56,8 @@ def fetch(source: str, history: bool = True, progress: Callable[[int, int], None
 
 
 def _from_wandb(source: str, history: bool, progress: Callable[[int, int], None] | None) -> list[RunRecord]:
-    from reglab.tracking.wandb_project import Project, records  # half a second: not for folders
+    from reglab.tracking.wandb_api import Project
+    from reglab.tracking.wandb_project import records  # half a second: not for folders
 
     found = sorted(records(Project.parse(source), history, progress), key=lambda record: record.created)
     if not found:

@@ -10,8 +10,9 @@ from reglab.errors import UserError
 from reglab.tracking.images import KEPT, refuse_other
 from reglab.tracking.record import RunRecord, State
 from reglab.tracking.store import each_once, read_run, run_folders
-from reglab.tracking.wandb_project import Kept, Project, kept
+from reglab.tracking.wandb_api import Project
 from reglab.tracking.wandb_run import DeletedError, WandbRun
+from reglab.tracking.wandb_states import Kept, kept
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from reglab.cli import app, doctor
 from reglab.running import capacity
 from reglab.settings import settings
 from reglab.sweep import health
-from reglab.tracking import wandb_project
+from reglab.tracking import wandb_api
 
 SMALL = ["model.width=4", "data.train_limit=64", "train.batch_size=32"]
 
@@ -149,9 +149,9 @@ def test_a_server_that_does_not_answer_is_a_fault_where_runs_are_online(monkeypa
     monkeypatch.setenv("WANDB_MODE", "online")
 
     def away():
-        raise wandb_project.ReglabError("W&B does not answer")
+        raise wandb_api.ReglabError("W&B does not answer")
 
-    monkeypatch.setattr(wandb_project, "default_entity", away)
+    monkeypatch.setattr(wandb_api, "default_entity", away)
     assert finding("W&B").fatal
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_API_KEY", "x" * 40)

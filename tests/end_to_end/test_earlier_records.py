@@ -11,7 +11,7 @@ from reglab.tracking.client import PROJECT
 from reglab.tracking.record import State
 from reglab.tracking.store import read_runs
 from reglab.tracking.sync import read, sync
-from reglab.tracking.wandb_project import Project
+from reglab.tracking.wandb_api import Project
 from tests.loopback.conftest import wandb_server as wandb_server
 from tests.loopback.state import ENTITY, Run
 from tests.report import published

@@ -7,9 +7,10 @@ import pytest
 from reglab.errors import MachineError, ReglabError
 from reglab.report import dashboard
 from reglab.sweep import remote
-from reglab.tracking import wandb_project
+from reglab.tracking import wandb_api, wandb_project
 from reglab.tracking.fetch import fetch
-from reglab.tracking.wandb_project import Project, kept, runs_of_sweep, state_of_sweep
+from reglab.tracking.wandb_api import Project
+from reglab.tracking.wandb_states import kept, runs_of_sweep, state_of_sweep
 from tests.hostile import corpus
 from tests.loopback.conftest import wandb_server as wandb_server
 from tests.loopback.state import ENTITY, Sweep
@@ -20,7 +21,7 @@ SOURCE = f"wandb://{ENTITY}/p"
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr(wandb_project, "_PAUSES", ())
+    monkeypatch.setattr(wandb_api, "_PAUSES", ())
 
 
 def data(**project):
@@ -72,7 +73,8 @@ def test_an_answer_that_is_none_is_told_in_a_line(wandb_server, name):
 
 
 def test_pages_without_end_come_to_an_end(wandb_server, monkeypatch):
-    monkeypatch.setattr(wandb_project, "_MOST_PAGES", 20)
+    for module in (wandb_api, wandb_project):
+        monkeypatch.setattr(module, "MOST_PAGES", 20)
     pages = iter(range(10**6))
     wandb_server.instead["ListRuns"] = lambda sent: data(**page(NODE | {"name": str(next(pages))}, goes_on=True, cursor=str(next(pages))))
     with pytest.raises(MachineError, match="more than 20 pages of runs"):
@@ -125,7 +127,7 @@ def test_an_account_that_is_none_is_told(wandb_server):
         for kind in ("Viewer", "ServerFeaturesQuery", "ServerInfo", "ServerFeatures"):
             wandb_server.instead[kind] = lambda sent, body=body: body
         try:
-            wandb_project.default_entity()
+            wandb_api.default_entity()
         except ReglabError as error:
             assert "W&B" in str(error)
 

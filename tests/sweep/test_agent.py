@@ -26,7 +26,7 @@ from reglab.sweep.slots import slots
 from reglab.tracking import storage
 from reglab.tracking.record import Epoch, RunRecord, State
 from reglab.tracking.store import read_run, write_run
-from reglab.tracking.wandb_project import ListedRun
+from reglab.tracking.wandb_states import ListedRun
 from tests.waiting import PATIENCE
 
 EPOCHS = 4

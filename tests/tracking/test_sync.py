@@ -13,7 +13,7 @@ from reglab.tracking.fetch import fetch
 from reglab.tracking.record import RunRecord, State
 from reglab.tracking.store import LocalRun, read_runs
 from reglab.tracking.sync import read, sync
-from reglab.tracking.wandb_project import Project
+from reglab.tracking.wandb_api import Project
 from reglab.tracking.wandb_run import WandbRun
 from tests.loopback.faults import Fault
 from tests.loopback.state import ENTITY

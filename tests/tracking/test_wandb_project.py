@@ -15,13 +15,15 @@ from reglab.report.measures import Target
 from reglab.report.roles import CLOCK, Asked
 from reglab.report.roles import read as read_roles
 from reglab.settings import settings
-from reglab.tracking import wandb_project
+from reglab.tracking import wandb_api, wandb_programs, wandb_project, wandb_states
 from reglab.tracking.client import PROJECT
 from reglab.tracking.fetch import fetch, programs
 from reglab.tracking.record import Environment, Epoch, RunRecord, State, Summary
 from reglab.tracking.store import LocalRun, read_runs
-from reglab.tracking.wandb_project import Project, records, runs_of_sweep
+from reglab.tracking.wandb_api import Project
+from reglab.tracking.wandb_project import records
 from reglab.tracking.wandb_run import WandbRun
+from reglab.tracking.wandb_states import runs_of_sweep
 from tests.loopback.faults import Fault
 from tests.loopback.state import ENTITY, HISTORY, Run
 from tests.report import published
@@ -238,10 +240,10 @@ def test_a_run_that_cannot_be_read_is_left_out_and_named_each_time(wandb_server,
 
 
 def test_a_key_that_is_refused_is_said_at_once(wandb_server):
-    api = wandb_project._api()
+    api = wandb_api.connect()
     wandb_server.faults.plan("SweepState", Fault.error_401, times=10)
     with pytest.raises(UserError, match=r"W&B does not take the key .*; `wandb login` sets it"):
-        wandb_project._answer(api, wandb_project.Project("loopback", "p"), wandb_project._SWEEP_STATE, sweep="s")
+        wandb_api.ask_if_there(api, Project("loopback", "p"), wandb_states._SWEEP_STATE, sweep="s")
     assert wandb_server.count("SweepState") == 1
 
 
@@ -299,10 +301,10 @@ def test_how_a_sweep_stands_is_w_and_b_s_own_word_and_none_where_it_was_deleted(
     project = wandb_server.world.project(PROJECT)
     for state in ("RUNNING", "PAUSED", "CANCELED"):
         project.sweeps[sweep].state = state
-        assert wandb_project.state_of_sweep(ENTITY, PROJECT, sweep) == state
+        assert wandb_states.state_of_sweep(ENTITY, PROJECT, sweep) == state
     del project.sweeps[sweep]
-    assert wandb_project.state_of_sweep(ENTITY, PROJECT, sweep) is None
-    assert wandb_project.state_of_sweep(ENTITY, "nowhere", sweep) is None
+    assert wandb_states.state_of_sweep(ENTITY, PROJECT, sweep) is None
+    assert wandb_states.state_of_sweep(ENTITY, "nowhere", sweep) is None
 
 
 def test_runs_of_another_program_are_read_as_far_as_w_and_b_tells(wandb_server, monkeypatch):
@@ -311,7 +313,7 @@ def test_runs_of_another_program_are_read_as_far_as_w_and_b_tells(wandb_server, 
         run = wandb.init(project="p", id=f"r{number}", config={"lr": 0.1, "model": {"width": 4}}, settings={"silent": True})
         run.log({"loss": 0.5 + number, "page": wandb.Html("<b>")})
         run.finish(exit_code=code)
-    found = wandb_project.records_of_program(Project("loopback", "p"), "python x.py")
+    found = wandb_programs.records_of_program(Project("loopback", "p"), "python x.py")
     assert [(record.run_id, record.state) for record in found] == [("r0", State.finished), ("r1", State.failed)]
     for record in found:
         assert record.config == {"lr": 0.1, "model": {"width": 4}}

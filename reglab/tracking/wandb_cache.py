@@ -1,0 +1,49 @@
+"""What was read of a project on W&B's server, kept on this machine: a database a project."""
+
+import json
+import logging
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from reglab import reading
+from reglab.settings import settings
+from reglab.tracking.record import RunRecord
+from reglab.tracking.wandb_api import Project
+from reglab.tracking.wandb_library import wandb
+
+_log = logging.getLogger(__name__)
+
+_CACHE_FORMAT = 1
+_MOST_CACHE_BYTES = 10**11
+
+
+def opened(project: Project) -> sqlite3.Connection:
+    """What was read of a project, in a database of its own."""
+    server = wandb.setup().settings.base_url
+    name = quote(f"{server}/{project.entity}/{project.name}", safe="")
+    path = settings().cache / "wandb" / f"{name}-v{_CACHE_FORMAT}.sqlite"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            reading.opened(path, _MOST_CACHE_BYTES, "remove it").close()
+        return _database(path)
+    except (OSError, sqlite3.Error) as error:  # a disk that is full or read-only, or a damaged database
+        _log.warning("what W&B sends is not kept in %s (%s)", path, " ".join(str(error).split()))
+        return _database(":memory:")
+
+
+def _database(path: Path | str) -> sqlite3.Connection:
+    cache = sqlite3.connect(path)
+    cache.execute("CREATE TABLE IF NOT EXISTS runs (name TEXT PRIMARY KEY, state TEXT, heartbeat TEXT, record TEXT, history TEXT)")
+    cache.execute("DELETE FROM runs WHERE name IS NULL")  # whether it can be written is known now
+    return cache
+
+
+def keep(cache: sqlite3.Connection, node: dict[str, Any], record: RunRecord | None) -> None:
+    head = record.model_dump_json(by_alias=True, exclude={"history", "log"}, exclude_none=True) if record else None
+    epochs = json.dumps([row.metrics() for row in record.history]) if record else None
+    row = (node["name"], node["state"], node["heartbeatAt"], head, epochs)
+    cache.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)", row)

@@ -1,0 +1,118 @@
+"""Runs of any program in a project on W&B's server, without their histories."""
+
+import logging
+import math
+from contextlib import suppress
+from typing import Any
+from urllib.parse import quote
+
+from reglab.errors import first_line
+from reglab.tracking.program_run import ProgramRun, by_paths
+from reglab.tracking.record import RunRecord, State
+from reglab.tracking.wandb_api import (
+    CONFIGURATIONS,
+    LISTED_AT_ONCE,
+    PAGE,
+    UNREADABLE,
+    Project,
+    address_of_runs,
+    config_of,
+    connect,
+    mapping_in,
+    moment_of,
+    nodes,
+)
+from reglab.tracking.wandb_files import metrics
+from reglab.tracking.wandb_project import SILENT
+from reglab.tracking.wandb_run import LOGGED_BESIDE
+
+_log = logging.getLogger(__name__)
+
+_SUMMARIES = PAGE % {"name": "ListSummaries", "fields": "name state createdAt heartbeatAt sweepName group config summaryMetrics"}
+_RESULTS = PAGE % {"name": "ListResults", "fields": "name displayName state createdAt config summaryMetrics"}
+
+
+def holds_records(project: Project) -> bool:
+    """Whether any of its runs is reglab's. Raises ReglabError where the server does not answer."""
+    for node in nodes(connect(), project, CONFIGURATIONS, project.filters, LISTED_AT_ONCE):
+        with suppress(*UNREADABLE):
+            if "schema_version" in config_of(node):
+                return True
+    return False
+
+
+def records_of_program(project: Project, program: str) -> list[RunRecord]:
+    """The runs of another program in a project, oldest first, as far as W&B tells without their epochs: state, configuration, summary.
+
+    A run that cannot be read is left out, with a warning that names it. Raises ReglabError where the server does not answer.
+    """
+    found = []
+    for node in nodes(connect(), project, _SUMMARIES, project.filters, LISTED_AT_ONCE):
+        try:
+            config = config_of(node)
+            if "schema_version" not in config:  # else it is a run of reglab's
+                found.append(_record_of_program(node, config, program))
+        except UNREADABLE as error:
+            _log.warning("run %s at W&B is left out: this reglab cannot read it (%s)", node["name"], first_line(error))
+    return found
+
+
+def _record_of_program(node: dict[str, Any], config: dict[str, Any], program: str) -> RunRecord:
+    moments = {"created": node["createdAt"], "updated": node["heartbeatAt"]}
+    state = State.finished if node["state"] == "finished" else SILENT.get(node["state"], State.running)
+    return RunRecord(
+        run_id=node["name"],
+        sweep=node["sweepName"] or node["group"] or "",
+        label=node["name"],
+        identity="",
+        seed=0,
+        config=config,
+        program=program,
+        state=State.stopped if node["state"] == "killed" else state,
+        logged=metrics(mapping_in(node["summaryMetrics"])),
+        **{name: moment for name, text in moments.items() if (moment := moment_of(text))},
+    )
+
+
+def program_runs(project: Project) -> list[ProgramRun]:
+    """The runs of any program in a project, oldest first, without their histories; of reglab's own, too, what stands in their pages.
+
+    A run that cannot be read is left out, with a warning that names it. Raises ReglabError where the server does not answer.
+    """
+    found = []
+    for node in nodes(connect(), project, _RESULTS, project.filters, LISTED_AT_ONCE):
+        try:
+            found.append(_program_run(node, project))
+        except UNREADABLE as error:
+            _log.warning("run %s at W&B is left out: it cannot be read (%s)", node["name"], " ".join(str(error).split()))
+    return found
+
+
+def _program_run(node: dict[str, Any], project: Project) -> ProgramRun:
+    """Raises ValueError, KeyError, … for what it cannot read."""
+    config = {key: value for key, value in config_of(node).items() if key not in LOGGED_BESIDE}
+    told = mapping_in(node["summaryMetrics"])
+    own = own if isinstance(own := told.get("_wandb"), dict) else {}
+    seconds = next((value for value in (told.get("_runtime"), own.get("runtime")) if isinstance(value, int | float)), None)
+    return ProgramRun(
+        id=node["name"],
+        name=str(node.get("displayName") or ""),
+        program=str(project),
+        config=dict(sorted(by_paths(config))),  # W&B has them in no order
+        summary={key: value for key, value in by_paths(told) if not key.startswith("_")},
+        state=_OF_A_PROGRAM.get(node["state"], State.running),
+        seconds=seconds if seconds is not None and math.isfinite(seconds) else None,
+        created=moment_of(node.get("createdAt")),
+        url=f"{address_of_runs(project)}/{quote(node['name'])}",
+    )
+
+
+_OF_A_PROGRAM = {
+    "finished": State.finished,
+    "failed": State.failed,
+    "killed": State.stopped,
+    "crashed": State.crashed,
+    "preempted": State.preempted,
+    "pending": State.pending,
+}
+"""What W&B says of a run that it alone can say it of; whatever else it says means that the run goes on."""
