@@ -17,6 +17,7 @@ from reglab.report.cells import Cell
 from reglab.report.columns import written
 from reglab.report.design import Design, FigureData, Question
 from reglab.report.details import details
+from reglab.report.extra import Extra
 from reglab.report.manifest import MANIFEST, Judged, Manifest
 from reglab.report.page import GENERATOR, PAGE, RUNS, Figure, Page, Section
 from reglab.report.programs import ProgramReport
@@ -205,7 +206,7 @@ class Report:
             yield OTHERS, self.unasked
 
     @cached_property
-    def extras(self) -> list[own.Extra]:
+    def extras(self) -> list[Extra]:
         """What a report has that is of no study: comparisons with the best, main effects, and of a search what it found."""
         return [] if self.is_study else own.extras(self.study)
 

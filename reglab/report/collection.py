@@ -14,7 +14,8 @@ from reglab.report import build, own, roles, study_file, tables
 from reglab.report.check import design_of
 from reglab.report.design import Design
 from reglab.report.manifest import MANIFEST, AnyRun, Manifest, sha256
-from reglab.report.programs import ProgramReport, Programs
+from reglab.report.program_arms import Programs
+from reglab.report.programs import ProgramReport
 from reglab.report.registration import Lock
 from reglab.report.roles import Asked, Roles
 from reglab.report.study import Study

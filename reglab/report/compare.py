@@ -10,9 +10,9 @@ from reglab.errors import UserError, excerpt
 from reglab.report import asked
 from reglab.report.collection import Runs
 from reglab.report.columns import Column, Condition, brief, written
+from reglab.report.digits import decimals
 from reglab.report.measures import MEASURES, POINTS
 from reglab.report.parts import ANYTHING
-from reglab.report.programs import decimals
 
 Setting = str | Mapping[str, Any]
 """`{"optimizer.lr": 0.1}`, `"optimizer.lr=0.1 train.batch_size=64"`, or what a report calls an arm."""

@@ -3,227 +3,33 @@
 What is said is what the runs have: nothing of seeds where they have none, and a result in the numbers of its program.
 """
 
-import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from reglab.errors import UserError
 from reglab.report import charts, texts
-from reglab.report.best import WithTheBest, of_groups, with_the_best
+from reglab.report.best import WithTheBest
 from reglab.report.charts import own, points
 from reglab.report.charts.style import Drawn
-from reglab.report.columns import Column, Level, brief, in_order, scale_of, short_names, written
+from reglab.report.columns import Column, Level, brief
+from reglab.report.digits import decimals, interval, number, told
 from reglab.report.numbers import NONE
 from reglab.report.page import PAGE, RUNS, Figure, Page, Section
-from reglab.report.roles import CLOCK, Roles, setting
-from reglab.report.stats import Difference, Estimate, Unpaired, holm
+from reglab.report.program_arms import Compared, Programs
+from reglab.report.program_search import SEARCH, Search
+from reglab.report.roles import Roles, setting
+from reglab.report.stats import holm
 from reglab.report.tables import p_text
 from reglab.tracking.program_run import ARCHIVE, ProgramRun, write_archive
 from reglab.tracking.state import State
 
-ARMS, BEST, EFFECTS, SEARCH = "arms", "comparisons", "effects", "search"
+ARMS, BEST, EFFECTS = "arms", "comparisons", "effects"
 
 _FEW = 8
 """Levels of a setting that are told one by one."""
-
-
-@dataclass(frozen=True)
-class Arm:
-    """Runs that are alike in every setting that differs among all. Values are those of the metric."""
-
-    label: str
-    levels: Mapping[str, Level]
-    runs: tuple[ProgramRun, ...]
-    by_seed: Mapping[str, float]  # of several runs of one seed their mean; empty where runs have no seeds
-    values: tuple[float, ...]  # by seed, or run by run
-    seconds: Estimate | None
-
-    @property
-    def mean(self) -> Estimate:
-        found = Estimate.of(self.values)
-        assert found
-        return found
-
-
-@dataclass(frozen=True)
-class Compared:
-    """One arm, or level, against another. `over` says what `n` counts."""
-
-    estimate: Estimate
-    p: float | None
-    over: str
-
-
-class Programs:
-    """Runs with their roles, as arms. `counted` are the runs that finished with a number in the metric."""
-
-    def __init__(self, runs: Sequence[ProgramRun], roles: Roles):
-        self.runs, self.roles = tuple(runs), roles
-        self.counted = [run for run in runs if run.state == State.finished and roles.value(run) is not None]
-        if not self.counted:
-            raise UserError(f"no finished run has a number in {roles.metric}: name another with --metric")
-        self.sign = 1 if roles.goal == "maximize" else -1
-
-    @cached_property
-    def columns(self) -> Mapping[str, Column]:
-        """A column for each setting, by its key."""
-        names = short_names(self.roles.factors)
-        found = {}
-        for key, name in names.items():
-            there = sorted({setting(run, key) for run in self.counted}, key=in_order)
-            found[key] = Column(name=name, kind="key", sources=(key,), title=name.replace("_", " "), scale=scale_of(there))
-        return found
-
-    @cached_property
-    def arms(self) -> list[Arm]:
-        """The best first."""
-        groups: dict[tuple[str, ...], list[ProgramRun]] = {}
-        for run in self.counted:
-            groups.setdefault(tuple(written(setting(run, key)) for key in self.roles.factors), []).append(run)
-        made = [self._arm(group) for group in groups.values()]
-        return sorted(made, key=lambda arm: (-self.sign * arm.mean.mean, arm.label))
-
-    def _arm(self, group: Sequence[ProgramRun]) -> Arm:
-        levels = {key: setting(group[0], key) for key in self.roles.factors}
-        label = " · ".join(column.say(levels[key]) for key, column in self.columns.items()) or "all runs"
-        by_seed = self.by_seed(group)
-        values = tuple(by_seed.values()) or tuple(self._value(run) for run in group)
-        times = [seconds for run in group if (seconds := self.roles.seconds(run)) is not None]
-        return Arm(label, levels, tuple(group), by_seed, values, Estimate.of(times))
-
-    def by_seed(self, group: Iterable[ProgramRun]) -> dict[str, float]:
-        """The metric by seed; empty where there are no seeds, or a run lacks its own."""
-        if self.roles.seed is None:
-            return {}
-        found: dict[str, list[float]] = {}
-        for run in group:
-            seed = setting(run, self.roles.seed)
-            if seed is None:
-                return {}
-            found.setdefault(written(seed), []).append(self._value(run))
-        return {seed: statistics.fmean(values) for seed, values in found.items()}
-
-    def _value(self, run: ProgramRun) -> float:
-        value = self.roles.value(run)
-        assert value is not None
-        return value
-
-    @property
-    def labels(self) -> Mapping[str, str]:
-        """What the arm of each run is called, by its id."""
-        return {run.id: arm.label for arm in self.arms for run in arm.runs}
-
-    def contrast(self, one: Sequence[Arm], other: Sequence[Arm], but: Sequence[str]) -> Compared | None:
-        """What some arms have more than others: those are compared that have the same in every setting but some.
-
-        Seed by seed where they have seeds in common, which keeps what a seed does to both out of it.
-        """
-
-        def rest(arm: Arm) -> tuple[str, ...]:
-            return tuple(written(level) for key, level in arm.levels.items() if key not in but)
-
-        theirs = {rest(arm): arm for arm in other}
-        pairs = [(arm, theirs[rest(arm)]) for arm in one if rest(arm) in theirs]
-        if not pairs:
-            return None
-        shared = frozenset.intersection(*(frozenset(mine.by_seed.keys() & its.by_seed.keys()) for mine, its in pairs))
-        if len(shared) > 1 or (shared and len(pairs) == 1):
-            by_seed = [statistics.fmean(mine.by_seed[seed] - its.by_seed[seed] for mine, its in pairs) for seed in sorted(shared)]
-            return _compared(Difference.of(by_seed), "pairs of one seed")
-        if len(pairs) > 1:
-            return _compared(Difference.of([mine.mean.mean - its.mean.mean for mine, its in pairs]), "pairs of settings")
-        ((mine, its),) = pairs
-        return _compared(Unpaired.between(mine.values, its.values), "runs, no pairs")
-
-    @cached_property
-    def with_the_best(self) -> dict[str, WithTheBest]:
-        """Each arm against the best of the others, by its label, in the sense of the metric: less is negative."""
-        seeded = all(arm.by_seed for arm in self.arms)
-        shared = frozenset.intersection(*(frozenset(arm.by_seed) for arm in self.arms)) if seeded else frozenset[str]()
-        if len(shared) > 1:
-            found = with_the_best(
-                {arm.label: {hash_: self.sign * arm.by_seed[seed] for hash_, seed in enumerate(sorted(shared))} for arm in self.arms}
-            )
-        else:
-            found = of_groups({arm.label: [self.sign * value for value in arm.values] for arm in self.arms})
-        return {label: each if self.sign > 0 else _turned(each) for label, each in found.items()}
-
-    def levels(self, key: str) -> list[Level]:
-        return sorted({arm.levels[key] for arm in self.arms}, key=in_order)
-
-    def frame(self) -> pd.DataFrame:
-        """One row a run: all of its keys, as they are."""
-        labels = self.labels
-        rows = []
-        for run in self.runs:
-            row: dict[str, Any] = {"run": run.id, "name": run.name or None, "arm": labels.get(run.id), "state": run.state.value}
-            row |= {CLOCK: run.seconds, "url": run.url}
-            row |= {f"{key} (key)" if key in row else key: value for key, value in run.config.items()}
-            rows.append(row | {f"{key} (result)" if key in row else key: value for key, value in run.summary.items()})
-        return pd.DataFrame(rows).dropna(axis="columns", how="all")
-
-    def arm_of(self, words: str) -> Arm:
-        """The one arm with all of some `key=value` words. Raises UserError where none or several have them."""
-        wanted = dict(word.partition("=")[::2] for word in words.split())
-        names = {name: key for key, name in short_names(self.roles.factors).items()} | {key: key for key in self.roles.factors}
-        if unknown := [key for key in wanted if key not in names]:
-            raise UserError(
-                f"--baseline {words}: {unknown[0]} does not differ among these runs; what does is {', '.join(self.roles.factors)}"
-            )
-        there = [arm for arm in self.arms if all(written(arm.levels[names[key]]) == written(value) for key, value in wanted.items())]
-        if len(there) != 1:
-            which = "no arm has" if not there else f"{len(there)} arms have"
-            raise UserError(f"--baseline {words}: {which} that; give a value of each of {', '.join(self.roles.factors)}")
-        return there[0]
-
-
-def _compared(found: Difference | Unpaired | None, over: str) -> Compared | None:
-    return None if found is None else Compared(found, found.p, over)
-
-
-def _turned(each: WithTheBest) -> WithTheBest:
-    low, high = (None if bound is None else -bound for bound in (each.high, each.low))
-    return WithTheBest(-each.difference, low, high, each.p, each.n)
-
-
-def decimals(spread: float | None, size: float) -> int:
-    """Places behind the point that say something: two digits of an interval's half width; without one, four of the number."""
-    if spread:
-        return max(0, 1 - _magnitude(spread))
-    return max(0, 3 - _magnitude(size)) if size else 0
-
-
-def _magnitude(value: float) -> int:
-    return int(f"{abs(value):e}".partition("e")[2])
-
-
-def told(estimate: Estimate | None, sign: str = "") -> str:
-    """A mean with half of its interval, in the digits that say something."""
-    if estimate is None:
-        return NONE
-    places = decimals(estimate.half_width, estimate.mean)
-    said = _number(estimate.mean, places, sign)
-    return said if estimate.half_width is None else f"{said} ± {_number(estimate.half_width, places)}"
-
-
-def _number(value: float, places: int, sign: str = "") -> str:
-    if value == 0:
-        return "0"
-    if abs(value) >= 10**9 or (value and places > 8):
-        return f"{value:{sign}.3e}"
-    return f"{value:{sign}z,.{places}f}"
-
-
-def _interval(low: float | None, high: float | None) -> str:
-    if low is None or high is None:
-        return NONE
-    places = decimals((high - low) / 2, 0)
-    return f"{_number(low, places, '+')} to {_number(high, places, '+')}"
 
 
 class ProgramReport:
@@ -231,6 +37,7 @@ class ProgramReport:
 
     def __init__(self, runs: Sequence[ProgramRun], roles: Roles, source: str, baseline: str | None = None):
         self.programs, self.roles, self.source = Programs(runs, roles), roles, source
+        self.search = Search(self.programs)
         self.baseline = self.programs.arm_of(baseline) if baseline else None
         self.metric = roles.metric
 
@@ -255,9 +62,9 @@ class ProgramReport:
         """Everything that is text, and the runs themselves."""
         write_archive(folder / ARCHIVE, self.programs.runs)
         (folder / RUNS).write_text(texts.to_csv(self.programs.frame()), encoding="utf-8")
-        for told in self.told:
-            for kind, text in (("md", told.markdown), ("tex", told.latex), ("csv", told.csv)):
-                (folder / f"{told.stem}.{kind}").write_text(text, encoding="utf-8")
+        for table in self.told:
+            for kind, text in (("md", table.markdown), ("tex", table.latex), ("csv", table.csv)):
+                (folder / f"{table.stem}.{kind}").write_text(text, encoding="utf-8")
 
     @cached_property
     def told(self) -> list[texts.Told]:
@@ -265,10 +72,10 @@ class ProgramReport:
         found = [texts.Told(ARMS, self.arms_table(), f"The arms by {self.metric}", self._tidy())]
         if self.programs.with_the_best:
             found.append(texts.Told(BEST, self._best_table(), "Each arm against the best of the others"))
-        if not self._drawn and (rows := self._effects()):
+        if not self.search.is_one and (rows := self._effects()):
             found.append(texts.Told(EFFECTS, self._effects_table(rows), "What each setting does"))
-        if self._drawn:
-            found.append(texts.Told(SEARCH, self._importance(), "What leads to the results of the search"))
+        if self.search.is_one:
+            found.append(texts.Told(SEARCH, self.search.table(), "What leads to the results of the search"))
         return found
 
     # In words.
@@ -408,8 +215,8 @@ class ProgramReport:
         found = []
         if self.programs.with_the_best:
             found.append(self._best(folder))
-        if self._drawn:
-            found.append(self._search(folder))
+        if self.search.is_one:
+            found.append(self.search.section(folder))
         elif rows := self._effects():
             found.append(self._effects_section(folder, rows))
         return found
@@ -423,10 +230,10 @@ class ProgramReport:
                 {
                     "arm": arm.label,
                     "n": str(compared[arm.label].n),
-                    f"{self.metric}, against the best of the others": _number(
+                    f"{self.metric}, against the best of the others": number(
                         compared[arm.label].difference, self._places(compared[arm.label]), "+"
                     ),
-                    "95 % interval, all at once": _interval(compared[arm.label].low, compared[arm.label].high),
+                    "95 % interval, all at once": interval(compared[arm.label].low, compared[arm.label].high),
                     "p": NONE if (p := compared[arm.label].p) is None else p_text(p),
                 }
                 for arm in self.programs.arms
@@ -519,62 +326,6 @@ class ProgramReport:
             figures = [self._figure(folder, "main_effects", "What each setting does", says, chart)]
         asks = f"{self.metric} at each level of a setting less that at its first, over arms that have all else in common."
         return Section(EFFECTS, "What does each setting do?", asks, figures, self._effects_table(rows), [], [])
-
-    # Searches.
-
-    @cached_property
-    def _drawn(self) -> bool:
-        """Whether the values of a setting were drawn, as a search does: most arms have one of their own."""
-        arms = self.programs.arms
-        return len(arms) >= 5 and any(
-            len({level for arm in arms if isinstance(level := arm.levels[key], float)}) > 0.6 * len(arms) for key in self.roles.factors
-        )
-
-    def _draws(self) -> tuple[pd.DataFrame, list[Column]]:
-        columns = [column for key, column in self.programs.columns.items() if len(self.programs.levels(key)) > 1]
-        labels = self.programs.labels
-        runs = self.programs.counted
-        if all(run.created for run in runs):
-            runs = sorted(runs, key=lambda run: (run.created, run.id))
-        rows = [
-            {column.name: setting(run, column.sources[0]) for column in columns}
-            | {"_number": number, "_value": self.roles.value(run), "_label": labels[run.id]}
-            for number, run in enumerate(runs, start=1)
-        ]
-        return pd.DataFrame(rows), columns
-
-    def _importance(self) -> pd.DataFrame:
-        table = own.importance(*self._draws()).rename(columns={"factor": "setting"})
-        return table.map(lambda value: f"{value:.2f}" if isinstance(value, float) else value)
-
-    def _search(self, folder: Path) -> Section:
-        table, columns = self._draws()
-        falls, subtitle = self.programs.sign < 0, f"{len(table):,} runs"
-        spread = float(table["_value"].max() - table["_value"].min()) or 1.0
-        limits = [float(table["_value"].min()) - 0.05 * spread, float(table["_value"].max()) + 0.05 * spread]
-        made: list[tuple[str, str, str, Callable[[str], Drawn]]] = [
-            (
-                "parallel", "What each run was, and what it came to",
-                f"A line for each run through the values that were drawn to its {self.metric}; darker is better.",
-                lambda title: own.parallel(table, columns, self.metric, title, subtitle, falls),
-            ),
-            (
-                "importance", "Which values matter",
-                "For each setting: how much of the variance of results lies between its levels (omega squared), and the rank correlation.",
-                lambda title: own.bars(own.importance(table, columns), title, subtitle),
-            ),
-            (
-                "best_so_far", "The best so far",
-                f"The {self.metric} of each run, in the order in which they began, and the best until then.",
-                lambda title: own.best_so_far(table, self.metric, title, subtitle, falls, limits),
-            ),
-        ]  # fmt: skip
-        figures = [self._figure(folder, stem, title, says, draw(title)) for stem, title, says, draw in made]
-        best = self.programs.arms[0]
-        notes = [f"The best of {len(table):,} runs is of {best.label}: it was picked for its {self.metric}, so that number is too good."]
-        return Section(
-            SEARCH, "What did the search find?", f"Runs by {self.metric}: what leads to it.", figures, self._importance(), [], notes
-        )
 
     # Runs.
 

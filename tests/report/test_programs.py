@@ -11,7 +11,9 @@ import pytest
 from reglab.errors import UserError
 from reglab.report import build
 from reglab.report.check import faults
-from reglab.report.programs import ProgramReport, Programs, decimals, told
+from reglab.report.digits import decimals, told
+from reglab.report.program_arms import Programs
+from reglab.report.programs import ProgramReport
 from reglab.report.roles import Asked, read
 from reglab.report.stats import Estimate
 from reglab.tracking.program_run import ProgramRun, read_archive

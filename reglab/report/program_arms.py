@@ -1,0 +1,176 @@
+"""Runs of another program as arms: what each came to, and how they compare."""
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from reglab.errors import UserError
+from reglab.report.best import WithTheBest, of_groups, with_the_best
+from reglab.report.columns import Column, Level, in_order, scale_of, short_names, written
+from reglab.report.roles import CLOCK, Roles, setting
+from reglab.report.stats import Difference, Estimate, Unpaired
+from reglab.tracking.program_run import ProgramRun
+from reglab.tracking.state import State
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Runs that are alike in every setting that differs among all. Values are those of the metric."""
+
+    label: str
+    levels: Mapping[str, Level]
+    runs: tuple[ProgramRun, ...]
+    by_seed: Mapping[str, float]  # of several runs of one seed their mean; empty where runs have no seeds
+    values: tuple[float, ...]  # by seed, or run by run
+    seconds: Estimate | None
+
+    @property
+    def mean(self) -> Estimate:
+        found = Estimate.of(self.values)
+        assert found
+        return found
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One arm, or level, against another. `over` says what `n` counts."""
+
+    estimate: Estimate
+    p: float | None
+    over: str
+
+
+class Programs:
+    """Runs with their roles, as arms. `counted` are the runs that finished with a number in the metric."""
+
+    def __init__(self, runs: Sequence[ProgramRun], roles: Roles):
+        self.runs, self.roles = tuple(runs), roles
+        self.counted = [run for run in runs if run.state == State.finished and roles.value(run) is not None]
+        if not self.counted:
+            raise UserError(f"no finished run has a number in {roles.metric}: name another with --metric")
+        self.sign = 1 if roles.goal == "maximize" else -1
+
+    @cached_property
+    def columns(self) -> Mapping[str, Column]:
+        """A column for each setting, by its key."""
+        names = short_names(self.roles.factors)
+        found = {}
+        for key, name in names.items():
+            there = sorted({setting(run, key) for run in self.counted}, key=in_order)
+            found[key] = Column(name=name, kind="key", sources=(key,), title=name.replace("_", " "), scale=scale_of(there))
+        return found
+
+    @cached_property
+    def arms(self) -> list[Arm]:
+        """The best first."""
+        groups: dict[tuple[str, ...], list[ProgramRun]] = {}
+        for run in self.counted:
+            groups.setdefault(tuple(written(setting(run, key)) for key in self.roles.factors), []).append(run)
+        made = [self._arm(group) for group in groups.values()]
+        return sorted(made, key=lambda arm: (-self.sign * arm.mean.mean, arm.label))
+
+    def _arm(self, group: Sequence[ProgramRun]) -> Arm:
+        levels = {key: setting(group[0], key) for key in self.roles.factors}
+        label = " · ".join(column.say(levels[key]) for key, column in self.columns.items()) or "all runs"
+        by_seed = self.by_seed(group)
+        values = tuple(by_seed.values()) or tuple(self._value(run) for run in group)
+        times = [seconds for run in group if (seconds := self.roles.seconds(run)) is not None]
+        return Arm(label, levels, tuple(group), by_seed, values, Estimate.of(times))
+
+    def by_seed(self, group: Iterable[ProgramRun]) -> dict[str, float]:
+        """The metric by seed; empty where there are no seeds, or a run lacks its own."""
+        if self.roles.seed is None:
+            return {}
+        found: dict[str, list[float]] = {}
+        for run in group:
+            seed = setting(run, self.roles.seed)
+            if seed is None:
+                return {}
+            found.setdefault(written(seed), []).append(self._value(run))
+        return {seed: statistics.fmean(values) for seed, values in found.items()}
+
+    def _value(self, run: ProgramRun) -> float:
+        value = self.roles.value(run)
+        assert value is not None
+        return value
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """What the arm of each run is called, by its id."""
+        return {run.id: arm.label for arm in self.arms for run in arm.runs}
+
+    def contrast(self, one: Sequence[Arm], other: Sequence[Arm], but: Sequence[str]) -> Compared | None:
+        """What some arms have more than others: those are compared that have the same in every setting but some.
+
+        Seed by seed where they have seeds in common, which keeps what a seed does to both out of it.
+        """
+
+        def rest(arm: Arm) -> tuple[str, ...]:
+            return tuple(written(level) for key, level in arm.levels.items() if key not in but)
+
+        theirs = {rest(arm): arm for arm in other}
+        pairs = [(arm, theirs[rest(arm)]) for arm in one if rest(arm) in theirs]
+        if not pairs:
+            return None
+        shared = frozenset.intersection(*(frozenset(mine.by_seed.keys() & its.by_seed.keys()) for mine, its in pairs))
+        if len(shared) > 1 or (shared and len(pairs) == 1):
+            by_seed = [statistics.fmean(mine.by_seed[seed] - its.by_seed[seed] for mine, its in pairs) for seed in sorted(shared)]
+            return _compared(Difference.of(by_seed), "pairs of one seed")
+        if len(pairs) > 1:
+            return _compared(Difference.of([mine.mean.mean - its.mean.mean for mine, its in pairs]), "pairs of settings")
+        ((mine, its),) = pairs
+        return _compared(Unpaired.between(mine.values, its.values), "runs, no pairs")
+
+    @cached_property
+    def with_the_best(self) -> dict[str, WithTheBest]:
+        """Each arm against the best of the others, by its label, in the sense of the metric: less is negative."""
+        seeded = all(arm.by_seed for arm in self.arms)
+        shared = frozenset.intersection(*(frozenset(arm.by_seed) for arm in self.arms)) if seeded else frozenset[str]()
+        if len(shared) > 1:
+            found = with_the_best(
+                {arm.label: {hash_: self.sign * arm.by_seed[seed] for hash_, seed in enumerate(sorted(shared))} for arm in self.arms}
+            )
+        else:
+            found = of_groups({arm.label: [self.sign * value for value in arm.values] for arm in self.arms})
+        return {label: each if self.sign > 0 else _turned(each) for label, each in found.items()}
+
+    def levels(self, key: str) -> list[Level]:
+        return sorted({arm.levels[key] for arm in self.arms}, key=in_order)
+
+    def frame(self) -> pd.DataFrame:
+        """One row a run: all of its keys, as they are."""
+        labels = self.labels
+        rows = []
+        for run in self.runs:
+            row: dict[str, Any] = {"run": run.id, "name": run.name or None, "arm": labels.get(run.id), "state": run.state.value}
+            row |= {CLOCK: run.seconds, "url": run.url}
+            row |= {f"{key} (key)" if key in row else key: value for key, value in run.config.items()}
+            rows.append(row | {f"{key} (result)" if key in row else key: value for key, value in run.summary.items()})
+        return pd.DataFrame(rows).dropna(axis="columns", how="all")
+
+    def arm_of(self, words: str) -> Arm:
+        """The one arm with all of some `key=value` words. Raises UserError where none or several have them."""
+        wanted = dict(word.partition("=")[::2] for word in words.split())
+        names = {name: key for key, name in short_names(self.roles.factors).items()} | {key: key for key in self.roles.factors}
+        if unknown := [key for key in wanted if key not in names]:
+            raise UserError(
+                f"--baseline {words}: {unknown[0]} does not differ among these runs; what does is {', '.join(self.roles.factors)}"
+            )
+        there = [arm for arm in self.arms if all(written(arm.levels[names[key]]) == written(value) for key, value in wanted.items())]
+        if len(there) != 1:
+            which = "no arm has" if not there else f"{len(there)} arms have"
+            raise UserError(f"--baseline {words}: {which} that; give a value of each of {', '.join(self.roles.factors)}")
+        return there[0]
+
+
+def _compared(found: Difference | Unpaired | None, over: str) -> Compared | None:
+    return None if found is None else Compared(found, found.p, over)
+
+
+def _turned(each: WithTheBest) -> WithTheBest:
+    low, high = (None if bound is None else -bound for bound in (each.high, each.low))
+    return WithTheBest(-each.difference, low, high, each.p, each.n)
