@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reglab.cli.commands import MOST_AT_ONCE
-from reglab.cli.sweep import STYLES, duration
+from reglab.cli.sweep_view import STYLES, duration
 from reglab.console import is_terminal, progress, say, styled
 from reglab.errors import UserError
 from reglab.exits import FAILED, PREEMPTED

@@ -19,8 +19,8 @@ def demo(
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="The report's folder.")] = Path("reports/demo"),
 ) -> None:
     """Train the six final models on scikit-learn's digits, offline on a CPU, and report: about two minutes."""
+    from reglab.cli.local_sweep import Terms, run_locally
     from reglab.cli.report import show, write
-    from reglab.cli.sweep import Terms, run_locally
     from reglab.report.study_file import PUBLISHED
     from reglab.settings import settings
     from reglab.sweep.spec import shipped

@@ -11,7 +11,8 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from reglab.cli.sweep import STYLES, Files, Overrides, Quick, Seeds
+from reglab.cli.sweep import Files, Overrides, Quick, Seeds
+from reglab.cli.sweep_view import STYLES
 from reglab.console import counting, say, show, styled, tell
 from reglab.errors import UserError
 from reglab.exits import FAILED

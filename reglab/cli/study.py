@@ -7,20 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reglab.cli.commands import Commands
+from reglab.cli.local_sweep import Outcome, Terms, carry_out, fetched, left_undone, limit_of
 from reglab.cli.report import write
-from reglab.cli.sweep import (
-    Given,
-    Outcome,
-    Quick,
-    StopAfter,
-    Terms,
-    Workers,
-    carry_out,
-    check_name,
-    fetched,
-    left_undone,
-    limit_of,
-)
+from reglab.cli.sweep import Given, Quick, StopAfter, Workers, check_name
 from reglab.console import say
 from reglab.errors import UserError
 from reglab.exits import FAILED, PREEMPTED

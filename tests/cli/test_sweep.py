@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from reglab.cli.sweep import Terms, _complaints, carry_out
+from reglab.cli.local_sweep import Terms, _complaints, carry_out
 from reglab.config import RunConfig, identity, run_id
 from reglab.errors import UserError
 from reglab.sweep import local, machine
@@ -89,7 +89,7 @@ def test_a_signal_when_all_is_done_leaves_nothing_to_go_on_with(reglab, one, mon
         yield lambda: os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.setattr("reglab.data.sources.load", lambda config, cache: SimpleNamespace(fingerprint=ENVIRONMENT.data_fingerprint))
-    monkeypatch.setattr("reglab.cli.sweep._display", display)
+    monkeypatch.setattr("reglab.cli.local_sweep.display", display)
     assert reglab("sweep", "run", one) == 0
     said = capsys.readouterr().err
     assert "1 runs, 1 finished" in said

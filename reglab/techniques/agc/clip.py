@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from reglab.errors import first_line
-from reglab.techniques.agc.declared import AGCConfig
+from reglab.techniques.agc.declared import SMALLEST_GRADIENT_NORM, AGCConfig
 from reglab.techniques.applied import Averaging, Weights
 from reglab.techniques.units import Units
 
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from reglab.techniques.agc.kernel import ClipKernel
 
 _log = logging.getLogger(__name__)
-
-SMALLEST_GRADIENT_NORM = 1e-6
-"""Keeps the quotient finite for a gradient of zeros; the authors' value."""
 
 
 def factors(weight_norms: Tensor, gradient_norms: Tensor, clip: Tensor, eps: float) -> tuple[Tensor, Tensor]:

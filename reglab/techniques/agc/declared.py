@@ -7,6 +7,9 @@ from pydantic import Field
 from reglab.section import MOST, Matters, Section
 from reglab.techniques.technique import Probe, Technique
 
+SMALLEST_GRADIENT_NORM = 1e-6
+"""Keeps the quotient of equation 3 finite for a gradient of zeros; the authors' value."""
+
 
 class AGCConfig(Section):
     """Adaptive gradient clipping (Brock et al. 2021)."""

@@ -10,7 +10,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from reglab.techniques.agc.clip import SMALLEST_GRADIENT_NORM
+from reglab.techniques.agc.declared import SMALLEST_GRADIENT_NORM
 from reglab.techniques.units import Units
 
 BLOCK = 1024
