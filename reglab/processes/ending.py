@@ -1,5 +1,6 @@
 """How a process of this package ends: an error becomes a line and an exit code, and no library keeps it at the exit."""
 
+import atexit
 import logging
 import os
 import sys
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from reglab import exits
 from reglab.console import complain
 from reglab.errors import ReglabError, machine_fault, shown
-from reglab.processes.signals import Interrupted
+from reglab.processes.signals import Interrupted, heed_no_more
 
 EXIT_SECONDS = 10.0
 """How long what the libraries do at the exit may take: with the wait for W&B before it, less than a worker is given to leave."""
@@ -29,6 +30,7 @@ def run_to_exit(work: Callable[[], int], debug: bool = False) -> None:
         logging.lastResort.setFormatter(_Line())
     code = _exit_code(work, debug)
     threading.Thread(target=_end_in_time, args=(code,), name="exit", daemon=True).start()
+    atexit.register(heed_no_more)  # before all that libraries have registered
     sys.exit(code)
 
 

@@ -1,12 +1,21 @@
 """How the processes that train are started: as forks of one server, which has imported everything once."""
 
+import multiprocessing
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
+from multiprocessing.context import ForkServerContext
 
 from reglab.processes import signals, sockets
+
+
+def context(preloaded: Sequence[str]) -> ForkServerContext:
+    """What starts forks of a server that has imported these modules, and ends with the process that it forks for."""
+    found = multiprocessing.get_context("forkserver")
+    found.set_forkserver_preload([*preloaded, "reglab.processes.server_exit"])
+    return found
 
 
 @contextmanager

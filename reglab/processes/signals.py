@@ -52,6 +52,12 @@ def wait_until_heard(words: Sequence[str]) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, ALL)
 
 
+def heed_no_more() -> None:
+    """What this process had to do is done, and how it ends is decided: a signal changes nothing of it."""
+    for number in ALL:
+        signal.signal(number, signal.SIG_IGN)
+
+
 class Interrupted(BaseException):
     """A request came where it is to be heeded at once. As with KeyboardInterrupt, nobody takes it for an error to go on from."""
 

@@ -4,7 +4,6 @@ One run seldom fills a GPU on images of 32x32 pixels. Two share it, and the sum 
 """
 
 import math
-import multiprocessing
 import os
 import time
 from collections.abc import Collection, Iterator, Sequence
@@ -102,8 +101,7 @@ def measure(config: RunConfig, places: Sequence[Place], seconds: float) -> Readi
 
 @contextmanager
 def _crew(config: RunConfig, places: Sequence[Place], seconds: float) -> Iterator[list[tuple[BaseProcess, Connection]]]:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, "torch._dynamo"])  # which torch's optimizers import at their first use
+    context = forks.context([__name__, "torch._dynamo"])  # which torch's optimizers import at their first use
     crew: list[tuple[BaseProcess, Connection]] = []
     try:
         with forks.undisturbed():

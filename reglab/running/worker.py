@@ -68,8 +68,7 @@ def _start(
 ) -> BaseProcess:
     """Raises MachineError where the server dies again and again before it has started the process."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(preloaded)
+    context = forks.context(preloaded)
     for pause in _PAUSES:
         process = context.Process(target=_work, args=(command, dict(variables), log, cores), name=log.parent.name)
         try:

@@ -52,3 +52,19 @@ def test_a_library_that_does_not_end_at_the_exit_is_not_waited_for(code, limit):
     """Least of all where the machine is about to be taken away."""
     ended = subprocess.run([sys.executable, "-c", HANGS.format(limit=limit, code=code)], check=False, timeout=PATIENCE)
     assert ended.returncode == code
+
+
+SIGNALLED = """
+import atexit, os, signal
+from reglab.processes import ending
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+    signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    atexit.register(os.kill, os.getpid(), number)
+ending.run_to_exit(lambda: 3)
+"""
+
+
+def test_a_signal_at_the_exit_changes_neither_the_code_nor_what_was_said():
+    """Ctrl-C while W&B's client cleans up showed a traceback of its temporary folder."""
+    ended = subprocess.run([sys.executable, "-c", SIGNALLED], check=False, capture_output=True, text=True, timeout=PATIENCE)
+    assert (ended.returncode, ended.stderr) == (3, "")
