@@ -3,6 +3,7 @@ and W&B's scheduler here all stand on it."""
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
@@ -32,6 +33,18 @@ class Process(Protocol):
     def exitcode(self) -> int | None: ...
 
     def join(self, timeout: float | None = None) -> None: ...
+
+
+class Program(subprocess.Popen[bytes]):
+    """A program, as a `Process`."""
+
+    @property
+    def exitcode(self) -> int | None:
+        return self.poll()
+
+    def join(self, timeout: float | None = None) -> None:
+        with suppress(subprocess.TimeoutExpired):
+            self.wait(timeout)
 
 
 class Start(Protocol):

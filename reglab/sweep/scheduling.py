@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from reglab.config import flat
 from reglab.errors import MachineError, ReglabError, UserError
 from reglab.exits import PREEMPTED, killed_by
-from reglab.processes.supervisor import GRACE_SECONDS, last_line
+from reglab.processes.supervisor import Child, Program, Supervisor, last_line
 from reglab.sweep.remote import RemoteSweep
 from reglab.tracking.store import LOG
 
@@ -39,6 +39,11 @@ _WELL = ("the sweep finished", "the optimizer terminated")
 """How W&B says that nothing is left to choose."""
 
 
+class _Scheduler(Child):
+    def preempt(self) -> None:
+        self.tell(signal.SIGINT)  # it ends after the step that it is at, and W&B has all that it knows
+
+
 class SchedulerProcess:
     """Looks after W&B's scheduler. `say` gets a line for each run that it chooses, and for how that one goes on.
 
@@ -51,7 +56,7 @@ class SchedulerProcess:
         """Why the scheduler ended, in W&B's words."""
         self._options, self._say = options, say
         self._failed_to_start = False
-        self._told: float | None = None
+        self._supervisor = Supervisor[_Scheduler]()
         self._deaths = 0
 
     @property
@@ -61,7 +66,7 @@ class SchedulerProcess:
 
     def preempt(self) -> None:
         """Ask it to end after what it is at. Safe to call from a signal handler."""
-        self._told = self._told or time.monotonic()
+        self._supervisor.preempt()
 
     def run(self) -> Iterator[None]:
         """Works until nothing is left to choose, or it was asked to end; yields some times a second.
@@ -78,32 +83,32 @@ class SchedulerProcess:
                 f"{self.sweep.path}: another process is its scheduler; two would each choose runs without the other's"
             ) from None
         try:
-            while self._told is None and not self.has_ended:
+            while not self._supervisor.preempting and not self.has_ended:
                 yield from self._one_process()
         finally:
             lock.release()
 
     def _one_process(self) -> Iterator[None]:
         with self.log.open("a+", encoding="utf-8", errors="replace") as log:  # at its end, before anything new is said
-            process = self._start()
+            self._supervisor.add(_Scheduler(process=self._start()))
             try:
-                interrupted, unread = False, ""
-                while process.poll() is None:
+                unread = ""
+                while (exitcode := self._exitcode()) is None:
                     *lines, unread = (unread + log.read()).split("\n")
                     self._hear(lines)
-                    if self._told is not None and not interrupted:
-                        process.send_signal(signal.SIGINT)
-                        interrupted = True
-                    if self._told is not None and time.monotonic() - self._told > GRACE_SECONDS:
+                    if self._supervisor.out_of_grace:
                         return
                     yield
                     time.sleep(POLL_SECONDS)
                 self._hear((unread + log.read()).split("\n"))
             finally:
-                process.kill()
-                process.wait()
-        if self._told is None and not self.has_ended:
-            yield from self._wait_after(process.returncode)
+                self._supervisor.kill_all()
+        if not self._supervisor.preempting and not self.has_ended:
+            yield from self._wait_after(exitcode)
+
+    def _exitcode(self) -> int | None:
+        (child,) = self._supervisor.look()
+        return child.exitcode
 
     def _hear(self, lines: list[str]) -> None:
         for line in lines:
@@ -130,16 +135,16 @@ class SchedulerProcess:
             raise MachineError(f"{self.sweep.path}: W&B's scheduler died {TRIES} times in a row ({how}); the same command goes on")
         self._say(f"{self.sweep.path}: W&B's scheduler died ({how}): it is started again")
         begin = time.monotonic() + min(2.0**self._deaths, _LONGEST_WAIT)
-        while time.monotonic() < begin and self._told is None:
+        while time.monotonic() < begin and not self._supervisor.preempting:
             yield
             time.sleep(POLL_SECONDS)
 
-    def _start(self) -> "subprocess.Popen[bytes]":
+    def _start(self) -> Program:
         """In this folder, where the sweep's `source` is. It ends with this process, whose end of its standard input is closed then."""
         own = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}  # W&B's client of this process
         command = [sys.executable, "-P", "-m", "reglab.sweep.optimizers", *self._options, self.sweep.path]
         with self.log.open("ab") as log:
-            return subprocess.Popen(
+            return Program(
                 command,
                 env=own | {"WANDB_DIR": str(self.log.parent.resolve()), "PYTHONUNBUFFERED": "1"},
                 stdin=subprocess.PIPE,

@@ -9,7 +9,7 @@ import pytest
 
 from reglab.processes import supervisor
 from reglab.processes.signals import PREEMPT, STOP
-from reglab.processes.supervisor import Child, Supervisor
+from reglab.processes.supervisor import Child, Program, Supervisor
 from tests.waiting import wait_for
 
 LISTENS = """
@@ -27,15 +27,6 @@ signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 print("ready", flush=True)
 time.sleep(600)
 """
-
-
-class Process(subprocess.Popen):
-    """As `multiprocessing` has one."""
-
-    exitcode = property(lambda self: self.poll())
-
-    def join(self, timeout=None):
-        self.wait(timeout)
 
 
 class Accounted(Child):
@@ -57,7 +48,7 @@ def start():
     started = []
 
     def begin(code):
-        process = Process([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        process = Program([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
         started.append(process)
         assert process.stdout.readline() == "ready\n"
         return Accounted(process)

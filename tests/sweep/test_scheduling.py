@@ -6,6 +6,7 @@ import time
 import pytest
 
 from reglab.errors import MachineError, ReglabError, UserError
+from reglab.processes import supervisor
 from reglab.sweep import scheduling
 from reglab.sweep.remote import RemoteSweep
 from reglab.sweep.scheduling import SchedulerProcess
@@ -84,7 +85,7 @@ def test_it_is_asked_to_end_and_leaves_what_it_is_at(scheduler, tmp_path):
 
 
 def test_one_that_does_not_end_is_killed(scheduler, monkeypatch):
-    monkeypatch.setattr(scheduling, "GRACE_SECONDS", 0.5)
+    monkeypatch.setattr(supervisor, "GRACE_SECONDS", 0.5)
     made = scheduler("trap '' INT", "while :; do sleep 0.05; done")
     began = time.monotonic()
     for _ in made.run():
