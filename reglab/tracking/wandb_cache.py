@@ -43,6 +43,7 @@ def _database(path: Path | str) -> sqlite3.Connection:
 
 
 def keep(cache: sqlite3.Connection, node: dict[str, Any], record: RunRecord | None) -> None:
+    """Keep what was read of a run; that it is none of reglab's, too."""
     head = record.model_dump_json(by_alias=True, exclude={"history", "log"}, exclude_none=True) if record else None
     epochs = json.dumps([row.metrics() for row in record.history]) if record else None
     row = (node["name"], node["state"], node["heartbeatAt"], head, epochs)

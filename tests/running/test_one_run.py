@@ -401,7 +401,8 @@ def heard(monkeypatch, runs):
 
         ended = started
 
-    monkeypatch.setattr("reglab.running.one_run.WandbRun", Spy)
+    for module in ("one_run", "not_begun"):
+        monkeypatch.setattr(f"reglab.running.{module}.WandbRun", Spy)
     return states
 
 
