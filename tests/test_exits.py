@@ -15,3 +15,7 @@ def test_the_exit_code_of_a_preemption_is_spelled_once():
         if isinstance(node, ast.Constant) and type(node.value) is int and node.value == exits.PREEMPTED
     ]
     assert found == ["exits.py"]
+
+
+def test_only_a_signal_kills():
+    assert [exits.killed_by(code) for code in (0, exits.PREEMPTED, exits.SERVER_LOST, -9)] == [None, None, None, "killed by SIGKILL"]

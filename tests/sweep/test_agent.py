@@ -235,16 +235,6 @@ def world(tmp_path, monkeypatch):
 # Slots
 
 
-def test_the_slots_share_gpus_cores_and_the_count():
-    found = slots(["0", "2"], 2, range(9), 7)
-    assert [(slot.number, slot.gpu, list(slot.cores), slot.count) for slot in found] == [
-        (0, "0", [0, 1], 2),
-        (1, "2", [2, 3], 2),
-        (2, "0", [4, 5], 2),
-        (3, "2", [6, 7], 1),
-    ]
-
-
 @pytest.mark.parametrize(
     ("asked", "there", "found"),
     [
@@ -262,11 +252,6 @@ def test_gpus_are_chosen_by_their_numbers_or_names(asked, there, found):
 def test_a_gpu_that_is_not_there_is_refused(asked, there):
     with pytest.raises(ReglabError, match=f"there is no GPU {asked}"):
         command._chosen(asked, there)
-
-
-def test_without_a_gpu_there_is_the_processor():
-    assert [(slot.gpu, list(slot.cores), slot.count) for slot in slots([], 2, [3, 5])] == [(None, [3], None), (None, [5], None)]
-    assert [list(slot.cores) for slot in slots([], 3, [0, 1])] == [[], [], []]  # too few to divide
 
 
 def test_a_run_gets_its_slot_s_gpu_and_cores(world, monkeypatch):
