@@ -29,7 +29,7 @@ def start(sweep: RemoteSweep, folder: Path, count: int | None, address: Mapping[
     with (folder / LOG).open("ab") as log:
         return subprocess.Popen(
             command,
-            env=own | variables | address,
+            env={**own, **variables, **address},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
