@@ -21,6 +21,7 @@ setup: $(READY)  ## make .venv with the pinned libraries and this package
 $(READY): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "reglab needs Python 3.11 or newer, with venv: install one (apt-get install python3 python3-venv), install uv," \
 	  "which brings one, or name it with make PYTHON=/path/to/python3.13"; exit 1; }
+	@echo "making .venv, about 6 GB with PyTorch: some minutes; then: source .venv/bin/activate && reglab --help"
 ifdef UV
 	uv venv --quiet --clear --python $(PYTHON) .venv
 	uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock

@@ -62,6 +62,7 @@ def table(
         sys.stdout.write(text)
     else:
         write_whole(out, lambda stream: stream.write(text.encode()))
+        tell(out)
 
 
 def figure(

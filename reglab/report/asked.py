@@ -303,8 +303,9 @@ def _rule_of_pairs(asked: Pairwise, design: Design) -> str:
         said = f"within {asked.within:g} points of" if kind.unit == POINTS else f"within {100 * asked.within:g} % of"
         claimed = f"{said} that with"
     else:
-        bounds = [f"{word} {bound:+g}" for word, bound in (("at least", asked.at_least), ("at most", asked.at_most)) if bound is not None]
-        claimed = f"{' and '.join(bounds)} {unit} against"
+        limits = [(word, bound) for word, bound in (("at least", asked.at_least), ("at most", asked.at_most)) if bound is not None]
+        bounds = [f"{word} {bound:{'+' if bound and kind.unit == POINTS else ''}g}" for word, bound in limits]
+        claimed = f"{' and '.join(bounds)} {unit} {'against' if kind.unit == POINTS else 'that with'}"
     why = f" ({asked.because})" if asked.because else ""
     return f"{kind.words} with {between} {claimed} {other}{why}" + (f", {say(design, asked.at)}" if asked.at else "")
 
