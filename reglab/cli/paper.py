@@ -21,6 +21,8 @@ def add_to(app: typer.Typer) -> None:
 
 
 class Markup(StrEnum):
+    """What a table can be written in."""
+
     latex = "latex"
     markdown = "markdown"
     html = "html"

@@ -117,7 +117,7 @@ class Job:
         if not self.proven or not self.record or not self.record.history:
             return math.inf
         row = self.record.history[-1]
-        epochs = self.record.config["train"]["epochs"]
+        epochs: int = self.record.config["train"]["epochs"]
         return (epochs - row.epoch) * row.time_wall_seconds / row.epoch
 
     def tell(self, what: signal.Signals) -> None:
@@ -148,6 +148,7 @@ class Slot:
 
     @property
     def busy(self) -> bool:
+        """Whether something goes on in it, or is yet to."""
         return self.agent is not None or self.job is not None or self.out is None
 
     def close(self, why: str) -> None:
@@ -189,6 +190,7 @@ class SweepAgent:
 
     @property
     def preempted(self) -> bool:
+        """Whether the machine was asked to leave its runs to others."""
         return self._closing_since is not None
 
     @property

@@ -49,6 +49,7 @@ class Cell:
 
     @property
     def state(self) -> str:
+        """The state of its best run, or `missing`."""
         return self.records[0].state if self.records else MISSING
 
     @property
@@ -78,6 +79,7 @@ class Ledger:
 
     @property
     def complete(self) -> bool:
+        """Whether nothing is left to draw, and each cell has a run that ended well."""
         return not self.undrawn and all(cell.state in _WELL for cell in self.cells)
 
 

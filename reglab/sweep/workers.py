@@ -27,12 +27,15 @@ class Process(Protocol):
     """A worker, as `multiprocessing` or `subprocess` give one."""
 
     @property
-    def pid(self) -> int | None: ...
+    def pid(self) -> int | None:
+        """Its number; None before it was started."""
 
     @property
-    def exitcode(self) -> int | None: ...
+    def exitcode(self) -> int | None:
+        """How it ended, below zero by a signal; None while it lives."""
 
-    def join(self, timeout: float | None = None) -> None: ...
+    def join(self, timeout: float | None = None) -> None:
+        """Wait for its end, at most so many seconds."""
 
 
 class Start(Protocol):
@@ -41,7 +44,8 @@ class Start(Protocol):
     Its output goes to the file.
     """
 
-    def __call__(self, variables: Mapping[str, str], log: Path, cores: Collection[int] = ()) -> Process: ...
+    def __call__(self, variables: Mapping[str, str], log: Path, cores: Collection[int] = ()) -> Process:
+        """Return the worker, which has begun."""
 
 
 def pid(process: Process) -> int:
