@@ -82,6 +82,7 @@ class Runs:
     question: str | None
 
     def at(self, at: Condition, diverged: bool = False) -> list[comparisons.Treated]:
+        """Return the runs that have these levels and have ended, with those that diverged where asked for."""
         asked = next((each for each in self.study.design.questions if each.name == self.question), None)
         return list(self.study.ended(asked, at, diverged))
 

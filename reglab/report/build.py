@@ -156,6 +156,7 @@ class Report:
         self.unasked = study.unasked(study.design.questions)
 
     def write(self, folder: Path) -> None:
+        """Write tables, figures and page into `folder`."""
         self.write_tables(folder)
         if self.lock:
             self.lock.write(folder)

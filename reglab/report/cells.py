@@ -37,6 +37,7 @@ class Cell:
 
     @property
     def counted(self) -> int:
+        """How many of its runs have finished."""
         return sum(counts(record) for record in self.records)
 
     @property

@@ -132,10 +132,12 @@ class Column:
 
     @property
     def is_factor(self) -> bool:
+        """Whether it is made of keys of the configuration, and not of other columns."""
         return self.kind in ("key", "keys", "parts")
 
     @property
     def covers(self) -> frozenset[str]:
+        """The keys of the configuration that it stands for, by all their names; none for what is no factor."""
         keys = {self.switch} if self.switch else set()
         return frozenset(keys.union(*({key, *_SAME.get(key, ())} for key in self.sources))) if self.is_factor else frozenset()
 
@@ -164,7 +166,8 @@ class Column:
     def _of(self, values: Mapping[str, Any]) -> Level:
         if self.kind == "key":
             (key,) = self.sources
-            return values.get(key, self.without)
+            level: Level = values.get(key, self.without)
+            return level
         if self.kind == "keys":
             return "/".join(written(values[key]) for key in self.sources if values.get(key) is not None) or None
         assert self.words is not None

@@ -74,8 +74,10 @@ class Target:
 
     @property
     def words(self) -> str:
+        """It in full, as `87 % running training accuracy`."""
         return f"{100 * self.share:g} % {self.on} training accuracy"
 
     @property
     def short(self) -> str:
+        """It for a table's head, as `87 % (running)`."""
         return f"{100 * self.share:g} % ({self.on})"

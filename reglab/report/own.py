@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import pandas as pd
 
@@ -67,7 +68,7 @@ def design(records: Sequence[RunRecord], baseline: str | None = None) -> Design:
     return Design(title=", ".join(sweeps), factors=factors, questions=(question,), colour_by=tuple(factors)[:1], covers=differing)
 
 
-def _against(baseline: str, names: dict[str, str], given: dict[str, dict]) -> dict[str, list[str]]:
+def _against(baseline: str, names: dict[str, str], given: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
     wanted = parse_overrides(baseline.split())
     if unknown := [key for key in wanted if key not in names]:
         raise UserError(f"--baseline {baseline}: {unknown[0]} does not differ among these runs; what does is {', '.join(names)}")
@@ -93,6 +94,7 @@ class Extra:
     is_search: bool = False
 
     def figures(self, subtitle: str) -> Iterator[tuple[str, str, str, Drawn]]:
+        """Yield its figures as drawn: name, title, description, drawing."""
         for name, title, says, draw in self.drawn:
             yield name, title, says, draw(title, subtitle)
 

@@ -45,6 +45,7 @@ class Arm:
 
     @property
     def mean(self) -> Estimate:
+        """The mean of the metric over its runs, with its interval."""
         found = Estimate.of(self.values)
         assert found
         return found
@@ -154,6 +155,7 @@ class Programs:
         return {label: each if self.sign > 0 else _turned(each) for label, each in found.items()}
 
     def levels(self, key: str) -> list[Level]:
+        """Return the levels of a setting among the arms, in their order."""
         return sorted({arm.levels[key] for arm in self.arms}, key=in_order)
 
     def frame(self) -> pd.DataFrame:
@@ -235,6 +237,7 @@ class ProgramReport:
         self.metric = roles.metric
 
     def write(self, folder: Path) -> None:
+        """Write tables, figures and page into `folder`."""
         self.write_tables(folder)
         page = Page(
             title=self.title,
@@ -275,6 +278,7 @@ class ProgramReport:
 
     @property
     def title(self) -> str:
+        """What the page is called: where the runs are from, and what they are told by."""
         stem = Path(self.source).stem if self.source.endswith(".csv") else self.source.rstrip("/").rpartition("/")[2]
         return f"{stem}: {self.metric}"
 
@@ -291,6 +295,7 @@ class ProgramReport:
         return f"{count:,} {'seed' if self.roles.seed else 'run'}{'' if count == 1 else 's'}"
 
     def what(self) -> str:
+        """Say what there is: runs, arms, what differs among them."""
         keys = ", ".join(f"{key} ({len(self.programs.levels(key)):,})" for key in self.roles.factors)
         varied = f"What differs among them, with the number of levels: {keys}." if keys else "No setting differs among them."
         more = "more" if self.roles.goal == "maximize" else "less"
@@ -301,6 +306,7 @@ class ProgramReport:
         )
 
     def headline(self) -> list[str]:
+        """Say which arm is best and by how much: a paragraph each."""
         best, *others = self.programs.arms
         if not others:
             return [f"{self.metric} is {told(best.mean)}."]
@@ -327,6 +333,7 @@ class ProgramReport:
         return each.low is None or each.high is None or (each.high > 0 if self.programs.sign > 0 else each.low < 0)
 
     def notes(self) -> list[str]:
+        """Say what a reader must know of the runs: what was guessed, what is not counted."""
         found = [f"{line[0].upper()}{line[1:]}." for line in self.roles.guessed]
         for state in State:
             there = [run for run in self.programs.runs if run.state == state]
@@ -353,12 +360,14 @@ class ProgramReport:
         )
 
     def subtitle(self) -> str:
+        """Say of all figures how many runs there are, and what their intervals are."""
         spread = "means with 95 % intervals, and what each is the mean of" if self._most > 1 else "no interval"
         return f"{len(self.programs.counted):,} runs, up to {self._each(self._most)} an arm: {spread}"
 
     # Arms.
 
     def arms_table(self) -> pd.DataFrame:
+        """Return a row an arm, the best first."""
         against = self._against()
         time = self.roles.time
         return pd.DataFrame(

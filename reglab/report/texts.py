@@ -34,18 +34,22 @@ class Told:
 
     @property
     def csv(self) -> str:
+        """The table for programs, as CSV."""
         return to_csv(self.table if self.numbers is None else self.numbers)
 
     @property
     def markdown(self) -> str:
+        """The table as Markdown."""
         return to_markdown(self.table, self.bold)
 
     @property
     def latex(self) -> str:
+        """The table as LaTeX, with its caption and label."""
         return to_latex(self.table, self.caption, self.stem, self.bold)
 
     @property
     def html(self) -> str:
+        """The table as HTML, with its caption."""
         return to_html(self.table, self.caption, self.bold)
 
     @property
