@@ -73,17 +73,21 @@ class LocalRun:
 
     @property
     def checkpoint(self) -> storage.File:
+        """The file of its checkpoint, whether it is there or not."""
         return storage.checkpoint(self.folder)
 
     @property
     def weights(self) -> storage.File:
+        """The file of the weights that it keeps, whether it is there or not."""
         return storage.weights(self.folder)
 
     def started(self, record: RunRecord) -> None:
+        """Write the record anew, with the history that it goes on behind."""
         atomic.sweep(self.folder)
         write_run(self.folder, record)
 
     def epoch(self, row: Epoch) -> None:
+        """Append a line to the history."""
         self._append(_line(row))
 
     def logged(self, rows: Iterable[Logged]) -> None:
@@ -102,6 +106,7 @@ class LocalRun:
         """Nothing: the record says so when the checkpoint is there."""
 
     def ended(self, record: RunRecord) -> None:
+        """Write the record as it is at the end; the history is there already."""
         write_record(self.folder, record)
 
 

@@ -160,6 +160,7 @@ class Kept:
 
     @property
     def goes_on(self) -> bool:
+        """Whether W&B takes it for a run that has not ended."""
         return self.state in _GOES_ON
 
 
@@ -410,7 +411,7 @@ def _checked(node: Any) -> dict[str, Any]:
     texts = [node["name"], *(node[name] for name in _TEXTS if node.get(name) is not None), *history]
     if not all(isinstance(text, str) for text in texts) or not isinstance(count, int | None) or not isinstance(history, list):
         raise TypeError("a run whose fields are of other kinds")
-    return node
+    return dict(node)
 
 
 def _object(text: str | None) -> dict[str, Any]:
