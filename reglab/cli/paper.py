@@ -15,7 +15,7 @@ from reglab.errors import UserError
 
 
 def add_to(app: typer.Typer) -> None:
-    """The commands, as ones of a group."""
+    """Add the commands to a group."""
     app.command()(table)
     app.command()(figure)
 

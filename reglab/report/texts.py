@@ -103,7 +103,7 @@ def to_html(table: pd.DataFrame, caption: str, bold: Bold = ()) -> str:
 
 
 def to_latex(table: pd.DataFrame, caption: str, label: str = "", bold: Bold = ()) -> str:
-    """As `latex.table` has it."""
+    """Return the table as `latex.table` writes it."""
     if table.empty:
         return "none\n"
     texts = table.map(_text)

@@ -247,7 +247,7 @@ def readable(folders: Iterable[Path]) -> Iterator[RunRecord]:
 
 
 def former_names(records: Iterable[RunRecord]) -> dict[tuple[str, int], str]:
-    """Of the runs that are named after an identity of an earlier version: their names, by identity and seed of now."""
+    """Return the names of the runs that are called by an identity of an earlier version, by identity and seed of now."""
     return {(record.identity, record.seed): record.run_id for record in records if record.has_former_name}
 
 
@@ -291,7 +291,7 @@ def _say(what: str, lines: Sequence[str]) -> None:
 
 
 def each_once(records: Iterable[RunRecord]) -> list[RunRecord]:
-    """Of each run the record that tells most, oldest first. Raises UserError where one run is there twice, on other images each time."""
+    """Return of each run the record that tells most, oldest first. Raises UserError where one run is there twice, on other images."""
     found: dict[str, list[RunRecord]] = {}
     for record in records:
         found.setdefault(record.run_id, []).append(record)
