@@ -95,7 +95,7 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Column:
+class Heading:
     """A column of a table. Numbers stand to the right."""
 
     name: str
@@ -106,19 +106,19 @@ class Column:
 class Grid:
     """A table as text, row by row; the first column names the row."""
 
-    columns: Sequence[Column]
+    columns: Sequence[Heading]
     rows: Sequence[Sequence[str]]
 
     @classmethod
     def of(cls, table: pd.DataFrame) -> "Grid":
         """Return the table as text; a column all of whose values are numbers is known as one."""
         values = [[_plain(value) for value in table.iloc[:, place]] for place in range(table.shape[1])]
-        columns = [Column(str(name), _are_numbers(column)) for name, column in zip(table.columns, values, strict=True)]
+        columns = [Heading(str(name), _are_numbers(column)) for name, column in zip(table.columns, values, strict=True)]
         return cls(columns, [[_text(value) for value in row] for row in zip(*values, strict=True)])
 
 
 @dataclass(frozen=True)
-class Rows:
+class RunsTable:
     """The table of all runs.
 
     Of its columns, four mean something to the page: `run` (the id), `state`, `question` (the stem of a section, or a list of
@@ -187,7 +187,7 @@ class Page:
         groups = [(verdict, [finding for finding in self.findings if finding.verdict == verdict]) for verdict in Verdict]
         return _template().render(
             page=self,
-            rows=Rows(self.runs, {run["run"]: arm for arm, told in self.details["arms"].items() for run in told["runs"]}),
+            rows=RunsTable(self.runs, {run["run"]: arm for arm, told in self.details["arms"].items() for run in told["runs"]}),
             answered=[section for section in self.sections if section.is_answered],
             unanswered=[section for section in self.sections if not section.is_answered],
             groups=groups,
