@@ -222,13 +222,16 @@ class Labelled(Protocol):
     """A cell of a sweep: what it is called, its seed, and the values that it asks for."""
 
     @property
-    def label(self) -> str: ...
+    def label(self) -> str:
+        """What its arm is called."""
 
     @property
-    def seed(self) -> int: ...
+    def seed(self) -> int:
+        """The seed that it asks for."""
 
     @property
-    def values(self) -> dict[str, Any]: ...
+    def values(self) -> dict[str, Any]:
+        """The values that it asks for, by key."""
 
 
 def told_apart(spec: SweepSpec, cells: Sequence[Labelled]) -> list[str]:
