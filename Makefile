@@ -11,7 +11,7 @@ READY  := .venv/.ready
 WORKERS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all chaos chaos-long lint format bench wheel oracle oldest lock clean
+.PHONY: help setup demo test test-all chaos chaos-long lint format bench docs wheel oracle sky oldest lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,7 @@ setup: $(READY)  ## make .venv with the pinned libraries and this package
 $(READY): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "reglab needs Python 3.11 or newer, with venv: install one (apt-get install python3 python3-venv), install uv," \
 	  "which brings one, or name it with make PYTHON=/path/to/python3.13"; exit 1; }
+	@echo "making .venv, about 6 GB with PyTorch: some minutes; then: source .venv/bin/activate && reglab --help"
 ifdef UV
 	uv venv --quiet --clear --python $(PYTHON) .venv
 	uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
@@ -41,7 +42,7 @@ test: lint  ## all checks, and the tests that are not slow
 	$(PYTEST) -m "not slow"
 
 # OTHER: the Python of an environment with what the tests need, the oldest that are supported, say (`make oldest` makes one, .venv-oldest/bin/python).
-test-all: lint  ## all checks and all tests; OTHER=/path/to/python runs the quick tests and those on a fake GPU there, too
+test-all: lint sky  ## all checks and all tests; OTHER=/path/to/python runs the quick tests and those on a fake GPU there, too
 	$(PYTEST)
 	$(if $(OTHER),$(OTHER) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not slow")
 	$(if $(OTHER),$(OTHER) -m pytest -m slow tests/fake_gpu)
@@ -66,6 +67,16 @@ format: $(READY)  ## rewrite the code in the house style
 bench: $(READY)  ## the measured ratios, see benchmarks/
 	$(BIN)/reglab bench
 
+# The pages are copied as they lie here, so that a link is the same one on a forge and on the site.
+PAGES := '*.md' docs cloud 'reports/*.png' 'reports/*/index.html' 'benchmarks/*.png' CITATION.cff LICENSE
+docs: $(READY)  ## the documentation, from these pages and the docstrings, in build/site: a dead link is an error
+	@test -x $(BIN)/zensical || $(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
+	@test -x $(BIN)/zensical || $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	rm -rf build/pages build/site
+	mkdir -p build/pages
+	git ls-files -z --cached --others --exclude-standard $(PAGES) | xargs -0 cp --parents -t build/pages
+	$(BIN)/zensical build --clean --strict
+
 wheel: $(READY)  ## the wheel and the source archive, in dist/
 	rm -rf dist
 	$(BIN)/python -m hatchling build
@@ -83,8 +94,15 @@ else
 	.venv-oracle/bin/python -m pip install --quiet --disable-pip-version-check sweeps==0.3.0
 endif
 
+sky: .venv-sky/.ready  ## make .venv-sky: SkyPilot, whose own loader reads cloud/*.yaml in the slow tests
+
+.venv-sky/.ready: $(READY)
+	$(BIN)/python -m venv --clear .venv-sky
+	.venv-sky/bin/python -m pip install --quiet --disable-pip-version-check 'skypilot==0.14.*'
+	@touch $@
+
 lock:  ## renew requirements.lock (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements.lock
 
 clean:  ## remove .venv and caches
-	rm -rf .venv .venv-oracle .venv-oldest dist .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-oracle .venv-sky .venv-oldest build dist .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis

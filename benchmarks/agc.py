@@ -8,18 +8,20 @@ the second call on no gradient is longer than its limit, but by rounding: the ke
     reglab bench agc [--rounds N] [KEY=VALUE …]
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._ops import OpOverload
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks import measure as shared
 from benchmarks.measure import Absent, Outcome, Result
 from reglab.config import RunConfig
-from reglab.data.sources import SIDE
+from reglab.data.images import SIDE
 from reglab.errors import ReglabError
 from reglab.models.resnet import ResNet50
 from reglab.techniques.agc.clip import AdaptiveClip
@@ -73,16 +75,19 @@ class Launches(TorchDispatchMode):
     """Counts the operations that are dispatched while it is open, but those that only make a view."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.count = 0
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+    def __torch_dispatch__(
+        self, func: OpOverload[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
         self.count += not func.is_view
         return func(*args, **(kwargs or {}))
 
 
 def launches(call: Callable[[], object]) -> int:
-    with Launches() as counter:
+    counter = Launches()
+    with counter:
         call()
     return counter.count
 

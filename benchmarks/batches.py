@@ -28,7 +28,7 @@ from torchvision.transforms.v2 import functional as F
 
 from benchmarks import measure as shared
 from benchmarks.measure import Absent, Outcome, Result
-from reglab.data.sources import SIDE, Part
+from reglab.data.images import SIDE, Part
 from reglab.errors import ReglabError
 from reglab.techniques.applied import Draws
 from reglab.techniques.cutout.declared import TECHNIQUE as CUTOUT
@@ -49,10 +49,10 @@ Epoch = Callable[[Consume], None]
 """Hands each batch of an epoch on: (M, 3, 32, 32), normalized, on the device."""
 
 
-class PilImages(Dataset):
+class PilImages(Dataset[tuple[Tensor, int]]):
     """Images as torchvision's CIFAR10 gives them: an array turned into a PIL image, then the transforms."""
 
-    def __init__(self, part: Part, transform: Callable):
+    def __init__(self, part: Part, transform: Callable[[Image.Image], Tensor]):
         self.part, self.transform = part, transform
 
     def __len__(self) -> int:
@@ -62,7 +62,9 @@ class PilImages(Dataset):
         return self.transform(Image.fromarray(self.part.images[index])), int(self.part.labels[index])
 
 
-def loader(part: Part, batch: int, workers: int, mean: Sequence[float], std: Sequence[float], device: torch.device) -> DataLoader:
+def loader(
+    part: Part, batch: int, workers: int, mean: Sequence[float], std: Sequence[float], device: torch.device
+) -> DataLoader[tuple[Tensor, int]]:
     """torchvision's usual training recipe; mean and std in shares of white."""
     transform = v2.Compose(
         [

@@ -21,7 +21,7 @@ from benchmarks import measure as shared
 from benchmarks.epoch import EPOCH, Ours, image_count
 from benchmarks.measure import Outcome, Result
 from reglab.config import RunConfig
-from reglab.data.sources import SIDE
+from reglab.data.images import SIDE
 from reglab.models.resnet import ResNet50
 
 ROUNDS = 3

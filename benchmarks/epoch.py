@@ -30,7 +30,7 @@ from benchmarks.agc import TIMM
 from benchmarks.batches import loader, statistics_of
 from benchmarks.measure import Absent, Apart, Here, Outcome, Result
 from reglab.config import RunConfig
-from reglab.data.sources import ImageSet
+from reglab.data.images import ImageSet
 from reglab.errors import UserError
 from reglab.processes.signals import Signals
 from reglab.techniques.agc.declared import TECHNIQUE as AGC

@@ -250,11 +250,11 @@ def panel(growth: Growth, of: str, title: str) -> alt.LayerChart | alt.FacetChar
 
 
 def _below(value: float) -> float:
-    return 10 ** math.floor(math.log10(value))
+    return 10.0 ** math.floor(math.log10(value))
 
 
 def _above(value: float) -> float:
-    return 10 ** math.ceil(math.log10(value))
+    return 10.0 ** math.ceil(math.log10(value))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from reglab.config import RunConfig, parse_overrides, with_overrides
-from reglab.data.sources import SIDE, ImageSet, Part
+from reglab.data.images import SIDE, ImageSet, Part
 from reglab.settings import settings
 from reglab.training import memory
 from reglab.training.clock import synchronize

@@ -78,7 +78,7 @@ def _log(low: float, high: float) -> dict[str, Any]:
 
 def _valley(values: Values) -> float:
     """A learning rate and a decay of which only the product matters much, and a rate of dropout: a bent valley."""
-    rate, decay, p = math.log10(values["lr"]), math.log10(values["decay"]), values["p"]
+    rate, decay, p = math.log10(values["lr"]), math.log10(values["decay"]), float(values["p"])
     return 93 - 4 * (rate + decay + 6) ** 2 - 0.8 * (rate + 2.3) ** 2 - 30 * (p - 0.15 - 0.05 * (rate + 3)) ** 2
 
 
@@ -98,7 +98,7 @@ def _mixed(values: Values) -> float:
     """An optimizer, each with a rate of its own, a width in whole numbers and a switch."""
     place, height = {"adam": (-3.0, 91.0), "sgd": (-1.0, 92.5), "adamw": (-3.3, 91.5)}[values["optimizer"]]
     off = math.log10(values["lr"]) - place
-    return height - 3 * off**2 - 0.15 * (values["depth"] - 6) ** 2 + (0.6 if values["flip"] else 0.0)
+    return height - 3 * off**2 - 0.15 * (float(values["depth"]) - 6) ** 2 + (0.6 if values["flip"] else 0.0)
 
 
 @cache
@@ -206,11 +206,13 @@ class _Within:
     def answer(self, question: Callable[[bool], Mapping[str, Any]]) -> dict[str, Any]:
         asked, self.has_begun = dict(question(not self.has_begun)), True
         if self._engine == "bayes":
-            return _suggest()(**asked)
+            suggested: dict[str, Any] = _suggest()(**asked)
+            return suggested
         from reglab.sweep.engines import study
 
         self._session = self._session or study._session(asked["config"])
-        return self._session.answer(asked)
+        answered: dict[str, Any] = self._session.answer(asked)
+        return answered
 
     def end(self) -> None:
         """There is none."""

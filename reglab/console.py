@@ -54,6 +54,7 @@ def complain(line: str) -> None:
 
 
 def is_terminal() -> bool:
+    """Say whether a person watches: bars are drawn there, and lines written elsewhere."""
     return progress.is_terminal
 
 

@@ -54,7 +54,8 @@ def whole(path: Path, most: int, mend: str) -> bytes:
 class Lines(Protocol):
     """What gives a line of at most so many bytes."""
 
-    def readline(self, size: int, /) -> bytes: ...
+    def readline(self, size: int, /) -> bytes:
+        """Return the next line with its end, or its first `size` bytes; nothing at the end of the stream."""
 
 
 def lines(stream: Lines, longest: int, most: int) -> Iterator[bytes]:

@@ -264,7 +264,7 @@ _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false",
 
 
 def _line(event: Any) -> int:
-    return event.start_mark.line + 1
+    return int(event.start_mark.line) + 1
 
 
 def _shown(value: Value) -> str:

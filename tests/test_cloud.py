@@ -1,6 +1,7 @@
 """The files for cloud machines, against what reads them."""
 
 import configparser
+import json
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ import yaml
 from typer.main import get_command
 
 from reglab.cli.app import app
+from reglab.exits import PREEMPTED
 from reglab.settings import Settings
 
 CLOUD = Path(__file__).parents[1] / "cloud"
@@ -35,15 +37,58 @@ def test_the_task_has_fields_that_skypilot_knows():
     assert set(TASK) <= TASK_FIELDS
     assert set(TASK["resources"]) <= RESOURCE_FIELDS
     assert TASK["resources"]["use_spot"] is True
-    assert TASK["resources"]["job_recovery"]["recover_on_exit_codes"] == [75]
+    assert TASK["resources"]["job_recovery"]["recover_on_exit_codes"] == [PREEMPTED]
 
 
-def test_skypilot_takes_the_task_once_its_blanks_are_filled_in():
-    sky = pytest.importorskip("sky")
-    blanks = {"envs": {"SWEEP": "e/p/s", "REGLAB_CHECKPOINTS": "gs://b/study"}, "secrets": {"WANDB_API_KEY": "k" * 40}}
-    assert sky.Task.from_yaml_config(TASK | blanks).run
-    with pytest.raises(ValueError, match="SWEEP"):
-        sky.Task.from_yaml(str(CLOUD / "skypilot.yaml"))
+SKY = Path(os.environ.get("SKYPILOT_PYTHON") or CLOUD.parent / ".venv-sky" / "bin" / "python")
+"""The Python of an environment with SkyPilot, which wants versions of its own of much: `make sky` makes it."""
+
+LOADER = """
+import json, sys
+import sky
+asked = json.load(sys.stdin)
+try:
+    task = sky.Task.from_yaml_config(asked["task"], env_overrides=asked["envs"], secrets_overrides=asked["secrets"])
+    (machine,) = task.resources
+    print(json.dumps({"run": task.run, "envs": task.envs, "nodes": task.num_nodes, "machine": machine.to_yaml_config()}))
+except ValueError as error:
+    print(json.dumps({"refused": str(error)}))
+"""
+
+BLANKS = {"envs": [["SWEEP", "e/p/s"], ["REGLAB_CHECKPOINTS", "gs://b/study"]], "secrets": [["WANDB_API_KEY", "k" * 40]]}
+
+
+@pytest.fixture
+def loaded(tmp_path):
+    """What SkyPilot's own loader makes of a task, given what the command line gives it, or why it refuses."""
+    if not SKY.exists():
+        pytest.skip("needs SkyPilot in an environment of its own: `make sky` makes it, SKYPILOT_PYTHON names another")
+
+    def load(task, envs=(), secrets=()):
+        asked = json.dumps({"task": task, "envs": list(envs), "secrets": list(secrets)})
+        here = {"HOME": str(tmp_path), "PATH": os.environ["PATH"], "SKYPILOT_DISABLE_USAGE_COLLECTION": "1"}
+        command = [str(SKY), "-c", LOADER]
+        done = subprocess.run(command, input=asked, check=True, cwd=CLOUD.parent, env=here, capture_output=True, text=True, timeout=600)
+        return json.loads(done.stdout.splitlines()[-1])
+
+    return load
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", sorted(CLOUD.glob("*.yaml")), ids=lambda path: path.name)
+def test_skypilot_takes_each_task_once_its_blanks_are_filled_in(loaded, path):
+    task = yaml.safe_load(path.read_text())
+    made = loaded(task, **BLANKS)
+    assert made["run"] == task["run"]
+    assert (made["envs"], made["nodes"]) == (dict(BLANKS["envs"]), 1)
+    assert made["machine"]["use_spot"] is True
+    assert made["machine"]["job_recovery"]["recover_on_exit_codes"] == [PREEMPTED]
+    assert "SWEEP" in loaded(task)["refused"]
+
+
+@pytest.mark.slow
+def test_skypilot_refuses_a_key_that_it_does_not_know(loaded):
+    assert "use_spots" in loaded(TASK | {"resources": TASK["resources"] | {"use_spots": True}}, **BLANKS)["refused"]
 
 
 @pytest.mark.parametrize(

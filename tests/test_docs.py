@@ -1,17 +1,22 @@
 """The pages in `docs/` say what is so. `python -m tests.test_docs` writes the table of keys anew."""
 
+import importlib
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 from typer.main import get_command
 
+import reglab
 from reglab.cli.app import app
 from reglab.config import FIELDS, SPEED_KEYS, RunConfig, allowed, with_overrides
 
 ROOT = Path(__file__).parents[1]
 KEYS = ROOT / "docs" / "keys.md"
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+TEXTS = [*PAGES, *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")), *ROOT.glob("*/README.md")]
+"""All that the site is built of, but the log and the tables of reports."""
 
 HEAD = """\
 # Keys of a run
@@ -58,14 +63,49 @@ def test_every_command_shown_is_one_that_is_there(line):
 
 def test_every_page_is_linked_from_the_readme_or_from_another_page():
     text = (ROOT / "README.md").read_text(encoding="utf-8") + "".join(page.read_text(encoding="utf-8") for page in PAGES)
-    for page in (path for path in (ROOT / "docs").iterdir() if path.is_file()):
-        assert f"docs/{page.name}" in text or f"({page.name})" in text, page.name
+    for page in (path for folder in ("docs", "docs/decisions") for path in (ROOT / folder).iterdir() if path.is_file()):
+        assert f"{page.relative_to(ROOT)}" in text or f"({page.name})" in text, page.name
 
 
-def test_every_link_leads_somewhere():
-    for page in [ROOT / "README.md", *PAGES]:
-        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
-            assert (page.parent / target).exists(), (page.name, target)
+def anchors(page):
+    """The names of a page's headings in links to it, as forges and the site make them."""
+    headings = re.findall(
+        r"^#+ (.*)$", re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE), re.MULTILINE
+    )
+    return {re.sub(r"[^\w\s-]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page):
+    text = re.sub(r"`[^`\n]*`", "", page.read_text(encoding="utf-8"))
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        there = page.parent / path if path else page
+        assert there.exists(), target
+        assert not anchor or anchor in anchors(there), target
+
+
+def test_the_site_has_every_page_and_no_other():
+    def leaves(entries):
+        for entry in entries:
+            for target in entry.values():
+                yield from leaves(target) if isinstance(target, list) else [target]
+
+    site = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]
+    assert sorted(leaves(site["nav"])) == sorted(str(path.relative_to(ROOT)) for path in [*TEXTS, ROOT / "reports" / "LOG.md"])
+
+
+def test_the_page_of_the_api_names_what_there_is():
+    for name in re.findall(r"^::: (\S+)$", (ROOT / "docs" / "api.md").read_text(encoding="utf-8"), re.MULTILINE):
+        module, _, item = name.rpartition(".")
+        assert hasattr(importlib.import_module(module), item), name
+
+
+def test_the_page_of_the_api_has_all_that_the_package_offers():
+    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    assert [name for name in reglab.__all__ if name != "__version__" and f".{name}\n" not in text] == []
 
 
 if __name__ == "__main__":

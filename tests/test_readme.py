@@ -1,5 +1,6 @@
 """The README's map is the territory."""
 
+import ast
 import re
 import subprocess
 import tomllib
@@ -67,10 +68,30 @@ def test_every_file_named_is_there():
         assert (ROOT / path).exists() or (ROOT / "reglab" / path).exists(), path
 
 
+def defined(path):
+    """The names that a module defines at its top, and those of its classes' methods, as `Run.diverged_step`."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", node)]
+        yield from (name for each in targets if (name := getattr(each, "id", getattr(each, "name", None))))
+        if isinstance(node, ast.ClassDef):
+            yield from (f"{node.name}.{item.name}" for item in node.body if isinstance(item, ast.FunctionDef))
+
+
+def test_what_is_decided_where_is_so():
+    """Each path of that table is there, and what is named behind a module (`path.py`: `one`, `other`) is defined in it."""
+    table = README.split("What is decided where:")[1].split("\n## ")[0]
+    places = re.findall(r"`([\w/]+(?:/|\.[\w.]+))`(?:: ((?:`[\w.]+`(?:, )?)+))?", table)
+    assert len(places) > 15
+    for path, names in places:
+        place = ROOT / "reglab" / path
+        assert place.exists() or path == "declared.py", path
+        assert set(re.findall(r"`([\w.]+)`", names)) - {"declared.py"} - set(defined(place) if names else ()) == set(), path
+
+
 def test_every_library_is_named_with_its_reason():
     dependencies = [
         re.match(r"[A-Za-z0-9-]+", line).group()
-        for lines in (PROJECT["dependencies"], PROJECT["optional-dependencies"]["dev"])
+        for lines in (PROJECT["dependencies"], *(PROJECT["optional-dependencies"][extra] for extra in ("dev", "docs")))
         for line in lines
     ]
     libraries = README.split("## Libraries, and why each is here")[1].lower()

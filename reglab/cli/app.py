@@ -48,6 +48,7 @@ def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something goes wrong.")] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)] = False,
 ) -> None:
+    """Take the options that stand before any command, and read `.env`. Raises UserError where no folder can be worked in."""
     from reglab import env_file
     from reglab.settings import require_home, require_working_folder
 

@@ -17,6 +17,7 @@ class Group(TyperGroup):
     """A group whose help is plain text, and says of each command what it does; the parser's own list cuts that to a line."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the list of commands, each with all that its help says first."""
         rows = [(name, " ".join((self.commands[name].help or "").split("\n\n")[0].split())) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
@@ -26,6 +27,7 @@ class Command(TyperCommand):
     """A command that refuses an option given twice where one value counts: the parser would take the last without a word."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the words. Raises a usage error where an option that takes one value is given twice."""
         _, _, given = self.make_parser(ctx).parse_args(list(args))
         once = [each for each in given if isinstance(each, TyperOption) and not each.multiple and not each.is_flag]
         for option in once:
@@ -41,6 +43,7 @@ class Commands(typer.Typer):
         super().__init__(cls=Group, no_args_is_help=True, **options)
 
     def command(self, name: str | None = None, **options: Any) -> Callable[[Any], Any]:
+        """Register the function under it as a `Command`."""
         return super().command(name, cls=Command, **options)
 
     def carry_out(self, name: str) -> int:

@@ -46,7 +46,7 @@ _MPS = "`nvidia-cuda-mps-control -d`"
 
 
 @dataclass(frozen=True)
-class Finding:
+class Check:
     """One thing about the machine. `advice`: what to do about it; `fatal`: until then no run trains here."""
 
     what: str
@@ -71,25 +71,25 @@ def doctor(
     if overrides and not counts:
         raise UserError(f"{overrides[0]}: it is for the run to measure with; add --measure 1,2,4")
     unwell = False
-    for finding in findings():
-        tell(finding)
-        unwell |= finding.fatal
+    for check in checks():
+        tell(check)
+        unwell |= check.fatal
     if unwell:
         raise typer.Exit(FAILED)
     if counts:
         _measure(config, counts)
 
 
-def findings() -> Iterator[Finding]:
+def checks() -> Iterator[Check]:
     """Everything that there is to say, in turn; nothing after it if torch cannot be imported."""
     yield _python()
     if names := missing():
-        yield Finding("training", f"not possible, for want of {', '.join(names)}", how("train"), fatal=True)
+        yield Check("training", f"not possible, for want of {', '.join(names)}", how("train"), fatal=True)
         return
     try:
         import torch
     except (ImportError, OSError) as error:  # a library of CUDA that is not there is the latter
-        yield Finding("PyTorch", f"cannot be imported ({error})", f"install torch {_version(TORCH)} or newer", fatal=True)
+        yield Check("PyTorch", f"cannot be imported ({error})", f"install torch {_version(TORCH)} or newer", fatal=True)
         return
     yield _torch(torch.__version__)
     yield from _devices()
@@ -99,25 +99,25 @@ def findings() -> Iterator[Finding]:
     yield from _safety()
 
 
-def _python() -> Finding:
+def _python() -> Check:
     oldest, newest = PYTHONS
     if oldest <= sys.version_info[:2] <= newest:
-        return Finding("Python", platform.python_version())
+        return Check("Python", platform.python_version())
     advice = f"reglab is tested with {_version(oldest)} to {_version(newest)}"
-    return Finding("Python", platform.python_version(), advice, fatal=sys.version_info[:2] < oldest)
+    return Check("Python", platform.python_version(), advice, fatal=sys.version_info[:2] < oldest)
 
 
-def _torch(version: str) -> Finding:
+def _torch(version: str) -> Check:
     numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
     advice = None if numbers >= TORCH else f"install torch {_version(TORCH)} or newer"
-    return Finding("PyTorch", version, advice, fatal=advice is not None)
+    return Check("PyTorch", version, advice, fatal=advice is not None)
 
 
 def _version(numbers: tuple[int, ...]) -> str:
     return ".".join(map(str, numbers))
 
 
-def _devices() -> Iterator[Finding]:
+def _devices() -> Iterator[Check]:
     """The GPUs, or the processor, and the precision there."""
     import torch
 
@@ -129,67 +129,67 @@ def _devices() -> Iterator[Finding]:
     try:
         device = pick_device(settings().device)
     except UserError as error:
-        yield Finding("GPU", "none that REGLAB_DEVICE names", str(error), fatal=True)
+        yield Check("GPU", "none that REGLAB_DEVICE names", str(error), fatal=True)
         return
     if device.type == "cuda":
         for number in range(torch.cuda.device_count()):
             about = torch.cuda.get_device_properties(number)
-            yield Finding(f"GPU {number}", f"{about.name}, {about.total_memory / 1e9:.0f} GB, driver {driver() or 'unknown'}")
+            yield Check(f"GPU {number}", f"{about.name}, {about.total_memory / 1e9:.0f} GB, driver {driver() or 'unknown'}")
         yield _mps()
     else:
         unused = visible_gpus() and f"the driver shows a GPU that torch {torch.__version__} cannot use; install a torch for CUDA"
-        yield Finding("GPU", f"none, training runs on the CPU, {len(cores())} cores", unused or None)
-    yield Finding("precision", f"auto is {Precision.resolve('auto', device).name}")
+        yield Check("GPU", f"none, training runs on the CPU, {len(cores())} cores", unused or None)
+    yield Check("precision", f"auto is {Precision.resolve('auto', device).name}")
 
 
-def _mps() -> Finding:
+def _mps() -> Check:
     from reglab.sweep.health import mps_is_up
 
     up = mps_is_up()
     if up is None:
-        return Finding("MPS", "not installed, runs of one GPU take turns on it")
+        return Check("MPS", "not installed, runs of one GPU take turns on it")
     advice = f"{_MPS} starts it, for several runs at a time on one GPU"
-    return Finding("MPS", "up" if up else "not up", None if up else advice)
+    return Check("MPS", "up" if up else "not up", None if up else advice)
 
 
-def _images() -> Finding:
+def _images() -> Check:
     from reglab.data import cifar10
     from reglab.settings import settings
     from reglab.sweep.health import cache_fault
 
     cache = settings().cache
     if fault := cache_fault():
-        return Finding("images", "none", str(fault), fatal=True)
+        return Check("images", "none", str(fault), fatal=True)
     try:
         if cifar10.is_here(cache):
-            return Finding("images", f"CIFAR-10 is in {cache}")
+            return Check("images", f"CIFAR-10 is in {cache}")
     except UserError as error:
-        return Finding("images", f"CIFAR-10 is not in {cache}", f"{error}; else the first run downloads it again")
+        return Check("images", f"CIFAR-10 is not in {cache}", f"{error}; else the first run downloads it again")
     downloads = cache / "downloads"
     advice = f"the first run downloads it; without a network, put cifar-10-python.tar.gz into {downloads}, or use data.source=digits"
-    return Finding("images", f"CIFAR-10 is not in {cache}", advice)
+    return Check("images", f"CIFAR-10 is not in {cache}", advice)
 
 
-def _wandb() -> Finding:
+def _wandb() -> Check:
     """The network is asked only where runs would be online, too."""
     try:
         mode, key = client.mode(), client.has_key()
     except ReglabError as error:
-        return Finding("W&B", "not set up", str(error), fatal=True)
+        return Check("W&B", "not set up", str(error), fatal=True)
     found = f"{mode}, {'a key' if key else 'no key'} is configured"
     if mode == "online":
         from reglab.tracking.wandb_api import default_entity
 
         try:
-            return Finding("W&B", f"{found}, account {default_entity()}")
+            return Check("W&B", f"{found}, account {default_entity()}")
         except ReglabError as error:
-            return Finding("W&B", found, f"{error}; WANDB_MODE=offline trains without it", fatal=True)
+            return Check("W&B", found, f"{error}; WANDB_MODE=offline trains without it", fatal=True)
     if mode == "offline" and not key:
-        return Finding("W&B", found, "`wandb login` sets one; until then runs stay here, and `reglab sync` sends them later")
-    return Finding("W&B", found)
+        return Check("W&B", found, "`wandb login` sets one; until then runs stay here, and `reglab sync` sends them later")
+    return Check("W&B", found)
 
 
-def _disk() -> Finding:
+def _disk() -> Check:
     from reglab.settings import settings
     from reglab.sweep import health
 
@@ -201,20 +201,20 @@ def _disk() -> Finding:
     checkpoints = f"checkpoints to {shared or 'the same'}"
     if fault:
         advice = f"{fault}; make room, or set REGLAB_RUNS or REGLAB_CHECKPOINTS to another place"
-        return Finding("disk", f"runs go to {runs}, {checkpoints}", advice, fatal=True)
-    return Finding("disk", f"runs go to {runs}, {shutil.disk_usage(runs).free / 1e9:,.0f} GB free, {checkpoints}")
+        return Check("disk", f"runs go to {runs}, {checkpoints}", advice, fatal=True)
+    return Check("disk", f"runs go to {runs}, {shutil.disk_usage(runs).free / 1e9:,.0f} GB free, {checkpoints}")
 
 
-def _safety() -> Iterator[Finding]:
+def _safety() -> Iterator[Check]:
     """What others could read or change: on this machine, and on the way to W&B's server."""
     unsafe = [*_keys_that_others_read(), *_folders_that_others_write()]
     with suppress(ReglabError):  # settings that W&B's client does not take are said elsewhere
         unsafe += filter(None, [client.in_the_clear()])
     for line in unsafe:
         found, _, advice = line.partition(": ")
-        yield Finding("safety", found, advice)
+        yield Check("safety", found, advice)
     if not unsafe:
-        yield Finding("safety", "nobody else reads the key or writes where runs go, as far as this can tell")
+        yield Check("safety", "nobody else reads the key or writes where runs go, as far as this can tell")
 
 
 def _keys_that_others_read() -> Iterator[str]:

@@ -182,25 +182,38 @@ def _hours(hours: float, low: float, high: float) -> tuple[str, str]:
 
 def _records(spec: "SweepSpec", source: str | None) -> "list[RunRecord]":
     """The runs in the source; where it is the sweep's own folder, there may be none yet."""
-    from reglab.settings import settings
-
-    own = settings().runs / spec.name
-    if source is None and not own.is_dir():
+    if source is None and not _own(spec).is_dir():
         return []
     if spec.program and source and source.startswith("wandb://"):
         from reglab.tracking.wandb_api import Project
         from reglab.tracking.wandb_programs import records_of_program
 
         return records_of_program(Project.parse(source), spec.program.shown)
-    return _fetched(source or str(own))
+    return _fetched(source or str(_own(spec)))
 
 
 def _drawn(spec: "SweepSpec", source: str | None) -> "Drawn":
     """What a search on this machine has drawn: two draws of one run leave one run."""
-    from reglab.settings import settings
     from reglab.sweep.draws import drawn
 
-    return drawn(Path(source) if source else settings().runs / spec.name, spec)
+    return drawn(Path(source) if source else _own(spec), spec)
+
+
+def _own(spec: "SweepSpec") -> Path:
+    """Where its runs lie on this machine: in a folder of its name, or in that of a study which runs it.
+
+    Raises UserError where several studies have run it, and none of them is meant more than the others.
+    """
+    from reglab.settings import settings
+    from reglab.sweep.draws import DRAWS
+
+    own = settings().runs / spec.name
+    if own.is_dir():
+        return own
+    found = sorted(path.parent for path in settings().runs.glob(f"*/{spec.name}/{DRAWS}"))
+    if len(found) > 1:
+        raise UserError(f"{spec.path}: {', '.join(map(str, found))} have runs of it: say which with --from")
+    return found[0] if found else own
 
 
 def _everything(source: str | None) -> "list[RunRecord]":

@@ -15,12 +15,14 @@ from reglab.errors import UserError
 
 
 def add_to(app: typer.Typer) -> None:
-    """The commands, as ones of a group."""
+    """Add the commands to a group."""
     app.command()(table)
     app.command()(figure)
 
 
 class Markup(StrEnum):
+    """What a table can be written in."""
+
     latex = "latex"
     markdown = "markdown"
     html = "html"
@@ -62,6 +64,7 @@ def table(
         sys.stdout.write(text)
     else:
         write_whole(out, lambda stream: stream.write(text.encode()))
+        tell(out)
 
 
 def figure(

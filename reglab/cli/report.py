@@ -111,7 +111,7 @@ def write(
     if found.roles:
         for line in found.roles.guessed:
             say(line)
-    elif design is None and found.earlier is None and study_file.of(found.records) is None:
+    elif collection.judged(found, design, baseline).design is None and found.earlier is None:
         say("these runs are of no study: reported by what varies among them (--study FILE judges the claims of one)")
     with working("drawing the figures"):
         built = collection.build_report(found, out, design, baseline)

@@ -1,5 +1,6 @@
 """`reglab study`: every sweep of a study file, and the report on all of them."""
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -66,7 +67,7 @@ def run(
             and (long := [file for file in outcomes if any(map(limit.is_short_for, outcomes[file].rest.runs.values()))])
         ):
             outcomes |= _each(long, replace(terms, beyond=True, retry_failed=False), folder)  # after all that fits in this call
-        _close(folder, outcomes, len(files), terms)
+        _close(folder, outcomes, len(files), terms, _same_study(words, quick, name))
 
 
 def _each(files: list[Path], terms: Terms, folder: Path) -> dict[Path, Outcome]:
@@ -82,7 +83,13 @@ def _each(files: list[Path], terms: Terms, folder: Path) -> dict[Path, Outcome]:
     return outcomes
 
 
-def _close(folder: Path, outcomes: dict[Path, Outcome], sweeps: int, terms: Terms) -> None:
+def _same_study(words: list[str] | None, quick: bool, name: str | None) -> str:
+    """The words of a command that mean the study which these mean, for a person to copy."""
+    file = [words[0]] if words and "=" not in words[0] else []
+    return shlex.join([*file, *(["--quick"] if quick else []), *(["--name", name] if name else [])])
+
+
+def _close(folder: Path, outcomes: dict[Path, Outcome], sweeps: int, terms: Terms, study: str) -> None:
     unwell = [file.stem for file, outcome in outcomes.items() if outcome.has_failures]
     failures = f"; runs failed in {', '.join(unwell)}" if unwell else ""
     runs, rest = _together(list(outcomes.values()))
@@ -95,7 +102,7 @@ def _close(folder: Path, outcomes: dict[Path, Outcome], sweeps: int, terms: Term
     if rest.runs:
         say(f"{folder}: {len(rest.runs)} of {len(runs)} runs are left; the same command goes on{failures}")
         raise typer.Exit(FAILED if unwell else PREEMPTED)
-    say(f"{folder}: the study is done; `reglab study report` shows it{failures}")
+    say(f"{folder}: the study is done; `{f'reglab study report {study}'.strip()}` shows it{failures}")
     if unwell:
         raise typer.Exit(FAILED)
 

@@ -1,6 +1,6 @@
 """How a sweep on this machine is shown while it runs: a live table on a terminal, lines elsewhere."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -30,27 +30,44 @@ STYLES = {
 def display(sweep: "LocalSweep") -> Iterator[Callable[[], None]]:
     """A live table on a terminal; elsewhere a line whenever a run begins, ends or completes an epoch."""
     if is_terminal():
+        names = _Names(sweep)
         with Live(console=progress, refresh_per_second=4, transient=False) as live:
-            yield lambda: live.update(table(sweep))
+            yield lambda: live.update(table(sweep, names))
     else:
         yield _PlainLines(sweep)
 
 
 class _PlainLines:
     def __init__(self, sweep: "LocalSweep"):
-        self.sweep = sweep
+        self.sweep, self.names = sweep, _Names(sweep)
         self.said: dict[str, tuple[State, int]] = {}
 
     def __call__(self) -> None:
         first_look = not self.said
-        for cell in self.sweep.cells:
+        for cell, label in self.names:
             now = (cell.state, cell.epochs_done)
             before = self.said.get(cell.run_id, (State.pending, 0))
             self.said[cell.run_id] = now
             if first_look and cell.state.ended:
-                say(f"{cell.label} s{cell.seed}: {cell.state} before")
+                say(f"{label} s{cell.seed}: {cell.state} before")
             elif now != before and (now[0] != before[0] or _is_milestone(cell)):
-                say(f"{cell.label} s{cell.seed}: {cell.state}, {_how_far(cell)}{_left(self.sweep)}")
+                say(f"{label} s{cell.seed}: {cell.state}, {_how_far(cell)}{_left(self.sweep)}")
+
+
+class _Names:
+    """The cells of a sweep under names that tell them apart, by what it searches. They are made anew where it has drawn more."""
+
+    def __init__(self, sweep: "LocalSweep"):
+        self.sweep = sweep
+        self.labels: list[str] = []
+
+    def __iter__(self) -> "Iterator[tuple[Cell, str]]":
+        from reglab.sweep.ledger import told_apart
+
+        cells = self.sweep.cells
+        if len(cells) != len(self.labels):
+            self.labels = told_apart(self.sweep.spec, cells)
+        return zip(cells, self.labels, strict=True)
 
 
 def _how_far(cell: "Cell") -> str:
@@ -93,18 +110,18 @@ ROWS = 30
 """Cells that the live table shows at most: a terminal's height."""
 
 
-def table(sweep: "LocalSweep") -> Table:
+def table(sweep: "LocalSweep", names: "Iterable[tuple[Cell, str]] | None" = None) -> Table:
     """How a sweep stands: its running cells, then the latest of the others."""
     done = sum(cell.state.ended for cell in sweep.cells)
     left = sweep.seconds_left()
     title = f"{sweep.folder.name}: {done} of {len(sweep.cells) + sweep.undrawn} runs" + (f", about {duration(left)} left" if left else "")
     title += _until(sweep)
     view = Table("cell", "seed", "state", "epoch", "train", "test", "time", title=title, title_justify="left", box=None, pad_edge=False)
-    order = sorted(sweep.cells, key=lambda cell: (cell.state != State.running, cell.state == State.pending))
-    for cell in order[:ROWS]:
+    order = sorted(names or _Names(sweep), key=lambda pair: (pair[0].state != State.running, pair[0].state == State.pending))
+    for cell, label in order[:ROWS]:
         row = cell.record.history[-1] if cell.record and cell.record.history else None
         view.add_row(
-            cell.label,
+            label,
             str(cell.seed),
             styled(cell.state, STYLES[cell.state]),
             f"{cell.epochs_done}/{cell.epochs}" if cell.epochs else str(cell.epochs_done),

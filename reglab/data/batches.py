@@ -38,6 +38,7 @@ class Normalization:
         return cls(mean.float(), torch.where(std < 1e-3, 1.0, std).float())
 
     def to(self, device: torch.device) -> "Normalization":
+        """Return the same with both (3,) tensors on `device`."""
         return Normalization(self.mean.to(device), self.std.to(device))
 
     def __call__(self, images: Tensor, dtype: torch.dtype) -> Tensor:

@@ -95,6 +95,7 @@ class Faults:
         self._names: defaultdict[str, list[str]] = defaultdict(list)
 
     def add(self, kind: str, name: str) -> None:
+        """Note that `name` would be left out, as one of this kind."""
         self._names[kind].append(shown(name))
 
     def __bool__(self) -> bool:
@@ -232,9 +233,11 @@ class Content:
         self._hash = hashlib.sha256("\0".join(listing.classes).encode())
 
     def add(self, file: ImageFile, blob: bytes) -> None:
+        """Take in the next file, by its name and its bytes."""
         self._hash.update(os.fsencode(file.name) + b"\0" + hashlib.sha256(blob).digest())
 
     def hexdigest(self) -> str:
+        """Return the fingerprint of what was taken in: SHA-256 in hexadecimal."""
         return self._hash.hexdigest()
 
 

@@ -19,6 +19,7 @@ class Part:
         return len(self.labels)
 
     def take(self, index: np.ndarray) -> "Part":
+        """Return the images at the positions `index` (M,), in its order."""
         return Part(self.images[index], self.labels[index])
 
 

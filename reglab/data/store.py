@@ -45,6 +45,7 @@ def cached(key: str, cache: Path, most: int, what: str, make: Callable[[Alive], 
 
 
 def stored(key: str, cache: Path) -> Path:
+    """Return where the set of this key is kept, whether it is there or not."""
     return cache / "images" / f"{key}.npz"
 
 

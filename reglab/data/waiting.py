@@ -34,6 +34,7 @@ class Wait:
         self._next = time.monotonic() + FIRST_LINE_SECONDS
 
     def tell(self, line: Callable[[], str]) -> None:
+        """Say `line` where it is time for one; else say nothing."""
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + LINE_SECONDS
             say(line())

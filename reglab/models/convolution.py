@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +31,8 @@ class Conv2d(nn.Conv2d):
         if height != width or width >= kernel + stride - 2 * padding:
             if kernel == 1 and stride > 1 and self.in_channels < self.BLOCK:
                 return F.conv2d(input[:, :, ::stride, ::stride], weight, bias)
-            return super()._conv_forward(input, weight, bias)
+            out: Tensor = super()._conv_forward(input, weight, bias)
+            return out
         met = min(width, kernel - padding)
         last = (0, 2, 3, 1)  # channels last, as both lie in memory: a copy of neither where one position is met
         # Permuted before they are cut, for a cut tensor's gradient is made anew and contiguous: so its memory, too, is channels last.
@@ -49,19 +51,21 @@ class StandardizedConv2d(Conv2d):
     LEAST = 1e-4
     """Of what is divided by, squared: fan-in times the variance."""
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.gain = nn.Parameter(torch.ones(self.out_channels))  # a vector, hence one unit to AGC
         self.ready: Tensor | None  # the standardized weight, where `Standardization` has made it
         self.register_buffer("ready", None, persistent=False)
 
     def standardized(self) -> Tensor:
+        """Return the weight of equation 1 in fp32, (outputs, inputs, height, width), of which autograd knows the way back."""
         weight = self.weight.float()
         variance, mean = torch.var_mean(weight, dim=(1, 2, 3), keepdim=True, correction=0)
         fan_in = weight[0].numel()
         return (weight - mean) * torch.rsqrt((variance * fan_in).clamp(min=self.LEAST)) * (self.gain * self.RELU_GAMMA).view(-1, 1, 1, 1)
 
     def forward(self, input: Tensor) -> Tensor:
+        """Convolve (N, C, H, W) with the standardized weight: the one that is ready, or one that is made here."""
         return self._conv_forward(input, self.standardized() if self.ready is None else self.ready, self.bias)
 
 

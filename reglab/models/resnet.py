@@ -39,12 +39,15 @@ class Layers:
         return self.convolution(inputs, outputs, kernel, stride, padding=kernel // 2, bias=bias)
 
     def norm(self, channels: int, position: int) -> nn.Module:
+        """Return what follows a convolution at `position`, of (N, channels, H, W): what the techniques put there, or nothing at all."""
         return _together(each.after_convolution(position, channels) for each in self.applied)
 
     def drop(self, position: int) -> nn.Module:
+        """Return what ends the unit at `position`."""
         return _together(each.after_unit(position) for each in self.applied)
 
     def branch(self, number: int) -> nn.Module:
+        """Return what ends the residual branch of block `number` (from 1)."""
         return _together(each.on_branch(number, sum(BLOCKS_PER_STAGE)) for each in self.applied)
 
 
@@ -67,9 +70,11 @@ class Bottleneck(nn.Module):
         self.branch = layers.branch(number)
 
     def shortcut(self, x: Tensor) -> Tensor:
+        """Return what is added to the branch of `x` (N, C, H, W), in the branch's own shape."""
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the block's feature maps of `x` (N, C, H, W): branch and shortcut, added and rectified."""
         out = self.drop1(F.relu(self.bn1(self.conv1(x)), inplace=True))
         out = self.drop2(F.relu(self.bn2(self.conv2(out)), inplace=True))
         out = self.branch(self.drop3(self.bn3(self.conv3(out))))
@@ -95,7 +100,8 @@ class ConvBlock(Bottleneck):
         self.downsample = nn.Sequential(layers.conv(inputs, outputs, 1, stride, position), layers.norm(outputs, position))
 
     def shortcut(self, x: Tensor) -> Tensor:
-        return self.downsample(x)
+        projected: Tensor = self.downsample(x)
+        return projected
 
 
 class ResNet50(nn.Module):
@@ -120,10 +126,12 @@ class ResNet50(nn.Module):
         _initialize(self, config.model.init)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Return logits (N, classes) of normalized images (N, 3, H, W)."""
         out = self.pool(F.relu(self.bn1(self.conv1(images)), inplace=True))
         for stage in range(1, len(BLOCKS_PER_STAGE) + 1):
             out = self.get_submodule(f"layer{stage}")(out)
-        return self.fc(F.adaptive_avg_pool2d(out, 1).flatten(1))
+        logits: Tensor = self.fc(F.adaptive_avg_pool2d(out, 1).flatten(1))
+        return logits
 
 
 def _initialize(network: nn.Module, init: str) -> None:

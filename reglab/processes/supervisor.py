@@ -27,22 +27,27 @@ class Process(Protocol):
     """A process that was started, as `multiprocessing` gives one."""
 
     @property
-    def pid(self) -> int | None: ...
-
-    @property
-    def exitcode(self) -> int | None: ...
-
-    def join(self, timeout: float | None = None) -> None: ...
-
-
-class Program(subprocess.Popen[bytes]):
-    """A program, as a `Process`."""
+    def pid(self) -> int | None:
+        """Its number; None before it was started."""
 
     @property
     def exitcode(self) -> int | None:
+        """How it ended, below zero by a signal; None while it lives."""
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait for its end, at most so many seconds."""
+
+
+class Subprocess(subprocess.Popen[bytes]):
+    """A process of `subprocess`, as a `Process`."""
+
+    @property
+    def exitcode(self) -> int | None:
+        """How it ended, below zero by a signal; None while it lives."""
         return self.poll()
 
     def join(self, timeout: float | None = None) -> None:
+        """Wait for its end, at most so many seconds."""
         with suppress(subprocess.TimeoutExpired):
             self.wait(timeout)
 
@@ -53,7 +58,8 @@ class Start(Protocol):
     Its output goes to the file.
     """
 
-    def __call__(self, variables: Mapping[str, str], log: Path, cores: Collection[int] = ()) -> Process: ...
+    def __call__(self, variables: Mapping[str, str], log: Path, cores: Collection[int] = ()) -> Process:
+        """Return the worker, which has begun."""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -111,6 +117,7 @@ class Supervisor(Generic[C]):
 
     @property
     def preempting(self) -> bool:
+        """Whether the children were asked to leave."""
         return self._preempting_since is not None
 
     @property

@@ -39,7 +39,7 @@ class Asked:
 
 def asked_of(kinds: Kinds, question: str | None, study: Study) -> Iterator[Asked]:
     """What a claim asks, comparison by comparison."""
-    runs = Runs(study, question)
+    runs = Evidence(study, question)
     for _, comparison in kinds.comparisons():
         match comparison:
             case DifferenceClaim() | RatioClaim():
@@ -75,13 +75,14 @@ def _say_all(design: Design, condition: Condition) -> str:
 
 
 @dataclass(frozen=True)
-class Runs:
+class Evidence:
     """The runs that may speak to a claim."""
 
     study: Study
     question: str | None
 
     def at(self, at: Condition, diverged: bool = False) -> list[comparisons.Treated]:
+        """Return the runs that have these levels and have ended, with those that diverged where asked for."""
         asked = next((each for each in self.study.design.questions if each.name == self.question), None)
         return list(self.study.ended(asked, at, diverged))
 
@@ -122,7 +123,7 @@ def _factors_in(design: Design, name: str) -> set[str]:
 # Kinds.
 
 
-def _pairwise(asked: Pairwise, runs: Runs) -> list[Compared]:
+def _pairwise(asked: Pairwise, runs: Evidence) -> list[Compared]:
     kind = MEASURES[asked.of]
     return [
         pair(kind, runs, asked.at, one, other, _range_of(asked, kind)) for one in expanded(asked.between) for other in expanded(asked.other)
@@ -137,7 +138,7 @@ def _range_of(asked: Pairwise, kind: Kind) -> Claimed:
     return Claimed(-math.inf if low is None else low, math.inf if high is None else high)
 
 
-def pair(kind: Kind, runs: Runs, at: Condition, one: Condition, other: Condition, claimed: Claimed) -> Compared:
+def pair(kind: Kind, runs: Evidence, at: Condition, one: Condition, other: Condition, claimed: Claimed) -> Compared:
     """What level `one` has more than `other`, in points, or how many times as long it takes, on one machine (the geometric mean)."""
     design = runs.study.design
     what = f"{kind.words}, {say(design, one)} against {say(design, other)}" + (f", {say(design, at)}" if at else "")
@@ -174,7 +175,7 @@ def _times(logarithm: float) -> float:
     return math.exp(min(logarithm, 700))  # beyond, a float overflows
 
 
-def _trend(asked: TrendClaim, runs: Runs) -> list[Compared]:
+def _trend(asked: TrendClaim, runs: Evidence) -> list[Compared]:
     """Each level against the one before it; of times to the target, all of them as cases of one share."""
     levels, kind = expanded(asked.over), MEASURES[asked.of]
     nothing = 0 if kind.unit == POINTS else 1
@@ -188,7 +189,7 @@ def _trend(asked: TrendClaim, runs: Runs) -> list[Compared]:
     return [_share_sooner(what, runs, asked.at, steps, each_seed=False)]
 
 
-def _sooner(asked: SoonerClaim, runs: Runs) -> list[Compared]:
+def _sooner(asked: SoonerClaim, runs: Evidence) -> list[Compared]:
     design = runs.study.design
     return [
         _share_sooner(
@@ -203,7 +204,7 @@ def _sooner(asked: SoonerClaim, runs: Runs) -> list[Compared]:
     ]
 
 
-def _share_sooner(what: str, runs: Runs, at: Condition, steps: Sequence[tuple[Condition, Condition]], each_seed: bool) -> Compared:
+def _share_sooner(what: str, runs: Evidence, at: Condition, steps: Sequence[tuple[Condition, Condition]], each_seed: bool) -> Compared:
     """In how many cases the first level reaches the target sooner: in most of the seeds in which either does, on one machine.
 
     Or, with `each_seed`, of each seed apart: where configurations alone are too few to decide anything.
@@ -221,7 +222,7 @@ def _share_sooner(what: str, runs: Runs, at: Condition, steps: Sequence[tuple[Co
     return Compared(part, _ids(pair for pairs in cases.values() for pair in pairs))
 
 
-def _best(asked: BestClaim, runs: Runs) -> list[Compared]:
+def _best(asked: BestClaim, runs: Evidence) -> list[Compared]:
     """In how many cases a level has the best of all, for each level that is claimed to.
 
     A case is what the blocks of several seeds have in common; a level's value is the mean over the seeds that have all levels.
@@ -258,7 +259,7 @@ def almost_every(share: Share, least: float = 0.75) -> bool | None:
     return True if share.mean >= least and share.low > 1 / 2 else None
 
 
-def _threshold(asked: ThresholdClaim, runs: Runs) -> list[Compared]:
+def _threshold(asked: ThresholdClaim, runs: Evidence) -> list[Compared]:
     """The mean of each level: over its arms, of a single arm over its seeds."""
     kind, found = MEASURES[asked.of], []
     claimed = Claimed(-math.inf if asked.at_least is None else asked.at_least, math.inf if asked.at_most is None else asked.at_most)
@@ -303,8 +304,9 @@ def _rule_of_pairs(asked: Pairwise, design: Design) -> str:
         said = f"within {asked.within:g} points of" if kind.unit == POINTS else f"within {100 * asked.within:g} % of"
         claimed = f"{said} that with"
     else:
-        bounds = [f"{word} {bound:+g}" for word, bound in (("at least", asked.at_least), ("at most", asked.at_most)) if bound is not None]
-        claimed = f"{' and '.join(bounds)} {unit} against"
+        limits = [(word, bound) for word, bound in (("at least", asked.at_least), ("at most", asked.at_most)) if bound is not None]
+        bounds = [f"{word} {bound:{'+' if bound and kind.unit == POINTS else ''}g}" for word, bound in limits]
+        claimed = f"{' and '.join(bounds)} {unit} {'against' if kind.unit == POINTS else 'that with'}"
     why = f" ({asked.because})" if asked.because else ""
     return f"{kind.words} with {between} {claimed} {other}{why}" + (f", {say(design, asked.at)}" if asked.at else "")
 
@@ -338,13 +340,13 @@ def beside(claim: Claim, study: Study) -> str:
         said.append("Beside it: " + "; ".join(f"{part.what}: {part.in_words()}" for part in parts) + ".")
     said += [text for champion in claim.beside.champion if (text := _champion(champion, study))]
     if published := [f"{MEASURES[each.of].words} with {say(study.design, each.at)} {each.value}" for each in claim.published]:
-        ours = [_ours(each.of, each.at, Runs(study, claim.question)) for each in claim.published]
+        ours = [_ours(each.of, each.at, Evidence(study, claim.question)) for each in claim.published]
         both = [f"{theirs} (here {mine})" if mine else theirs for theirs, mine in zip(published, ours, strict=True)]
         said.append(f"Published: {'; '.join(both)}.")
     return " ".join(said)
 
 
-def _ours(of: str, at: Condition, runs: Runs) -> str | None:
+def _ours(of: str, at: Condition, runs: Evidence) -> str | None:
     values = [value for _, record in runs.at(at) if (value := MEASURES[of].of(record)) is not None and value < math.inf]
     if not values:
         return None
@@ -353,7 +355,7 @@ def _ours(of: str, at: Condition, runs: Runs) -> str | None:
 
 def _champion(asked: Champion, study: Study) -> str | None:
     """The best of some arms, and what it has more than the first of others that there is."""
-    design, kind, runs = study.design, MEASURES[asked.of], Runs(study, asked.question)
+    design, kind, runs = study.design, MEASURES[asked.of], Evidence(study, asked.question)
     values: dict[Treatment, list[float]] = {}
     labels: dict[Treatment, str] = {}
     for treated, record in runs.at(asked.at):

@@ -157,6 +157,7 @@ class Report:
         self.unasked = study.unasked(study.design.questions)
 
     def write(self, folder: Path) -> None:
+        """Write tables, figures and page into `folder`."""
         self.write_tables(folder)
         if self.lock:
             self.lock.write(folder)
@@ -306,7 +307,7 @@ class Report:
         return "".join(f"{each}, " for each in dict.fromkeys(said) if each)
 
     def what(self) -> str:
-        """What was studied, in a sentence."""
+        """Say in a sentence what was studied."""
         environment = next(record.environment for record in self.study.records if record.environment)
         counted = [cell for cell in self.study.cells(self.study.records) if cell.counted]
         finished = sum(map(stats.counts, self.study.records))

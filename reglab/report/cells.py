@@ -37,6 +37,7 @@ class Cell:
 
     @property
     def counted(self) -> int:
+        """How many of its runs have finished."""
         return sum(counts(record) for record in self.records)
 
     @property
@@ -64,7 +65,7 @@ Treatments = Mapping[str, Treatment | None]
 
 
 def cells(records: Iterable[RunRecord], treatments: Treatments, design: Design) -> list[Cell]:
-    """One cell an arm, the best test accuracy first."""
+    """Return one cell an arm, the best test accuracy first."""
     by_arm: dict[str, list[RunRecord]] = {}
     for record in records:
         by_arm.setdefault(arm(record), []).append(record)

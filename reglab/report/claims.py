@@ -18,6 +18,8 @@ from reglab.report.study import Study
 
 
 class Verdict(StrEnum):
+    """What the runs say of a claim."""
+
     reproduced = "reproduced"
     contradicted = "contradicted"
     undecided = "undecided"

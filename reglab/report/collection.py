@@ -167,6 +167,20 @@ def build_report(runs: Runs | str | Path, out: str | Path, study: str | Path | D
     return Built(page, by.design)
 
 
+def _registered(found: Runs) -> Design | None:
+    """The study that `study run` wrote down beside the runs, where its file is there as it was."""
+    lock = _lock(found)
+    last = lock.versions[-1] if lock else None
+    if last is None:
+        return None
+    if not Path(last.study).suffix:  # one that comes with reglab
+        return study_file.read(last.study)
+    if Path(last.study).is_file() and Path(last.study).read_text(encoding="utf-8") == last.text:
+        return study_file.read(last.study)
+    _log.warning("note: the runs are of the study %s, which is not here as it was: --study FILE judges its claims", last.study)
+    return None
+
+
 def _lock(found: Runs) -> Lock | None:
     """What was claimed before the runs began; None where that was not the same in all the places that they are from."""
     places = [place.source for place in found.places or (found,)]
@@ -198,7 +212,7 @@ def judged(found: Runs, design: Design | None = None, baseline: str | None = Non
         if design:
             raise UserError("--study: these runs are of another program, and a study file speaks of the keys of reglab's: leave it out")
         return Judged(source, hashes, None, baseline)
-    design = design or study_file.of(found.records)
+    design = design or _registered(found) or study_file.of(found.records)
     if design and baseline:
         raise UserError("--baseline is for runs of no study: a study file says against what each question compares (`against:`)")
     return Judged(source, hashes or sweep_hashes(design), design, baseline)

@@ -89,7 +89,7 @@ class Treatment(Mapping[str, Level]):
 
 
 def meets(levels: Mapping[str, Level], condition: Condition, base: Mapping[str, Level]) -> bool:
-    """Whether levels are what a condition asks for."""
+    """Say whether levels are what a condition asks for."""
     return all(any(_is(levels[column], wanted, base.get(column)) for wanted in choices) for column, choices in condition.items())
 
 
@@ -132,10 +132,12 @@ class Column:
 
     @property
     def is_factor(self) -> bool:
+        """Whether it is made of keys of the configuration, and not of other columns."""
         return self.kind in ("key", "keys", "parts")
 
     @property
     def covers(self) -> frozenset[str]:
+        """The keys of the configuration that it stands for, by all their names; none for what is no factor."""
         keys = {self.switch} if self.switch else set()
         return frozenset(keys.union(*({key, *_SAME.get(key, ())} for key in self.sources))) if self.is_factor else frozenset()
 
@@ -164,7 +166,8 @@ class Column:
     def _of(self, values: Mapping[str, Any]) -> Level:
         if self.kind == "key":
             (key,) = self.sources
-            return values.get(key, self.without)
+            level: Level = values.get(key, self.without)
+            return level
         if self.kind == "keys":
             return "/".join(written(values[key]) for key in self.sources if values.get(key) is not None) or None
         assert self.words is not None
@@ -187,7 +190,7 @@ class Column:
         return brief(level) if self.kind in ("parts", "levels") else f"{self.title} {brief(level)}"
 
     def colour(self, level: Level) -> str | None:
-        """That which the study gives it."""
+        """Return the colour that the study gives a level; None where it gives none."""
         return (self.colours or {}).get(written(level), (self.colours or {}).get(REST))
 
 
@@ -196,7 +199,7 @@ _SAME = {"dropout.p": ("dropout.p1", "dropout.p2", "dropout.p3")}
 
 
 def typed(text: str) -> Level:
-    """A written level as the value that it is."""
+    """Return a written level as the value that it is."""
     if not _NUMBER.fullmatch(text):
         return {NONE: None, "true": True, "false": False}.get(text, text)
     return float(text) if any(mark in text.lower() for mark in ".e") else int(text)

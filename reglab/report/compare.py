@@ -85,7 +85,7 @@ def _of_records(runs: Runs, a: Setting, b: Setting, on: str, margin: float) -> C
     keys = {column.sources[0]: column for column in study.design.by_name.values()}
     (one, first), (other, second) = (_condition(each, arms, keys) for each in (a, b))
     _refuse_same(first, second)
-    part = asked.pair(kind, asked.Runs(study, None), {}, first, second, ANYTHING).part
+    part = asked.pair(kind, asked.Evidence(study, None), {}, first, second, ANYTHING).part
     if part.estimate is None:
         raise _no_pair(one, other, "and ran on one machine" if kind.unit != POINTS else "and the same seed")
     nothing, sign = (0.0, -1 if on == "gap" else 1) if kind.unit == POINTS else (1.0, -1)

@@ -75,9 +75,11 @@ class ColumnData(_Data):
 
     @property
     def kind(self) -> str:
+        """Which of the six ways of making a column it says."""
         return next(kind for kind in ("key", "keys", "parts", "count", "same", "levels") if getattr(self, kind) is not None)
 
     def named(self, name: str) -> Column:
+        """Return it as a column called `name`."""
         sources = getattr(self, self.kind)
         sources = (sources,) if isinstance(sources, str) else tuple(sources)
         without = typed(self.without or NONE)
@@ -116,6 +118,7 @@ class FigureData(_Data):
     arrays: str | None = None
 
     def columns(self) -> Iterator[tuple[str, str]]:
+        """Yield the columns that it draws by, each with the field that names it."""
         yield from ((field, column) for field in ("x", "lines", "panels", "rows", "arrays") if (column := getattr(self, field)))
         yield from (("everywhere", column) for column in self.everywhere or ())
 
@@ -187,6 +190,7 @@ class Pairwise(_Comparison):
 
     @property
     def is_claim(self) -> bool:
+        """Whether it claims a range: without one it only tells what the difference is."""
         return (self.at_least, self.at_most, self.within) != (None, None, None)
 
 
@@ -239,6 +243,7 @@ class ThresholdClaim(_Comparison):
 
     @property
     def is_claim(self) -> bool:
+        """Whether it claims a bound: without one it only tells what the mean is."""
         return (self.at_least, self.at_most) != (None, None)
 
 
@@ -360,6 +365,7 @@ class Design(_Data):
 
     @cached_property
     def names(self) -> tuple[str, ...]:
+        """The names of its factors."""
         return tuple(self.factors)
 
     @cached_property
@@ -374,6 +380,7 @@ class Design(_Data):
 
     @property
     def stems(self) -> list[str]:
+        """The names of its sweeps: their files' without the ending."""
         return [Path(sweep).stem for sweep in self.sweeps]
 
     @property

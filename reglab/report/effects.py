@@ -16,7 +16,7 @@ MOST = 18
 
 
 def of_claims(findings: Sequence[Finding]) -> list[Effect]:
-    """Of every claim that runs speak to."""
+    """Return the effects of every claim that runs speak to."""
     spoken = [(finding, [part for part in finding.parts if part.n]) for finding in findings]
     if sum(len(parts) for _, parts in spoken) > MOST:
         spoken = [(finding, [deciding(finding.parts)] if parts else []) for finding, parts in spoken]

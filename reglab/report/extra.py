@@ -25,6 +25,7 @@ class Extra:
     is_search: bool = False
 
     def figures(self, subtitle: str) -> Iterator[tuple[str, str, str, Drawn]]:
+        """Yield its figures as drawn: name, title, description, drawing."""
         for name, title, says, draw in self.drawn:
             yield name, title, says, draw(title, subtitle)
 

@@ -100,6 +100,7 @@ class Manifest(BaseModel):
             raise UserError(f"{path} is damaged ({type(error).__name__}): {mend}") from None
 
     def write(self, folder: Path) -> None:
+        """Write it into the report's `folder`."""
         text = self.model_dump_json(indent=1) + "\n"
         write_whole(folder / MANIFEST, lambda stream: stream.write(text.encode()))
 

@@ -14,17 +14,17 @@ Measure = Callable[[RunRecord], float | None]
 
 
 def test_accuracy(record: RunRecord) -> float | None:
-    """A fraction."""
+    """Return the accuracy on the test images, a fraction."""
     return record.summary.test_accuracy if record.summary else None
 
 
 def validation_accuracy(record: RunRecord) -> float | None:
-    """On held-out training images, a fraction."""
+    """Return the accuracy on held-out training images, a fraction."""
     return record.summary.val_accuracy if record.summary else None
 
 
 def clean_accuracy(record: RunRecord) -> float | None:
-    """On the training images in evaluation mode, a fraction."""
+    """Return the accuracy on the training images in evaluation mode, a fraction."""
     return record.summary.train_clean_accuracy if record.summary else None
 
 
@@ -34,12 +34,12 @@ def gap(record: RunRecord) -> float | None:
 
 
 def train_seconds(record: RunRecord) -> float | None:
-    """None of a clock that never went."""
+    """Return the seconds of training; None of a clock that never went."""
     return (record.summary.time_train_seconds or None) if record.summary else None
 
 
 def seconds_to_target(record: RunRecord) -> float | None:
-    """Training seconds; infinite where the target was never reached."""
+    """Return the training seconds to the target; infinite where it was never reached."""
     if record.summary is None:
         return None
     return (record.summary.time_to_target_seconds or None) if record.summary.time_to_target_reached else math.inf
@@ -74,8 +74,10 @@ class Target:
 
     @property
     def words(self) -> str:
+        """It in full, as `87 % running training accuracy`."""
         return f"{100 * self.share:g} % {self.on} training accuracy"
 
     @property
     def short(self) -> str:
+        """It for a table's head, as `87 % (running)`."""
         return f"{100 * self.share:g} % ({self.on})"

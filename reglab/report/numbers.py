@@ -48,7 +48,7 @@ def between(low: float | None, high: float | None, signed: bool = False) -> str:
 
 
 def plain(value: float, places: int, signed: bool = False) -> str:
-    """With a real minus sign, and without one before nothing but noughts."""
+    """Write a number with a real minus sign, and without one before nothing but noughts."""
     rounded = round(value, places) + 0.0
     if not math.isfinite(rounded):
         return f"{MINUS if rounded < 0 else '+' if signed else ''}∞"

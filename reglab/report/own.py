@@ -1,8 +1,9 @@
 """A report of runs that are of no study: what varies among them, the arms against the best, main effects, and what a search found."""
 
 import statistics
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import pandas as pd
 
@@ -66,7 +67,7 @@ def design(records: Sequence[RunRecord], baseline: str | None = None) -> Design:
     return Design(title=", ".join(sweeps), factors=factors, questions=(question,), colour_by=tuple(factors)[:1], covers=differing)
 
 
-def _against(baseline: str, names: dict[str, str], given: dict[str, dict]) -> dict[str, list[str]]:
+def _against(baseline: str, names: dict[str, str], given: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
     wanted = parse_overrides(baseline.split())
     if unknown := [key for key in wanted if key not in names]:
         raise UserError(f"--baseline {baseline}: {unknown[0]} does not differ among these runs; what does is {', '.join(names)}")

@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 import vl_convert
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from reglab.report.charts import Drawing
@@ -60,6 +60,7 @@ class Figure:
 
     @property
     def name(self) -> str:
+        """What links call it: what stands before the colon of its title."""
         return self.title.partition(":")[0]
 
 
@@ -84,6 +85,7 @@ class Section:
 
     @property
     def has_table(self) -> bool:
+        """Whether its table has a row."""
         return self.table is not None and not self.table.empty
 
     @property
@@ -93,7 +95,7 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Column:
+class Heading:
     """A column of a table. Numbers stand to the right."""
 
     name: str
@@ -104,18 +106,19 @@ class Column:
 class Grid:
     """A table as text, row by row; the first column names the row."""
 
-    columns: Sequence[Column]
+    columns: Sequence[Heading]
     rows: Sequence[Sequence[str]]
 
     @classmethod
     def of(cls, table: pd.DataFrame) -> "Grid":
+        """Return the table as text; a column all of whose values are numbers is known as one."""
         values = [[_plain(value) for value in table.iloc[:, place]] for place in range(table.shape[1])]
-        columns = [Column(str(name), _are_numbers(column)) for name, column in zip(table.columns, values, strict=True)]
+        columns = [Heading(str(name), _are_numbers(column)) for name, column in zip(table.columns, values, strict=True)]
         return cls(columns, [[_text(value) for value in row] for row in zip(*values, strict=True)])
 
 
 @dataclass(frozen=True)
-class Rows:
+class RunsTable:
     """The table of all runs.
 
     Of its columns, four mean something to the page: `run` (the id), `state`, `question` (the stem of a section, or a list of
@@ -128,6 +131,7 @@ class Rows:
 
     @cached_property
     def grid(self) -> Grid:
+        """The first rows as text: the page draws no more at once."""
         return Grid.of(self._shown.head(ROWS_AT_ONCE))
 
     @property
@@ -183,7 +187,7 @@ class Page:
         groups = [(verdict, [finding for finding in self.findings if finding.verdict == verdict]) for verdict in Verdict]
         return _template().render(
             page=self,
-            rows=Rows(self.runs, {run["run"]: arm for arm, told in self.details["arms"].items() for run in told["runs"]}),
+            rows=RunsTable(self.runs, {run["run"]: arm for arm, told in self.details["arms"].items() for run in told["runs"]}),
             answered=[section for section in self.sections if section.is_answered],
             unanswered=[section for section in self.sections if not section.is_answered],
             groups=groups,
@@ -210,7 +214,7 @@ def _by_figure(findings: Iterable[Finding], figures: Mapping[str, Figure]) -> di
 
 
 @cache
-def _template() -> Any:
+def _template() -> Template:
     environment = Environment(
         loader=PackageLoader("reglab.report", "web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

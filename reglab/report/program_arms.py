@@ -30,6 +30,7 @@ class Arm:
 
     @property
     def mean(self) -> Estimate:
+        """The mean of the metric over its runs, with its interval."""
         found = Estimate.of(self.values)
         assert found
         return found
@@ -139,6 +140,7 @@ class Programs:
         return {label: each if self.sign > 0 else _turned(each) for label, each in found.items()}
 
     def levels(self, key: str) -> list[Level]:
+        """Return the levels of a setting among the arms, in their order."""
         return sorted({arm.levels[key] for arm in self.arms}, key=in_order)
 
     def frame(self) -> pd.DataFrame:

@@ -42,6 +42,7 @@ class ProgramReport:
         self.metric = roles.metric
 
     def write(self, folder: Path) -> None:
+        """Write tables, figures and page into `folder`."""
         self.write_tables(folder)
         page = Page(
             title=self.title,
@@ -82,6 +83,7 @@ class ProgramReport:
 
     @property
     def title(self) -> str:
+        """What the page is called: where the runs are from, and what they are told by."""
         stem = Path(self.source).stem if self.source.endswith(".csv") else self.source.rstrip("/").rpartition("/")[2]
         return f"{stem}: {self.metric}"
 
@@ -98,6 +100,7 @@ class ProgramReport:
         return f"{count:,} {'seed' if self.roles.seed else 'run'}{'' if count == 1 else 's'}"
 
     def what(self) -> str:
+        """Say what there is: runs, arms, what differs among them."""
         keys = ", ".join(f"{key} ({len(self.programs.levels(key)):,})" for key in self.roles.factors)
         varied = f"What differs among them, with the number of levels: {keys}." if keys else "No setting differs among them."
         more = "more" if self.roles.goal == "maximize" else "less"
@@ -108,6 +111,7 @@ class ProgramReport:
         )
 
     def headline(self) -> list[str]:
+        """Say which arm is best and by how much: a paragraph each."""
         best, *others = self.programs.arms
         if not others:
             return [f"{self.metric} is {told(best.mean)}."]
@@ -134,6 +138,7 @@ class ProgramReport:
         return each.low is None or each.high is None or (each.high > 0 if self.programs.sign > 0 else each.low < 0)
 
     def notes(self) -> list[str]:
+        """Say what a reader must know of the runs: what was guessed, what is not counted."""
         found = [f"{line[0].upper()}{line[1:]}." for line in self.roles.guessed]
         for state in State:
             there = [run for run in self.programs.runs if run.state == state]
@@ -160,12 +165,14 @@ class ProgramReport:
         )
 
     def subtitle(self) -> str:
+        """Say of all figures how many runs there are, and what their intervals are."""
         spread = "means with 95 % intervals, and what each is the mean of" if self._most > 1 else "no interval"
         return f"{len(self.programs.counted):,} runs, up to {self._each(self._most)} an arm: {spread}"
 
     # Arms.
 
     def arms_table(self) -> pd.DataFrame:
+        """Return a row an arm, the best first."""
         against = self._against()
         time = self.roles.time
         return pd.DataFrame(

@@ -60,6 +60,7 @@ class Lock(BaseModel):
         return found
 
     def write(self, folder: Path) -> None:
+        """Write it into the `folder` of the runs."""
         text = self.model_dump_json(indent=1) + "\n"
         write_whole(folder / LOCK, lambda stream: stream.write(text.encode()))
 

@@ -39,6 +39,7 @@ class Asked:
 
     @property
     def says_something(self) -> bool:
+        """Whether any role is given."""
         return self != Asked()
 
 
@@ -69,10 +70,12 @@ class Roles(BaseModel):
 
 
 def result(run: ProgramRun, key: str) -> Value:
+    """Return a run's value under `key` as a result: its summary's, else its configuration's."""
     return run.summary.get(key, run.config.get(key))
 
 
 def setting(run: ProgramRun, key: str) -> Value:
+    """Return a run's value under `key` as a setting: its configuration's, else its summary's."""
     return run.config.get(key, run.summary.get(key))
 
 

@@ -39,6 +39,7 @@ class Estimate:
 
     @property
     def half_width(self) -> float | None:
+        """Half of the interval's width; None where there is no interval."""
         return None if self.high is None else self.high - self.mean
 
     @classmethod
@@ -138,6 +139,7 @@ class Share:
 
     @property
     def mean(self) -> float:
+        """The share itself, from 0 to 1."""
         return self.count / self.n
 
 

@@ -36,7 +36,7 @@ class Study:
 
     @classmethod
     def of(cls, records: Iterable[RunRecord], design: Design) -> "Study":
-        """The study that most of the runs belong to."""
+        """Return the study that most of the runs belong to."""
         parsed = [(record, stats.built(record)) for record in records]
         acting = [effective(config) if config else None for _, config in parsed]
         given = [as_given(config) if config else {} for _, config in parsed]
@@ -78,7 +78,7 @@ class Study:
         return max(Counter(stats.arm(record) for record in self.records if stats.counts(record)).values(), default=0)
 
     def is_about(self, question: Question, treated: Treatment) -> bool:
-        """Whether the question is about an arm."""
+        """Say whether the question is about an arm."""
         return is_about(question, treated, self.base, self.departures[treated])
 
     def asks(self, question: Question, record: RunRecord) -> bool:

@@ -84,10 +84,24 @@ def _plainest(error: ValidationError) -> Any:
     return min(faults, key=lambda fault: fault["type"] != "extra_forbidden")
 
 
+def _keys(schema: Any) -> Iterator[str]:
+    """The names of all fields in a JSON schema."""
+    if isinstance(schema, dict):
+        yield from schema.get("properties", {})
+    for inside in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
+        yield from _keys(inside)
+
+
+_KEYS = frozenset(_keys(Design.model_json_schema(by_alias=True)))
+"""That a study file has anywhere: what an unknown one may have been meant for."""
+
+
 def _explained(fault: Any) -> str:
     *outer, last = fault["loc"] or ("the file",)
     where = ".".join(str(part) for part in outer if not isinstance(part, int))
-    said = {"extra_forbidden": f"unknown key {last}", "missing": f"{last} is missing"}.get(fault["type"])
+    known = sorted(_KEYS)
+    unknown = f"unknown key {last}{nearest(str(last), known)}"
+    said = {"extra_forbidden": unknown, "missing": f"{last} is missing"}.get(fault["type"])
     if said:
         return f"{where}: {said}" if where else said
     if fault["type"] == "value_error":

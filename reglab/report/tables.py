@@ -276,6 +276,7 @@ _SMALL = 0.0005
 
 
 def p_text(p: float) -> str:
+    """Write a p-value with three digits behind the point, and what is smaller as a bound."""
     return "< 0.001" if p < _SMALL else f"{p:.3f}"
 
 

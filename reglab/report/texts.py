@@ -34,18 +34,22 @@ class Told:
 
     @property
     def csv(self) -> str:
+        """The table for programs, as CSV."""
         return to_csv(self.table if self.numbers is None else self.numbers)
 
     @property
     def markdown(self) -> str:
+        """The table as Markdown."""
         return to_markdown(self.table, self.bold)
 
     @property
     def latex(self) -> str:
+        """The table as LaTeX, with its caption and label."""
         return to_latex(self.table, self.caption, self.stem, self.bold)
 
     @property
     def html(self) -> str:
+        """The table as HTML, with its caption."""
         return to_html(self.table, self.caption, self.bold)
 
     @property
@@ -99,7 +103,7 @@ def to_html(table: pd.DataFrame, caption: str, bold: Bold = ()) -> str:
 
 
 def to_latex(table: pd.DataFrame, caption: str, label: str = "", bold: Bold = ()) -> str:
-    """As `latex.table` has it."""
+    """Return the table as `latex.table` writes it."""
     if table.empty:
         return "none\n"
     texts = table.map(_text)

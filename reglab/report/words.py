@@ -64,7 +64,19 @@ def _best(best: Cell, question: Question, first: Sequence[Cell], study: Study) -
         mean = 100 * (best.test_accuracy.mean - plain.test_accuracy.mean)
         gained = tables.points(difference, None) if difference else numbers.plain(mean, 1, signed=True)
         line += f", {gained} points against {plain.label}"
-    return f"{line}."
+    return f"{line}.{_as_good(best, first)}"
+
+
+def _as_good(best: Cell, cells: Sequence[Cell]) -> str:
+    """How many arms nothing tells from the best: those whose means lie within its interval."""
+    assert best.test_accuracy
+    low = best.test_accuracy.low
+    within = [cell for cell in cells if cell is not best and cell.test_accuracy and low is not None and cell.test_accuracy.mean >= low]
+    if not within:
+        return ""
+    if len(within) == len(cells) - 1:
+        return " Its interval holds the means of all others: these runs do not tell which is best."
+    return f" Its interval holds the mean of {len(within)} other{'s' * (len(within) > 1)}."
 
 
 def notes(study: Study) -> list[str]:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def outcome(record: RunRecord) -> str:
-    """What a run came to, in a line."""
+    """Say in a line what a run came to, and how it goes on where it does."""
     if record.state == State.preempted and record.reason:
         return f"{record.label} s{record.seed}: preempted, and {record.reason}; the same command goes on from an older one, or begins anew"
     if record.state == State.preempted:
@@ -39,6 +39,7 @@ class Announcer:
         self._task: TaskID | None = None
 
     def started(self, record: RunRecord) -> None:
+        """Say where the run begins or goes on; on a terminal, show its bar."""
         where = record.environment
         resumed = f", resumed after epoch {len(record.history)}" if record.history else ""
         if where:
@@ -52,6 +53,7 @@ class Announcer:
             self._bar.start()
 
     def epoch(self, row: Epoch) -> None:
+        """Show an epoch: its accuracies, its loss, its pace in images/s."""
         line = f"train {row.train_accuracy:.1%}" + (f"  test {row.test_accuracy:.1%}" if row.test_accuracy is not None else "")
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, advance=1, description=line)
@@ -59,8 +61,10 @@ class Announcer:
             say(f"epoch {row.epoch}/{self.epochs}  {line}  loss {row.train_loss:.3f}  {row.throughput_images_per_second:,.0f} images/s")
 
     def preempting(self) -> None:
+        """Say that a checkpoint is being left."""
         say("leaving a checkpoint")
 
     def ended(self, record: RunRecord) -> None:
+        """Take the bar away; what the run came to is said by `outcome`."""
         if self._bar is not None:
             self._bar.stop()

@@ -70,6 +70,7 @@ def ended_before_it_began(request: Request, record: RunRecord, folder: Path) -> 
 
 
 def record_unbuildable(job: assignment.Assignment, reason: str) -> None:
+    """Record, here and at W&B, that the run which was handed over failed, since it asks for what cannot be built."""
     name = job.run_id or "unbuildable"
     folder = settings().runs / job.sweep / name
     record = RunRecord(run_id=name, sweep=job.sweep, label=name, identity="", seed=0, config=job.values)

@@ -75,6 +75,7 @@ class SweepAgent:
 
     @property
     def preempted(self) -> bool:
+        """Whether the machine was asked to leave its runs to others."""
         return self._supervisor.preempting
 
     @property

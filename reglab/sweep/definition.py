@@ -132,6 +132,8 @@ class Replicates(_Part):
 
 
 class Controller(_Part):
+    """Who steps the sweep, as old files say it: W&B (`cloud`) or a program of the user's (`local`)."""
+
     model_config = ConfigDict(extra="ignore")
 
     type: Literal["cloud", "local"]

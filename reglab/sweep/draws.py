@@ -44,10 +44,12 @@ class Cell:
 
     @property
     def state(self) -> State:
+        """How its run stands; `pending` where none has begun."""
         return self.record.state if self.record else State.pending
 
     @property
     def epochs_done(self) -> int:
+        """How many epochs its run has to go on from."""
         return self.record.steps_done if self.record and not self.lost else 0
 
     @property

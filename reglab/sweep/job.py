@@ -37,6 +37,7 @@ class Job(Child):
 
     @property
     def run_id(self) -> str:
+        """Its run's, after which the folder is called."""
         return self.folder.name
 
     @property

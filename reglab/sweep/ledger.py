@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 
@@ -49,6 +49,7 @@ class Cell:
 
     @property
     def state(self) -> str:
+        """The state of its best run, or `missing`."""
         return self.records[0].state if self.records else MISSING
 
     @property
@@ -78,6 +79,7 @@ class Ledger:
 
     @property
     def complete(self) -> bool:
+        """Whether nothing is left to draw, and each cell has a run that ended well."""
         return not self.undrawn and all(cell.state in _WELL for cell in self.cells)
 
 
@@ -211,21 +213,42 @@ def _of_grid(spec: SweepSpec, records: Sequence[RunRecord]) -> Ledger:
         key = asked.identity, asked.seed
         cells.setdefault(key, _cell(spec, values, there.get(key, ())))  # two values without effect are one cell
     others = [record for key, group in there.items() if key not in cells for record in group]
-    return Ledger(spec, tuple(_told_apart(spec, list(cells.values()))), 0, tuple(others))
+    labels = told_apart(spec, list(cells.values()))
+    named = tuple(replace(cell, label=label) for cell, label in zip(cells.values(), labels, strict=True))
+    return Ledger(spec, named, 0, tuple(others))
 
 
-def _told_apart(spec: SweepSpec, cells: Sequence[Cell]) -> list[Cell]:
-    """Cells of one label and seed get the searched keys that they differ in added to it: `baseline (optimizer.lr 0.1)`."""
+class Labelled(Protocol):
+    """A cell of a sweep: what it is called, its seed, and the values that it asks for."""
+
+    @property
+    def label(self) -> str:
+        """What its arm is called."""
+
+    @property
+    def seed(self) -> int:
+        """The seed that it asks for."""
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The values that it asks for, by key."""
+
+
+def told_apart(spec: SweepSpec, cells: Sequence[Labelled]) -> list[str]:
+    """A label for each cell. Cells of one label and seed get the searched keys that they differ in added: `baseline (optimizer.lr 0.1)`."""
     if spec.program:  # whose labels have all that is searched
-        return list(cells)
-    searched = [path for path, definition in leaves(spec.config["parameters"]) if "value" not in definition]
-    named = []
+        return [cell.label for cell in cells]
+    searched = [path for path, definition in leaves(spec.config.get("parameters", {})) if "value" not in definition]
+    twins: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for cell in cells:
-        mine, twins = flat(cell.values), [flat(each.values) for each in cells if (each.label, each.seed) == (cell.label, cell.seed)]
-        differing = [path for path in searched if any(twin[path] != mine[path] for twin in twins)]
-        suffix = ", ".join(f"{path} {mine[path]}" for path in differing)
-        named.append(replace(cell, label=f"{cell.label} ({suffix})") if suffix else cell)
-    return named
+        twins.setdefault((cell.label, cell.seed), []).append(flat(cell.values))
+    labels = []
+    for cell in cells:
+        mine, alike = flat(cell.values), twins[cell.label, cell.seed]
+        differing = [path for path in searched if any(twin.get(path) != mine.get(path) for twin in alike)]
+        suffix = ", ".join(f"{path} {mine.get(path)}" for path in differing)
+        labels.append(f"{cell.label} ({suffix})" if suffix else cell.label)
+    return labels
 
 
 def _by_run(spec: SweepSpec, records: Iterable[RunRecord]) -> dict[tuple[str, int], list[RunRecord]]:

@@ -81,6 +81,7 @@ class Limit:
 
     @property
     def can_start(self) -> bool:
+        """Whether there is time for a run to begin at all."""
         return self.left > self.startup_seconds
 
     def begin(self) -> None:

@@ -28,7 +28,8 @@ def _ask(url: str, headers: Mapping[str, str], method: str = "GET") -> str | Non
     """The answer; None where there is none (404), or nobody answers, or not to the end."""
     try:
         with _open(urllib.request.Request(url, headers=dict(headers), method=method), timeout=_TIMEOUT_SECONDS) as answer:
-            return answer.read(_MOST_BYTES).decode()
+            said: bytes = answer.read(_MOST_BYTES)
+            return said.decode()
     except (OSError, ValueError, http.client.HTTPException):
         return None
 

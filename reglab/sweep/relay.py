@@ -153,7 +153,7 @@ def train_there(words: Sequence[str] = ()) -> int:
     except OSError:
         answer = ""
     if answer:
-        return json.loads(answer)["exit"]
+        return int(json.loads(answer)["exit"])
     print("reglab: the agent of this machine is gone; the run goes on another time", file=sys.stderr)  # noqa: T201
     if (parent := os.getppid()) == os.getsid(0):
         with suppress(ProcessLookupError, PermissionError):

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from reglab.config import flat
 from reglab.errors import MachineError, ReglabError, UserError
 from reglab.exits import PREEMPTED, killed_by
-from reglab.processes.supervisor import Child, Program, Supervisor, last_line
+from reglab.processes.supervisor import Child, Subprocess, Supervisor, last_line
 from reglab.sweep.remote import RemoteSweep
 from reglab.tracking.store import LOG
 
@@ -139,12 +139,12 @@ class SchedulerProcess:
             yield
             time.sleep(POLL_SECONDS)
 
-    def _start(self) -> Program:
+    def _start(self) -> Subprocess:
         """In this folder, where the sweep's `source` is. It ends with this process, whose end of its standard input is closed then."""
         own = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}  # W&B's client of this process
         command = [sys.executable, "-P", "-m", "reglab.sweep.optimizers", *self._options, self.sweep.path]
         with self.log.open("ab") as log:
-            return Program(
+            return Subprocess(
                 command,
                 env=own | {"WANDB_DIR": str(self.log.parent.resolve()), "PYTHONUNBUFFERED": "1"},
                 stdin=subprocess.PIPE,

@@ -50,7 +50,7 @@ class SlotJob(Job):
         if not self.proven or not self.record or not self.record.history:
             return math.inf
         row = self.record.history[-1]
-        epochs = self.record.config["train"]["epochs"]
+        epochs: int = self.record.config["train"]["epochs"]
         return (epochs - row.epoch) * row.time_wall_seconds / row.epoch
 
 
@@ -74,6 +74,7 @@ class Slot:
 
     @property
     def busy(self) -> bool:
+        """Whether something goes on in it, or is yet to."""
         return self.agent is not None or self.job is not None or self.out is None
 
     def close(self, why: str) -> None:

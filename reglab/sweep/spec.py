@@ -50,14 +50,17 @@ class SweepSpec:
 
     @cached_property
     def program(self) -> Program | None:
+        """What its runs start, where that is not `reglab train`."""
         return Program.of(self.config, self.replicates.names if self.replicates else None)
 
     @property
     def method(self) -> str:
-        return self.config["method"]
+        """W&B's method, as the file has it: `grid`, `random`, `bayes` or `custom`."""
+        return str(self.config["method"])
 
     @property
     def run_cap(self) -> int | None:
+        """How many runs it has at most; None where the file does not say."""
         return self.config.get("run_cap")
 
     @property

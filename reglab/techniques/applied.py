@@ -119,7 +119,7 @@ class Applied(Generic[S]):
     # By decay.
 
     def decay(self, parameter: Tensor) -> float:
-        """How much of it decays in a step: the factor of the penalty, or with AdamW that of the learning rate."""
+        """How much of a parameter, of any shape, decays in a step: the factor of the penalty, or with AdamW that of the learning rate."""
         return 0.0
 
     # Proof.

@@ -15,9 +15,10 @@ class Units:
 
     @property
     def end(self) -> int:
+        """The place in the buffer behind the last of them."""
         return self.start + self.count * self.length
 
 
 def unit_length(parameter: Tensor) -> int:
-    """Elements of each unit of a parameter."""
+    """Return how many elements each unit of a parameter has: of a matrix or kernel (units, …), else of a vector or scalar all."""
     return parameter.numel() if parameter.ndim <= 1 else parameter.numel() // parameter.shape[0]

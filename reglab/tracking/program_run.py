@@ -138,7 +138,7 @@ def read_archive(path: Path) -> list[ProgramRun]:
 
 
 def each_alone(runs: Sequence[ProgramRun], where: object) -> list[ProgramRun]:
-    """The same runs. Raises UserError where there is none, or two have one id."""
+    """Return the same runs. Raises UserError where there is none, or two have one id."""
     if not runs:
         raise UserError(f"{where} holds no run")
     seen = set[str]()

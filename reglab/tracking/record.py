@@ -26,7 +26,7 @@ from reglab import names
 from reglab.config import IDENTITY_VERSION, RunConfig, acting, identity, under_todays_names
 from reglab.errors import UserError, shown
 from reglab.techniques import TECHNIQUES
-from reglab.tracking.state import State
+from reglab.tracking.state import State as State  # noqa: PLC0414 – a part of a record, to be had with it
 
 SCHEMA_VERSION = 1
 
@@ -345,7 +345,8 @@ class Sink(Protocol):
     def started(self, record: RunRecord) -> None:
         """The run begins or goes on; `record.history` holds the epochs it resumes behind."""
 
-    def epoch(self, row: Epoch) -> None: ...
+    def epoch(self, row: Epoch) -> None:
+        """An epoch has ended, and `row` tells of it."""
 
     def preempting(self) -> None:
         """The run is about to leave a checkpoint and end as preempted: said first, because there may be no time afterwards."""

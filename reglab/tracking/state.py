@@ -4,6 +4,8 @@ from enum import StrEnum
 
 
 class State(StrEnum):
+    """How a run stands. The comments say what is not in the word."""
+
     pending = "pending"
     running = "running"
     finished = "finished"
@@ -20,4 +22,5 @@ class State(StrEnum):
 
     @property
     def resumable(self) -> bool:
+        """Whether the run begins, or goes on from its checkpoint, when it is started again."""
         return self in (State.pending, State.running, State.preempted, State.crashed)

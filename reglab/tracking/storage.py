@@ -48,13 +48,14 @@ class File:
         import fsspec
 
         try:
-            return fsspec.core.url_to_fs(address or self.address)
+            found: tuple[AbstractFileSystem, str] = fsspec.core.url_to_fs(address or self.address)
         except ImportError:
             scheme = self.address.partition("://")[0]
             extra = how(_EXTRAS[scheme]) if scheme in _EXTRAS else "install its fsspec package"
             raise UserError(f"{self.address}: this machine lacks the library for {scheme}:// ({extra})") from None
         except ValueError as error:  # a scheme that nobody knows
             raise UserError(f"{self.address}: {error}; give a folder, gs://bucket/… or s3://bucket/…") from None
+        return found
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
@@ -76,7 +77,8 @@ class File:
                 if self._path:
                     return reading.whole(self._path, _MOST_BYTES, "remove it")
                 fs, path = self._remote()
-                return fs.cat_file(path)
+                content: bytes = fs.cat_file(path)
+                return content
         except FileNotFoundError:
             return None
 
@@ -127,7 +129,8 @@ class File:
                     return datetime.fromtimestamp(self._path.stat().st_mtime, UTC)
                 fs, path = self._remote()
                 fs.invalidate_cache()
-                return fs.modified(path)
+                when: datetime = fs.modified(path)
+                return when
         except FileNotFoundError:
             return None
 

@@ -73,17 +73,21 @@ class LocalRun:
 
     @property
     def checkpoint(self) -> storage.File:
+        """The file of its checkpoint, whether it is there or not."""
         return storage.checkpoint(self.folder)
 
     @property
     def weights(self) -> storage.File:
+        """The file of the weights that it keeps, whether it is there or not."""
         return storage.weights(self.folder)
 
     def started(self, record: RunRecord) -> None:
+        """Write the record anew, with the history that it goes on behind."""
         atomic.sweep(self.folder)
         write_run(self.folder, record)
 
     def epoch(self, row: Epoch) -> None:
+        """Append a line to the history."""
         self._append(_line(row))
 
     def logged(self, rows: Iterable[Logged]) -> None:
@@ -102,6 +106,7 @@ class LocalRun:
         """Nothing: the record says so when the checkpoint is there."""
 
     def ended(self, record: RunRecord) -> None:
+        """Write the record as it is at the end; the history is there already."""
         write_record(self.folder, record)
 
 
@@ -242,7 +247,7 @@ def readable(folders: Iterable[Path]) -> Iterator[RunRecord]:
 
 
 def former_names(records: Iterable[RunRecord]) -> dict[tuple[str, int], str]:
-    """Of the runs that are named after an identity of an earlier version: their names, by identity and seed of now."""
+    """Return the names of the runs that are called by an identity of an earlier version, by identity and seed of now."""
     return {(record.identity, record.seed): record.run_id for record in records if record.has_former_name}
 
 
@@ -286,7 +291,7 @@ def _say(what: str, lines: Sequence[str]) -> None:
 
 
 def each_once(records: Iterable[RunRecord]) -> list[RunRecord]:
-    """Of each run the record that tells most, oldest first. Raises UserError where one run is there twice, on other images each time."""
+    """Return of each run the record that tells most, oldest first. Raises UserError where one run is there twice, on other images."""
     found: dict[str, list[RunRecord]] = {}
     for record in records:
         found.setdefault(record.run_id, []).append(record)

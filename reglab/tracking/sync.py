@@ -16,7 +16,7 @@ from reglab.tracking.wandb_states import Kept, kept
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Synced:
     """What a sync came to. `failed`: what the server still lacks, with what its client said where it said something."""
 
     sent: int
@@ -26,7 +26,7 @@ class Outcome:
     deleted: tuple[RunRecord, ...] = ()
 
 
-def sync(records: Sequence[RunRecord], project: Project, progress: Callable[[int, int], None], as_new: bool = False) -> Outcome:
+def sync(records: Sequence[RunRecord], project: Project, progress: Callable[[int, int], None], as_new: bool = False) -> Synced:
     """Send what the server lacks of these runs; runs that go on, here or there, are left alone. Raises ReglabError without an answer.
 
     What was deleted there stays here, or goes up under a new id where `as_new`; another training than the one that is there under the
@@ -52,7 +52,7 @@ def sync(records: Sequence[RunRecord], project: Project, progress: Callable[[int
     after = kept(project) if lacking else there
     failed = tuple((record, said.get(record.run_id)) for record in lacking if record.run_id not in deleted and not _is_whole(record, after))
     sent = len(lacking) - len(failed) - len(deleted)
-    return Outcome(sent, len(records) - going_on - len(lacking), going_on, failed, tuple(deleted.values()))
+    return Synced(sent, len(records) - going_on - len(lacking), going_on, failed, tuple(deleted.values()))
 
 
 def _at_the_server(record: RunRecord, there: dict[str, Kept]) -> tuple[str, Kept | None]:

@@ -131,7 +131,7 @@ def checked(node: Any) -> dict[str, Any]:
     texts = [node["name"], *(node[name] for name in _TEXTS if node.get(name) is not None), *history]
     if not all(isinstance(text, str) for text in texts) or not isinstance(count, int | None) or not isinstance(history, list):
         raise TypeError("a run whose fields are of other kinds")
-    return node
+    return dict(node)
 
 
 def mapping_in(text: str | None) -> dict[str, Any]:

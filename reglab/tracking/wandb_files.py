@@ -62,6 +62,7 @@ class RunFile:
 
     @property
     def summary(self) -> Logged:
+        """The last value of each metric, by its name, as the client has told so far."""
         return metrics(self._summary)
 
     @property

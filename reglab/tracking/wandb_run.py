@@ -154,6 +154,7 @@ class WandbRun:
         self.ended(record)
 
     def started(self, record: "RunRecord") -> None:
+        """Describe the run on its page, and begin it there unless it has begun."""
         self._record = record
         if not self._begun:
             self.begin(record)
@@ -162,10 +163,12 @@ class WandbRun:
         self._try(lambda run: _describe(run, record))
 
     def preempting(self) -> None:
+        """Tell W&B that the run will go on, so that its sweep hands it out again."""
         self._preempting = True
         self._try(lambda run: run.mark_preempting())
 
     def epoch(self, row: "Epoch") -> None:
+        """Log an epoch, or keep it until W&B answers."""
         if self._lacks is not None:
             self._lacks.append(row)
             self._try_to_begin(AGAIN_SECONDS / 2)
@@ -173,6 +176,7 @@ class WandbRun:
             self._try(lambda run: _log(run, row))
 
     def ended(self, record: "RunRecord") -> None:
+        """Log the summary and finish at W&B, waiting no longer than a preempted run may; what it lacks then, `reglab sync` sends."""
         if not self._begun:  # it failed before it could begin
             self.started(record)
         if record.state == State.preempted and not self._preempting:

@@ -75,6 +75,7 @@ class Kept:
 
     @property
     def goes_on(self) -> bool:
+        """Whether W&B takes it for a run that has not ended."""
         return self.state in GOES_ON
 
 

@@ -67,7 +67,7 @@ def _damage(content: bytes) -> str | None:
 
 
 def expect_alike(what: str, own: Mapping[Any, Tensor], found: Mapping[Any, Tensor]) -> None:
-    """Raise ValueError where `found` has not the names and the shapes of `own`: copying would stretch a tensor without a word."""
+    """Raise ValueError where `found` has not the names and the shapes of `own`, of any shape: copying would stretch tensors, unsaid."""
     if own.keys() != found.keys():
         raise ValueError(f"{what} has other parts: {', '.join(sorted(map(str, own.keys() ^ found.keys())))}")
     for name, value in own.items():

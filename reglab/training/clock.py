@@ -60,6 +60,7 @@ class Clock:
 
     @property
     def wall_seconds(self) -> float:
+        """Seconds that the run has taken in all its processes, with whatever is no training."""
         return self._wall_before + time.perf_counter() - self._started
 
     @property
@@ -83,9 +84,11 @@ class Clock:
         self.thread_seconds += seconds * torch.get_num_threads()
 
     def state_dict(self) -> dict[str, float]:
+        """Return all that a checkpoint keeps of it, in seconds."""
         counted = {"train_seconds": self.train_seconds, "wall_seconds": self.wall_seconds}
         return counted | {"cpu_seconds": self.cpu_seconds, "thread_seconds": self.thread_seconds}
 
     def load_state_dict(self, state: dict[str, float]) -> None:
+        """Go on from what `state_dict` gave, here or in an earlier process."""
         self.train_seconds, self._wall_before = state["train_seconds"], state["wall_seconds"]
         self.cpu_seconds, self.thread_seconds = state.get("cpu_seconds", 0.0), state.get("thread_seconds", 0.0)  # older: from here on

@@ -29,6 +29,7 @@ def pick_device(wanted: str) -> torch.device:
 
 
 def describe(device: torch.device, precision: str, compiled: bool, images: ImageSet) -> Environment:
+    """Return what a run is made on, as its record tells it: device, versions, precision, images, commit."""
     cuda = device.type == "cuda"
     return Environment(
         device=torch.cuda.get_device_name(device) if cuda else cpu_name(),

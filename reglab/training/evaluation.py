@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from reglab.data.batches import CleanBatches
-from reglab.data.sources import ImageSet
+from reglab.data.images import ImageSet
 from reglab.errors import UserError
 from reglab.models.resnet import ResNet50
 from reglab.processes.signals import Signals

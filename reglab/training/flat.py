@@ -107,15 +107,17 @@ class FlatParameters:
             yield part, decay
 
     def forward(self, network: nn.Module, images: Tensor) -> Tensor:
-        """What `network` says to `images`, with its weights in the type that it computes in."""
+        """Return the logits (N, classes) of `images` (N, C, H, W) by `network`, with its weights in the type that it computes in."""
         if not self._given:
-            return network(images)
+            logits: Tensor = network(images)
+            return logits
         if self._half is not None:
             with torch.no_grad():
                 self._half.copy_(self.weights)
         if self._standardization:
             self._standardization.forward()
-        return functional_call(network, self._given, (images,))
+        logits = functional_call(network, self._given, (images,))
+        return logits
 
     def backward(self, loss: Tensor) -> None:
         """Replace the gradients by those of `loss`, a scalar that came of `forward`."""

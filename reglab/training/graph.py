@@ -35,6 +35,7 @@ class CapturedStep:
             self._captured[size, probed] = index, capture(partial(step, index, probed))
 
     def __call__(self, index: Tensor, probed: bool) -> None:
+        """Replay the step on the positions `index` (M,), of a size that was captured."""
         own, replay = self._captured[len(index), probed]
         own.copy_(index)
         replay()

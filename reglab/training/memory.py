@@ -28,7 +28,7 @@ def keep_freed() -> bool:
 
 
 def zeros(*shape: int, device: torch.device) -> Tensor:
-    """Fp32 zeros for what each step streams through: on a CPU in pages of 2 MiB, where the kernel gives them to who asks.
+    """Return fp32 zeros of any shape, for what each step streams through: on a CPU in pages of 2 MiB, where the kernel gives such.
 
     With ordinary pages a pass over a network's weights and gradients looks up an address for every 4 KiB.
     """

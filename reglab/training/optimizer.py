@@ -55,5 +55,6 @@ def learning_rate(config: OptimizerConfig, epochs: int, progress: float) -> floa
 
 
 def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
+    """Set the rate of the next step, in place: a captured step reads it from where it stood."""
     for group in optimizer.param_groups:
         group["lr"].fill_(rate)

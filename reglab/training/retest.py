@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 
 from reglab.config import FIELDS, RunConfig, effective, parse_overrides, with_overrides
-from reglab.data.sources import ImageSet, load
+from reglab.data.images import ImageSet
+from reglab.data.sources import load
 from reglab.errors import ReglabError, UserError, shown
 from reglab.settings import settings
 from reglab.tracking import storage

@@ -71,6 +71,7 @@ class Run:
 
     @property
     def epochs_done(self) -> int:
+        """How many epochs its history has."""
         return len(self.history)
 
     @property
@@ -185,6 +186,7 @@ class Run:
 
     @property
     def epoch_is_complete(self) -> bool:
+        """Whether all steps of the epoch under way are done, and only its evaluation is left."""
         return self.order is not None and self.steps_done == self.batches.steps_per_epoch
 
     def end_epoch(self, sums: Read, signals: Signals | None = None) -> Epoch:

@@ -37,9 +37,11 @@ class Precision:
 
     @property
     def dtype(self) -> torch.dtype:
+        """The type that matrix products and convolutions compute in."""
         return _DTYPES[self.name]
 
     def autocast(self) -> torch.autocast:
+        """Return the context under which a forward pass computes in it; it does nothing in fp32."""
         return torch.autocast(self.device.type, self.dtype, enabled=self.name != "fp32")
 
     def scaler(self) -> torch.amp.GradScaler:
@@ -60,14 +62,16 @@ class EpochSums:
 
     @property
     def of_techniques(self) -> dict[str, Tensor]:
-        """Those that the techniques keep, by their names."""
+        """The sums that techniques keep, by their names; each of a shape of its technique's own, such as () or (2,)."""
         return {each.name: each.sums for each in self._applied if each.sums is not None}
 
     @property
     def tensors(self) -> list[Tensor]:
+        """All of its tensors: `values` (3,), `finite` () and those of the techniques."""
         return [self.values, self.finite, *self.of_techniques.values()]
 
     def reset(self) -> None:
+        """Begin an epoch: zero all sums in place."""
         self.images = 0
         for sums in self.tensors:
             sums.zero_()
@@ -101,9 +105,11 @@ class EpochSums:
         return found
 
     def state_dict(self) -> dict[str, Any]:
+        """Return its tensors, by name: what a checkpoint keeps in mid-epoch."""
         return {"images": self.images, "values": self.values, "finite": self.finite, "techniques": self.of_techniques}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over in place what `state_dict` gave."""
         self.images = state["images"]
         self.values.copy_(state["values"])
         self.finite.copy_(state["finite"])
@@ -144,6 +150,7 @@ class TrainingStep:
             each.take(Weights(flat.buffer, flat.units))
 
     def __call__(self, batch: Batch) -> None:
+        """Train on a batch: one step, of which `sums` learn."""
         loss, logits = self.gradients(batch)
         if self._on_gradients:
             self.scaler.unscale_(self.optimizer)

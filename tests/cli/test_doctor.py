@@ -1,4 +1,4 @@
-"""The machine's findings, on machines that lack this and that; and real processes, measured side by side."""
+"""The checks of a machine, on machines that lack this and that; and real processes, measured side by side."""
 
 import os
 import re
@@ -33,7 +33,7 @@ def run(monkeypatch, capfd):
 
 
 def finding(what):
-    (found,) = [each for each in doctor.findings() if each.what == what]
+    (found,) = [each for each in doctor.checks() if each.what == what]
     return found
 
 
@@ -83,7 +83,7 @@ def test_so_is_a_python_that_is_too_old_and_one_that_is_too_new_to_be_known_is_n
 @pytest.mark.parametrize("lacking", ["torch", "PIL"])
 def test_without_what_trains_nothing_else_is_asked(monkeypatch, lacking):
     monkeypatch.setitem(sys.modules, lacking, None)
-    last = list(doctor.findings())[-1]
+    last = list(doctor.checks())[-1]
     assert (last.what, last.fatal, last.advice) == ("training", True, "pip install 'reglab[train]'")
     assert lacking in last.found
 
@@ -92,7 +92,7 @@ def test_a_torch_that_lacks_a_library_of_its_own_is_a_fault(monkeypatch):
     """As where a CUDA library is gone: it is installed, and cannot be imported."""
     monkeypatch.setattr(doctor, "missing", lambda: [])
     monkeypatch.setitem(sys.modules, "torch", None)
-    last = list(doctor.findings())[-1]
+    last = list(doctor.checks())[-1]
     assert (last.what, last.fatal, last.advice) == ("PyTorch", True, "install torch 2.11 or newer")
 
 

@@ -1,12 +1,14 @@
 """The commands on a small sweep that really ran."""
 
 import json
+import shutil
 
 import pytest
 import yaml
 
 from reglab.config import RunConfig
 from reglab.sweep import spec
+from reglab.sweep.draws import DRAWS
 from reglab.tracking.record import State
 from reglab.tracking.store import read_run, write_record
 
@@ -50,6 +52,18 @@ def test_status_shows_what_is_there_and_what_is_not(reglab, file, half_done, cap
     assert reglab("sweep", "status", file, "--json") == 1
     told = json.loads(capsys.readouterr().out)
     assert told["counts"] == {"finished": 2, "crashed": 1, "missing": 1}
+
+
+def test_runs_of_a_study_are_found_in_its_folder_and_of_several_one_is_named(reglab, file, half_done, tmp_path, capsys):
+    sweep = spec.read(file)
+    (half_done / DRAWS).write_text(json.dumps({"spec": sweep.fingerprint(whatever_seeds=True), "draws": []}))
+    (tmp_path / "runs" / "study").mkdir()
+    half_done.rename(tmp_path / "runs" / "study" / "small")
+    assert reglab("sweep", "status", file) == 1
+    assert "2 finished, 1 crashed, 1 missing" in capsys.readouterr().out
+    shutil.copytree(tmp_path / "runs" / "study", tmp_path / "runs" / "another")
+    assert reglab("sweep", "status", file) == 2
+    assert "another/small, " in (said := capsys.readouterr().err) and said.endswith("study/small have runs of it: say which with --from\n")
 
 
 def test_states_are_whole_in_a_pipe_however_many_seeds_there_are(reglab, file, half_done, monkeypatch, capsys):

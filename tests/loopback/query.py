@@ -36,7 +36,7 @@ class Document:
     """One operation and its fragments. Raises IndexError where the text breaks off."""
 
     def __init__(self, text: str):
-        self._tokens = [token for token in _TOKEN.findall(text) if token]
+        self._tokens: list[str] = [token for token in _TOKEN.findall(text) if token]
         self._at = 0
         self._defaults: dict[str, Any] = {}
         self._fields: list[_Field] = []
@@ -55,7 +55,8 @@ class Document:
     def answer(self, root: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
         """What the operation selects of the tree at `root`."""
         given = self._defaults | {name: value for name, value in variables.items() if value is not None}
-        return self._select(root, self._fields, given)
+        answer: dict[str, Any] = self._select(root, self._fields, given)
+        return answer
 
     # Reading the text.
 

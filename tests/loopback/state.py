@@ -139,7 +139,8 @@ class Sweep(_Stored):
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        return yaml.safe_load(self.text)
+        content: dict[str, Any] = yaml.safe_load(self.text)
+        return content
 
     @property
     def has_scheduler(self) -> bool:

@@ -9,7 +9,7 @@ import pytest
 
 from reglab.processes import supervisor
 from reglab.processes.signals import PREEMPT, STOP
-from reglab.processes.supervisor import Child, Program, Supervisor
+from reglab.processes.supervisor import Child, Subprocess, Supervisor
 from tests.waiting import wait_for
 
 LISTENS = """
@@ -48,7 +48,7 @@ def start():
     started = []
 
     def begin(code):
-        process = Program([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        process = Subprocess([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
         started.append(process)
         assert process.stdout.readline() == "ready\n"
         return Accounted(process)

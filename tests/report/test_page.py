@@ -594,7 +594,7 @@ def test_a_page_of_10_000_runs_shows_the_first_and_finds_the_one(open_page):
 
 def test_every_run_is_in_the_page_without_a_number_that_json_lacks():
     runs = pd.DataFrame({"run": ["a", "b"], "loss": [float("inf"), float("nan")], "reached": [True, None]})
-    found = json.loads(page_module.Rows(runs).json().replace(r"\u003c", "<"))
+    found = json.loads(page_module.RunsTable(runs).json().replace(r"\u003c", "<"))
     assert found["rows"] == [["a", "∞", "yes"], ["b", None, None]]
 
 

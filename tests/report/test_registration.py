@@ -7,6 +7,7 @@ import pytest
 
 import reglab
 from reglab.errors import UserError
+from reglab.report.collection import judged
 from reglab.report.registration import LOCK, Lock, Version, changes, register, registered
 from reglab.report.study_file import PUBLISHED, read
 from reglab.tracking.store import write_run
@@ -120,3 +121,13 @@ def test_a_damaged_lock_is_refused_in_a_line_and_stays(study, tmp_path, content)
     with pytest.raises(UserError, match=r"study\.lock is damaged: move it away"):
         register(tmp_path, study())
     assert (tmp_path / LOCK).read_text() == content
+
+
+def test_runs_beside_a_lock_are_judged_by_its_study_where_that_is_as_it_was(study, runs, tmp_path, caplog):
+    design = study()
+    register(runs, design)
+    found = reglab.runs(runs)
+    assert judged(found).design.name == design.name
+    study("half a point", "a point")
+    assert judged(found).design is None
+    assert "note: the runs are of the study" in caplog.text

@@ -2,6 +2,7 @@ import itertools
 import shlex
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -345,3 +346,13 @@ def test_more_seeds_are_missing_once_they_are_asked_for(read, folder, key):
     assert more.counts == {State.finished: 4, "missing": 2}
     (text,) = ledger.makeup(more)
     assert [config.seed for _, config in read(text, "rest").cells] == [2, 2]
+
+
+# Names
+
+
+def test_cells_of_one_label_are_told_apart_by_what_is_searched(read):
+    sweep = read({"method": "grid", "parameters": {"optimizer": {"parameters": {"lr": {"values": [0.1, 0.2]}}}}})
+    cells = [SimpleNamespace(label="baseline", seed=0, values=values) for values in sweep.grid()]
+    assert ledger.told_apart(sweep, cells) == ["baseline (optimizer.lr 0.1)", "baseline (optimizer.lr 0.2)"]
+    assert ledger.told_apart(sweep, cells[:1]) == ["baseline"]

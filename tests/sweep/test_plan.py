@@ -102,7 +102,7 @@ def test_the_same_network_tells_more_than_another_and_another_width_nothing():
     plain, normalized = record(config(), 3600), record(config(batchnorm={"layers": 3}), 7200)
     wanted = config(batchnorm={"layers": 3}, optimizer={"lr": 0.1})
     assert plan.forecast([wanted], [plain, normalized], H100).hours == pytest.approx(2.0)
-    with pytest.raises(UserError, match=r"no finished run .* is like baseline: run one first, or let --probe measure here"):
+    with pytest.raises(UserError, match=r"no finished run .* is like the arm baseline, so nothing tells what it takes: .* --probe"):
         plan.forecast([config(model={"width": 16})], [plain], H100)
 
 

@@ -13,4 +13,5 @@ __all__ = ["Drawing", "draw", "effects", "save"]
 def draw(table: pd.DataFrame, figure: FigureData, study: Study, subtitle: str) -> Drawn:
     """A figure of a question, as the study file has it."""
     kind = lines if figure.x else arrays if figure.arrays else rows
-    return kind.draw(table, figure, study, subtitle)
+    drawn: Drawn = kind.draw(table, figure, study, subtitle)
+    return drawn

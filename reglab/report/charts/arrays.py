@@ -56,7 +56,8 @@ def _tiles(arms: pd.DataFrame, column: str) -> alt.LayerChart:
     shades = alt.Scale(domain=[0, 1], range=["#ffffff", "#5b3a00"])
     tiles = base.mark_rect(stroke="white", strokeWidth=3, cornerRadius=4).encode(color=alt.Color("p:Q", scale=shades, legend=None))
     ink = alt.condition("datum.p > 0.6", alt.value("white"), alt.value(TEXT))
-    return tiles + base.mark_text(fontSize=12).encode(text=alt.Text("p:Q", format=".3~g"), color=ink)
+    drawn: alt.LayerChart = tiles + base.mark_text(fontSize=12).encode(text=alt.Text("p:Q", format=".3~g"), color=ink)
+    return drawn
 
 
 def _ranked(arms: pd.DataFrame, column: str, limits: list[float]) -> alt.LayerChart:
@@ -79,7 +80,8 @@ def _ranked(arms: pd.DataFrame, column: str, limits: list[float]) -> alt.LayerCh
     whiskers = base.mark_rule(strokeWidth=1.5).encode(x=alt.X("low:Q", scale=domain, axis=axis), x2="high:Q", color=colour)
     points = base.mark_point(size=90, filled=True, opacity=1).encode(x=x, color=colour, shape=shape, tooltip=tooltip)
     texts = base.mark_text(align="left", dx=9, color=TEXT).encode(x=alt.X("end:Q", scale=domain, axis=axis), text="text:N")
-    return rows + whiskers + points + texts
+    drawn: alt.LayerChart = rows + whiskers + points + texts
+    return drawn
 
 
 def _draws(arms: pd.DataFrame, column: str, place: int, key: str, limits: list[float], height: float) -> alt.Chart:
@@ -99,8 +101,9 @@ def _draws(arms: pd.DataFrame, column: str, place: int, key: str, limits: list[f
         scale=alt.Scale(zero=False, nice=True, padding=4),
         axis=alt.Axis(**marks, tickCount=4, grid=False),
     )
-    return (
+    drawn: alt.Chart = (
         alt.Chart(table[table["place"] == place + 1], width=130, height=height)
         .mark_point(size=40, filled=True, opacity=0.75, color=PALETTE[0])
         .encode(x=x, y=y, tooltip=["model:N", alt.Tooltip("test_accuracy:Q", format=".2f", title="test, %")])
     )
+    return drawn

@@ -43,6 +43,7 @@ class Effect:
 
     @property
     def came_out(self) -> str:
+        """What the interval says of what was claimed, in the word by which the legend knows it."""
         if not self.is_claimed:
             return COMPARED
         return OPEN if self.part.holds is None else HOLDS if self.part.holds else FAILS

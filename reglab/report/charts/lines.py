@@ -143,18 +143,22 @@ class Levels:
 
     @property
     def order(self) -> list[str]:
+        """The levels in the order of the legend."""
         return [look.level for look in self.looks]
 
     @property
     def colour(self) -> alt.Color:
+        """How a mark is coloured by its level."""
         return alt.Color("level:N", scale=self._scale([look.colour for look in self.looks]), **self._said)
 
     @property
     def shape(self) -> alt.Shape:
+        """How a point is shaped by its level."""
         return alt.Shape("level:N", scale=self._scale([look.shape for look in self.looks]), **self._said)
 
     @property
     def dash(self) -> alt.StrokeDash:
+        """How a line is dashed by its level."""
         return alt.StrokeDash("level:N", scale=self._scale([list(look.dash) for look in self.looks]), **self._said)
 
     @property
@@ -201,6 +205,7 @@ class Across:
 
     @property
     def axis(self) -> alt.X:
+        """The axis as the chart has it: a mark and a text at each level."""
         room, places = 0.4 * self.gap, sorted(self.place.values())
         return alt.X(
             "at:Q",

@@ -9,6 +9,8 @@ from reglab.sweep.distributions.distribution import Distribution, Number, whole_
 
 
 class Constant(Distribution):
+    """One value."""
+
     name = "constant"
     is_continuous = is_numeric = False
     distribution: Literal["constant"] = "constant"
@@ -48,6 +50,8 @@ class _Choice(Distribution):
 
 
 class Categorical(_Choice):
+    """One of some values, all as likely."""
+
     name = "categorical"
     distribution: Literal["categorical"] = "categorical"
 
@@ -64,6 +68,8 @@ class Categorical(_Choice):
 
 
 class CategoricalWithProbabilities(_Choice):
+    """One of some values, each with its probability."""
+
     name = "categorical_w_probabilities"
     distribution: Literal["categorical_w_probabilities"] = "categorical_w_probabilities"
     probabilities: list[Annotated[Number, Field(ge=0)]] = Field(min_length=1)

@@ -25,6 +25,8 @@ class _Bounded(Distribution):
 
 
 class IntUniform(_Bounded):
+    """A whole number between two, both among them, all as likely."""
+
     name = "int_uniform"
     is_continuous = False
     distribution: Literal["int_uniform"] = "int_uniform"
@@ -35,7 +37,7 @@ class IntUniform(_Bounded):
         return whole_at(share, self.min, self.max + 1)
 
     def share(self, value: Any) -> float:
-        return (value - self.min) / (self.max - self.min)
+        return float(value - self.min) / (self.max - self.min)
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -51,6 +53,8 @@ class IntUniform(_Bounded):
 
 
 class Uniform(_Bounded):
+    """A real number between two."""
+
     name = "uniform"
     distribution: Literal["uniform"] = "uniform"
 
@@ -58,7 +62,7 @@ class Uniform(_Bounded):
         return _between(share, self.min, self.max)
 
     def share(self, value: Any) -> float:
-        return (value - self.min) / (self.max - self.min)
+        return float(value - self.min) / (self.max - self.min)
 
 
 class Exponents(_Bounded):
@@ -85,12 +89,16 @@ _MOST_EXPONENT = 700
 
 
 class LogUniform(Exponents):
+    """A number whose natural logarithm is uniform between `min` and `max`."""
+
     name = "log_uniform"
     replacement = "log_uniform_values"
     distribution: Literal["log_uniform"]
 
 
 class InvLogUniform(Exponents):
+    """A number the logarithm of whose inverse is uniform between `min` and `max`."""
+
     name = "inv_log_uniform"
     replacement = "inv_log_uniform_values"
     distribution: Literal["inv_log_uniform"]
@@ -114,11 +122,15 @@ class _LogValues(_Bounded):
 
 
 class LogUniformValues(_LogValues):
+    """A number between `min` and `max` whose logarithm is uniform."""
+
     name = "log_uniform_values"
     distribution: Literal["log_uniform_values"]
 
 
 class InvLogUniformValues(_LogValues):
+    """As W&B has it, the logarithm of the inverse is uniform; between the same two values."""
+
     name = "inv_log_uniform_values"
     distribution: Literal["inv_log_uniform_values"]
 
@@ -127,6 +139,8 @@ class InvLogUniformValues(_LogValues):
 
 
 class Normal(Distribution):
+    """A number about `mu` with a standard deviation of `sigma`."""
+
     name = "normal"
     distribution: Literal["normal"]
     mu: Number = 0.0
@@ -140,6 +154,8 @@ class Normal(Distribution):
 
 
 class LogNormal(Distribution):
+    """A number whose logarithm is normal."""
+
     name = "log_normal"
     distribution: Literal["log_normal"]
     mu: Number = 0.0
@@ -153,6 +169,8 @@ class LogNormal(Distribution):
 
 
 class Beta(Distribution):
+    """A share from 0 to 1, of the beta distribution with `a` and `b`."""
+
     name = "beta"
     distribution: Literal["beta"]
     a: Positive = 1.0
@@ -183,12 +201,14 @@ class Quantized(Distribution):
         return [self.at(share) for share in (_NEAR, 1 - _NEAR)] if super().ends else []
 
     def at(self, share: float) -> float:
-        exact = super().at(share)
+        exact: float = super().at(share)
         steps = exact / self.q  # half a step is rounded to the even one, at one point that chance does not hit
         return round(steps) * self.q if math.isfinite(steps) else exact
 
 
 class QUniform(Quantized, Uniform):
+    """`uniform` in steps."""
+
     name = "q_uniform"
     distribution: Literal["q_uniform"]  # type: ignore[assignment]
 
@@ -205,27 +225,37 @@ class QUniform(Quantized, Uniform):
 
 
 class QLogUniform(Quantized, LogUniform):
+    """`log_uniform` in steps."""
+
     name = "q_log_uniform"
     replacement = "q_log_uniform_values"
     distribution: Literal["q_log_uniform"]  # type: ignore[assignment]
 
 
 class QLogUniformValues(Quantized, LogUniformValues):
+    """`log_uniform_values` in steps."""
+
     name = "q_log_uniform_values"
     distribution: Literal["q_log_uniform_values"]  # type: ignore[assignment]
 
 
 class QNormal(Quantized, Normal):
+    """`normal` in steps."""
+
     name = "q_normal"
     distribution: Literal["q_normal"]  # type: ignore[assignment]
 
 
 class QLogNormal(Quantized, LogNormal):
+    """`log_normal` in steps."""
+
     name = "q_log_normal"
     distribution: Literal["q_log_normal"]  # type: ignore[assignment]
 
 
 class QBeta(Quantized, Beta):
+    """`beta` in steps."""
+
     name = "q_beta"
     distribution: Literal["q_beta"]  # type: ignore[assignment]
 

@@ -116,7 +116,8 @@ def _place(distribution: Distribution, value: Any) -> float:
         return int(value)
     if math.isnan(share := distribution.share(value)):
         raise ValueError(f"{value} is no number")
-    return min(max(share, axis["low"]), axis["high"])
+    low, high = float(axis["low"]), float(axis["high"])
+    return min(max(share, low), high)
 
 
 def _value(distribution: Distribution, place: float) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 
 
 def main() -> None:
+    """Answer each line of standard input with one on standard output, until there are no more."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints is no answer
     try:

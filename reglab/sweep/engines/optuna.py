@@ -51,7 +51,7 @@ class Optuna(Engine):
 
     def _draw(self) -> dict[str, Any] | None:
         number = len(self.trials)
-        values = self._answer(ask=number, seed=seed(self.config, number))["values"]
+        values: dict[str, Any] | None = self._answer(ask=number, seed=seed(self.config, number))["values"]
         if values is None:
             self._is_over = True
         else:

@@ -21,6 +21,7 @@ class Process:
 
     @property
     def has_begun(self) -> bool:
+        """Whether the child was started; it may have died since."""
         return self._child is not None
 
     def answer(self, question: Callable[[bool], Mapping[str, Any]]) -> dict[str, Any]:
@@ -39,7 +40,7 @@ class Process:
             except OSError:  # it died before it was asked
                 line = ""
             if line:
-                answered = json.loads(line)
+                answered: dict[str, Any] = json.loads(line)
                 if "missing" in answered:
                     raise UserError(f"{self._asked_for}: searches with {answered['missing']}, which is not installed: {how('train')}")
                 if "fault" in answered:

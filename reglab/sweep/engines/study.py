@@ -18,6 +18,7 @@ TRIES = 1000
 
 
 def main() -> None:
+    """Answer each line of standard input with one on standard output, until there are no more."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints, or a function of the user's, is no answer
     session: Any = None
@@ -81,7 +82,7 @@ def _session(config: dict[str, Any]) -> Any:
 
         def _take_over(self, trial: Mapping[str, Any]) -> str:
             """A draw that another process made: epoch by epoch, so that later runs are compared with it, and pruned as it was."""
-            id_ = optimizer.tell_existing_active_run(_data(trial))
+            id_: str = optimizer.tell_existing_active_run(_data(trial))
             optimizer.tell_run(id_, _data(trial, "running"))
             if trial["state"] != "killed" or not self._stops(id_, trial):
                 optimizer.tell_run(id_, _data(trial))

@@ -35,7 +35,7 @@ def factors(weight_norms: Tensor, gradient_norms: Tensor, clip: Tensor, eps: flo
 
 
 def kernel(flat: Tensor, groups: Sequence[Units]) -> "ClipKernel | None":
-    """One launch for all units; None, and a line that says why, where Triton cannot build it: it needs a C compiler."""
+    """Return one launch for all units of `flat` (2, n); None, and a line that says why, where Triton finds no C compiler."""
     try:
         from reglab.techniques.agc.kernel import ClipKernel
 
@@ -66,6 +66,7 @@ class AdaptiveClip:
 
     @torch.no_grad()
     def __call__(self) -> Tensor:
+        """Clip the gradients in `flat` in place; returns the fraction of units that were clipped, a scalar on the device."""
         if self._kernel:
             return self._kernel(self.clip, self.eps)
         for matrix, norms in self._by_length:

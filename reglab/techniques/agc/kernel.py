@@ -17,7 +17,7 @@ BLOCK = 1024
 """Elements that a program reads at a time: units have 10 to 4,608."""
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def clip_units(weights, gradients, starts, lengths, clip, eps, smallest, clipped, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]  # noqa: N803
     """Equation 3 of `agc` for the unit that is this program's number; says in `clipped` whether it was too long."""
     unit = tl.program_id(0)
@@ -55,6 +55,7 @@ class ClipKernel:
         self.clipped = torch.empty(len(starts), device=flat.device)
 
     def __call__(self, clip: Tensor, eps: float) -> Tensor:
+        """Clip in one launch, by a limit () on the device; returns the fraction of units that were clipped, a scalar there."""
         buffers = self.weights, self.gradients, self.starts, self.lengths
         clip_units[(len(self.starts),)](*buffers, clip, eps, SMALLEST_GRADIENT_NORM, self.clipped, BLOCK, enable_fp_fusion=True)
         return self.clipped.mean()

@@ -42,7 +42,7 @@ def squares(config: CutoutConfig, count: int, side: int, generator: torch.Genera
     size = min(config.size, side)
     corner = torch.randint(0, side - size + 1, (2, count, 1), generator=generator, device=generator.device)
     offsets = torch.arange(side, device=generator.device)
-    rows, columns = (offsets >= corner) & (offsets < corner + size)
+    rows, columns = ((offsets >= corner) & (offsets < corner + size)).unbind()
     return rows[:, :, None] & columns[:, None, :]
 
 

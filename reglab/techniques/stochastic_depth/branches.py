@@ -19,6 +19,7 @@ class Branch(nn.Module):
         self.p = p
 
     def forward(self, branch: Tensor) -> Tensor:
+        """Return `branch` (N, …) with some rows zero and the others scaled; in evaluation mode, as it is."""
         if not self.training:
             return branch
         kept = branch.new_empty([len(branch)] + [1] * (branch.ndim - 1)).bernoulli_(1 - self.p)
