@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from reglab.config.networks import NETWORKS, BuiltIn
 from reglab.errors import excerpt, shown
-from reglab.section import MOST, NO_EFFECT, SPEED_ONLY, Matters, Section
+from reglab.section import MOST, NO_EFFECT, SPEED_ONLY, Matters, OneOf, Options, Section
 from reglab.techniques import TECHNIQUES
 
 if TYPE_CHECKING:
@@ -48,8 +49,11 @@ class DataConfig(Section):
     name: Annotated[str | None, _OF_A_FOLDER] = Field(
         default=None, max_length=_LONGEST_NAME, description="for source folder: what reports call it; null: the folder's own name"
     )
+    side: Annotated[int, _OF_A_FOLDER] = Field(
+        default=32, ge=8, le=512, description="for source folder: height and width of its images, in pixels"
+    )
     resize: Annotated[bool, _OF_A_FOLDER] = Field(
-        default=False, description="for source folder: scale images to 32x32 instead of refusing other sizes"
+        default=False, description="for source folder: scale images to data.side instead of refusing other sizes"
     )
     background: Annotated[Literal["white", "grey", "black"], _OF_A_FOLDER] = Field(
         default="white", description="for source folder: what lies behind transparent images"
@@ -114,15 +118,46 @@ class DataConfig(Section):
 
 
 class ModelConfig(Section):
-    """The network (He et al. 2016): its size, its stem, and where regularization layers sit."""
+    """The network: which, its size, its stem, and where regularization layers sit; or one of the user's own."""
 
-    width: int = Field(default=64, ge=1, le=1024, description="channels of the stem; 64 is the standard ResNet-50")
-    stem: Literal["imagenet", "cifar"] = Field(default="imagenet", description="imagenet: 7x7 stride 2 and pooling; cifar: 3x3 stride 1")
-    placement: Annotated[
-        Literal["unit", "stage"], Matters(lambda own, run: any(each.is_placed and each.acts(run) for each in TECHNIQUES))
-    ] = Field(default="unit", description="layers count the units of every block, or the stages")
+    name: Annotated[str, OneOf(tuple(NETWORKS))] = Field(
+        default="resnet50", description="which network; a function of yours is called with classes, side, channels and the options"
+    )
+    options: Options = Field(default=Options(), description="for a network of yours: what its function is called with, name by name")
+    width: int = Field(default=64, ge=1, le=1024, description="of resnet50, channels of the stem; 64 is the standard ResNet-50")
+    stem: Literal["imagenet", "cifar"] = Field(
+        default="imagenet", description="of resnet50; imagenet: 7x7 stride 2 and pooling; cifar: 3x3 stride 1"
+    )
+    depth: int = Field(default=28, ge=10, le=1000, description="of wide_resnet, layers: a multiple of 6, and 4")
+    widen: int = Field(default=10, ge=1, le=64, description="of wide_resnet, channels of its first stage over the 16 of its stem")
+    placement: Annotated[Literal["unit", "stage"], Matters(lambda own, run: any(each.layers and each.acts(run) for each in TECHNIQUES))] = (
+        Field(default="unit", description="layers count the units of every block, or the stages")
+    )
     init: Literal["glorot", "he"] = Field(default="glorot", description="initial weights; biases start at zero")
     standardize: bool = Field(default=False, description="scaled weight standardization (Brock et al. 2021)")
+
+    @field_validator("depth")
+    @classmethod
+    def _has_whole_blocks(cls, value: int) -> int:
+        if value % 6 != 4:
+            near = value // 6 * 6 + 4
+            raise ValueError(f"model.depth = {value}: three stages of blocks of two layers need a multiple of 6, and 4, such as {near}")
+        return value
+
+    @property
+    def built_in(self) -> BuiltIn | None:
+        """What is known of the network beforehand; None of one of the user's own."""
+        return NETWORKS.get(self.name)
+
+    def effective(self, run: "RunConfig") -> dict[str, Any]:
+        """The keys of this network; of one of the user's own its options, each a key."""
+        if self.built_in:
+            return {key: value for key, value in super().effective(run).items() if key in ("name", *self.built_in.keys)}
+        return {"name": self.name} | {f"options.{name}": value for name, value in self.options.given.items()}
+
+    def given(self, run: "RunConfig") -> dict[str, Any]:
+        """They are as they were given."""
+        return self.effective(run)
 
 
 class OptimizerConfig(Section):

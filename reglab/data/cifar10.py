@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from reglab.atomic import naming
-from reglab.data.images import ImageSet, Part
+from reglab.data.images import Extent, ImageSet, Part
 from reglab.data.store import cached, read, stored
 from reglab.data.waiting import Alive, in_background
 from reglab.errors import UserError, first_line, machine_fault
@@ -21,7 +21,7 @@ SILENCE_SECONDS = 30.0
 """How long a server or a proxy may say nothing."""
 
 _KEY = "cifar10-v1"
-_IMAGES = 60_000
+_IMAGES, _EXTENT = 60_000, Extent(32, 3)
 _MOST_BYTES = 2 * 10**8
 """The archive is 170 MB, and each file in it 31 MB: what is larger is not compared with its checksum, nor fetched."""
 
@@ -30,12 +30,12 @@ _CHUNK = 2**16
 
 def load(cache: Path) -> ImageSet:
     """Both parts. Raises UserError where they are neither here nor within reach."""
-    return cached(_KEY, cache, _IMAGES, "downloading or unpacking CIFAR-10", lambda alive: _unpacked(cache / "downloads", alive))
+    return cached(_KEY, cache, _IMAGES, _EXTENT, "downloading or unpacking CIFAR-10", lambda alive: _unpacked(cache / "downloads", alive))
 
 
 def is_here(cache: Path) -> bool:
     """Whether it is in the cache, decoded or as it was downloaded, and whole. Raises UserError for a damaged archive."""
-    if read(stored(_KEY, cache), _IMAGES) is not None:
+    if read(stored(_KEY, cache), _IMAGES, _EXTENT) is not None:
         return True
     from torchvision.datasets import CIFAR10
 

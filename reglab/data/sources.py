@@ -9,12 +9,12 @@ from PIL import Image
 
 from reglab.config import DataConfig
 from reglab.data import cifar10, folder
-from reglab.data.images import SIDE, ImageSet, Part
+from reglab.data.images import Extent, ImageSet, Part
 from reglab.data.store import cached
 from reglab.data.waiting import Alive
 from reglab.errors import UserError
 
-_DIGITS = 1_797
+_DIGITS, _DIGIT = 1_797, Extent(32, 3)
 
 _SPLIT_SEED = 20170802
 """Orders the images for the limits and the validation part; fixed, so that no split depends on a run's seed."""
@@ -67,8 +67,10 @@ def _digits(cache: Path) -> ImageSet:
 
         bunch = load_digits()
         grey = np.round(bunch.images * (255 / 16)).astype(np.uint8)
-        images = np.stack([np.asarray(Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BICUBIC)) for image in grey])
-        images = np.repeat(images[..., None], 3, axis=3)
+        images = np.stack(
+            [np.asarray(Image.fromarray(image).resize((_DIGIT.side, _DIGIT.side), Image.Resampling.BICUBIC)) for image in grey]
+        )
+        images = np.repeat(images[..., None], _DIGIT.channels, axis=3)
         labels = bunch.target.astype(np.int64)
         rank = np.zeros(len(labels), dtype=np.int64)  # of each image within its class
         for label in np.unique(labels):
@@ -78,4 +80,4 @@ def _digits(cache: Path) -> ImageSet:
         classes = tuple(str(name) for name in bunch.target_names)
         return ImageSet("digits", classes, whole.take(~is_test), whole.take(is_test), None, fingerprint)
 
-    return cached("digits-v1", cache, _DIGITS, "decoding the digits", decode)
+    return cached("digits-v1", cache, _DIGITS, _DIGIT, "decoding the digits", decode)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from reglab.config import FIELDS, RunConfig, effective, parse_overrides, with_overrides
+from reglab.config import FIELDS, RunConfig, code_of, effective, parse_overrides, with_overrides
 from reglab.data.images import ImageSet
 from reglab.data.sources import load
 from reglab.errors import ReglabError, UserError, shown
@@ -77,6 +77,9 @@ def of_run(folder: Path, words: Sequence[str]) -> Result:
     if record.weights is None:
         raise UserError(_without_weights(record, folder))
     kept = weights.load(_where(folder), record.weights)
+    if (record.code or {}) != (here := code_of(kept.config)):
+        name = next(key for key in {**(record.code or {}), **here} if (record.code or {}).get(key) != here.get(key))
+        raise UserError(f"{name} of {folder} was of other code than what is here: bring that back, or train the run again")
     device = pick_device(settings().device)
     if threads := settings().threads or (record.environment and record.environment.threads):
         torch.set_num_threads(threads)  # sums of other threads round otherwise
