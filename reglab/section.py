@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, mod
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
+from reglab.errors import shown
 from reglab.foreign import is_reference
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Options(BaseModel):
         for name, value in self.given.items():
             if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,99}", name) or keyword.iskeyword(name):
                 raise PydanticCustomError("option", "no name of an argument")
-            if isinstance(value, str) and (len(value) > LONGEST_OPTION or not value.isprintable()):
+            if isinstance(value, str) and (len(value) > LONGEST_OPTION or shown(value) != value):
                 raise PydanticCustomError("option", "too long for a record, or it holds what is not printed")
         return self
 

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shlex
 import types
 import typing
 from pathlib import Path
@@ -142,7 +143,11 @@ def test_an_infinite_value_is_refused(path):
         ("optimizer.name", "addamw", "must be one of adam, sgd, adamw; did you mean adamw?"),
         ("train.precision", "bfloat16", "must be one of auto, bf16, fp16, fp32; did you mean bf16?"),
         ("model.placement", "unti", "must be one of unit, stage; did you mean unit?"),
-        ("data.source", "xyz", "must be one of cifar10, folder, digits"),
+        (
+            "data.source",
+            "cifar",
+            "must be one of cifar10, cifar100, svhn, fashion_mnist, digits, folder, npz, or package.module:function; did you mean cifar10?",
+        ),
         ("train.compile", "maybe", "must be one of auto, true, false"),
     ],
 )
@@ -211,6 +216,10 @@ def test_an_arms_own_value_in_text_does_not_contradict_it(beside):
 @pytest.mark.parametrize("folder", [{}, {"folder": None}, {"folder": ""}])
 def test_a_folder_source_without_its_folder_is_refused(folder):
     assert "data.source = folder needs data.folder" in refusal(RunConfig.parse, {"data": {"source": "folder"} | folder})
+
+
+def test_a_source_of_arrays_without_its_file_is_refused():
+    assert "data.source = npz needs data.file" in refusal(RunConfig.parse, {"data": {"source": "npz"}})
 
 
 @pytest.mark.parametrize("word", ["train.epochs", "baseline", ""])
@@ -602,7 +611,7 @@ NEWER = {technique.name for technique in TECHNIQUES} - {path.partition(".")[0] f
 """Techniques that came when this was written."""
 OF_ONE_NETWORK = {"model.name", "model.options", "model.depth", "model.widen"}
 """Those of a network that has no place for all the layers of the above."""
-LEFT_OUT = {"arm", "cell", "train.seed", "train.checkpoint_every", "train.keep_weights", "train.graph"}
+LEFT_OUT = {"data.file", "arm", "cell", "train.seed", "train.checkpoint_every", "train.keep_weights", "train.graph"}
 
 
 def changed(values, path, value):
@@ -666,7 +675,7 @@ def test_an_option_is_read_as_what_it_is_written_as(text, value):
     assert config.model.options.given == {"other": 1, "one": value}
     assert type(config.model.options.given["one"]) is type(value)
     assert RunConfig.parse(config.model_dump(mode="json")) == config
-    assert RunConfig.parse({"cell": f"model.name=a:b 'model.options.one={text}'"}).model.options.given == {"one": value}
+    assert RunConfig.parse({"cell": shlex.join(["model.name=a:b", f"model.options.one={text}"])}).model.options.given == {"one": value}
 
 
 @pytest.mark.parametrize(
@@ -725,6 +734,8 @@ def test_the_seed_and_the_checkpoint_interval_are_left_out_of_the_identity(path,
         ({"optimizer": {"name": "adamw"}}, {"optimizer": {"name": "adam"}}),
         ({"data": {"folder": "/a/b", "name": "c", "resize": True}}, {}),
         (FOLDER, {"data": {"source": "folder", "folder": "~/x/birds/"}}),
+        ({"data": {"source": "npz", "file": "/a/birds.npz"}}, {"data": {"source": "npz", "file": "~/x/birds.npz"}}),
+        ({"data": {"source": "npz", "file": "/a/birds.npz"}}, {"data": {"source": "npz", "file": "/a/cats.npz", "name": "birds"}}),
         (FOLDER, {"data": {"source": "folder", "folder": "/a/cats", "name": "birds"}}),
     ],
 )
@@ -740,6 +751,9 @@ def test_a_value_without_effect_does_not_change_the_identity(values, same):
         ({"dropout": {"layers": 2, "p": 0.2}}, {"dropout": {"layers": 2, "p": 0.2}, "model": {"placement": "stage"}}),
         ({"optimizer": {"name": "adamw"}, "weight_decay": {"rate": 0.1}}, {"weight_decay": {"rate": 0.1}}),
         ({"augment": {"policy": "basic", "shift": 0}}, {}),
+        ({"data": {"source": "npz", "file": "/a/birds.npz"}}, {"data": {"source": "npz", "file": "/a/cats.npz"}}),
+        ({"data": {"source": "npz", "file": "/a/birds.npz"}}, {"data": {"source": "folder", "folder": "/a/birds"}}),
+        ({"data": {"source": "a:b"}}, {"data": {"source": "a:c"}}),
     ],
 )
 def test_a_value_with_effect_changes_the_identity(values, other):
@@ -755,7 +769,7 @@ def test_a_folder_in_a_place_that_is_no_utf8_has_a_name_that_records_can_hold(tm
     (tmp_path / os.fsdecode(b"caf\xe9")).mkdir()
     monkeypatch.chdir(tmp_path / os.fsdecode(b"caf\xe9"))
     config = RunConfig.parse({"data": {"source": "folder", "folder": "."}})
-    assert config.data.folder_name == "caf\\xe9" and len(identity(config)) == 12
+    assert config.data.own_name == "caf\\xe9" and len(identity(config)) == 12
 
 
 def test_a_folder_given_by_a_relative_path_counts_by_its_own_name(tmp_path, monkeypatch):
@@ -795,6 +809,7 @@ DEFAULTS = {
     "cell": None,
     "arm": None,
     "data.source": "cifar10",
+    "data.file": None,
     "data.folder": None,
     "data.name": None,
     "data.side": 32,
@@ -944,7 +959,7 @@ def test_a_run_at_default_speed_is_the_same_but_for_the_keys_of_speed(path):
 
 
 def test_a_folder_in_a_home_that_is_not_known_has_a_name():
-    assert RunConfig.parse({"data": {"source": "folder", "folder": "~nobody-here/birds"}}).data.folder_name == "birds"
+    assert RunConfig.parse({"data": {"source": "folder", "folder": "~nobody-here/birds"}}).data.own_name == "birds"
     assert identity(RunConfig.parse({"data": {"source": "folder", "folder": "~nobody-here"}}))
 
 
@@ -999,10 +1014,10 @@ def values_of(path):
 @st.composite
 def configurations(draw):
     free = {path: values_of(path) for path in FIELDS if path not in ("arm", "cell") and not path.startswith("dropout.")}
-    free["data.folder"] = st.none() | PRINTED
+    free["data.folder"] = free["data.file"] = st.none() | PRINTED
     flat = draw(st.fixed_dictionaries({}, optional=free))
-    if flat.get("data.source") == "folder":
-        flat["data.folder"] = draw(PRINTED)
+    if place := {"folder": "data.folder", "npz": "data.file"}.get(flat.get("data.source")):
+        flat[place] = draw(PRINTED)
     if "optimizer.warmup_epochs" in flat:
         flat["train.epochs"] = max(flat.get("train.epochs", 200), math.ceil(flat["optimizer.warmup_epochs"]))
     if "data.black" in flat or "data.white" in flat:

@@ -71,7 +71,7 @@ class DeviceImages:
 
     def unpack(self, pixels: Tensor) -> Tensor:
         """Packed pixels (M, H, W) as uint8 (M, H, W, channels)."""
-        return pixels.view(torch.uint8).view(*pixels.shape, pixels.element_size())[..., : self.channels]
+        return pixels.view(torch.uint8).view(*pixels.shape, -1)[..., : self.channels]
 
 
 @dataclass(frozen=True)

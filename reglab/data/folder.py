@@ -86,7 +86,7 @@ def load(config: DataConfig, cache: Path) -> ImageSet:
     extent = Extent(config.side, COLOURS)
     images, stem = sum(map(len, listing.parts.values())), f"folder-{key}-{config.side}-v{DECODING}"
     found = cached(stem, cache, images, extent, "decoding these images", lambda alive: _decoded(listing, content, config, alive))
-    return replace(found, name=config.folder_name)
+    return replace(found, name=config.own_name)
 
 
 # What is there

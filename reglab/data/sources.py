@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from reglab.config import DataConfig
-from reglab.data import cifar10, folder
+from reglab.data import arrays, folder, published
 from reglab.data.images import Extent, ImageSet, Part
 from reglab.data.store import cached
 from reglab.data.waiting import Alive
@@ -23,15 +23,19 @@ _SPLIT_SEED = 20170802
 def load(config: DataConfig, cache: Path) -> ImageSet:
     """The configured images, from the cache where they are there. A signal's handler may raise to end it at any moment.
 
-    Raises UserError for a folder that is not laid out as needed, files that are no images of it, a failed download, limits larger
-    than the source or that leave one class to train on, and a cache that cannot be written.
+    Raises UserError for a folder that is not laid out as needed, files that are no images of it, arrays that are none, a failed
+    download, limits larger than the source or that leave one class to train on, and a cache that cannot be written.
     """
-    if config.source == "cifar10":
-        full = cifar10.load(cache)
+    if config.source in published.PUBLISHED:
+        full = published.load(config.source, cache)
     elif config.source == "folder":
         full = folder.load(config, cache)
-    else:
+    elif config.source == "npz":
+        full = arrays.of_file(config)
+    elif config.source == "digits":
         full = _digits(cache)
+    else:
+        full = arrays.of_function(config)
     return _split(full, config)
 
 

@@ -44,8 +44,9 @@ class Technique(Generic[S]):
     which it acts, for tests and documentation. `formerly`: paths that its keys had before; identities are of those for good.
     `without`: values of other keys that come to the same where it does not act. `in_network`: whether it puts layers into the network,
     which has to have places for them; `layers`: how many, of one whose layers `model.placement` counts by units or stages. `copies`:
-    images that it adds to a batch of so many. `slows`: what of it decides how long a step takes, where that is worth telling. `source`:
-    of one that came with another package, the hash of its code, which is part of the identity of runs in which it acts.
+    images that it adds to a batch of so many. `slows`: what of it decides how long a step takes, where that is worth telling. `warns`:
+    a line to be said before a run in which it does what is seldom meant. `source`: of one that came with another package, the hash of
+    its code, which is part of the identity of runs in which it acts.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Technique(Generic[S]):
     layers: Callable[[S], int] | None = None
     copies: Callable[[S, int], int] | None = None
     slows: Callable[[S], Hashable] | None = None
+    warns: Callable[[S, "RunConfig"], str | None] | None = None
     source: str | None = None
 
     def __post_init__(self) -> None:

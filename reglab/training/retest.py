@@ -108,7 +108,7 @@ def _without_weights(record: RunRecord, folder: Path) -> str:
 def _naming(config: RunConfig, words: Sequence[str]) -> Sequence[str]:
     """The words that choose images: `data.background` of digits, say, does not."""
     named = _images(config, words)
-    matter = {path for path in effective(named) if path.startswith("data.")} | ({"data.folder"} if named.data.source == "folder" else set())
+    matter = {path for path in effective(named) if path.startswith("data.")} | ({"data.folder", "data.file"} if named.data.where else set())
     return [word for word in words if word.partition("=")[0] in matter]
 
 
@@ -117,7 +117,7 @@ def _images(config: RunConfig, words: Sequence[str]) -> RunConfig:
     values = config.model_dump(mode="json") | {"arm": None, "cell": None}
     if words:
         values["data"] |= {path.removeprefix("data."): FIELDS[path].default for path in _ITS_OWN}
-        if "data.folder" in parse_overrides(words):
+        if {"data.folder", "data.file"} & parse_overrides(words).keys():
             values["data"]["name"] = None
     return RunConfig.parse(with_overrides(values, words))
 
