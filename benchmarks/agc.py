@@ -21,9 +21,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from benchmarks import measure as shared
 from benchmarks.measure import Absent, Outcome, Result
 from reglab.config import RunConfig
-from reglab.data.images import SIDE
 from reglab.errors import ReglabError
-from reglab.models.resnet import ResNet50
+from reglab.models import Network, build
 from reglab.techniques.agc.clip import AdaptiveClip
 from reglab.techniques.agc.declared import TECHNIQUE as AGC
 from reglab.techniques.batchnorm.declared import TECHNIQUE as BATCHNORM
@@ -39,29 +38,33 @@ FACTORS = {"batchnorm.layers": (0, 3)}
 """Without normalization there are fewer parameters."""
 
 
-def timms(network: ResNet50, config: RunConfig) -> Callable[[], object]:
+def timms(network: Network, config: RunConfig) -> Callable[[], object]:
     from timm.utils.agc import adaptive_clip_grad
 
-    parameters = [parameter for parameter in network.parameters() if parameter is not network.fc.weight]
+    parameters = [parameter for parameter in network.module.parameters() if network.head is None or parameter is not network.head.weight]
     return lambda: adaptive_clip_grad(parameters, clip_factor=AGC.of(config).clip, eps=AGC.of(config).eps)
 
 
-def network_of(config: RunConfig, device: torch.device) -> ResNet50:
+def network_of(config: RunConfig, device: torch.device) -> Network:
     """The same weights each time."""
     torch.manual_seed(0)
-    return ResNet50(config, 10).to(device).to(memory_format=torch.channels_last)
+    made = build(config, shared.CLASSES, *shared.EXTENT)
+    made.module.to(device).to(memory_format=torch.channels_last)
+    return made
 
 
-def ours(network: ResNet50, config: RunConfig) -> Callable[[], object]:
+def ours(network: Network, config: RunConfig) -> Callable[[], object]:
     """Takes the network's parameters over, as a run does."""
-    flat = FlatParameters(network, network.fc, torch.float32)
+    flat = FlatParameters(network, torch.float32)
     return AdaptiveClip(flat.buffer, flat.units, AGC.of(config).clip, AGC.of(config).eps)
 
 
-def backward(network: ResNet50, config: RunConfig, device: torch.device) -> None:
+def backward(network: nn.Module, config: RunConfig, device: torch.device) -> None:
     """Leaves the gradients of one pass over noise; the same ones each time."""
     torch.manual_seed(1)
-    images = torch.randn(64, 3, SIDE, SIDE, device=device).contiguous(memory_format=torch.channels_last)
+    images = torch.randn(64, shared.EXTENT.channels, shared.EXTENT.side, shared.EXTENT.side, device=device).contiguous(
+        memory_format=torch.channels_last
+    )
     with Precision.resolve(config.train.precision, device).autocast():
         loss = F.cross_entropy(network(images), torch.arange(64, device=device) % 10)
     loss.backward()
@@ -117,15 +120,15 @@ def measure(overrides: Sequence[str], rounds: int | None = None) -> Iterator[Out
         config = shared.configured(case)
         mine, theirs = network_of(config, device), network_of(config, device)
         calls = {"timm": timms(theirs, config), "reglab": ours(mine, config)}
-        backward(mine, config, device)
-        for parameter, gradient in zip(theirs.parameters(), gradients(mine), strict=True):
+        backward(mine.module, config, device)
+        for parameter, gradient in zip(theirs.module.parameters(), gradients(mine.module), strict=True):
             parameter.grad = gradient.clone()
         counted = {f"launches of {name}": launches(call) for name, call in calls.items()}
         counted["launches of reglab"] += device.type == "cuda"  # Triton's, which the dispatcher does not see
-        same = agree(mine, theirs)
+        same = agree(mine.module, theirs.module)
         spent = shared.alternate({name: repeated(call) for name, call in calls.items()}, rounds or ROUNDS, device)
         seconds = {name: [each / CALLS for each in series] for name, series in spent.items()}
-        facts = counted | {"bitwise equal": same, "parameters": len(gradients(mine)), "width": config.model.width}
+        facts = counted | {"bitwise equal": same, "parameters": len(gradients(mine.module)), "width": config.model.width}
         yield Result.of("agc", f"BN {BATCHNORM.of(config).layers}", seconds, ("timm", "reglab"), device, facts)
 
 

@@ -28,7 +28,7 @@ from torchvision.transforms.v2 import functional as F
 
 from benchmarks import measure as shared
 from benchmarks.measure import Absent, Outcome, Result
-from reglab.data.images import SIDE, Part
+from reglab.data.images import Part
 from reglab.errors import ReglabError
 from reglab.techniques.applied import Draws
 from reglab.techniques.cutout.declared import TECHNIQUE as CUTOUT
@@ -68,7 +68,7 @@ def loader(
     """torchvision's usual training recipe; mean and std in shares of white."""
     transform = v2.Compose(
         [
-            v2.RandomCrop(SIDE, padding=PADDING),
+            v2.RandomCrop(shared.EXTENT.side, padding=PADDING),
             v2.RandomHorizontalFlip(),
             v2.ToImage(),
             v2.ToDtype(torch.float32, scale=True),
@@ -112,7 +112,10 @@ def kornias(part: Part, batch: int, device: torch.device) -> Epoch:
 
     mean, std = (torch.tensor(values, device=device) for values in statistics_of(part))
     transform = K.AugmentationSequential(
-        K.RandomCrop((SIDE, SIDE), padding=PADDING), K.RandomHorizontalFlip(), K.Normalize(mean, std), data_keys=["input"]
+        K.RandomCrop((shared.EXTENT.side, shared.EXTENT.side), padding=PADDING),
+        K.RandomHorizontalFlip(),
+        K.Normalize(mean, std),
+        data_keys=["input"],
     )
     pixels = torch.from_numpy(part.images).to(device).permute(0, 3, 1, 2).contiguous()
     labels = torch.from_numpy(part.labels).to(device)
@@ -133,14 +136,14 @@ def check_pixels(run: Run, part: Part) -> None:
     same = torch.Generator(run.device)
     same.set_state(run.draws.get_state())
     made = run.batches.batch(run.batches.positions(order, 0), run.draws).images[:size].float()
-    draws = Draws.still(order[:size], SIDE, run.batches.padding)
+    draws = Draws.still(order[:size], shared.EXTENT.side, run.batches.padding)
     for applied in run.applied:
         applied.draw(draws, same)
     close = max(1e-5, torch.finfo(run.precision.dtype).eps)
     mean, std = statistics_of(part)
     for place, index in enumerate(order[:size].tolist()):
         image = F.pad(F.to_image(part.images[index]), [PADDING])
-        image = F.crop(image, int(draws.top[place]), int(draws.left[place]), SIDE, SIDE)
+        image = F.crop(image, int(draws.top[place]), int(draws.left[place]), shared.EXTENT.side, shared.EXTENT.side)
         image = F.horizontal_flip(image) if draws.flip is not None and draws.flip[place] else image
         wanted = F.normalize(F.to_dtype(image, torch.float32, scale=True), mean, std)
         if not torch.allclose(made[place].cpu(), wanted, rtol=close, atol=close):

@@ -21,8 +21,7 @@ from benchmarks import measure as shared
 from benchmarks.epoch import EPOCH, Ours, image_count
 from benchmarks.measure import Outcome, Result
 from reglab.config import RunConfig
-from reglab.data.images import SIDE
-from reglab.models.resnet import ResNet50
+from reglab.models import build
 
 ROUNDS = 3
 DEFAULTS = ("batchnorm.layers=3", "augment.policy=basic")
@@ -42,7 +41,7 @@ class Work:
     @classmethod
     def of(cls, config: RunConfig, images: int, element: int) -> "Work":
         """Counted on a pass of one image; `element` is the size of an activation's element in bytes."""
-        network = ResNet50(config, 10)
+        network = build(config, shared.CLASSES, *shared.EXTENT).module
         adds, outputs = [], []
 
         def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -53,7 +52,7 @@ class Work:
             if isinstance(module, nn.Conv2d | nn.Linear):
                 module.register_forward_hook(count)
         with torch.no_grad():
-            network.eval()(torch.zeros(1, 3, SIDE, SIDE))
+            network.eval()(torch.zeros(1, shared.EXTENT.channels, shared.EXTENT.side, shared.EXTENT.side))
         parameters = shared.parameter_count(network)
         return cls(3 * 2 * sum(adds) * images, 4 * element * sum(outputs) * images + 4 * PARAMETER_TRANSFERS * parameters)
 

@@ -1,15 +1,19 @@
 """Groups of keys of a configuration: what each key accepts, and in which runs its value decides what the run comes to."""
 
+import keyword
 import re
 import types
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
+
+from reglab.errors import shown
+from reglab.foreign import is_reference
 
 if TYPE_CHECKING:
     from reglab.config import RunConfig
@@ -34,6 +38,49 @@ class Matters:
 NO_EFFECT = Matters(lambda own, run: False)
 """Of a key that changes no result: no identity tells of it."""
 
+
+@dataclass(frozen=True)
+class OneOf:
+    """In the annotation of a text: one of these words, or a function of the user's, as `package.module:function`."""
+
+    words: tuple[str, ...]
+
+    def takes(self, value: Any) -> bool:
+        """Whether it may be that."""
+        return isinstance(value, str) and (value in self.words or is_reference(value))
+
+
+Plain = bool | int | float | str | None
+"""A value of which nobody knows before what it is."""
+
+PLAIN: Any = Plain
+"""That, as the type of a field."""
+
+LONGEST_OPTION = 1000
+"""Characters of a text."""
+
+
+class Options(BaseModel):
+    """Plain values under names that nobody knows before: the keyword arguments of a function of the user's."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
+    __pydantic_extra__: dict[str, Plain]
+
+    @model_validator(mode="after")
+    def _are_keyword_arguments(self) -> Self:
+        for name, value in self.given.items():
+            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,99}", name) or keyword.iskeyword(name):
+                raise PydanticCustomError("option", "no name of an argument")
+            if isinstance(value, str) and (len(value) > LONGEST_OPTION or shown(value) != value):
+                raise PydanticCustomError("option", "too long for a record, or it holds what is not printed")
+        return self
+
+    @property
+    def given(self) -> dict[str, Plain]:
+        """The values by their names."""
+        return dict(self.model_extra or {})
+
+
 SPEED_ONLY = "speed only"
 """Of a key that changes times and no accuracy, but for rounding: reports pool the accuracies of runs that differ in it, not the times."""
 
@@ -53,6 +100,8 @@ class Section(BaseModel):
             raise PydanticCustomError("number", "digits in groups, of another base or of a clock are no number")
         if isinstance(value, float) and options == [str]:
             raise PydanticCustomError("text", "1.10 was text, and is 1.1 as a number")
+        if not all(mark.takes(value) for mark in cls.model_fields[str(info.field_name)].metadata if isinstance(mark, OneOf)):
+            raise PydanticCustomError("choice", "neither one of these words nor a function")
         return value
 
     def effective(self, run: "RunConfig") -> dict[str, Any]:

@@ -58,6 +58,13 @@ TECHNIQUES = {
     "cutmix": {"cutmix": {"alpha": 1.0}},
     "mixup_and_cutmix": {"mixup": {"alpha": 0.2}, "cutmix": {"alpha": 1.0}, "cutout": {"images": 2}},
     "standardize": {"model": {"width": 4, "standardize": True}},
+    "wide_resnet": {
+        "model": {"name": "wide_resnet", "depth": 10, "widen": 1, "standardize": True},
+        "batchnorm": {"layers": 1},
+        "dropout": {"layers": 2, "p": 0.2},
+        "stochastic_depth": {"rate": 0.3},
+    },
+    "network_of_ones_own": {"model": {"name": "tests.models.own:small"}, "agc": {"enabled": True}, "mixup": {"alpha": 0.2}},
     "bf16": {"train": {**TINY["train"], "precision": "bf16"}},
     "fp16": {"train": {**TINY["train"], "precision": "fp16"}, "agc": {"enabled": True}},
 }

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shlex
 import types
 import typing
 from pathlib import Path
@@ -30,7 +31,7 @@ from reglab.config import (
 from reglab.config.arms import ARMS, FINAL_ARMS
 from reglab.config.words import _todays
 from reglab.errors import UserError
-from reglab.section import NO_EFFECT, Matters
+from reglab.section import NO_EFFECT, Matters, OneOf, Options
 from reglab.techniques import TECHNIQUES
 from reglab.techniques.agc.declared import AGCConfig
 from tests.unprinted import UNPRINTED
@@ -142,7 +143,11 @@ def test_an_infinite_value_is_refused(path):
         ("optimizer.name", "addamw", "must be one of adam, sgd, adamw; did you mean adamw?"),
         ("train.precision", "bfloat16", "must be one of auto, bf16, fp16, fp32; did you mean bf16?"),
         ("model.placement", "unti", "must be one of unit, stage; did you mean unit?"),
-        ("data.source", "xyz", "must be one of cifar10, folder, digits"),
+        (
+            "data.source",
+            "cifar",
+            "must be one of cifar10, cifar100, svhn, fashion_mnist, digits, folder, npz, or package.module:function; did you mean cifar10?",
+        ),
         ("train.compile", "maybe", "must be one of auto, true, false"),
     ],
 )
@@ -211,6 +216,10 @@ def test_an_arms_own_value_in_text_does_not_contradict_it(beside):
 @pytest.mark.parametrize("folder", [{}, {"folder": None}, {"folder": ""}])
 def test_a_folder_source_without_its_folder_is_refused(folder):
     assert "data.source = folder needs data.folder" in refusal(RunConfig.parse, {"data": {"source": "folder"} | folder})
+
+
+def test_a_source_of_arrays_without_its_file_is_refused():
+    assert "data.source = npz needs data.file" in refusal(RunConfig.parse, {"data": {"source": "npz"}})
 
 
 @pytest.mark.parametrize("word", ["train.epochs", "baseline", ""])
@@ -415,7 +424,7 @@ def test_a_number_is_no_text_where_it_may_have_been_written_otherwise():
 
 @pytest.mark.parametrize("path", FIELDS)
 def test_what_each_key_accepts_can_be_said(path):
-    assert allowed(path).startswith(("one of ", "a whole number", "a number", "text"))
+    assert allowed(path).startswith(("one of ", "a whole number", "a number", "text", "a mapping"))
 
 
 # --- arms -----------------------------------------------------------------------------------------------------------------
@@ -548,6 +557,7 @@ MATTERS = {
     "data.source": "digits",
     "data.folder": "/a/cats",
     "data.name": "finches",
+    "data.side": 64,
     "data.resize": True,
     "data.background": "black",
     "data.black": -1.0,
@@ -599,7 +609,9 @@ SYMMETRIC_ONLY = {"dropout.p"}
 ADAM_ONLY = {"optimizer.eps"}
 NEWER = {technique.name for technique in TECHNIQUES} - {path.partition(".")[0] for path in MATTERS}
 """Techniques that came when this was written."""
-LEFT_OUT = {"arm", "cell", "train.seed", "train.checkpoint_every", "train.keep_weights", "train.graph"}
+OF_ONE_NETWORK = {"model.name", "model.options", "model.depth", "model.widen"}
+"""Those of a network that has no place for all the layers of the above."""
+LEFT_OUT = {"data.file", "arm", "cell", "train.seed", "train.checkpoint_every", "train.keep_weights", "train.graph"}
 
 
 def changed(values, path, value):
@@ -608,7 +620,7 @@ def changed(values, path, value):
 
 
 def test_every_key_is_known_to_matter_or_to_be_left_out():
-    known = MATTERS.keys() | SYMMETRIC_ONLY | ADAM_ONLY | LEFT_OUT
+    known = MATTERS.keys() | SYMMETRIC_ONLY | ADAM_ONLY | OF_ONE_NETWORK | LEFT_OUT
     assert known <= FIELDS.keys()
     assert {path.partition(".")[0] for path in FIELDS.keys() - known} <= NEWER  # tests/techniques tries each of their keys
 
@@ -621,6 +633,73 @@ def test_each_key_that_matters_gives_an_identity_of_its_own():
 def test_the_symmetric_probability_matters():
     identities = {identity(RunConfig.parse({"dropout": {"layers": 2, "p": p}})) for p in (0.2, 0.5, 0.8)}
     assert len(identities) == 3
+
+
+def test_the_size_of_a_network_matters_to_it_alone():
+    def identities(name, **keys):
+        return {
+            identity(RunConfig.parse({"model": {"name": name, **each}})) for each in ({}, *({key: value} for key, value in keys.items()))
+        }
+
+    assert len(identities("wide_resnet", depth=16, widen=1)) == 3
+    assert len(identities("resnet50", depth=16, widen=1, options={"a": 1})) == 1
+    assert len(identities("wide_resnet", width=8, stem="cifar", options={"a": 1})) == 1
+    assert len(identities("a:b", width=8, stem="cifar", init="he", depth=16, widen=1)) == 1
+    assert identities("resnet50").isdisjoint(identities("wide_resnet") | identities("a:b"))
+
+
+@pytest.mark.parametrize("other", [{"a": 2}, {"b": 1}, {"a": True}, {"a": "1"}, {"a": None}, {"a": 1, "b": None}])
+def test_each_option_matters_by_its_name_type_and_value(other):
+    def of(options):
+        return identity(RunConfig.parse({"model": {"name": "a:b", "options": options}}))
+
+    assert of(other) != of({"a": 1}) and of({"a": 1.0}) == of({"a": 1})
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("3", 3),
+        ("0.5", 0.5),
+        ("1e-3", 1e-3),
+        ("true", True),
+        ("no", "no"),
+        ("null", None),
+        ("'null'", "null"),
+        ("'3'", "3"),
+        ("a b", "a b"),
+    ],
+)
+def test_an_option_is_read_as_what_it_is_written_as(text, value):
+    config = RunConfig.parse(with_overrides({"model": {"options": {"other": 1}}}, ["model.name=a:b", f"model.options.one={text}"]))
+    assert config.model.options.given == {"other": 1, "one": value}
+    assert type(config.model.options.given["one"]) is type(value)
+    assert RunConfig.parse(config.model_dump(mode="json")) == config
+    assert RunConfig.parse({"cell": shlex.join(["model.name=a:b", f"model.options.one={text}"])}).model.options.given == {"one": value}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"a b": 1}, "model.options = {'a b': 1}: must be a mapping of names to texts"),
+        ({"class": 1}, "must be a mapping"),
+        ({"a": [1]}, "must be a mapping"),
+        ({"a": {"b": 1}}, "must be a mapping"),
+        ({"a": float("inf")}, "must be a mapping"),
+        ({"a": "\x1b[2J"}, "must be a mapping"),
+        ({"a": "x" * 2000}, "must be a mapping"),
+        (3, "model.options = 3: must be a mapping"),
+    ],
+)
+def test_what_is_no_plain_value_under_a_name_is_refused(options, said):
+    assert said in refusal(RunConfig.parse, {"model": {"name": "a:b", "options": options}})
+
+
+def test_a_mapping_of_options_is_given_option_by_option():
+    assert "set model.options.NAME=VALUE" in refusal(parse_overrides, ["model.options={a: 1}"])
+    cell = {"cell": "model.name=a:b model.options.x=1"}
+    assert RunConfig.parse(cell | {"model": {"options": {"y": 2}}}).model.options.given == {"x": 1, "y": 2}
+    assert "model.options.x = 2 contradicts cell" in refusal(RunConfig.parse, cell | {"model": {"options": {"x": 2}}})
 
 
 def test_adams_epsilon_matters_to_adam_alone():
@@ -655,6 +734,8 @@ def test_the_seed_and_the_checkpoint_interval_are_left_out_of_the_identity(path,
         ({"optimizer": {"name": "adamw"}}, {"optimizer": {"name": "adam"}}),
         ({"data": {"folder": "/a/b", "name": "c", "resize": True}}, {}),
         (FOLDER, {"data": {"source": "folder", "folder": "~/x/birds/"}}),
+        ({"data": {"source": "npz", "file": "/a/birds.npz"}}, {"data": {"source": "npz", "file": "~/x/birds.npz"}}),
+        ({"data": {"source": "npz", "file": "/a/birds.npz"}}, {"data": {"source": "npz", "file": "/a/cats.npz", "name": "birds"}}),
         (FOLDER, {"data": {"source": "folder", "folder": "/a/cats", "name": "birds"}}),
     ],
 )
@@ -670,6 +751,9 @@ def test_a_value_without_effect_does_not_change_the_identity(values, same):
         ({"dropout": {"layers": 2, "p": 0.2}}, {"dropout": {"layers": 2, "p": 0.2}, "model": {"placement": "stage"}}),
         ({"optimizer": {"name": "adamw"}, "weight_decay": {"rate": 0.1}}, {"weight_decay": {"rate": 0.1}}),
         ({"augment": {"policy": "basic", "shift": 0}}, {}),
+        ({"data": {"source": "npz", "file": "/a/birds.npz"}}, {"data": {"source": "npz", "file": "/a/cats.npz"}}),
+        ({"data": {"source": "npz", "file": "/a/birds.npz"}}, {"data": {"source": "folder", "folder": "/a/birds"}}),
+        ({"data": {"source": "a:b"}}, {"data": {"source": "a:c"}}),
     ],
 )
 def test_a_value_with_effect_changes_the_identity(values, other):
@@ -685,7 +769,7 @@ def test_a_folder_in_a_place_that_is_no_utf8_has_a_name_that_records_can_hold(tm
     (tmp_path / os.fsdecode(b"caf\xe9")).mkdir()
     monkeypatch.chdir(tmp_path / os.fsdecode(b"caf\xe9"))
     config = RunConfig.parse({"data": {"source": "folder", "folder": "."}})
-    assert config.data.folder_name == "caf\\xe9" and len(identity(config)) == 12
+    assert config.data.own_name == "caf\\xe9" and len(identity(config)) == 12
 
 
 def test_a_folder_given_by_a_relative_path_counts_by_its_own_name(tmp_path, monkeypatch):
@@ -725,8 +809,10 @@ DEFAULTS = {
     "cell": None,
     "arm": None,
     "data.source": "cifar10",
+    "data.file": None,
     "data.folder": None,
     "data.name": None,
+    "data.side": 32,
     "data.resize": False,
     "data.background": "white",
     "data.black": 0.0,
@@ -734,8 +820,12 @@ DEFAULTS = {
     "data.train_limit": None,
     "data.test_limit": None,
     "data.validation": 0,
+    "model.name": "resnet50",
+    "model.options": Options(),
     "model.width": 64,
     "model.stem": "imagenet",
+    "model.depth": 28,
+    "model.widen": 10,
     "model.placement": "unit",
     "model.init": "glorot",
     "model.standardize": False,
@@ -869,7 +959,7 @@ def test_a_run_at_default_speed_is_the_same_but_for_the_keys_of_speed(path):
 
 
 def test_a_folder_in_a_home_that_is_not_known_has_a_name():
-    assert RunConfig.parse({"data": {"source": "folder", "folder": "~nobody-here/birds"}}).data.folder_name == "birds"
+    assert RunConfig.parse({"data": {"source": "folder", "folder": "~nobody-here/birds"}}).data.own_name == "birds"
     assert identity(RunConfig.parse({"data": {"source": "folder", "folder": "~nobody-here"}}))
 
 
@@ -909,7 +999,14 @@ def values_of(path):
         if kind is float:
             low, high = bound.get("ge", bound.get("gt")), bound.get("le", bound.get("lt", 1e300))
             return st.floats(low, high, exclude_min="gt" in bound, exclude_max="lt" in bound)
+        if kind is Options:
+            return st.dictionaries(st.sampled_from("abc"), st.none() | st.booleans() | st.integers(0, 9) | st.floats(0, 1) | PRINTED)
         return {bool: st.booleans(), str: PRINTED, types.NoneType: st.none()}[kind]
+
+    if words := [word for mark in FIELDS[path].metadata if isinstance(mark, OneOf) for word in mark.words]:
+        return st.sampled_from(words)
+    if path == "model.depth":
+        return st.integers(1, 9).map(lambda blocks: 6 * blocks + 4)
 
     return st.one_of([of(kind) for kind in kinds(path)])
 
@@ -917,14 +1014,16 @@ def values_of(path):
 @st.composite
 def configurations(draw):
     free = {path: values_of(path) for path in FIELDS if path not in ("arm", "cell") and not path.startswith("dropout.")}
-    free["data.folder"] = st.none() | PRINTED
+    free["data.folder"] = free["data.file"] = st.none() | PRINTED
     flat = draw(st.fixed_dictionaries({}, optional=free))
-    if flat.get("data.source") == "folder":
-        flat["data.folder"] = draw(PRINTED)
+    if place := {"folder": "data.folder", "npz": "data.file"}.get(flat.get("data.source")):
+        flat[place] = draw(PRINTED)
     if "optimizer.warmup_epochs" in flat:
         flat["train.epochs"] = max(flat.get("train.epochs", 200), math.ceil(flat["optimizer.warmup_epochs"]))
     if "data.black" in flat or "data.white" in flat:
         flat["data.black"], flat["data.white"] = draw(st.sampled_from([(0.0, None), (0.0, 255.0), (-1.0, 0.5), (7.25, 4095.0)]))
+    if flat.get("model.name") == "wide_resnet":
+        flat["model.placement"] = "stage"  # of which it has three, and units two
     probability = st.floats(0, 0.99)
     symmetric = draw(st.booleans())
     flat["dropout.layers"] = draw(st.integers(0, 3))

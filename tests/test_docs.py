@@ -10,7 +10,7 @@ from typer.main import get_command
 
 import reglab
 from reglab.cli.app import app
-from reglab.config import FIELDS, SPEED_KEYS, RunConfig, allowed, with_overrides
+from reglab.config import FIELDS, OPTIONS, SPEED_KEYS, RunConfig, allowed, with_overrides
 
 ROOT = Path(__file__).parents[1]
 KEYS = ROOT / "docs" / "keys.md"
@@ -33,7 +33,15 @@ def keys():
     """The table of all keys, as Markdown."""
     rows = []
     for key, field in FIELDS.items():
-        default = "null" if field.default is None else str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
+        default = (
+            "{}"
+            if key in OPTIONS
+            else "null"
+            if field.default is None
+            else str(field.default).lower()
+            if isinstance(field.default, bool)
+            else str(field.default)
+        )
         means = (field.description or "").replace("<", "&lt;") + (" (changes speed only)" if key in SPEED_KEYS else "")
         rows.append(f"| `{key}` | {default} | {allowed(key)} | {means} |".replace("|  |", "| |"))
     return HEAD + "\n".join(rows) + "\n"

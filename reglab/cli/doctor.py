@@ -153,7 +153,7 @@ def _mps() -> Check:
 
 
 def _images() -> Check:
-    from reglab.data import cifar10
+    from reglab.data import published
     from reglab.settings import settings
     from reglab.sweep.health import cache_fault
 
@@ -161,7 +161,7 @@ def _images() -> Check:
     if fault := cache_fault():
         return Check("images", "none", str(fault), fatal=True)
     try:
-        if cifar10.is_here(cache):
+        if published.is_here("cifar10", cache):
             return Check("images", f"CIFAR-10 is in {cache}")
     except UserError as error:
         return Check("images", f"CIFAR-10 is not in {cache}", f"{error}; else the first run downloads it again")

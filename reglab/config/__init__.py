@@ -1,8 +1,9 @@
 """The configuration of a run: its keys, how they are written, and which runs are the same experiment."""
 
 from reglab.config.arms import ARMS, FINAL_ARMS
-from reglab.config.fields import FIELDS, SPEED_KEYS, allowed, current, nearest, unknown_key
-from reglab.config.identities import IDENTITY_VERSION, as_given, at_default_speed, effective, identity, run_id
+from reglab.config.fields import FIELDS, OPTIONS, SPEED_KEYS, allowed, choices_of, current, nearest, unknown_key
+from reglab.config.identities import IDENTITY_VERSION, as_given, at_default_speed, code_of, effective, foreign, identity, run_id
+from reglab.config.networks import NETWORKS, called
 from reglab.config.run import LABELLED, RunConfig, acting, grown, under_todays_names
 from reglab.config.sections import DataConfig, ModelConfig, OptimizerConfig, TrainConfig
 from reglab.config.words import flat, nested, parse_overrides, with_overrides
@@ -13,6 +14,8 @@ __all__ = [
     "FINAL_ARMS",
     "IDENTITY_VERSION",
     "LABELLED",
+    "NETWORKS",
+    "OPTIONS",
     "SPEED_KEYS",
     "DataConfig",
     "ModelConfig",
@@ -23,9 +26,13 @@ __all__ = [
     "allowed",
     "as_given",
     "at_default_speed",
+    "called",
+    "choices_of",
+    "code_of",
     "current",
     "effective",
     "flat",
+    "foreign",
     "grown",
     "identity",
     "nearest",

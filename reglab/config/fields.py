@@ -12,13 +12,28 @@ from pydantic.fields import FieldInfo
 from reglab.config.arms import ARMS
 from reglab.config.sections import BRIGHTEST, SECTIONS, Presets
 from reglab.errors import excerpt
-from reglab.section import MOST, SPEED_ONLY, keys, types_of
+from reglab.foreign import FORM
+from reglab.section import MOST, PLAIN, SPEED_ONLY, OneOf, Options, keys, types_of
 from reglab.techniques import FORMERLY
 
-FIELDS: dict[str, FieldInfo] = dict(keys(Presets)) | {
-    path: field for name, section in SECTIONS.items() for path, field in keys(section, f"{name}.")
-}
-"""Every key path of a configuration (`dropout.p1`), with its definition."""
+
+class _Fields(dict[str, FieldInfo]):
+    """Definitions by path; each name below a mapping of options is there, too, and none that is gone through."""
+
+    def __contains__(self, path: object) -> bool:
+        return super().__contains__(path) or (isinstance(path, str) and path.rpartition(".")[0] in OPTIONS and path[-1] != ".")
+
+    def __missing__(self, path: str) -> FieldInfo:
+        if path in self:
+            return FieldInfo(annotation=PLAIN, default=None)
+        raise KeyError(path)
+
+
+FIELDS = _Fields(dict(keys(Presets)) | {path: field for name, section in SECTIONS.items() for path, field in keys(section, f"{name}.")})
+"""Every key path of a configuration (`dropout.p1`), with its definition; any below a mapping of options (`model.options.depth`)."""
+
+OPTIONS = frozenset(path for path, field in FIELDS.items() if field.annotation is Options)
+"""Keys that are a mapping of names to plain values."""
 
 SPEED_KEYS = frozenset(path for path, field in FIELDS.items() if SPEED_ONLY in field.metadata)
 """Keys that change how fast a run goes, and nothing else."""
@@ -42,12 +57,18 @@ def current(path: str) -> str:
 def allowed(path: str) -> str:
     """What a key accepts, in words: its type, its range or its choices."""
     field = FIELDS[path]
+    if path in OPTIONS:
+        return "a mapping of names to texts, numbers, true, false or null"
     if path == "arm":
         return "one of " + ", ".join(ARMS)
     options, optional = types_of(field.annotation)
-    choices = [str(choice) for option in options for choice in typing.get_args(option)]
+    if field.annotation is PLAIN:
+        return "text, a number, true, false or null"
+    choices = choices_of(path)
     if bool in options:
         choices += ["true", "false"]
+    if any(isinstance(mark, OneOf) for mark in field.metadata):
+        choices += [f"or {FORM}"]
     if choices:
         text = "one of " + ", ".join(choices)
     else:
@@ -61,6 +82,13 @@ def allowed(path: str) -> str:
         ]
         text = " ".join([text, " and ".join(bounds)]).strip()
     return text + (" or null" if optional else "")
+
+
+def choices_of(path: str) -> list[str]:
+    """The words among which a key chooses; none of one that takes others."""
+    field = FIELDS[path]
+    literal = [str(choice) for option in types_of(field.annotation)[0] for choice in typing.get_args(option)]
+    return literal + [word for mark in field.metadata if isinstance(mark, OneOf) for word in mark.words]
 
 
 def unknown_key(path: str) -> str:
@@ -96,10 +124,8 @@ def explain(error: ValidationError) -> str:
     elif fault["type"] == "string_too_long":
         line = f"{path} is a text of {len(fault['input']):,} characters: give at most {fault['ctx']['max_length']:,}"
     elif path in FIELDS:
-        options, _ = types_of(FIELDS[path].annotation)
-        choices = [str(choice) for option in options for choice in typing.get_args(option)]
         given = excerpt(fault["input"])
-        line = f"{path} = {given}: must be {allowed(path)}{_limit_not_named(fault)}{nearest(given, choices)}"
+        line = f"{path} = {given}: must be {allowed(path)}{_limit_not_named(fault)}{nearest(given, choices_of(path))}"
         if isinstance(fault["input"], list):
             line += "; a sweep searches over a list, and a text that begins with [ stands in quotes"
     else:

@@ -5,10 +5,11 @@ import json
 from functools import cache, lru_cache
 from typing import Any
 
-from reglab.config.fields import FIELDS, SPEED_KEYS
+from reglab.config.fields import FIELDS, OPTIONS, SPEED_KEYS
 from reglab.config.run import RunConfig, acting
 from reglab.config.words import nested
-from reglab.section import Section, keys
+from reglab.foreign import is_reference, source
+from reglab.section import OneOf, Section, keys
 from reglab.techniques import FORMERLY, TECHNIQUES
 
 IDENTITY_VERSION = 1
@@ -46,19 +47,31 @@ def identity(config: RunConfig) -> str:
     Two configurations with one identity are the same arm and run once a seed. It is the hash of `IDENTITY_VERSION` and of the
     effective values that depart from the defaults, so that a key which is added later changes no identity where it does nothing.
     A departure is from the constant that a key has as its default, whatever other keys are. Numbers of one value are one (1, 1.0).
-    A key counts under the first path that it had. Of a technique that came with another package its code counts, too.
+    A key counts under the first path that it had. Of what came with another package its code counts, too.
     """
     defaults = _defaults(type(config))
     departures = {
-        FORMERLY.get(path, path): text for path, value in effective(config).items() if (text := _canonical(value)) != defaults[path]
+        FORMERLY.get(path, path): text for path, value in effective(config).items() if (text := _canonical(value)) != defaults.get(path)
     }
     departures |= {technique.name: technique.source for technique in acting(config) if technique.source}
+    departures |= {f"code of {path}": code for path, code in code_of(config).items()}
     return hashlib.sha256(json.dumps([IDENTITY_VERSION, departures], sort_keys=True).encode()).hexdigest()[:12]
+
+
+def foreign(config: RunConfig) -> dict[str, str]:
+    """What a run takes that is a function of the user's (`package.module:function`), by the keys that name it."""
+    takes_them = {path for path, field in FIELDS.items() if any(isinstance(mark, OneOf) for mark in field.metadata)}
+    return {path: value for path, value in effective(config).items() if path in takes_them and is_reference(value)}
+
+
+def code_of(config: RunConfig) -> dict[str, str]:
+    """The hashes of the files that these functions are in, as far as they are on this machine; none of them is imported."""
+    return {path: code for path, reference in foreign(config).items() if (code := source(reference))}
 
 
 @cache
 def _defaults(model: type[RunConfig]) -> dict[str, str]:
-    return {path: _canonical(field.default) for path, field in keys(model)}
+    return {path: _canonical(field.default) for path, field in keys(model) if path not in OPTIONS}
 
 
 @lru_cache(maxsize=10_000, typed=True)

@@ -12,10 +12,11 @@ from pydantic import ValidationError, create_model, model_validator
 
 from reglab.config.arms import ARMS
 from reglab.config.fields import allowed, explain, nearest
+from reglab.config.networks import NETWORKS
 from reglab.config.sections import AFTER, BEFORE, LONGEST_CELL, DataConfig, ModelConfig, OptimizerConfig, Presets, TrainConfig
 from reglab.config.words import flat, nested, parse_overrides
 from reglab.errors import UserError, excerpt
-from reglab.section import Section
+from reglab.section import Options, Section
 from reglab.techniques import FORMERLY, TECHNIQUES, Technique
 
 LABELLED = tuple(f"{technique.name}." for technique in TECHNIQUES if technique.label)
@@ -63,8 +64,7 @@ class RunConfig(_Sections):
     def _presets_are_what_they_say(self) -> Self:
         for name, preset in (("cell", _cell(self.cell or "")), ("arm", ARMS.get(self.arm or "", {}))):
             for path, value in flat(preset).items():
-                section, _, key = path.rpartition(".")
-                given = getattr(getattr(self, section) if section else self, key)
+                given = _at(self, path)
                 if given != value and str(given) != str(value):
                     fault = f"{path} = {given} contradicts {name} = {getattr(self, name)}, which sets it to {value}"
                     raise ValueError(f"{fault}: drop one of the two")
@@ -77,6 +77,24 @@ class RunConfig(_Sections):
                 f"optimizer.warmup_epochs = {self.optimizer.warmup_epochs:g} is longer than train.epochs = {self.train.epochs}: "
                 "the learning rate would never reach optimizer.lr; shorten one or lengthen the other"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _the_network_has_places_for_all_layers(self) -> Self:
+        network, own = self.model.built_in, self.model
+        for technique in acting(self) if network is None else ():
+            if technique.in_network:
+                fault = f"{technique.name} puts layers into the network, and only those of reglab have places for them"
+                raise ValueError(f"model.name = {own.name}: {fault} ({', '.join(NETWORKS)}): leave it out, or choose one of these")
+        if network is None and own.standardize:
+            fault = "model.standardize is of layers that only the networks of reglab have"
+            raise ValueError(f"model.name = {own.name}: {fault} ({', '.join(NETWORKS)}): leave it out, or choose one of these")
+        for technique in acting(self) if network else ():
+            layers = technique.layers(technique.of(self)) if technique.layers else 0
+            if own.placement == "unit" and network and layers > network.units:
+                there = f"a block of {own.name} has {network.units} convolution units"
+                remedy = f"give at most that, or model.placement=stage, of which it has {network.stages}"
+                raise ValueError(f"{technique.name} of {layers} layers: {there}: {remedy}")
         return self
 
     @classmethod
@@ -93,6 +111,13 @@ class RunConfig(_Sections):
         mine = _labelled(self)
         named = next((name for name in ARMS if _labelled(RunConfig.model_validate({"arm": name})) == mine), None)
         return named or " · ".join(technique.label(technique.of(self)) for technique in acting(self) if technique.label)
+
+
+def _at(config: Section, path: str) -> Any:
+    found: Any = config
+    for name in path.split("."):
+        found = found.given.get(name) if isinstance(found, Options) else getattr(found, name)
+    return found
 
 
 def acting(config: RunConfig) -> list[Technique[Any]]:
@@ -138,8 +163,13 @@ def _laid_under(values: Mapping[str, Any], preset: Mapping[str, Any]) -> dict[st
         if not isinstance(value, Mapping):
             expanded[name] = value if values.get(name) is None else values[name]
         elif isinstance(given := values.get(name, {}), Mapping):  # what is not a mapping, the section itself refuses
-            expanded[name] = {**value, **given}
+            both = {key: {**each, **given[key]} for key, each in value.items() if isinstance(each, Mapping) and _is_mapping(given, key)}
+            expanded[name] = {**value, **given, **both}
     return expanded
+
+
+def _is_mapping(values: Mapping[str, Any], key: str) -> bool:
+    return isinstance(values.get(key), Mapping)
 
 
 def _cell(words: str) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from reglab.config.networks import NETWORKS, BuiltIn
 from reglab.errors import excerpt, shown
-from reglab.section import MOST, NO_EFFECT, SPEED_ONLY, Matters, Section
+from reglab.section import MOST, NO_EFFECT, SPEED_ONLY, Matters, OneOf, Options, Section
 from reglab.techniques import TECHNIQUES
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ _LONGEST_PATH = 4096
 
 _OF_A_FOLDER = Matters(lambda own, run: own.source == "folder")
 
+SOURCES = ("cifar10", "cifar100", "svhn", "fashion_mnist", "digits", "folder", "npz")
+"""What `data.source` calls images, beside functions of the user's."""
+
 
 class Presets(Section):
     """Short ways to give many keys at once."""
@@ -41,15 +45,23 @@ class Presets(Section):
 class DataConfig(Section):
     """Which images. The limits and the validation part are the same for every seed, so that seeds differ in training only."""
 
-    source: Literal["cifar10", "folder", "digits"] = "cifar10"
+    source: Annotated[str, OneOf(SOURCES)] = Field(
+        default="cifar10", description="which; a function of yours returns (images, labels) of both parts, see docs/your_own.md"
+    )
+    file: Annotated[str | None, NO_EFFECT] = Field(
+        default=None, max_length=_LONGEST_PATH, description="for source npz: has train_images, train_labels, test_images and test_labels"
+    )
     folder: Annotated[str | None, NO_EFFECT] = Field(
         default=None, max_length=_LONGEST_PATH, description="for source folder: holds train/<class>/* and test/<class>/*"
     )
-    name: Annotated[str | None, _OF_A_FOLDER] = Field(
-        default=None, max_length=_LONGEST_NAME, description="for source folder: what reports call it; null: the folder's own name"
+    name: Annotated[str | None, Matters(lambda own, run: own.where is not None)] = Field(
+        default=None, max_length=_LONGEST_NAME, description="for sources folder and npz: what reports call it; null: its own name"
+    )
+    side: Annotated[int, _OF_A_FOLDER] = Field(
+        default=32, ge=8, le=512, description="for source folder: height and width of its images, in pixels"
     )
     resize: Annotated[bool, _OF_A_FOLDER] = Field(
-        default=False, description="for source folder: scale images to 32x32 instead of refusing other sizes"
+        default=False, description="for source folder: scale images to data.side instead of refusing other sizes"
     )
     background: Annotated[Literal["white", "grey", "black"], _OF_A_FOLDER] = Field(
         default="white", description="for source folder: what lies behind transparent images"
@@ -67,7 +79,7 @@ class DataConfig(Section):
     test_limit: int | None = Field(default=None, ge=1, le=MOST, description="keep this many test images")
     validation: int = Field(default=0, ge=0, le=MOST, description="training images held out for selection")
 
-    @field_validator("folder", "name", mode="before")
+    @field_validator("file", "folder", "name", mode="before")
     @classmethod
     def _records_can_hold_it(cls, value: Any, info: ValidationInfo) -> Any:
         if isinstance(value, str) and shown(value) != value:
@@ -79,6 +91,8 @@ class DataConfig(Section):
     def _folder_is_given_where_it_is_read(self) -> Self:
         if self.source == "folder" and not self.folder:
             raise ValueError("data.source = folder needs data.folder, the folder that holds train/<class>/* and test/<class>/*")
+        if self.source == "npz" and not self.file:
+            raise ValueError("data.source = npz needs data.file, the .npz file that holds the arrays of both parts")
         return self
 
     @model_validator(mode="after")
@@ -90,39 +104,79 @@ class DataConfig(Section):
         return self
 
     @property
+    def where(self) -> str | None:
+        """The folder or the file that the images are in, as it was given; None of a source that is no place of a machine's."""
+        return {"folder": self.folder, "npz": self.file}.get(self.source)
+
+    @property
     def path(self) -> Path:
-        """The folder, for source folder."""
-        path = Path(str(self.folder))
+        """The folder or the file."""
+        path = Path(str(self.where))
         with suppress(RuntimeError):  # a home that is not known here
             path = path.expanduser()
         return path
 
     @property
-    def folder_name(self) -> str:
-        """What reports call a folder's images."""
-        return self.name or shown(Path(os.path.realpath(self.path)).name)  # of links in a circle, too
+    def own_name(self) -> str:
+        """What reports call the images of a folder or a file."""
+        return self.name or shown(Path(os.path.realpath(self.path)).name.removesuffix(".npz"))  # of links in a circle, too
 
     @property
     def is_here(self) -> bool:
-        """Whether there is such a folder on this machine."""
-        return self.path.is_dir()
+        """Whether there is such a folder or file on this machine."""
+        return self.path.is_dir() if self.source == "folder" else self.path.is_file()
+
+    def on_any_machine(self) -> Self:
+        """The same images, as another machine may have them: of a folder or a file the name counts and not the path."""
+        return self.model_copy(update={"folder": None, "file": None, "name": self.own_name}) if self.where else self
 
     def effective(self, run: "RunConfig") -> dict[str, Any]:
-        """Of a folder the name, given or its own, and not the path: so that an arm is the same on two machines."""
+        """Of a folder or a file the name, given or its own, and not the path: so that an arm is the same on two machines."""
         found = super().effective(run)
-        return found | ({"name": self.folder_name} if "name" in found else {})
+        return found | ({"name": self.own_name} if "name" in found else {})
 
 
 class ModelConfig(Section):
-    """The network (He et al. 2016): its size, its stem, and where regularization layers sit."""
+    """The network: which, its size, its stem, and where regularization layers sit; or one of the user's own."""
 
-    width: int = Field(default=64, ge=1, le=1024, description="channels of the stem; 64 is the standard ResNet-50")
-    stem: Literal["imagenet", "cifar"] = Field(default="imagenet", description="imagenet: 7x7 stride 2 and pooling; cifar: 3x3 stride 1")
-    placement: Annotated[
-        Literal["unit", "stage"], Matters(lambda own, run: any(each.is_placed and each.acts(run) for each in TECHNIQUES))
-    ] = Field(default="unit", description="layers count the units of every block, or the stages")
+    name: Annotated[str, OneOf(tuple(NETWORKS))] = Field(
+        default="resnet50", description="which network; a function of yours is called with classes, side, channels and the options"
+    )
+    options: Options = Field(default=Options(), description="for a network of yours: what its function is called with, name by name")
+    width: int = Field(default=64, ge=1, le=1024, description="of resnet50, channels of the stem; 64 is the standard ResNet-50")
+    stem: Literal["imagenet", "cifar"] = Field(
+        default="imagenet", description="of resnet50; imagenet: 7x7 stride 2 and pooling; cifar: 3x3 stride 1"
+    )
+    depth: int = Field(default=28, ge=10, le=1000, description="of wide_resnet, layers: a multiple of 6, and 4")
+    widen: int = Field(default=10, ge=1, le=64, description="of wide_resnet, channels of its first stage over the 16 of its stem")
+    placement: Annotated[Literal["unit", "stage"], Matters(lambda own, run: any(each.layers and each.acts(run) for each in TECHNIQUES))] = (
+        Field(default="unit", description="layers count the units of every block, or the stages")
+    )
     init: Literal["glorot", "he"] = Field(default="glorot", description="initial weights; biases start at zero")
     standardize: bool = Field(default=False, description="scaled weight standardization (Brock et al. 2021)")
+
+    @field_validator("depth")
+    @classmethod
+    def _has_whole_blocks(cls, value: int) -> int:
+        if value % 6 != 4:
+            near = value // 6 * 6 + 4
+            raise ValueError(f"model.depth = {value}: three stages of blocks of two layers need a multiple of 6, and 4, such as {near}")
+        return value
+
+    @property
+    def built_in(self) -> BuiltIn | None:
+        """What is known of the network beforehand; None of one of the user's own."""
+        return NETWORKS.get(self.name)
+
+    def effective(self, run: "RunConfig") -> dict[str, Any]:
+        """The keys of this network; of one of the user's own its options, each a key."""
+        if self.built_in:
+            return {key: value for key, value in super().effective(run).items() if key in ("name", *self.built_in.keys)}
+        return {"name": self.name} | {f"options.{name}": value for name, value in self.options.given.items()}
+
+    def given(self, run: "RunConfig") -> dict[str, Any]:
+        """They are as they were given."""
+        return self.effective(run)
 
 
 class OptimizerConfig(Section):

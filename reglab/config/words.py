@@ -8,9 +8,9 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from reglab.config.fields import FIELDS, allowed, current, unknown_key
+from reglab.config.fields import FIELDS, OPTIONS, allowed, current, unknown_key
 from reglab.errors import UserError, excerpt
-from reglab.section import number, types_of
+from reglab.section import PLAIN, number, types_of
 
 _log = logging.getLogger(__name__)
 
@@ -23,10 +23,14 @@ def with_overrides(values: Mapping[str, Any], overrides: Iterable[str]) -> dict[
 
     Raises UserError for a word without `=` and for a value given to a whole section.
     """
+    return _laid_over(nested(parse_overrides(overrides)), values)
+
+
+def _laid_over(changes: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(values)
-    for name, value in nested(parse_overrides(overrides)).items():
+    for name, value in changes.items():
         both = isinstance(value, dict) and isinstance(merged.get(name, {}), Mapping)
-        merged[name] = {**merged.get(name, {}), **value} if both else value
+        merged[name] = _laid_over(value, merged.get(name, {})) if both else value
     return merged
 
 
@@ -34,16 +38,24 @@ def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
     """`{"dropout.p1": 0.1}` as `{"dropout": {"p1": 0.1}}`."""
     out: dict[str, Any] = {}
     for path, value in flat.items():
-        section, _, key = path.rpartition(".")
-        (out.setdefault(section, {}) if section else out)[key] = value
+        *groups, key = path.split(".")
+        inside = out
+        for group in groups:
+            inside = inside.setdefault(group, {})
+        inside[key] = value
     return out
 
 
 def flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    """`{"dropout": {"p1": 0.1}}` as `{"dropout.p1": 0.1}`."""
+    """`{"dropout": {"p1": 0.1}}` as `{"dropout.p1": 0.1}`; each option is a path, too (`model.options.depth`)."""
     out: dict[str, Any] = {}
     for name, value in values.items():
-        out |= {f"{name}.{key}": entry for key, entry in value.items()} if isinstance(value, Mapping) else {name: value}
+        section = {f"{name}.{key}": entry for key, entry in value.items()} if isinstance(value, Mapping) else {name: value}
+        for path in section.keys() & OPTIONS:
+            if isinstance(options := section[path], Mapping):
+                del section[path]
+                section |= {f"{path}.{key}": entry for key, entry in options.items()}
+        out |= section
     return out
 
 
@@ -63,6 +75,8 @@ def parse_overrides(words: Iterable[str], are_kept: bool = False) -> dict[str, A
         if path not in FIELDS and current(path) == path:
             raise UserError(unknown_key(path))
         path = current(path) if are_kept else _todays(path)
+        if path in OPTIONS:
+            raise UserError(f"{path} is a mapping, not a value: set {path}.NAME=VALUE, an option each")
         values[path] = _listed(path, text) if text.lstrip().startswith("[") else _read(path, text)
     return values
 
@@ -99,18 +113,29 @@ def _value(path: str, text: str, quoted: bool = False) -> Any:
         return None
     if not bare and not quoted:
         raise UserError(f"{path}= has no value: it must be {allowed(path)}")
+    if FIELDS[path].annotation is PLAIN:
+        return text if quoted else _plain(bare)
     if options == [str]:
         return text
     if options[0] in (int, float):
         if (found := number(bare)) is None:
             raise UserError(f"{path} = {excerpt(text)}: must be {allowed(path)}")
         return found
-    if bool in options:
-        try:
-            return TypeAdapter(bool).validate_python(bare)
-        except ValidationError:
-            return bare
-    return bare
+    return _yes_or_no(bare) if bool in options else bare
+
+
+def _yes_or_no(bare: str) -> bool | str:
+    """What it says; itself where it is neither."""
+    try:
+        return TypeAdapter(bool).validate_python(bare)
+    except ValidationError:
+        return bare
+
+
+def _plain(bare: str) -> Any:
+    """A number or yes and no where it is written as one, else the text."""
+    found = {"true": True, "false": False}.get(bare.lower(), number(bare))
+    return bare if found is None else found
 
 
 def _scalars(text: str) -> list[yaml.ScalarEvent] | None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from reglab.config import RunConfig
-from reglab.data.images import SIDE, Part
+from reglab.data.images import Part
 from reglab.errors import UserError
 from reglab.techniques.applied import Applied, Draws, apply, overrides
 
@@ -21,18 +21,19 @@ EVALUATION_BATCH = 1000
 class Normalization:
     """Mean and standard deviation of each channel over the training images, in grey levels (0 to 255)."""
 
-    mean: Tensor  # (3,)
-    std: Tensor  # (3,)
+    mean: Tensor  # (channels,)
+    std: Tensor  # (channels,)
 
     @classmethod
     def of(cls, images: np.ndarray, device: torch.device) -> "Normalization":
-        """Measured on uint8 `images` (N, H, W, 3), a slice at a time."""
-        total, squares = torch.zeros(2, 3, dtype=torch.float64, device=device)
+        """Measured on uint8 `images` (N, H, W, channels), a slice at a time."""
+        channels = images.shape[-1]
+        total, squares = torch.zeros(2, channels, dtype=torch.float64, device=device)
         for start in range(0, len(images), 5000):
-            pixels = torch.from_numpy(images[start : start + 5000]).to(device).reshape(-1, 3).float()
+            pixels = torch.from_numpy(images[start : start + 5000]).to(device).reshape(-1, channels).float()
             total += pixels.sum(0, dtype=torch.float64)
             squares += pixels.square().sum(0, dtype=torch.float64)
-        count = images.size / 3
+        count = images.size / channels
         mean = total / count
         std = (squares / count - mean.square()).clamp(min=0).sqrt()
         return cls(mean.float(), torch.where(std < 1e-3, 1.0, std).float())
@@ -42,11 +43,11 @@ class Normalization:
         return Normalization(self.mean.to(device), self.std.to(device))
 
     def __call__(self, images: Tensor, dtype: torch.dtype) -> Tensor:
-        """(M, H, W, 3) grey levels as a normalized (M, 3, H, W) batch in channels_last order."""
+        """(M, H, W, channels) grey levels as a normalized (M, channels, H, W) batch in channels_last order."""
         if torch.compiler.is_compiling():  # one pass over the pixels, whatever stands here
             return ((images - self.mean) / self.std).to(dtype).contiguous().permute(0, 3, 1, 2)
         levels = torch.empty(images.shape, device=images.device)
-        for channel in range(3):  # one by one: a quarter of the time of one copy that skips each fourth byte
+        for channel in range(images.shape[-1]):  # one by one: a quarter of the time of one copy that skips each fourth byte
             levels[..., channel].copy_(images[..., channel])
         rows, pixels = levels.view(len(images), -1), images.shape[1] * images.shape[2]
         rows.sub_(self.mean.repeat(pixels)).div_(self.std.repeat(pixels))
@@ -54,29 +55,30 @@ class Normalization:
 
 
 class DeviceImages:
-    """Images of one part on the device, padded with black, a pixel's channels packed into one 32-bit element."""
+    """Images of one part on the device, padded with black, a pixel's channels packed into one element: of 32 bits, or, if grey, of 8."""
 
     def __init__(self, part: Part, device: torch.device, padding: int = 0):
-        extent = SIDE + 2 * padding
-        stored = np.zeros((len(part), extent, extent, 4), dtype=np.uint8)
-        stored[:, padding : padding + SIDE, padding : padding + SIDE, :3] = part.images
-        self.pixels = torch.from_numpy(stored).to(device).view(torch.int32).squeeze(-1)
+        self.side, self.channels = part.images.shape[2:]
+        within, extent = slice(padding, padding + self.side), self.side + 2 * padding
+        stored = np.zeros((len(part), extent, extent, 1 if self.channels == 1 else 4), dtype=np.uint8)
+        stored[:, within, within, : self.channels] = part.images
+        pixels = torch.from_numpy(stored).to(device)
+        self.pixels = (pixels if self.channels == 1 else pixels.view(torch.int32)).squeeze(-1)
         self.labels = torch.from_numpy(part.labels).to(device)
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    @staticmethod
-    def unpack(pixels: Tensor) -> Tensor:
-        """Packed pixels (M, H, W) as uint8 (M, H, W, 3)."""
-        return pixels.view(torch.uint8).view(*pixels.shape, 4)[..., :3]
+    def unpack(self, pixels: Tensor) -> Tensor:
+        """Packed pixels (M, H, W) as uint8 (M, H, W, channels)."""
+        return pixels.view(torch.uint8).view(*pixels.shape, -1)[..., : self.channels]
 
 
 @dataclass(frozen=True)
 class Batch:
     """Images and their labels. Where labels are mixed, `share` () of each is that of `others`."""
 
-    images: Tensor  # (M, 3, 32, 32), normalized, channels_last
+    images: Tensor  # (M, channels, side, side), normalized, channels_last
     labels: Tensor  # (M,) int64
     others: Tensor | None = None  # (M,) int64
     share: Tensor | None = None  # () float64
@@ -128,7 +130,7 @@ class TrainingBatches:
 
     def batch(self, index: Tensor, generator: torch.Generator) -> Batch:
         """The images at the positions `index` (M,), with fresh draws from `generator`, and copies of them."""
-        draws = Draws.still(index, SIDE, self.padding)
+        draws = Draws.still(index, self.set.side, self.padding)
         for each in self.applied:
             each.draw(draws, generator)
         images, labels = self._render(draws), self.set.labels[draws.index]
@@ -175,6 +177,6 @@ class CleanBatches:
         return len(self.set)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yields images (M, 3, 32, 32) and labels (M,)."""
+        """Yields images (M, channels, side, side) and labels (M,)."""
         for pixels, labels in zip(self.set.pixels.split(EVALUATION_BATCH), self.set.labels.split(EVALUATION_BATCH), strict=True):
             yield self.normalize(self.set.unpack(pixels), self.dtype), labels

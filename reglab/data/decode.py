@@ -1,4 +1,4 @@
-"""One image file as 32x32 pixels: upright, opaque, 8 bits a channel; or why it cannot be."""
+"""One image file as `data.side` × `data.side` pixels: upright, opaque, 8 bits a channel; or why it cannot be."""
 
 import io
 import re
@@ -9,7 +9,6 @@ import numpy as np
 from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from reglab.config import DataConfig
-from reglab.data.images import SIDE
 from reglab.errors import first_line
 
 DECODING = 2
@@ -105,15 +104,15 @@ def _decode(blob: bytes, config: DataConfig) -> Decoded:
         if image.mode in _TRANSPARENT or "transparency" in image.info:
             image = _over_background(image, raw, config, treatments)
         rgb = image if image.mode == "RGB" else image.convert("RGB")
-    if rgb.size != (SIDE, SIDE):
-        rgb = rgb.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    if rgb.size != (config.side, config.side):
+        rgb = rgb.resize((config.side, config.side), Image.Resampling.BICUBIC)
     return Decoded(np.asarray(rgb), frozenset(treatments), depth)
 
 
 def _refuse_size(image: Image.Image, config: DataConfig) -> None:
     """By what the file says of itself, before a pixel is unpacked."""
-    if image.size != (SIDE, SIDE) and not config.resize:
-        raise UnfitError(f"is {image.width}x{image.height}, not {SIDE}x{SIDE}", "set data.resize=true to scale every image")
+    if image.size != (config.side, config.side) and not config.resize:
+        raise UnfitError(f"is {image.width}x{image.height}, not {config.side}x{config.side}", "set data.resize=true to scale every image")
     if image.width * image.height > _MOST_PIXELS:
         raise UnfitError(f"is {image.width}x{image.height}", f"scale it beforehand to at most {_MOST_PIXELS / 10**6:.0f} million pixels")
 

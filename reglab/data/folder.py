@@ -24,12 +24,15 @@ from reglab import reading
 from reglab.atomic import write_whole
 from reglab.config import DataConfig
 from reglab.data.decode import DECODING, Decoded, UnfitError, decode
-from reglab.data.images import SIDE, ImageSet, Part
+from reglab.data.images import Extent, ImageSet, Part
 from reglab.data.store import cached
 from reglab.data.waiting import Alive
 from reglab.errors import UserError, shown
 
 PARTS = ("train", "test")
+
+COLOURS = 3
+"""Channels: grey images are drawn in colour, as they may stand beside others."""
 
 _HASH = re.compile(rb"[0-9a-f]{64}")
 
@@ -80,9 +83,10 @@ def load(config: DataConfig, cache: Path) -> ImageSet:
     content = fingerprint(listing, cache)
     drawn = config.resize, config.background, config.black, config.white
     key = hashlib.sha256(f"{content} {drawn}".encode()).hexdigest()[:32]
-    images, stem = sum(map(len, listing.parts.values())), f"folder-{key}-v{DECODING}"
-    found = cached(stem, cache, images, "decoding these images", lambda alive: _decoded(listing, content, config, alive))
-    return replace(found, name=config.folder_name)
+    extent = Extent(config.side, COLOURS)
+    images, stem = sum(map(len, listing.parts.values())), f"folder-{key}-{config.side}-v{DECODING}"
+    found = cached(stem, cache, images, extent, "decoding these images", lambda alive: _decoded(listing, content, config, alive))
+    return replace(found, name=config.own_name)
 
 
 # What is there
@@ -265,7 +269,7 @@ def _decoded(listing: Listing, content: str, config: DataConfig, alive: Alive) -
     """Raises UserError, naming the files, for images that cannot be drawn, or whose numbers could mean two things."""
     again, seen, parts = Content(listing), _Seen(), []
     for part, files in listing.parts.items():
-        images = np.empty((len(files), SIDE, SIDE, 3), dtype=np.uint8)
+        images = np.empty((len(files), config.side, config.side, COLOURS), dtype=np.uint8)
         bar = track(files, f"decoding {part}", console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
         for row, file in enumerate(bar):
             alive()
@@ -284,6 +288,8 @@ def _decoded(listing: Listing, content: str, config: DataConfig, alive: Alive) -
         raise UserError(
             f"data.folder = {shown(listing.folder)}: files changed while they were read; run this again when they are all there"
         )
+    if config.side != DataConfig().side:
+        seen.treatments.add(f"side {config.side}")
     return ImageSet(listing.folder.name, listing.classes, parts[0], parts[1], None, _with_treatments(content, seen.treatments))
 
 

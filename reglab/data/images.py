@@ -1,16 +1,27 @@
 """Labelled images in memory: what every source gives and every run trains on."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-SIDE = 32
-"""Height and width of every image, in pixels."""
+MOST_CHANNELS = 4
+"""A pixel's are packed into one 32-bit element on the device."""
+
+
+class Extent(NamedTuple):
+    """Of an image: `side` × `side` pixels of so many `channels`."""
+
+    side: int
+    channels: int
+
+    def __str__(self) -> str:
+        return f"{self.side}×{self.side} pixels of {self.channels} channel{'' if self.channels == 1 else 's'}"
 
 
 @dataclass(frozen=True)
 class Part:
-    """Some labelled images: uint8 `(N, 32, 32, 3)` and int64 `(N,)`."""
+    """Some labelled images: uint8 `(N, side, side, channels)` and int64 `(N,)`."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -33,3 +44,8 @@ class ImageSet:
     test: Part
     validation: Part | None
     fingerprint: str
+
+    @property
+    def extent(self) -> Extent:
+        """Of every image."""
+        return Extent(*self.train.images.shape[2:])

@@ -8,13 +8,13 @@ import numpy as np
 from PIL import Image
 
 from reglab.config import DataConfig
-from reglab.data import cifar10, folder
-from reglab.data.images import SIDE, ImageSet, Part
+from reglab.data import arrays, folder, published
+from reglab.data.images import Extent, ImageSet, Part
 from reglab.data.store import cached
 from reglab.data.waiting import Alive
 from reglab.errors import UserError
 
-_DIGITS = 1_797
+_DIGITS, _DIGIT = 1_797, Extent(32, 3)
 
 _SPLIT_SEED = 20170802
 """Orders the images for the limits and the validation part; fixed, so that no split depends on a run's seed."""
@@ -23,15 +23,19 @@ _SPLIT_SEED = 20170802
 def load(config: DataConfig, cache: Path) -> ImageSet:
     """The configured images, from the cache where they are there. A signal's handler may raise to end it at any moment.
 
-    Raises UserError for a folder that is not laid out as needed, files that are no images of it, a failed download, limits larger
-    than the source or that leave one class to train on, and a cache that cannot be written.
+    Raises UserError for a folder that is not laid out as needed, files that are no images of it, arrays that are none, a failed
+    download, limits larger than the source or that leave one class to train on, and a cache that cannot be written.
     """
-    if config.source == "cifar10":
-        full = cifar10.load(cache)
+    if config.source in published.PUBLISHED:
+        full = published.load(config.source, cache)
     elif config.source == "folder":
         full = folder.load(config, cache)
-    else:
+    elif config.source == "npz":
+        full = arrays.of_file(config)
+    elif config.source == "digits":
         full = _digits(cache)
+    else:
+        full = arrays.of_function(config)
     return _split(full, config)
 
 
@@ -67,8 +71,10 @@ def _digits(cache: Path) -> ImageSet:
 
         bunch = load_digits()
         grey = np.round(bunch.images * (255 / 16)).astype(np.uint8)
-        images = np.stack([np.asarray(Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BICUBIC)) for image in grey])
-        images = np.repeat(images[..., None], 3, axis=3)
+        images = np.stack(
+            [np.asarray(Image.fromarray(image).resize((_DIGIT.side, _DIGIT.side), Image.Resampling.BICUBIC)) for image in grey]
+        )
+        images = np.repeat(images[..., None], _DIGIT.channels, axis=3)
         labels = bunch.target.astype(np.int64)
         rank = np.zeros(len(labels), dtype=np.int64)  # of each image within its class
         for label in np.unique(labels):
@@ -78,4 +84,4 @@ def _digits(cache: Path) -> ImageSet:
         classes = tuple(str(name) for name in bunch.target_names)
         return ImageSet("digits", classes, whole.take(~is_test), whole.take(is_test), None, fingerprint)
 
-    return cached("digits-v1", cache, _DIGITS, "decoding the digits", decode)
+    return cached("digits-v1", cache, _DIGITS, _DIGIT, "decoding the digits", decode)

@@ -9,31 +9,31 @@ import numpy as np
 
 from reglab import atomic, reading
 from reglab.console import say
-from reglab.data.images import SIDE, ImageSet, Part
+from reglab.data.images import Extent, ImageSet, Part
 from reglab.data.waiting import Alive, alone
 from reglab.errors import first_line, is_full
 from reglab.settings import unwritable_cache
 
-_IMAGE_BYTES = SIDE * SIDE * 3 + 1024
-"""Of an image with its label, and the name of a class of its own."""
+_LABEL_BYTES = 1024
+"""Of an image's label, and the name of a class of its own."""
 
 _HEAD_BYTES = 10**6
 
 
-def cached(key: str, cache: Path, most: int, what: str, make: Callable[[Alive], ImageSet]) -> ImageSet:
-    """The set of at most so many images stored under `key`, or what `make` gives, then stored. One process makes it (`what`), the others
-    wait for it.
+def cached(key: str, cache: Path, most: int, extent: Extent, what: str, make: Callable[[Alive], ImageSet]) -> ImageSet:
+    """The set of at most so many images of this extent stored under `key`, or what `make` gives, then stored. One process makes it
+    (`what`), the others wait for it.
 
     Where nothing can be stored, on a full disk, say, each process makes it for itself, and says so.
     """
     path = stored(key, cache)
     atomic.sweep(path.parent)
-    if (found := read(path, most)) is not None:
+    if (found := read(path, most, extent)) is not None:
         return found
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with alone(path, what) as alive:
-            if (found := read(path, most)) is None:
+            if (found := read(path, most, extent)) is None:
                 found = make(alive)
                 atomic.write_whole(path, lambda stream: _write(stream, found))
     except (OSError, NotImplementedError) as error:  # the latter of a file system without locks
@@ -49,23 +49,24 @@ def stored(key: str, cache: Path) -> Path:
     return cache / "images" / f"{key}.npz"
 
 
-def read(path: Path, most: int) -> ImageSet | None:
-    """The set in a file, of at most so many images; None where there is none, or anything else: it is made again and replaced."""
+def read(path: Path, most: int, extent: Extent) -> ImageSet | None:
+    """The set in a file, of at most so many images of this extent; None where there is none, or anything else: it is made anew."""
+    limit = most * (extent.side**2 * extent.channels + _LABEL_BYTES) + _HEAD_BYTES
     try:
-        with reading.opened(path, most * _IMAGE_BYTES + _HEAD_BYTES, "remove it") as stream, np.load(stream, allow_pickle=False) as content:
+        with reading.opened(path, limit, "remove it") as stream, np.load(stream, allow_pickle=False) as content:
             if any(member.compress_type != zipfile.ZIP_STORED for member in content.zip.infolist()):
                 return None  # it was not written here, and unpacks to nobody knows how much
-            return _whole(content)
+            return _whole(content, extent)
     except Exception:  # numpy and zipfile raise a dozen kinds for a damaged file
         return None
 
 
-def _whole(content: Any) -> ImageSet | None:
+def _whole(content: Any, extent: Extent) -> ImageSet | None:
     """What is in it, where that is two parts of images with labels of two or more classes."""
     classes = tuple(map(str, content["classes"]))
     parts = [Part(content[f"{part}_images"], content[f"{part}_labels"]) for part in ("train", "test")]
     for part in parts:
-        if part.images.dtype != np.uint8 or part.labels.dtype != np.int64 or part.images.shape != (len(part), SIDE, SIDE, 3):
+        if part.images.dtype != np.uint8 or part.labels.dtype != np.int64 or part.images.shape != (len(part), extent.side, *extent):
             return None
         if part.labels.shape != (len(part),) or not len(part) or not 0 <= part.labels.min() <= part.labels.max() < len(classes):
             return None

@@ -1,1 +1,5 @@
-"""Networks, built from a configuration."""
+"""Networks, built from a configuration: `build` gives what the rest works with, and nothing outside names one."""
+
+from reglab.models.network import Network, build
+
+__all__ = ["Network", "build"]

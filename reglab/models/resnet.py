@@ -5,56 +5,21 @@ the shortcut before its rectifier. With batch normalization in all three and the
 `resnet50`, parameter names included.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reglab.config import RunConfig
-from reglab.models.convolution import Conv2d, StandardizedConv2d
-from reglab.techniques.applied import Applied, apply
+from reglab.models.layers import Layers, initialize
+from reglab.models.network import Network
+from reglab.techniques.applied import Applied
 
 EXPANSION = 4
 """Output channels of a block over its inner channels."""
 
 BLOCKS_PER_STAGE = (3, 4, 6, 3)
-
-
-class Layers:
-    """Makes the layers of one place in the network from a configuration, and from the techniques that are applied."""
-
-    def __init__(self, config: RunConfig, applied: Sequence[Applied[Any]]):
-        self.config, self.applied = config, applied
-        self.convolution = StandardizedConv2d if config.model.standardize else Conv2d
-
-    def position(self, stage: int, unit: int) -> int:
-        """What the number of layers counts: units of a block, or stages of the network (both from 1)."""
-        return unit if self.config.model.placement == "unit" else stage
-
-    def conv(self, inputs: int, outputs: int, kernel: int, stride: int, position: int) -> Conv2d:
-        """A convolution that keeps the extent at stride 1, with a bias exactly where no normalization follows."""
-        bias = not any(each.shifts(position) for each in self.applied)
-        return self.convolution(inputs, outputs, kernel, stride, padding=kernel // 2, bias=bias)
-
-    def norm(self, channels: int, position: int) -> nn.Module:
-        """Return what follows a convolution at `position`, of (N, channels, H, W): what the techniques put there, or nothing at all."""
-        return _together(each.after_convolution(position, channels) for each in self.applied)
-
-    def drop(self, position: int) -> nn.Module:
-        """Return what ends the unit at `position`."""
-        return _together(each.after_unit(position) for each in self.applied)
-
-    def branch(self, number: int) -> nn.Module:
-        """Return what ends the residual branch of block `number` (from 1)."""
-        return _together(each.on_branch(number, sum(BLOCKS_PER_STAGE)) for each in self.applied)
-
-
-def _together(layers: Iterable[nn.Module | None]) -> nn.Module:
-    """All of these in a row; one that is alone keeps its place in the network's names."""
-    found = [layer for layer in layers if layer is not None]
-    return nn.Identity() if not found else found[0] if len(found) == 1 else nn.Sequential(*found)
 
 
 class Bottleneck(nn.Module):
@@ -105,25 +70,29 @@ class ConvBlock(Bottleneck):
 
 
 class ResNet50(nn.Module):
-    """Classifies (N, 3, H, W) images: returns (N, classes) logits. `applied`: the techniques that act in it; by default its run's."""
+    """Classifies (N, channels, H, W) images: returns (N, classes) logits. `applied`: the techniques that act in it."""
 
-    def __init__(self, config: RunConfig, classes: int, applied: Sequence[Applied[Any]] | None = None):
+    def __init__(self, config: RunConfig, classes: int, channels: int, applied: Sequence[Applied[Any]]):
         super().__init__()
-        applied = apply(config, torch.device("cpu")) if applied is None else applied
-        layers, width = Layers(config, applied), config.model.width
+        layers, width = Layers(config, applied, sum(BLOCKS_PER_STAGE)), config.model.width
         kernel, stride = (7, 2) if config.model.stem == "imagenet" else (3, 1)
-        self.conv1, self.bn1 = layers.conv(3, width, kernel, stride, position=1), layers.norm(width, position=1)
+        self.conv1, self.bn1 = layers.conv(channels, width, kernel, stride, position=1), layers.norm(width, position=1)
         self.pool = nn.MaxPool2d(3, stride=2, padding=1) if config.model.stem == "imagenet" else nn.Identity()
-        channels = width
+        inputs = width
         for stage, blocks in enumerate(BLOCKS_PER_STAGE, start=1):
             inner = width * 2 ** (stage - 1)
             number = 1 + sum(BLOCKS_PER_STAGE[: stage - 1])
-            first = ConvBlock(layers, stage, number, channels, inner, stride=1 if stage == 1 else 2)
-            channels = EXPANSION * inner
-            rest = [IdentityBlock(layers, stage, number + further, channels) for further in range(1, blocks)]
+            first = ConvBlock(layers, stage, number, inputs, inner, stride=1 if stage == 1 else 2)
+            inputs = EXPANSION * inner
+            rest = [IdentityBlock(layers, stage, number + further, inputs) for further in range(1, blocks)]
             self.add_module(f"layer{stage}", nn.Sequential(first, *rest))
-        self.fc = nn.Linear(channels, classes)
-        _initialize(self, config.model.init)
+        self.fc = nn.Linear(inputs, classes)
+        initialize(self, config.model.init)
+
+    @property
+    def network(self) -> Network:
+        """As the rest knows it."""
+        return Network.of_our_layers(self, self.fc)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (N, classes) of normalized images (N, 3, H, W)."""
@@ -132,15 +101,3 @@ class ResNet50(nn.Module):
             out = self.get_submodule(f"layer{stage}")(out)
         logits: Tensor = self.fc(F.adaptive_avg_pool2d(out, 1).flatten(1))
         return logits
-
-
-def _initialize(network: nn.Module, init: str) -> None:
-    """Glorot and Bengio 2010 (uniform) or He et al. 2015 (normal, fan-out) weights; biases zero; normalization starts as the identity."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            if init == "glorot":
-                nn.init.xavier_uniform_(module.weight)
-            else:
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from reglab.atomic import held, is_abandoned
-from reglab.config import flat
+from reglab.config import called, flat
 from reglab.errors import UserError
 from reglab.report import charts, claims, effects, own, stats, tables, texts, words
 from reglab.report.cells import Cell
@@ -314,7 +314,7 @@ class Report:
         seeds = "one seed each." if self.study.seeds == 1 else f"up to {self.study.seeds} seeds each, {finished} finished runs in all."
         return (
             f"{self.study.design.description}{' ' if self.study.design.description else ''}"
-            f"ResNet-50{self._width(' of width {}')} on {self.images} ({environment.train_images:,} training and "
+            f"{called(self.study.fixed)} on {self.images} ({environment.train_images:,} training and "
             f"{environment.test_images:,} test images), {_epochs(counted)}: {_count(len(counted), 'arm')}, {seeds}"
         )
 

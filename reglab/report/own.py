@@ -39,10 +39,11 @@ def design(records: Sequence[RunRecord], baseline: str | None = None) -> Design:
     """
     arms = {stats.arm(record): config for record in records if stats.counts(record) and (config := stats.built(record))}
     given = {arm: as_given(config) for arm, config in arms.items()}
-    there = {key: {written(values[key]) for values in given.values() if key in values} for key in FIELDS if key not in SPEED_KEYS}
-    keys = [key for key, levels in there.items() if len(levels) > 1]  # where one has no effect, another that varies says so
     acting = [effective(config) for config in arms.values()]
-    differing = frozenset(key for key in FIELDS if len({written(values.get(key)) for values in acting}) > 1)
+    known = [*FIELDS, *sorted({key for values in acting for key in values} - FIELDS.keys())]  # the latter of options
+    there = {key: {written(values[key]) for values in given.values() if key in values} for key in known if key not in SPEED_KEYS}
+    keys = [key for key, levels in there.items() if len(levels) > 1]  # where one has no effect, another that varies says so
+    differing = frozenset(key for key in known if len({written(values.get(key)) for values in acting}) > 1)
     names = short_names(keys, _CALLED)
     factors = {}
     for key, name in names.items():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import beta, f, norm, t
 
-from reglab.config import FIELDS, SPEED_KEYS, RunConfig, at_default_speed, flat, identity
+from reglab.config import FIELDS, SPEED_KEYS, RunConfig, at_default_speed, flat, foreign, identity
 from reglab.errors import UserError
 from reglab.tracking.record import Environment, RunRecord, State
 
@@ -278,4 +278,7 @@ def arm(record: RunRecord) -> str:
     there = flat(record.config)
     if all(there.get(key, FIELDS[key].default) == FIELDS[key].default for key in SPEED_KEYS):
         return record.identity or record.run_id
-    return identity(at_default_speed(config)) if (config := built(record)) else record.identity or record.run_id
+    config = built(record)
+    if config is None or foreign(config):  # whose code may be another one now
+        return record.identity or record.run_id
+    return identity(at_default_speed(config))

@@ -294,8 +294,11 @@ def makeup(ledger: Ledger) -> list[str]:
     parameters: dict[str, Any] = {"cell": {"values": cells}}
     for path, definition in leaves(config["parameters"]):
         if "value" in definition:
-            section, _, key = path.rpartition(".")
-            (parameters.setdefault(section, {"parameters": {}})["parameters"] if section else parameters)[key] = definition
+            *groups, key = path.split(".")
+            inside = parameters
+            for group in groups:
+                inside = inside.setdefault(group, {"parameters": {}})["parameters"]
+            inside[key] = definition
     return [yaml.safe_dump(config | {"parameters": parameters}, sort_keys=False, width=140)]
 
 

@@ -14,7 +14,7 @@ from reglab.config import SPEED_KEYS, DataConfig, RunConfig, acting, flat, grown
 from reglab.errors import UserError
 from reglab.tracking.record import RunRecord, State
 
-TRAINING_IMAGES = {"cifar10": 50_000, "digits": 1_442}
+TRAINING_IMAGES = {"cifar10": 50_000, "cifar100": 50_000, "svhn": 73_257, "fashion_mnist": 60_000, "digits": 1_442}
 """Of the sources whose size is known beforehand."""
 
 Probe = Callable[[RunConfig], float]
@@ -65,7 +65,7 @@ class Paces:
         if epoch_seconds is None or not record.environment:
             return
         config = RunConfig.parse(record.config)
-        self._folders.setdefault(_nameable(config.data), (record, config))
+        self._folders.setdefault(config.data.on_any_machine(), (record, config))
         seconds = epoch_seconds / self.images_per_epoch(config)
         pace = Pace(record.run_id, record.environment.device, record.state == State.finished, seconds)
         for likeness in _likenesses(config):
@@ -128,10 +128,11 @@ def images_per_epoch(config: RunConfig, known: Iterable[tuple[RunRecord, RunConf
     data = config.data
     images = TRAINING_IMAGES.get(data.source)
     if images is None:
-        same = (record for record, other in known if _nameable(other.data) == _nameable(data))
+        same = (record for record, other in known if other.data.on_any_machine() == data.on_any_machine())
         record = next(same, None)
         if record is None or record.environment is None:
-            raise UserError(f"data.folder = {data.folder}: no run has read it yet, so the number of its images is not known")
+            there = f"data.folder = {data.folder}" if data.source == "folder" else f"data.source = {data.source}"
+            raise UserError(f"{there}: no run has read it yet, so the number of its images is not known")
         images = record.environment.train_images
     else:
         images -= data.validation
@@ -150,11 +151,6 @@ def _epoch_seconds(record: RunRecord) -> float | None:
         return record.summary.time_wall_seconds / max(1, record.summary.epochs)
     walls = [row.time_wall_seconds for row in record.history]
     return (walls[-1] - walls[0]) / (len(walls) - 1) if len(walls) > 1 else walls[0] if walls else None
-
-
-def _nameable(data: DataConfig) -> DataConfig:
-    """As it is on any machine: of a folder of images, the name counts and not the path."""
-    return data.model_copy(update={"folder": None, "name": data.folder_name}) if data.source == "folder" else data
 
 
 def _network(config: RunConfig) -> tuple[object, ...]:

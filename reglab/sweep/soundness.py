@@ -10,8 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from reglab.config import FIELDS, RunConfig, allowed, current, nearest, unknown_key
+from reglab import foreign
+from reglab.config import FIELDS, OPTIONS, RunConfig, allowed, choices_of, current, nearest, unknown_key
 from reglab.errors import UserError
+from reglab.foreign import is_reference
 from reglab.sweep.definition import NO_METRIC, Definition, Fault, Parameter, Place, Replicates, Scheduler, assembled, parameters_of
 from reglab.sweep.distributions import Distribution, Exponents, IntUniform, Quantized, same
 from reglab.sweep.engines import grid
@@ -51,6 +53,9 @@ def faults_of_form(config: Mapping[str, Any], is_ours: bool = True) -> Iterator[
             section, _, key = parameter.path.partition(".")
             nested_form = f"{section}: {{parameters: {{{key}: …}}}}"
             yield Fault(parameter.place, f"parameters: {parameter.path}: W&B does not split names at dots; write {nested_form}")
+        elif parameter.path in OPTIONS:
+            nested_form = f"{parameter.names[-1]}: {{parameters: {{NAME: {{value: …}}}}}}"
+            yield Fault(parameter.place, f"parameters: {parameter.path}: each option is a parameter of its own; write {nested_form}")
         elif current(parameter.path) not in FIELDS:
             yield Fault(parameter.place, f"parameters: {unknown_key(parameter.path)}")
     scheduler = definition.scheduler
@@ -143,6 +148,14 @@ def place_of(said: str, parameters: Sequence[Parameter]) -> Place:
     return next((placed[word] for word in re.findall(r"[a-z]\w*(?:\.\w+)?", said) if word in placed), ("parameters",))
 
 
+def _absent(config: Mapping[str, Any]) -> Iterator[str]:
+    """Functions of the user's whose modules are not on this machine."""
+    for parameter in parameters_of(config):
+        for value in dict.fromkeys(each for each in parameter.distribution.choices or () if isinstance(each, str)):
+            if choices_of(current(parameter.path)) and is_reference(value) and foreign.source(value) is None:
+                yield f"{parameter.path} = {value}: there is no such module here, so its runs are not recognized, and cannot be trained"
+
+
 def notes(config: Mapping[str, Any], is_ours: bool = True) -> Iterator[str]:
     """What is as W&B has it, and likely not as it is meant; of another program, what it cannot do."""
     definition = Definition.model_validate(config)
@@ -153,6 +166,8 @@ def notes(config: Mapping[str, Any], is_ours: bool = True) -> Iterator[str]:
             if metric.name.startswith("test/"):
                 held_out = "set data.validation and select on val/accuracy, so that the test set stays unseen"
                 yield f"it selects on {metric.name}: {held_out}"
+    if is_ours:
+        yield from _absent(config)
     for parameter in parameters_of(config):
         distribution, path = parameter.distribution, parameter.path
         if isinstance(distribution, Exponents):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from reglab import names, yaml_files
-from reglab.config import RunConfig, TrainConfig, identity, nearest, parse_overrides
+from reglab.config import NETWORKS, ModelConfig, RunConfig, TrainConfig, identity, nearest, parse_overrides
 from reglab.errors import UserError, excerpt
 from reglab.shipped import folder
 from reglab.sweep import definition, engines, program, soundness
@@ -23,10 +23,9 @@ QUICK: dict[str, Any] = {
     "data.source": "digits",
     "data.train_limit": None,
     "data.test_limit": None,
-    "model.width": 8,
     "train.batch_size": 64,
 }
-"""What `--quick` sets where the file does not search over it: a sweep's every arm on a CPU, in minutes."""
+"""What `--quick` sets where the file does not search over it, beside the size of its networks: every arm on a CPU, in minutes."""
 
 QUICK_SHARE = 20
 """`--quick` trains one epoch for so many of the file's."""
@@ -263,7 +262,9 @@ def _set(parameters: dict[str, Any], names: Sequence[str], value: Any) -> None:
 def _shrink(config: dict[str, Any]) -> None:
     """Make a sweep quick: keys that it searches stay, all but the seeds, of which the first is kept."""
     found = dict(leaves(config["parameters"]))
-    for path, value in QUICK.items():
+    name = found.get("model.name", {"value": ModelConfig().name})
+    networks = [NETWORKS[each] for each in name.get("values", [name.get("value")]) if each in NETWORKS]
+    for path, value in {**QUICK, **{key: value for network in networks for key, value in network.quick.items()}}.items():
         if "value" in found.get(path, {"value": None}):
             _set(config["parameters"], path.split("."), value)
     if epochs := found.get("train.epochs", {"value": TrainConfig().epochs}).get("value"):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from reglab.config import RunConfig, acting
+from reglab.errors import UserError
 from reglab.techniques.technique import S
 from reglab.techniques.units import Units
 
@@ -42,10 +43,14 @@ class Draws:
 
 @dataclass(frozen=True)
 class Weights:
-    """The parameters of a network, but for the weights of its last layer, as units in `flat` (2, n): all in fp32, then their gradients."""
+    """The parameters of a network as units in `flat` (2, n): all in fp32, then their gradients.
+
+    The weights of its last layer are in no unit; `spares_last` is false where it is not known which that is.
+    """
 
     flat: Tensor
     units: Sequence[Units]
+    spares_last: bool = True
 
 
 class Applied(Generic[S]):
@@ -91,11 +96,11 @@ class Applied(Generic[S]):
         """Add what it draws for these images, or further images."""
 
     def on_levels(self, images: Tensor, draws: Draws) -> Tensor:
-        """Change grey levels (M, H, W, 3), uint8 or float, before they are normalized."""
+        """Change grey levels (M, H, W, channels), uint8 or float, before they are normalized."""
         return images
 
     def mix(self, images: Tensor, others: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor] | None:
-        """Normalized images (M, 3, H, W) mixed with others of their batch, and the share () that is theirs, of labels too."""
+        """Normalized images (M, channels, H, W) mixed with others of their batch, and the share () that is theirs, of labels too."""
         return None
 
     # On the loss.
@@ -151,11 +156,18 @@ class Averaging(Applied[S]):
         return {self.probe: sums[0] / steps}
 
 
+IN_NETWORK = ("shifts", "after_convolution", "after_unit", "on_branch")
+"""The points at which a technique puts layers into the network."""
+
+
 def apply(config: RunConfig, device: torch.device) -> list[Applied[Any]]:
     """What the techniques do that act in this run, in their order."""
     found = []
     for technique in acting(config):
         applied = technique.load()(technique.of(config), config, device)
+        if not technique.in_network and (point := next((each for each in IN_NETWORK if overrides(applied, each)), None)):
+            fault = f"it overrides {point}, and does not declare in_network=True"
+            raise UserError(f"technique {technique.name}: {fault}: in some networks it would do nothing; declare it")
         applied.name = technique.name
         found.append(applied)
     return found

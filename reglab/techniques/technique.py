@@ -42,10 +42,11 @@ class Technique(Generic[S]):
     `label` gives its words in a run's label; a technique without it is told of by its keys, where they vary. `columns` has its keys by
     what reports call them, those of which their own name says too little. `example` has keys under
     which it acts, for tests and documentation. `formerly`: paths that its keys had before; identities are of those for good.
-    `without`: values of other keys that come to the same where it does not act. `is_placed`: whether it has layers that
-    `model.placement` puts somewhere. `copies`: images that it adds to a batch of so many. `slows`: what of it decides how long a step
-    takes, where that is worth telling. `source`: of one that came with another package, the hash of its code, which is part of the
-    identity of runs in which it acts.
+    `without`: values of other keys that come to the same where it does not act. `in_network`: whether it puts layers into the network,
+    which has to have places for them; `layers`: how many, of one whose layers `model.placement` counts by units or stages. `copies`:
+    images that it adds to a batch of so many. `slows`: what of it decides how long a step takes, where that is worth telling. `warns`:
+    a line to be said before a run in which it does what is seldom meant. `source`: of one that came with another package, the hash of
+    its code, which is part of the identity of runs in which it acts.
     """
 
     name: str
@@ -59,9 +60,11 @@ class Technique(Generic[S]):
     probes: Sequence[Probe[S]] = ()
     formerly: Mapping[str, str] = field(default_factory=dict)
     without: Callable[[S, "RunConfig"], Mapping[str, Any]] | None = None
-    is_placed: bool = False
+    in_network: bool = False
+    layers: Callable[[S], int] | None = None
     copies: Callable[[S, int], int] | None = None
     slows: Callable[[S], Hashable] | None = None
+    warns: Callable[[S, "RunConfig"], str | None] | None = None
     source: str | None = None
 
     def __post_init__(self) -> None:
@@ -80,6 +83,7 @@ class Technique(Generic[S]):
             "each key of its section needs a default, under which the technique does nothing": _needs_keys(section),
             "paper is empty: say where it was published": not self.paper.strip(),
             "applied_by must name what does it, as package.module:Class": ":" not in self.applied_by,
+            "layers that model.placement counts are in the network: declare in_network=True": bool(self.layers) and not self.in_network,
             f"example has what is no key of its section: {', '.join(sorted(unknown))}": bool(unknown),
             f"its probes must be called {self.name}/…": not all(probe.name.startswith(f"{self.name}/") for probe in self.probes),
         }

@@ -50,7 +50,7 @@ def _called(record: RunRecord) -> Hashable | None:
         data = RunConfig.parse(record.config).data
     except UserError:
         return None
-    return data.model_copy(update={"folder": None, "name": data.folder_name}) if data.source == "folder" else data
+    return data.on_any_machine()
 
 
 def _counted(records: list[RunRecord]) -> str:

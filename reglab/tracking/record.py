@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from reglab import names
-from reglab.config import IDENTITY_VERSION, RunConfig, acting, identity, under_todays_names
+from reglab.config import IDENTITY_VERSION, RunConfig, acting, foreign, identity, under_todays_names
 from reglab.errors import UserError, shown
 from reglab.techniques import TECHNIQUES
 from reglab.tracking.state import State as State  # noqa: PLC0414 – a part of a record, to be had with it
@@ -243,6 +243,9 @@ class RunRecord(_Stored):
     program: _Text | None = Field(default=None, description="what was started, where that is not `reglab train`")
     logged: Logged | None = Field(default=None, description="of another program: its summary")
     rows: list[Logged] | None = Field(default=None, description="of another program: its history, a row for each time that it logged")
+    code: dict[_Name, _Name] | None = Field(
+        default=None, description="by the keys that name functions of the user's, the hashes of the files that these were in"
+    )
     weights: _Name | None = Field(default=None, description="sha256 of the file of its weights, where it kept them")
     without_history: bool | None = Field(default=None, description="true where it came without its epochs: from a report, which has none")
     log: list[_Text] | None = Field(default=None, description="the last lines of its log, of a run that did not finish: as it is reported")
@@ -285,7 +288,7 @@ class RunRecord(_Stored):
         except UserError:
             return record
         now = identity(config)
-        if is_known and any(technique.source for technique in acting(config)):
+        if is_known and (foreign(config) or any(technique.source for technique in acting(config))):
             return record  # of the code of another package, which may be another one now
         if is_known:
             seeds = {record.seed, config.train.seed, int(record.run_id.rpartition("-s")[2])}

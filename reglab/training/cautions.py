@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch.nn import functional as F
 
+from reglab.config import ModelConfig, acting
 from reglab.training.run import Run
 from reglab.training.step import Precision
 
@@ -25,6 +26,13 @@ def of(run: Run) -> Iterator[str]:
     if run.batches.mixes_labels and run.config.train.target_on == "running":
         said = "labels are mixed, so that running training accuracy counts a guess as much as its label's share"
         yield f"{said}, and the time to target with it: train.target_on=clean takes it on images as they are"
+    for technique in acting(run.config):
+        if technique.warns and (line := technique.warns(technique.of(run.config), run.config)):
+            yield line
+    model = run.config.model
+    given = [f"model.{key} = {value}" for key, value in model if key not in ("name", "options") and value != getattr(ModelConfig(), key)]
+    if model.built_in is None and given:
+        yield f"{', '.join(given)}: only reglab's own networks heed that; what {model.name} is to know stands in model.options"
     if run.device.type == "cpu" and run.precision.name != "fp32" and (ratio := slowness(run)) > SLOWER:
         said = f"train.precision = {run.precision.name} takes {ratio:.1f} times as long as fp32 on this CPU"
         yield f"{said} (measured on a few steps of each): train.precision=fp32 is faster"
@@ -46,7 +54,7 @@ def _step_seconds(run: Run, precision: Precision) -> float:
         start = time.perf_counter()
         with precision.autocast():
             loss = F.cross_entropy(type(network).forward(network, images), labels)
-        torch.autograd.grad(loss, list(network.parameters()))
+        torch.autograd.grad(loss, [each for each in network.parameters() if each.requires_grad], allow_unused=True)
         best = min(best, time.perf_counter() - start)
         if time.perf_counter() - began > _ENOUGH_SECONDS:
             break

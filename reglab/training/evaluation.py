@@ -6,10 +6,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from reglab import models
 from reglab.data.batches import CleanBatches
 from reglab.data.images import ImageSet
 from reglab.errors import UserError
-from reglab.models.resnet import ResNet50
 from reglab.processes.signals import Signals
 from reglab.training import checkpoint
 from reglab.training.flat import FlatParameters
@@ -47,16 +47,20 @@ def evaluate(network: nn.Module, batches: CleanBatches, precision: Precision, si
 def evaluate_kept(kept: Kept, images: ImageSet, device: torch.device) -> Evaluation:
     """Of kept weights, on the test part of `images`: with the images, the device and the versions of the run, its very result.
 
-    Raises UserError where the images have other classes.
+    Raises UserError where the images have other classes, another size or other channels.
     """
     if images.classes != kept.classes:
         odd = sorted(set(images.classes) ^ set(kept.classes))
         which = f"not in both: {', '.join(odd)}" if odd else "the same, in another order"
         there = f"the {len(images.classes)} classes of {images.name} are not the {len(kept.classes)} that the run was trained on"
         raise UserError(f"{there} ({which}): give images of the same classes")
+    if images.extent != kept.extent:
+        there = f"the images of {images.name} are {images.extent}, and the run was trained on {kept.extent}"
+        raise UserError(f"{there}: give images of the same size")
     precision = Precision(kept.precision, device)
-    network = ResNet50(kept.config, len(kept.classes)).to(device).to(memory_format=torch.channels_last)
-    FlatParameters(network, network.fc, precision.dtype)  # weights lie as they did in training: a kernel's choice may depend on it
+    built = models.build(kept.config, len(kept.classes), *images.extent)
+    network = built.module.to(device).to(memory_format=torch.channels_last)
+    FlatParameters(built, precision.dtype)  # weights lie as they did in training: a kernel's choice may depend on it
     own = network.state_dict()
     try:
         checkpoint.expect_alike("the network", own, kept.network)

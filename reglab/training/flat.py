@@ -5,41 +5,43 @@ half-precision weights are made by one copy a step, where autocast casts each we
 that a step can be captured in a CUDA graph.
 """
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping
 from itertools import groupby
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from reglab.models.convolution import Conv2d, Rows, Standardization, StandardizedConv2d
+from reglab.models import Network
+from reglab.models.convolution import Rows, Standardization, StandardizedConv2d
 from reglab.techniques.units import Units, unit_length
 from reglab.training import memory
 
 ALIGNMENT = 64
 """Elements: units of each length begin at a multiple, as vector loads and convolution kernels want it (128 bytes in half precision)."""
 
-_CAST = (Conv2d, nn.Linear)
-"""What computes in half precision with weights as they are; subclasses may need theirs in fp32 first."""
-
 
 class FlatParameters:
     """Takes the parameters of `network` over: from here on they, and their gradients, are views of this object's buffers.
 
-    Ordered by the length of their units (`units.unit_length`), weights that are standardized first, the weight of `head` last;
+    Ordered by the length of their units (`units.unit_length`), weights that are standardized first, the weight of the head last;
     `units` describes all but it, `places` has each parameter's first element. A parameter keeps its memory format, with units
     contiguous either way. `weights` has all of them. `decay` says how much of a parameter decays in a step: those of one decay
-    are neighbours, and `groups` are what to optimize, each with its decay; where all are of one, `weights` alone.
+    are neighbours, and `groups` are what to optimize, each with its decay; where all are of one, `weights` alone. A parameter that wants
+    no gradient is none of them.
     """
 
-    def __init__(self, network: nn.Module, head: nn.Linear, dtype: torch.dtype, decay: Callable[[Tensor], float] = lambda parameter: 0.0):
-        parameters = dict(network.named_parameters())
+    def __init__(self, network: Network, dtype: torch.dtype, decay: Callable[[Tensor], float] = lambda parameter: 0.0):
+        parameters = {name: parameter for name, parameter in network.module.named_parameters() if parameter.requires_grad}
+        head = network.head.weight if network.head else None
+        self.spares_last = head is not None
+        device = next(iter(parameters.values())).device
         self._decay = {name: decay(parameter) for name, parameter in parameters.items()}
         self.units: list[Units] = []
-        layers = {f"{name}.weight": layer for name, layer in network.named_modules() if isinstance(layer, StandardizedConv2d)}
+        layers = network.standardized
         self.places = places = dict(self._arrange(parameters, head, layers))
         end = max(place + parameters[name].numel() for name, place in places.items())
-        self.buffer = memory.zeros(2, -(-end // ALIGNMENT) * ALIGNMENT, device=head.weight.device)
+        self.buffer = memory.zeros(2, -(-end // ALIGNMENT) * ALIGNMENT, device=device)
         self.weights = nn.Parameter(self.buffer[0])
         self.weights.grad = self.buffer[1]
         self.groups = list(self._by_decay())
@@ -48,7 +50,7 @@ class FlatParameters:
             parameter.data, parameter.grad = view, _view(self.buffer[1], parameter, places[name])
         self._half = torch.zeros_like(self.buffer[0], dtype=dtype) if dtype != torch.float32 else None
         ready = self._half if self._half is not None else torch.zeros_like(self.buffer[0]) if layers else None
-        cast = _cast_names(network) if self._half is not None else []
+        cast = [name for name in parameters if name in network.halved] if self._half is not None else []
         # By its parameter's name, what the network computes with in its place, and what it is called there.
         called = {name: name for name in cast} | {name: _beside(name, "ready") for name in layers}
         given = {name: _view(ready, parameters[name], places[name]).requires_grad_() for name in called if ready is not None}
@@ -61,7 +63,7 @@ class FlatParameters:
         halves = len(given) if self._half is not None else 0
         self._gradients = [part for part in (gradients[:halves], gradients[halves:]) if part]  # a part has one type
 
-    def _standardized(self, layers: dict[str, StandardizedConv2d], places: dict[str, int], ready: Tensor) -> Standardization:
+    def _standardized(self, layers: Mapping[str, StandardizedConv2d], places: dict[str, int], ready: Tensor) -> Standardization:
         """Of all these layers, by their weights' names."""
         groups, gains = [], []
         for length, names in groupby(sorted(layers, key=places.__getitem__), lambda name: unit_length(layers[name].weight)):
@@ -74,11 +76,11 @@ class FlatParameters:
             groups.append(Rows(weights, gradients, made))
         return Standardization(groups, self.buffer[0], self.buffer[1], torch.cat(gains))
 
-    def _arrange(self, parameters: dict[str, nn.Parameter], head: nn.Linear, first_of_all: Container[str]) -> Iterator[tuple[str, int]]:
+    def _arrange(self, parameters: dict[str, nn.Parameter], head: Tensor | None, first_of_all: Container[str]) -> Iterator[tuple[str, int]]:
         """Each parameter's name and first element in the buffers; among units of one length, `first_of_all` are neighbours."""
         start = 0
-        clipped = {name: parameter for name, parameter in parameters.items() if parameter is not head.weight}
-        last = next(self._decay[name] for name, parameter in parameters.items() if parameter is head.weight)
+        clipped = {name: parameter for name, parameter in parameters.items() if parameter is not head}
+        last = next((self._decay[name] for name, parameter in parameters.items() if parameter is head), None)
 
         def decay_and_length(name: str) -> tuple[bool, float, int]:
             return self._decay[name] == last, self._decay[name], unit_length(clipped[name])
@@ -121,7 +123,7 @@ class FlatParameters:
 
     def backward(self, loss: Tensor) -> None:
         """Replace the gradients by those of `loss`, a scalar that came of `forward`."""
-        found = torch.autograd.grad(loss, self._leaves)
+        found = torch.autograd.grad(loss, self._leaves, allow_unused=True, materialize_grads=True)
         for part in self._gradients:
             torch._foreach_copy_(part, found[: len(part)])
             found = found[len(part) :]
@@ -141,14 +143,3 @@ def _beside(weight: str, own: str) -> str:
 def _gradient(parameter: nn.Parameter) -> Tensor:
     assert parameter.grad is not None, "it has one from the start"
     return parameter.grad
-
-
-def _cast_names(network: nn.Module) -> list[str]:
-    """Parameters that are cast as they are: a standardized layer's bias, too, but not its weight."""
-    found = []
-    for name, module in network.named_modules():
-        if type(module) in _CAST:
-            found += [f"{name}.{own}" for own, _ in module.named_parameters(recurse=False)]
-        elif isinstance(module, StandardizedConv2d) and module.bias is not None:
-            found.append(f"{name}.bias")
-    return found

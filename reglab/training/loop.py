@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
+from reglab.config import code_of
 from reglab.errors import ReglabError, machine_fault
 from reglab.processes.signals import Interrupted, Request, Signals
 from reglab.tracking.record import Environment, RunRecord, Sink, State
@@ -56,7 +57,8 @@ def _train(
         resume(run, file, record.formerly)
         run.warm_up()
     environment = environment and environment.model_copy(update={"captured": run.captured})
-    record = record.changed(state=State.running, reason=None, environment=environment, history=run.history)
+    code = code_of(run.config) or None
+    record = record.changed(state=State.running, reason=None, environment=environment, history=run.history, code=code)
     try:
         for sink in sinks:
             sink.started(record)
@@ -120,7 +122,9 @@ def _keep(run: Run, file: File) -> str | None:
     """The hash of the weights' file; None where it could not be written, which costs no run."""
     normalization, network = run.batches.normalize, run.network.state_dict()
     try:
-        return weights.save(file, weights.Kept(run.config, run.images.classes, normalization, run.precision.name, network))
+        return weights.save(
+            file, weights.Kept(run.config, run.images.classes, run.images.extent, normalization, run.precision.name, network)
+        )
     except Exception as error:  # a full disk, a store that is away: each store has kinds of its own
         _log.warning("%s was not written (%s): the weights are lost", file, " ".join(str(error).split()))
         return None

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from reglab.config import RunConfig, run_id
+from reglab.config import RunConfig, code_of, run_id
 from reglab.errors import UserError, first_line
 from reglab.tracking.storage import File
 from reglab.training import checkpoint
@@ -57,7 +57,8 @@ def _latest(file: File, device: torch.device) -> tuple[File, dict[str, Any]] | N
 def _is_of(state: Mapping[str, Any], config: RunConfig) -> bool:
     """Whether a run that does the same left this state, by its configuration where it holds one."""
     try:
-        return run_id(RunConfig.parse(state.get("config", config.model_dump()))) == run_id(config)
+        same_code = state.get("code", {}) == code_of(config)
+        return same_code and run_id(RunConfig.parse(state.get("config", config.model_dump()))) == run_id(config)
     except UserError:
         return False
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from reglab.config import FIELDS, RunConfig, effective, parse_overrides, with_overrides
+from reglab.config import FIELDS, RunConfig, code_of, effective, parse_overrides, with_overrides
 from reglab.data.images import ImageSet
 from reglab.data.sources import load
 from reglab.errors import ReglabError, UserError, shown
@@ -77,6 +77,9 @@ def of_run(folder: Path, words: Sequence[str]) -> Result:
     if record.weights is None:
         raise UserError(_without_weights(record, folder))
     kept = weights.load(_where(folder), record.weights)
+    if (record.code or {}) != (here := code_of(kept.config)):
+        name = next(key for key in {**(record.code or {}), **here} if (record.code or {}).get(key) != here.get(key))
+        raise UserError(f"{name} of {folder} was of other code than what is here: bring that back, or train the run again")
     device = pick_device(settings().device)
     if threads := settings().threads or (record.environment and record.environment.threads):
         torch.set_num_threads(threads)  # sums of other threads round otherwise
@@ -105,7 +108,7 @@ def _without_weights(record: RunRecord, folder: Path) -> str:
 def _naming(config: RunConfig, words: Sequence[str]) -> Sequence[str]:
     """The words that choose images: `data.background` of digits, say, does not."""
     named = _images(config, words)
-    matter = {path for path in effective(named) if path.startswith("data.")} | ({"data.folder"} if named.data.source == "folder" else set())
+    matter = {path for path in effective(named) if path.startswith("data.")} | ({"data.folder", "data.file"} if named.data.where else set())
     return [word for word in words if word.partition("=")[0] in matter]
 
 
@@ -114,7 +117,7 @@ def _images(config: RunConfig, words: Sequence[str]) -> RunConfig:
     values = config.model_dump(mode="json") | {"arm": None, "cell": None}
     if words:
         values["data"] |= {path.removeprefix("data."): FIELDS[path].default for path in _ITS_OWN}
-        if "data.folder" in parse_overrides(words):
+        if {"data.folder", "data.file"} & parse_overrides(words).keys():
             values["data"]["name"] = None
     return RunConfig.parse(with_overrides(values, words))
 

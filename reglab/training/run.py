@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reglab.config import RunConfig, grown
+from reglab import models
+from reglab.config import RunConfig, code_of, grown
 from reglab.data.batches import CleanBatches, Normalization, TrainingBatches
 from reglab.data.images import ImageSet
 from reglab.errors import UserError, first_line
-from reglab.models.resnet import ResNet50
 from reglab.processes.signals import Signals
 from reglab.techniques.applied import apply
 from reglab.tracking.record import Epoch
@@ -45,8 +45,9 @@ class Run:
         torch.manual_seed(config.train.seed)  # initial weights and dropout
         self.draws = torch.Generator(device).manual_seed(config.train.seed)  # order, transformations and cutout
         self.applied = apply(config, device)
-        self.network = ResNet50(config, len(images.classes), self.applied).to(device).to(memory_format=torch.channels_last)
-        self.flat = FlatParameters(self.network, self.network.fc, self.precision.dtype, self._decay)
+        built = models.build(config, len(images.classes), *images.extent, self.applied)
+        self.network = built.module.to(device).to(memory_format=torch.channels_last)
+        self.flat = FlatParameters(built, self.precision.dtype, self._decay)
         self.optimizer = optimizer.build(config.optimizer, self.flat.groups)
         self.rate: float | None = None  # as the optimizer has it
         self.sums = EpochSums(device, self.applied)
@@ -241,6 +242,7 @@ class Run:
         """Everything that a new `Run` of the same configuration needs to go on from here."""
         return {
             "config": self.config.model_dump(mode="json"),
+            "code": code_of(self.config),
             "data": self.images.fingerprint,
             "device": self.device.type,
             "network": {name: value.clone() for name, value in self.network.state_dict().items()},  # a view is saved with its whole buffer

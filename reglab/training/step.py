@@ -147,7 +147,7 @@ class TrainingStep:
         self._loss = _loss(applied)
         self._probing = [each for each in applied if overrides(each, "probing")]
         for each in applied:
-            each.take(Weights(flat.buffer, flat.units))
+            each.take(Weights(flat.buffer, flat.units, flat.spares_last))
 
     def __call__(self, batch: Batch) -> None:
         """Train on a batch: one step, of which `sums` learn."""

@@ -15,18 +15,26 @@ from torch import Tensor
 from reglab import reading
 from reglab.config import RunConfig
 from reglab.data.batches import Normalization
+from reglab.data.images import Extent
 from reglab.errors import UserError, first_line
 from reglab.tracking.storage import File
 
 PRECISIONS = ("bf16", "fp16", "fp32")
 
+_SIDE_ONCE = 32
+"""Of all images, when files did not tell it."""
+
 
 @dataclass(frozen=True)
 class Kept:
-    """`network`: its state, on the CPU. `classes` are in the order of its logits; `precision` is bf16, fp16 or fp32, as resolved."""
+    """`network`: its state, on the CPU. `classes` are in the order of its logits; `precision` is bf16, fp16 or fp32, as resolved.
+
+    `extent`: of the images that it was trained on.
+    """
 
     config: RunConfig
     classes: tuple[str, ...]
+    extent: Extent
     normalization: Normalization
     precision: str
     network: Mapping[str, Tensor]
@@ -38,6 +46,7 @@ def save(file: File, kept: Kept) -> str:
     about = {
         "config": kept.config.model_dump(mode="json"),
         "classes": kept.classes,
+        "side": kept.extent.side,
         "mean": kept.normalization.mean.tolist(),
         "std": kept.normalization.std.tolist(),
         "precision": kept.precision,
@@ -59,8 +68,15 @@ def load(file: File, expected: str) -> Kept:
         about = reading.parsed(reading.parsed(content[8 : 8 + length])["__metadata__"]["reglab"])
         mean, std = (torch.tensor([float(level) for level in about[name]]) for name in ("mean", "std"))
         classes, precision = tuple(about["classes"]), about["precision"]
-        if len(mean) != 3 or len(std) != 3 or precision not in PRECISIONS or not all(isinstance(name, str) for name in classes):
+        extent = Extent(int(about.get("side", _SIDE_ONCE)), len(mean))
+        if (
+            len(mean) != len(std)
+            or not len(mean)
+            or extent.side < 1
+            or precision not in PRECISIONS
+            or not all(isinstance(name, str) for name in classes)
+        ):
             raise ValueError("what it says of its classes, images or precision is not what a run keeps")
-        return Kept(RunConfig.parse(about["config"]), classes, Normalization(mean, std), precision, tensors)
+        return Kept(RunConfig.parse(about["config"]), classes, extent, Normalization(mean, std), precision, tensors)
     except (LookupError, TypeError, ValueError, OverflowError, safetensors.SafetensorError) as error:
         raise UserError(f"{file} cannot be read as the weights of a run ({first_line(error)})") from None

@@ -136,7 +136,7 @@ def test_images_that_are_not_whole_in_the_cache_are_noted(monkeypatch, tmp_path,
 
 
 def test_images_that_are_in_the_cache_are_well(monkeypatch):
-    monkeypatch.setattr("reglab.data.cifar10.is_here", lambda cache: True)
+    monkeypatch.setattr("reglab.data.published.is_here", lambda source, cache: True)
     assert finding("images").advice is None
 
 

@@ -272,7 +272,8 @@ def test_clean_batches_show_a_part_in_order(monkeypatch):
 @pytest.mark.parametrize("padding", [0, 3])
 def test_packed_images_unpack_to_themselves_with_a_black_border(padding):
     part = noise(3)
-    unpacked = DeviceImages.unpack(DeviceImages(part, CPU, padding).pixels)
+    made = DeviceImages(part, CPU, padding)
+    unpacked = made.unpack(made.pixels)
     inner = unpacked[:, padding : padding + 32, padding : padding + 32]
     assert unpacked.dtype == torch.uint8 and unpacked.shape == (3, 32 + 2 * padding, 32 + 2 * padding, 3)
     assert np.array_equal(inner, part.images)

@@ -11,8 +11,8 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from reglab.config import RunConfig
+from reglab.models import build
 from reglab.models.convolution import Conv2d, StandardizedConv2d
-from reglab.models.resnet import ResNet50
 from tests.waiting import PATIENCE
 
 # --- one position out -------------------------------------------------------------------------------------------------------
@@ -83,7 +83,7 @@ def test_a_strided_kernel_of_one_position_meets_what_pytorchs_meets(inputs, stri
 @pytest.mark.parametrize(("width", "strides"), [(1, 0), (2, 1), (3, 1), (4, 2)])
 def test_no_network_gives_pytorch_a_strided_kernel_of_few_channels(width, strides):
     """See `Conv2d.BLOCK`."""
-    made = ResNet50(RunConfig.parse({"model": {"width": width}}), 10)
+    made = build(RunConfig.parse({"model": {"width": width}}), 10, 32, 3).module
     with Called() as called:
         made(torch.randn(2, 3, 32, 32))
     strided = [weight for weight, stride in called.convolutions if stride > 1 and weight.shape[2] == 1]

@@ -9,15 +9,15 @@ from torch import nn
 from torch.nn import functional as F
 
 from reglab.config import RunConfig
+from reglab.models import build
 from reglab.models.convolution import StandardizedConv2d
-from reglab.models.resnet import ResNet50
 
 STUDY = {"layers": 3, "p1": 0.1, "p2": 0.2, "p3": 0.3}
 
 
-def network(width=4, classes=10, seed=0, model=None, **sections):
+def network(width=4, classes=10, seed=0, model=None, channels=3, **sections):
     torch.manual_seed(seed)
-    return ResNet50(RunConfig.parse({"model": {"width": width} | (model or {})} | sections), classes)
+    return build(RunConfig.parse({"model": {"width": width} | (model or {})} | sections), classes, 32, channels).module
 
 
 def blocks(made):

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from reglab.config import RunConfig
+from reglab.config import NETWORKS, RunConfig
 from reglab.errors import UserError
 from reglab.sweep import engines, spec
 
@@ -259,7 +259,7 @@ def test_quick_makes_every_cell_small_and_keeps_what_is_searched(read):
     assert {config.train.batch_size for config in cells} == {64, 128}
     for config in cells:
         assert config.data.source == "digits"
-        assert config.model.width == spec.QUICK["model.width"]
+        assert config.model.width == NETWORKS["resnet50"].quick["model.width"]
         assert config.train.epochs == 200 // spec.QUICK_SHARE
 
 

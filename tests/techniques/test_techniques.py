@@ -14,7 +14,7 @@ from reglab.errors import UserError
 from reglab.processes.signals import Signals
 from reglab.section import NO_EFFECT, Section, types_of
 from reglab.techniques import FORMERLY, TECHNIQUES, Probe, Technique
-from reglab.techniques.applied import Applied, overrides
+from reglab.techniques.applied import IN_NETWORK, Applied, apply, overrides
 from reglab.tracking.record import METRICS
 from tests.conftest import EACH
 
@@ -65,8 +65,10 @@ def test_each_of_its_keys_makes_another_arm_or_says_why_not(technique, key):
 def test_what_does_it_touches_training(technique):
     (config, kind) = example(technique), technique.load()
     made = kind(technique.of(config), config, torch.device("cpu"))
-    points = ("after_convolution", "after_unit", "on_branch", "draw", "mix", "loss", "penalty", "on_gradients", "decay")
-    assert issubclass(kind, Applied) and any(overrides(made, point) for point in points)
+    points = ("draw", "mix", "loss", "penalty", "on_gradients", "decay")
+    is_in_network = any(overrides(made, point) for point in IN_NETWORK)
+    assert issubclass(kind, Applied) and (is_in_network or any(overrides(made, point) for point in points))
+    assert technique.in_network == is_in_network
     assert (made.sums is None) == (not technique.probes)
 
 
@@ -122,6 +124,7 @@ class Needing(Section):
         ({"paper": " "}, "paper is empty"),
         ({"applied_by": "somewhere"}, "applied_by must name"),
         ({"example": {"loudness": 1}}, "no key of its section: loudness"),
+        ({"layers": lambda own: 3}, "declare in_network=True"),
         ({"probes": (Probe("noise/level", "how loud"),)}, "must be called loud/"),
     ],
 )
@@ -142,6 +145,14 @@ def test_a_technique_of_another_package_counts_by_its_code(monkeypatch):
     monkeypatch.setattr("reglab.config.run.TECHNIQUES", (replace(TECHNIQUES[0], source="def"), *TECHNIQUES[1:]))
     assert identity(here) != one
     assert identity(RunConfig.parse({})) == "7674a781fc38"
+
+
+def test_one_that_is_in_the_network_and_does_not_say_so_is_refused_where_it_would_act(monkeypatch):
+    """On a network of another package it would train nothing."""
+    hidden = tuple(replace(technique, in_network=False, layers=None) for technique in TECHNIQUES)
+    monkeypatch.setattr("reglab.config.run.TECHNIQUES", hidden)
+    with pytest.raises(UserError, match="technique dropout: it overrides after_unit, and does not declare in_network=True"):
+        apply(RunConfig.parse({"dropout": {"layers": 1, "p": 0.1}}), torch.device("cpu"))
 
 
 def one_epoch(run):

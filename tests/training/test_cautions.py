@@ -61,6 +61,17 @@ def test_a_batch_larger_than_the_training_part_is_named(make_run, make_config):
     assert identity(make_config(train={"batch_size": 500})) != identity(make_config(train={"batch_size": 128}))
 
 
+def test_a_network_with_frozen_and_unused_parts_has_a_slowness(make_run):
+    assert 0 < cautions.slowness(make_run(model={"name": "tests.models.own:Odd"})) < float("inf")
+
+
+def test_mirrored_digits_are_told_of(make_run):
+    (line,) = cautions.of(make_run(augment={"policy": "basic"}))
+    assert line.startswith("augment.flip mirrors digits, and a mirrored digit is another one or none")
+    assert not list(cautions.of(make_run(augment={"policy": "basic", "flip": False})))
+    assert not list(cautions.of(make_run(augment={"flip": True})))
+
+
 def test_where_labels_are_mixed_the_target_is_better_taken_on_clean_images(make_run):
     (line,) = cautions.of(make_run(mixup={"alpha": 0.2}))
     assert "train.target_on=clean" in line

@@ -297,6 +297,16 @@ def test_a_state_that_was_kept_otherwise_is_not_taken_over(make_run, tmp_path, c
     assert "is of a version that kept its state otherwise: the run starts anew" in caplog.text
 
 
+def test_a_checkpoint_of_a_network_of_other_code_is_not_used(make_run, tmp_path, monkeypatch):
+    """Under the id that W&B gives, a run keeps its folder when its code changes."""
+    file, own = File(tmp_path / "checkpoint"), {"name": "tests.models.own:small"}
+    state = make_run(model=own).state_dict()
+    checkpoint.save(file, state)
+    assert resume(make_run(model=own), file)
+    checkpoint.save(file, state | {"code": {"model.name": "0123456789ab"}})
+    assert not resume(make_run(model=own), file)
+
+
 def test_a_checkpoint_tells_whose_it_is_over_another_version_of_identities(left_behind, make_run, make_record, images, monkeypatch):
     monkeypatch.setattr("reglab.config.identities.IDENTITY_VERSION", 2)
     _, watch = outcome(make_run(), left_behind, make_record, images)

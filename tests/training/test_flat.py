@@ -5,8 +5,8 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from reglab.config import RunConfig
+from reglab.models import Network, build
 from reglab.models.convolution import Conv2d, StandardizedConv2d
-from reglab.models.resnet import ResNet50
 from reglab.training.flat import ALIGNMENT, FlatParameters
 
 FORMATS = pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "channels_last"])
@@ -14,11 +14,11 @@ FORMATS = pytest.mark.parametrize("memory_format", [torch.contiguous_format, tor
 
 def network(memory_format=torch.channels_last, **sections):
     torch.manual_seed(0)
-    return ResNet50(RunConfig.parse({"model": {"width": 4}} | sections), 10).to(memory_format=memory_format)
+    return build(RunConfig.parse({"model": {"width": 4}} | sections), 10, 32, 3).module.to(memory_format=memory_format)
 
 
 def flattened(made, dtype=torch.float32):
-    return FlatParameters(made, made.fc, dtype)
+    return FlatParameters(made.network, dtype)
 
 
 def images(dtype=torch.float32):
@@ -206,7 +206,7 @@ def test_standardized_weights_are_standardized_in_fp32():
 
 def test_a_compiled_network_trains_with_cast_weights():
     made = nn.Sequential(Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 30 * 30, 10))
-    flat = FlatParameters(made, made[3], torch.bfloat16)
+    flat = FlatParameters(Network.of_our_layers(made, made[3]), torch.bfloat16)
     with torch.autocast("cpu", torch.bfloat16):
         eager = flat.forward(made, images(torch.bfloat16))
         made.compile()

@@ -9,6 +9,7 @@ from torch.optim import SGD, Adam, AdamW
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, MultiStepLR, SequentialLR
 
 from reglab.config import OptimizerConfig, RunConfig
+from reglab.models import Network
 from reglab.techniques.weight_decay.decay import WeightDecay
 from reglab.techniques.weight_decay.declared import WeightDecayConfig
 from reglab.training import optimizer
@@ -30,7 +31,7 @@ def weights():
 
 def ours(config, decay=lambda parameter: 0.0):
     """Our optimizer of a network, of whose parameters so much decays."""
-    return lambda network: optimizer.build(config, FlatParameters(network, network[2], torch.float32, decay).groups)
+    return lambda network: optimizer.build(config, FlatParameters(Network(network, network[2]), torch.float32, decay).groups)
 
 
 def built_of(weights, decay=0.0, **keys):

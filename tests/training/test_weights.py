@@ -60,7 +60,8 @@ def test_the_file_is_a_plain_state_of_torchvision_s_network(make_run, tmp_path):
     run = make_run(train=KEPT, batchnorm={"layers": 3}, model={"width": 64})
     run.history = []
     weights.save(
-        File(tmp_path / "w"), weights.Kept(run.config, run.images.classes, run.batches.normalize, "fp32", run.network.state_dict())
+        File(tmp_path / "w"),
+        weights.Kept(run.config, run.images.classes, run.images.extent, run.batches.normalize, "fp32", run.network.state_dict()),
     )
     theirs = torchvision.models.resnet50(num_classes=10)
     missing, unexpected = theirs.load_state_dict(safetensors.torch.load_file(tmp_path / "w"), strict=False)

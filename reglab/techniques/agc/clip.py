@@ -87,6 +87,8 @@ class AGC(Averaging[AGCConfig]):
     clip: AdaptiveClip
 
     def take(self, weights: Weights) -> None:
+        if not weights.spares_last:
+            _log.warning("gradients of the last layer are clipped, too: no single linear layer of this network has an output a class")
         self.clip = AdaptiveClip(weights.flat, weights.units, self.own.clip, self.own.eps)
 
     def on_gradients(self) -> None:

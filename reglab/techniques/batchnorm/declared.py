@@ -19,7 +19,8 @@ TECHNIQUE = Technique(
     active=lambda own, run: own.layers > 0,
     label=lambda own: f"BN {own.layers}",
     example={"layers": 2},
-    is_placed=True,
+    in_network=True,
+    layers=lambda own: own.layers,
     slows=lambda own: own.layers,
     applied_by="reglab.techniques.batchnorm.layer:BatchNorm",
 )

@@ -76,7 +76,8 @@ TECHNIQUE = Technique(
     label=_label,
     example={"layers": 3, "p": 0.2},
     probes=(Probe("dropout/rate", "of all live elements, in the epoch's first step", _expected),),
-    is_placed=True,
+    in_network=True,
+    layers=lambda own: len(own.acting),
     slows=lambda own: len(own.acting),
     applied_by="reglab.techniques.dropout.layer:Dropout",
 )

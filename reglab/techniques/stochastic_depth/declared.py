@@ -20,6 +20,7 @@ TECHNIQUE = Technique(
     label=lambda own: f"SD {own.rate:g}",
     columns={"stochastic depth": "rate"},
     example={"rate": 0.2},
+    in_network=True,
     probes=(Probe("stochastic_depth/dropped", "of all branches of all images, in the epoch's first step", lambda own: own.rate / 2),),
     applied_by="reglab.techniques.stochastic_depth.branches:StochasticDepth",
 )

@@ -10,7 +10,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from reglab.config import RunConfig
-from reglab.models.resnet import ResNet50
+from reglab.models import Network, build
 from reglab.techniques.agc import clip as agc
 from reglab.techniques.agc import kernel as agc_kernel
 from reglab.techniques.agc.clip import AdaptiveClip
@@ -107,12 +107,12 @@ def broken_gradients(module):
 @pytest.fixture
 def network():
     torch.manual_seed(0)
-    return ResNet50(RunConfig.parse({"model": {"width": 4, "standardize": True}, "batchnorm": {"layers": 2}}), 10)
+    return build(RunConfig.parse({"model": {"width": 4, "standardize": True}, "batchnorm": {"layers": 2}}), 10, 32, 3).module
 
 
 def both(module, head, fill):
     """The gradients that ours and timm's leave of the same ones, by name; and the fraction that ours tells."""
-    flat = FlatParameters(module, head, torch.float32)
+    flat = FlatParameters(Network.of_our_layers(module, head), torch.float32)
     fill(module)
     theirs = {name: nn.Parameter(parameter.detach().clone()) for name, parameter in module.named_parameters()}
     for name, parameter in module.named_parameters():
@@ -205,8 +205,8 @@ class Launches(TorchDispatchMode):
 def test_a_call_for_resnet_50_takes_few_launches(layers):
     """At full width, where there are most lengths."""
     with torch.device("meta"):
-        made = ResNet50(RunConfig.parse({"batchnorm": {"layers": layers}}), 10)
-        flat = FlatParameters(made, made.fc, torch.float32)
+        made = build(RunConfig.parse({"batchnorm": {"layers": layers}}), 10, 32, 3)
+        flat = FlatParameters(made, torch.float32)
         clip = AdaptiveClip(flat.buffer, flat.units, 0.02, EPS)
         with Launches() as launches:
             clip()

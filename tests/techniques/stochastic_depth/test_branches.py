@@ -6,7 +6,7 @@ from torch import nn
 from torchvision.ops import StochasticDepth as Reference
 
 from reglab.config import RunConfig
-from reglab.models.resnet import ResNet50
+from reglab.models import build
 from reglab.techniques.stochastic_depth.branches import Branch, StochasticDepth
 from reglab.techniques.stochastic_depth.declared import StochasticDepthConfig
 
@@ -23,13 +23,13 @@ def test_a_branch_is_torchvisions_row_by_row(p, shape):
 
 
 def test_branches_are_dropped_the_more_often_the_deeper_they_are():
-    network = ResNet50(RunConfig.parse({"model": {"width": 4}, "stochastic_depth": {"rate": 0.32}}), 10)
+    network = build(RunConfig.parse({"model": {"width": 4}, "stochastic_depth": {"rate": 0.32}}), 10, 32, 3).module
     rates = [module.p for module in network.modules() if isinstance(module, Branch)]
     assert rates == pytest.approx([0.32 * number / 16 for number in range(1, 17)])
 
 
 def test_a_network_without_it_has_no_branch():
-    assert not any(isinstance(module, Branch) for module in ResNet50(RunConfig.parse({"model": {"width": 4}}), 10).modules())
+    assert not any(isinstance(module, Branch) for module in build(RunConfig.parse({"model": {"width": 4}}), 10, 32, 3).module.modules())
 
 
 def test_what_it_drops_is_counted():

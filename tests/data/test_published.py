@@ -1,6 +1,7 @@
 """CIFAR-10: downloaded whole or not at all, from servers of any kind, and never waited for without an end."""
 
 import contextlib
+import gzip
 import hashlib
 import io
 import os
@@ -18,7 +19,7 @@ import numpy as np
 import pytest
 
 from reglab.config import DataConfig
-from reglab.data import cifar10, sources, waiting
+from reglab.data import published, sources, waiting
 from tests.data.test_sources import cache as cache
 from tests.data.test_sources import leftovers, refusal, same
 
@@ -214,7 +215,7 @@ def say_nothing(connection, request):
 
 @pytest.fixture
 def impatient(monkeypatch):
-    monkeypatch.setattr(cifar10, "SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(published, "SILENCE_SECONDS", 0.2)
 
 
 def test_a_server_that_says_nothing_is_given_up(cifar, cache, serve, impatient, monkeypatch):
@@ -324,27 +325,27 @@ def test_what_is_left_of_another_download_is_begun_again(cifar, cache, serve, mo
 )
 def test_a_damaged_archive_is_not_here_and_is_replaced(cifar, cache, damage):
     archive = cache / "downloads" / cifar.dataset.filename
-    assert not cifar10.is_here(cache)
+    assert not published.is_here("cifar10", cache)
     archive.parent.mkdir(parents=True)
     archive.write_bytes(damage(cifar.archive.read_bytes()))
-    assert str(archive) in refusal(cifar10.is_here, cache)
+    assert str(archive) in refusal(published.is_here, "cifar10", cache)
     assert len(load_cifar(cache).train) == 15
-    assert archive.read_bytes() == cifar.archive.read_bytes() and cifar10.is_here(cache)
+    assert archive.read_bytes() == cifar.archive.read_bytes() and published.is_here("cifar10", cache)
 
 
 def test_a_whole_archive_is_here(cifar, cache):
     (cache / "downloads").mkdir(parents=True)
     shutil.copy(cifar.archive, cache / "downloads")
-    assert cifar10.is_here(cache)
+    assert published.is_here("cifar10", cache)
 
 
 def test_a_decoded_set_is_here_unless_it_is_damaged(cifar, cache):
     load_cifar(cache)
     shutil.rmtree(cache / "downloads")
-    assert cifar10.is_here(cache)
+    assert published.is_here("cifar10", cache)
     (stored,) = cache.rglob("*.npz")
     stored.write_bytes(stored.read_bytes()[:-100])
-    assert not cifar10.is_here(cache)
+    assert not published.is_here("cifar10", cache)
 
 
 def test_an_unpacked_archive_needs_no_server(cifar, cache):
@@ -353,3 +354,105 @@ def test_an_unpacked_archive_needs_no_server(cifar, cache):
     for path in [*cache.rglob("*.npz"), cache / "downloads" / cifar.dataset.filename]:
         path.unlink()
     assert len(load_cifar(cache).train) == 15
+
+
+# --- other sets that torchvision knows: small files in its own layout ----------------------------------------------------------
+
+
+def md5_of(path):
+    return hashlib.md5(path.read_bytes()).hexdigest()
+
+
+def a_cifar100(downloads, monkeypatch):
+    from torchvision.datasets import CIFAR100
+
+    names = [f"class {number}" for number in range(100)]
+    content = {}
+    for name, seed, count in (("train", 1, 7), ("test", 2, 5)):
+        made = batch(name, seed, count)
+        content[name] = {"data": made["data"], "fine_labels": [label + 90 for label in made["labels"]], "coarse_labels": [0] * count}
+    files = {name: pickle.dumps(value) for name, value in content.items()} | {"meta": pickle.dumps({"fine_label_names": names})}
+    with tarfile.open(downloads / CIFAR100.filename, "w:gz") as archive:
+        for name, blob in files.items():
+            member = tarfile.TarInfo(f"{CIFAR100.base_folder}/{name}")
+            member.size = len(blob)
+            archive.addfile(member, io.BytesIO(blob))
+    sums = {name: hashlib.md5(blob).hexdigest() for name, blob in files.items()}
+    monkeypatch.setattr(CIFAR100, "train_list", [["train", sums["train"]]])
+    monkeypatch.setattr(CIFAR100, "test_list", [["test", sums["test"]]])
+    monkeypatch.setattr(CIFAR100, "meta", {"filename": "meta", "key": "fine_label_names", "md5": sums["meta"]})
+    monkeypatch.setattr(CIFAR100, "tgz_md5", md5_of(downloads / CIFAR100.filename))
+    return [(as_images(content[name]["data"]), content[name]["fine_labels"]) for name in ("train", "test")], tuple(names)
+
+
+def an_svhn(downloads, monkeypatch):
+    from scipy.io import savemat
+    from torchvision.datasets import SVHN
+
+    parts, files = [], {}
+    for name, count in (("train", 12), ("test", 11)):
+        images = np.random.default_rng(count).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+        labels = np.arange(count) % 10 + 1  # there a zero is a ten
+        savemat(downloads / f"{name}_32x32.mat", {"X": images.transpose(1, 2, 3, 0), "y": labels[:, None]})
+        files[name] = ["http://127.0.0.1:1/none", f"{name}_32x32.mat", md5_of(downloads / f"{name}_32x32.mat")]
+        parts.append((images, (labels % 10).tolist()))
+    monkeypatch.setattr(SVHN, "split_list", files)
+    return parts, tuple("0123456789")
+
+
+def a_fashion_mnist(downloads, monkeypatch):
+    from torchvision.datasets import FashionMNIST
+
+    raw = downloads / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    parts, resources = [], []
+    for name, count in (("train", 12), ("t10k", 11)):
+        images = np.random.default_rng(count).integers(0, 256, (count, 28, 28), dtype=np.uint8)
+        labels = np.arange(count, dtype=np.uint8) % 10
+        for kind, magic, array in (("images-idx3", 2051, images), ("labels-idx1", 2049, labels)):
+            path = raw / f"{name}-{kind}-ubyte.gz"
+            head = np.array([magic, *array.shape], dtype=">i4").tobytes()
+            path.write_bytes(gzip.compress(head + array.tobytes()))
+            resources.append((path.name, md5_of(path)))
+        parts.append((images[..., None], labels.tolist()))
+    monkeypatch.setattr(FashionMNIST, "resources", resources)
+    return parts, tuple(FashionMNIST.classes)
+
+
+SETS = {
+    "cifar100": (a_cifar100, "CIFAR-100", (32, 3)),
+    "svhn": (an_svhn, "SVHN", (32, 3)),
+    "fashion_mnist": (a_fashion_mnist, "Fashion-MNIST", (28, 1)),
+}
+
+
+@pytest.mark.parametrize("source", SETS)
+def test_a_published_set_is_read_as_torchvision_has_it_and_then_from_the_cache(cache, monkeypatch, source):
+    write, name, extent = SETS[source]
+    downloads = cache / "downloads"
+    downloads.mkdir(parents=True)
+    parts, classes = write(downloads, monkeypatch)
+    assert published.is_here(source, cache)
+    first = load_cifar(cache, source=source)
+    shutil.rmtree(downloads)
+    second = load_cifar(cache, source=source)
+    for found in (first, second):
+        assert (found.name, found.extent, found.classes) == (name, extent, classes)
+        for part, (images, labels) in zip((found.train, found.test), parts, strict=True):
+            assert part.images.dtype == np.uint8 and np.array_equal(part.images, images)
+            assert part.labels.dtype == np.int64 and part.labels.tolist() == labels
+    assert first.fingerprint == second.fingerprint
+
+
+@pytest.mark.parametrize("source", SETS)
+def test_what_is_missing_of_a_published_set_is_named_with_where_it_belongs(cache, monkeypatch, source):
+    write, name, _ = SETS[source]
+    downloads = cache / "downloads"
+    downloads.mkdir(parents=True)
+    write(downloads, monkeypatch)
+    monkeypatch.setattr(published, "download", lambda *_: (_ for _ in ()).throw(OSError("no network")))
+    gone = sorted(path for path in downloads.rglob("*") if path.is_file())[-1]
+    gone.unlink()
+    assert not published.is_here(source, cache)
+    line = refusal(load_cifar, cache, source=source)
+    assert f"{name} could not be downloaded (no network): connect to a network, put {gone.name} into {gone.parent}, or choose" in line
