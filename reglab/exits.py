@@ -8,6 +8,12 @@ FAILED = 1
 BAD_INPUT = 2
 """The input cannot be used as given."""
 
+FAILS = 3
+"""Of `reglab judge`: what was asked is not so."""
+
+UNDECIDED = 4
+"""Of `reglab judge`: these runs do not tell yet."""
+
 PREEMPTED = 75
 """Ended before it was done (EX_TEMPFAIL, try again), on request or by a fault of the machine's, such as a full disk: the same command
 goes on, in a sweep on W&B on any machine."""

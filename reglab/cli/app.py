@@ -6,7 +6,24 @@ from typing import Annotated
 import typer
 
 import reglab
-from reglab.cli import agent, bench, dashboard, demo, doctor, evaluate, init, ledger, paper, report, schedule, study, sweep, sync, train
+from reglab.cli import (
+    agent,
+    bench,
+    dashboard,
+    demo,
+    doctor,
+    evaluate,
+    init,
+    judge,
+    ledger,
+    paper,
+    report,
+    schedule,
+    study,
+    sweep,
+    sync,
+    train,
+)
 from reglab.cli.commands import Commands
 from reglab.console import say, tell
 from reglab.processes.ending import run_to_exit
@@ -24,6 +41,7 @@ app.command("init")(init.init)
 app.command("doctor")(doctor.doctor)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("judge")(judge.judge)
 app.command("agent")(agent.agent)
 app.command("sync")(sync.sync)
 app.command("bench")(bench.bench)

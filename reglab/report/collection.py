@@ -3,7 +3,7 @@
 import html
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from reglab.report.manifest import MANIFEST, AnyRun, Manifest, sha256
 from reglab.report.program_arms import Programs
 from reglab.report.programs import ProgramReport
 from reglab.report.registration import Lock
-from reglab.report.roles import Asked, Roles
+from reglab.report.roles import DO_WITHOUT, Asked, Roles
 from reglab.report.study import Study
 from reglab.tracking import fetch
 from reglab.tracking.program_run import ProgramRun
@@ -120,8 +120,7 @@ def _together(places: Sequence[Runs]) -> Runs:
 
 
 def _in_one_place(source: str, asked: Asked, progress: Progress | None) -> Runs:
-    folder = Path(source)
-    earlier = Manifest.read(folder) if source and "://" not in source and (folder / MANIFEST).is_file() else None
+    earlier = _earlier(source)
     found = fetch.programs(source, all_of_them=asked.says_something)
     if found is not None:
         known = earlier.roles if earlier and not asked.says_something else None
@@ -132,6 +131,25 @@ def _in_one_place(source: str, asked: Asked, progress: Progress | None) -> Runs:
     if others := [record for record in records if record.program is not None]:
         _log.warning("left out: %d runs of another program, such as `%s`", len(others), others[0].program)
     return Runs(source, tuple(record for record in records if record.program is None), None, earlier)
+
+
+def _earlier(source: str) -> Manifest | None:
+    """That of a report."""
+    folder = Path(source)
+    return Manifest.read(folder) if source and "://" not in source and (folder / MANIFEST).is_file() else None
+
+
+def of_either(source: str, of_programs: Asked, is_keyed: bool = False, progress: Progress | None = None) -> Runs:
+    """The runs in one place, by keys that hold for runs of another program only: those of reglab's are known. `is_keyed`: a person named
+    a key, and runs of reglab in a project are taken by their keys, too."""
+    earlier = _earlier(source)
+    if earlier and earlier.roles and not is_keyed:  # a report on them says what is what, but for the metric
+        factors = tuple(key for key in earlier.roles.factors if key != of_programs.metric)
+        of_programs = replace(of_programs, seed=earlier.roles.seed or DO_WITHOUT, group_by=factors)
+    found = fetch.programs(source, all_of_them=is_keyed)
+    if found is not None:
+        return Runs(source, tuple(found), roles.read(found, of_programs))
+    return _in_one_place(source, Asked(seed=of_programs.seed, group_by=of_programs.group_by), progress)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from reglab.report import asked
 from reglab.report.collection import Runs
 from reglab.report.columns import Column, Condition, brief, written
 from reglab.report.digits import decimals
-from reglab.report.measures import MEASURES, POINTS
+from reglab.report.measures import MEASURES, POINTS, Kind
 from reglab.report.parts import ANYTHING
 
 Setting = str | Mapping[str, Any]
@@ -77,14 +77,12 @@ def compare(runs: Runs, a: Setting, b: Setting, on: str | None = None, margin: f
 
 
 def _of_records(runs: Runs, a: Setting, b: Setting, on: str, margin: float) -> Comparison:
-    if on not in MEASURES:
-        raise UserError(f"on={excerpt(on)}: no run is told by that{nearest(on, MEASURES)}; there are {', '.join(MEASURES)}")
-    kind, study = MEASURES[on], runs.study
+    kind, study = measured(on), runs.study
     labels = {study.labels[record.run_id]: study.treated[record.run_id] for record in study.records if study.treated[record.run_id]}
     arms = {label: {name: (written(treated[name]),) for name in study.design.names} for label, treated in labels.items() if treated}
     keys = {column.sources[0]: column for column in study.design.by_name.values()}
-    (one, first), (other, second) = (_condition(each, arms, keys) for each in (a, b))
-    _refuse_same(first, second)
+    (one, first), (other, second) = (condition(each, arms, keys) for each in (a, b))
+    refuse_same(first, second)
     part = asked.pair(kind, asked.Evidence(study, None), {}, first, second, ANYTHING).part
     if part.estimate is None:
         raise _no_pair(one, other, "and ran on one machine" if kind.unit != POINTS else "and the same seed")
@@ -101,11 +99,11 @@ def _of_programs(runs: Runs, a: Setting, b: Setting, on: str | None, margin: flo
         raise UserError(f"on={excerpt(on)}: these runs are told by {metric}; reglab.runs(…, metric={on!r}) reads them by another")
     names = {column.name: key for key, column in programs.columns.items()}
     arms = {arm.label: {column.name: (written(arm.levels[key]),) for key, column in programs.columns.items()} for arm in programs.arms}
-    (one, first), (other, second) = (_condition(each, arms, programs.columns) for each in (a, b))
-    _refuse_same(first, second)
+    (one, first), (other, second) = (condition(each, arms, programs.columns) for each in (a, b))
+    refuse_same(first, second)
     mine, its = (
-        [arm for arm in programs.arms if all(written(arm.levels[names[name]]) in levels for name, levels in condition.items())]
-        for condition in (first, second)
+        [arm for arm in programs.arms if all(written(arm.levels[names[name]]) in levels for name, levels in wanted.items())]
+        for wanted in (first, second)
     )
     found = programs.contrast(mine, its, [names[name] for name in {*first, *second}])
     if found is None:
@@ -115,7 +113,14 @@ def _of_programs(runs: Runs, a: Setting, b: Setting, on: str | None, margin: flo
     return Comparison(one, other, metric, found.estimate.mean, low, high, found.estimate.n, found.over, "", verdict)
 
 
-def _condition(given: Setting, arms: Mapping[str, Condition], keys: Mapping[str, Column]) -> tuple[str, Condition]:
+def measured(on: str) -> Kind:
+    """The measure of this name. Raises UserError where runs of reglab have none."""
+    if on not in MEASURES:
+        raise UserError(f"on={excerpt(on)}: no run is told by that{nearest(on, MEASURES)}; there are {', '.join(MEASURES)}")
+    return MEASURES[on]
+
+
+def condition(given: Setting, arms: Mapping[str, Condition], keys: Mapping[str, Column]) -> tuple[str, Condition]:
     """What a setting is called, and the levels that it asks for, by the names of columns."""
     called = {frozenset(label.split(" · ")): label for label in arms}
     if isinstance(given, str) and (label := called.get(frozenset(given.split(" · ")))):  # its parts in any order
@@ -135,7 +140,8 @@ def _condition(given: Setting, arms: Mapping[str, Condition], keys: Mapping[str,
     return said, {by_name[key].name: (written(level),) for key, level in words.items()}
 
 
-def _refuse_same(one: Condition, other: Condition) -> None:
+def refuse_same(one: Condition, other: Condition) -> None:
+    """Raises UserError where one run could meet both."""
     if all(set(one[name]) & set(other[name]) for name in one.keys() & other.keys()):
         raise UserError("the two settings may be one run's: give both a value of one key, and unlike ones")
 

@@ -87,26 +87,27 @@ def number(value: Value) -> float | None:
 # Words of names.
 
 
-def _each(words: str) -> frozenset[str]:
+def each_word(words: str) -> frozenset[str]:
+    """Of a list of them."""
     return frozenset(words.split())
 
 
-_HIGHER = _each(
+_HIGHER = each_word(
     "accuracy acc acc1 acc5 top1 top5 auc auroc auprc f1 score reward return iou miou map bleu rouge r2 psnr ssim precision "
     "recall success elo dice kappa mcc spearman pearson ndcg mrr"
 )
-_LOWER = _each("loss error err perplexity ppl rmse mse mae wer cer fid nll bpb bpc mape regret logloss brier ece")
-_TIMES = _each("runtime duration elapsed seconds secs sec time hours minutes walltime wallclock")
-_RATES = _each("per step steps to target inference latency zone out limit max budget embedding")
+_LOWER = each_word("loss error err perplexity ppl rmse mse mae wer cer fid nll bpb bpc mape regret logloss brier ece")
+_TIMES = each_word("runtime duration elapsed seconds secs sec time hours minutes walltime wallclock")
+_RATES = each_word("per step steps to target inference latency zone out limit max budget embedding")
 """What makes a time another thing than how long the run took."""
 _SEEDS = re.compile(r"(^|[._/ -])(random_?|rng_?|manual_?|global_?|np_?|torch_?)?seed$|random_?state$", re.IGNORECASE)
 _COUNTERS = frozenset({"epoch", "step", "global_step", "iteration", "iter", "timestamp"})
-_SETTINGS = _each(
+_SETTINGS = each_word(
     "lr rate decay wd momentum dropout beta beta1 beta2 betas eps epsilon gamma alpha lambda temperature width depth batch "
     "size hidden layers dim heads warmup smoothing clip noise weight scale tau coef coefficient rho sigma fn function type "
     "name threshold reduction policy optimizer schedule augment"
 )
-_IDENTITIES = _each(
+_IDENTITIES = each_word(
     "id ids uuid uid pid port job trial index number name dir folder path file host hostname user url date time timestamp "
     "created updated commit git sha log logs output checkpoint ckpt command cmd run group notes note tag tags"
 )
@@ -120,14 +121,15 @@ _SPLITS = (
 
 
 @cache
-def _words(key: str) -> frozenset[str]:
+def words_of(key: str) -> frozenset[str]:
+    """The words of a key's name, in small letters."""
     parts = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", key)
     return frozenset(word.lower() for word in re.split(r"[^A-Za-z0-9]+", parts) if word)
 
 
 def _goal_of(key: str) -> Goal | None:
     """By its name; None where that does not tell."""
-    words = _words(key)
+    words = words_of(key)
     is_low = bool(words & _LOWER)
     if not is_low and not words & _HIGHER:
         return None
@@ -136,11 +138,11 @@ def _goal_of(key: str) -> Goal | None:
 
 
 def _is_quality(key: str) -> bool:
-    return bool(_words(key) & (_LOWER | _HIGHER)) and not _words(key) & (_SETTINGS - {"rate", "scale"})
+    return bool(words_of(key) & (_LOWER | _HIGHER)) and not words_of(key) & (_SETTINGS - {"rate", "scale"})
 
 
 def _is_time(key: str) -> bool:
-    return bool(_words(key) & _TIMES) and not _words(key) & _RATES
+    return bool(words_of(key) & _TIMES) and not words_of(key) & _RATES
 
 
 def _is_counter(key: str) -> bool:
@@ -281,7 +283,7 @@ class _Reader:
                 continue
             elif _is_quality(key):
                 unclear += [key] * self._repeats(key)
-            elif self._is_drawn(key) and not _words(key) & _SETTINGS:
+            elif self._is_drawn(key) and not words_of(key) & _SETTINGS:
                 unclear.append(key)
             else:
                 kept.append(key)
@@ -304,7 +306,7 @@ class _Reader:
 
     def _is_identity(self, key: str) -> bool:
         """Whether its values are names of runs: another one in each, under a name for such."""
-        return len(self.ended) > 2 and len(self._levels(key)) == len(self.ended) and bool(_words(key) & _IDENTITIES)
+        return len(self.ended) > 2 and len(self._levels(key)) == len(self.ended) and bool(words_of(key) & _IDENTITIES)
 
     def _is_drawn(self, key: str) -> bool:
         levels = self._levels(key)
@@ -331,7 +333,7 @@ class _Reader:
 
 
 def _split_of(key: str) -> frozenset[str]:
-    return next((split for split in _SPLITS if split & _words(key)), frozenset())
+    return next((split for split in _SPLITS if split & words_of(key)), frozenset())
 
 
 _SHOWN = 12

@@ -22,6 +22,7 @@ COMMANDS = {
     "doctor": ["--measure"],
     "evaluate": [],
     "init": [],
+    "judge": ["--chance", "--family", "--from", "--group-by", "--json", "--ledger", "--level", "--most-seeds", "--seed-key", "--unit"],
     "report build": ["--baseline", "--from", "--goal", "--group-by", "--metric", "--out", "--seed-key", "--study", "--time-key"],
     "report check": ["--from"],
     "report figure": ["--from", "--letters", "--out", "--width"],

@@ -1,0 +1,268 @@
+"""The two sides of a question, and the arms beside them that tell of the variance: results by seed, of runs of reglab or of any."""
+
+import hashlib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from reglab.errors import UserError
+from reglab.report import stats
+from reglab.report.collection import Runs
+from reglab.report.columns import Condition, written
+from reglab.report.compare import condition, measured, refuse_same
+from reglab.report.measures import POINTS
+from reglab.report.referee.question import Question, Unit, unit_of
+from reglab.report.roles import number, result, setting
+from reglab.statistics.moderation import Array
+from reglab.tracking.record import RunRecord, State
+from reglab.tracking.state import State as StateOf
+
+_CLASSES = {"cifar10": 10, "digits": 10}
+_ACCURACIES = ("test/accuracy", "val/accuracy", "train_clean/accuracy")
+
+CHANCE_OUT = "none"
+"""In place of a value for runs that diverged: they are left out."""
+
+
+@dataclass(frozen=True)
+class One:
+    """A run's result, in the unit of the source. `diverged`: it has none of its own, and counts as chance."""
+
+    run: str
+    seed: str | None
+    value: float
+    diverged: bool = False
+
+
+@dataclass(frozen=True)
+class Arm:
+    """`levels` are written, by column."""
+
+    levels: Mapping[str, str]
+    results: tuple[One, ...]
+
+
+@dataclass(frozen=True)
+class Sides:
+    """`arms` are all there are; `pairs` the places of those that are compared, which have all else in common. `lost`: runs of theirs
+    that finished without a number and count for nothing.
+    """
+
+    one: str
+    other: str
+    arms: Sequence[Arm]
+    pairs: Sequence[tuple[int, int]]
+    unit: Unit
+    lost: int = 0
+
+    @property
+    def compared(self) -> list[Arm]:
+        return [self.arms[place] for pair in self.pairs for place in pair]
+
+    def counts(self, side: int) -> int:
+        """Seeds of the arm of a side that has least."""
+        return min(len(self.arms[pair[side]].results) for pair in self.pairs)
+
+    @property
+    def seeds(self) -> int:
+        """Of both sides, as a difference has them: 3 against 6 are 4."""
+        one, other = self.counts(0), self.counts(1)
+        return int(2 * one * other / (one + other) + 1e-9)
+
+    @property
+    def digests(self) -> list[str]:
+        """Of each result that is compared: what was looked at. By arm and seed: a table without ids numbers its runs anew each time."""
+        told = (f"{sorted(arm.levels.items())} {each.seed} {each.value!r}" for arm in self.compared for each in arm.results)
+        return sorted(hashlib.sha256(text.encode()).hexdigest()[:12] for text in told)
+
+    @property
+    def diverged(self) -> int:
+        return sum(each.diverged for arm in self.compared for each in arm.results)
+
+    def without_diverged(self) -> "Sides | None":
+        """None where a side is left with nothing."""
+        arms = [_but_diverged(arm) for arm in self.arms]
+        return (
+            Sides(self.one, self.other, arms, self.pairs, self.unit)
+            if all(arms[place].results for pair in self.pairs for place in pair)
+            else None
+        )
+
+    def matrix(self) -> tuple[Array, Array]:
+        """Results (arms, seeds) in the unit, and the weight of each arm. The seeds of what is compared come first; other columns, as all of
+        them where runs have no seeds, are no seed's."""
+        seeds = list(dict.fromkeys(each.seed for arm in self.compared for each in arm.results if each.seed is not None))
+        columns = {seed: place for place, seed in enumerate(seeds)}
+        compared = {id(arm) for arm in self.compared}
+        told = [arm if id(arm) in compared else _but_diverged(arm) for arm in self.arms]  # beside the question, chance is no spread
+        arms = [arm for arm in told if arm.results]
+        rest = [[each for each in arm.results if each.seed not in columns] for arm in arms]
+        values = np.full((len(arms), len(seeds) + max(map(len, rest))), np.nan)
+        for row, (arm, others) in enumerate(zip(arms, rest, strict=True)):
+            for each in arm.results:
+                if each.seed in columns:
+                    values[row, columns[each.seed]] = each.value * self.unit.scale
+            values[row, len(seeds) : len(seeds) + len(others)] = [each.value * self.unit.scale for each in others]
+        weights, places = np.zeros(len(arms)), {id(arm): row for row, arm in enumerate(arms)}
+        for mine, its in self.pairs:
+            weights[places[id(self.arms[mine])]] += 1 / len(self.pairs)
+            weights[places[id(self.arms[its])]] -= 1 / len(self.pairs)
+        return values, weights
+
+    @property
+    def has_seeds(self) -> bool:
+        return all(each.seed is not None for arm in self.compared for each in arm.results)
+
+
+def _but_diverged(arm: Arm) -> Arm:
+    return replace(arm, results=tuple(each for each in arm.results if not each.diverged))
+
+
+def sides(runs: Runs, question: Question, unit: str | None = None, chance: str | None = None) -> Sides:
+    """Raises UserError for a condition that no run meets, for sides that do not exclude each other, and where nothing can be compared."""
+    return _of_programs(runs, question, unit, chance) if runs.roles else _of_records(runs, question, unit, chance)
+
+
+def _of_programs(runs: Runs, question: Question, unit: str | None, chance: str | None) -> Sides:
+    programs = runs.programs
+    names = {key: column.name for key, column in programs.columns.items()}
+    labels = {arm.label: {names[key]: (written(level),) for key, level in arm.levels.items()} for arm in programs.arms}
+    (one, first), (other, second) = (condition(each, labels, programs.columns) for each in (question.one, question.other))
+    refuse_same(first, second)
+    seed = programs.roles.seed
+    of_chance = None if chance in (None, CHANCE_OUT) else _number(chance)
+    groups: dict[tuple[str, ...], list[One]] = {}
+    lost: dict[tuple[str, ...], int] = {}
+    for run in runs.found:
+        assert not isinstance(run, RunRecord)
+        value = number(result(run, programs.roles.metric))
+        if value is None or run.state != StateOf.finished or not math.isfinite(value):
+            if run.state == StateOf.finished:
+                key = tuple(written(setting(run, each)) for each in programs.roles.factors)
+                lost[key] = lost.get(key, 0) + 1
+                if of_chance is not None:
+                    groups.setdefault(key, []).append(One(run.id, _seed(setting(run, seed)) if seed else None, of_chance, diverged=True))
+            continue
+        key = tuple(written(setting(run, each)) for each in programs.roles.factors)
+        groups.setdefault(key, []).append(One(run.id, _seed(setting(run, seed)) if seed else None, value))
+    levels = [dict(zip(names.values(), key, strict=True)) for key in groups]
+    arms = [Arm(there, _each_seed_once(results)) for there, results in zip(levels, groups.values(), strict=True)]
+    pairs = _pairs(arms, first, second, one, other)
+    values = [each.value for arm in arms for each in arm.results]
+    keys = list(groups)
+    gone = 0 if of_chance is not None else sum(lost.get(keys[place], 0) for pair in pairs for place in pair)
+    return Sides(one, other, arms, pairs, unit_of(question, values, unit), gone)
+
+
+def _of_records(runs: Runs, question: Question, unit: str | None, chance: str | None) -> Sides:
+    kind, study = measured(question.metric), runs.study
+    if unit is not None:
+        raise UserError(f"--unit: what {question.metric} of reglab's runs is in is known")
+    labels = {study.labels[record.run_id]: study.treated[record.run_id] for record in study.records if study.treated[record.run_id]}
+    arms_by_label = {label: {name: (written(there[name]),) for name in study.design.names} for label, there in labels.items() if there}
+    keys = {column.sources[0]: column for column in study.design.by_name.values()}
+    (one, first), (other, second) = (condition(each, arms_by_label, keys) for each in (question.one, question.other))
+    refuse_same(first, second)
+    groups: dict[tuple[str, ...], dict[int, tuple[RunRecord, float, bool]]] = {}
+    unknown: dict[tuple[str, ...], RunRecord] = {}
+    for record in sorted(study.records, key=lambda each: (each.created, each.run_id)):
+        treated = study.treated[record.run_id]
+        if treated is None:
+            continue
+        key = tuple(written(treated[name]) for name in study.design.names)
+        diverged = record.state == State.diverged and question.metric in _ACCURACIES and chance != CHANCE_OUT
+        value = _chance(record, chance) if diverged else kind.of(record) if stats.counts(record) else None
+        if value is None and diverged:
+            unknown.setdefault(key, record)
+        if value is not None:
+            groups.setdefault(key, {}).setdefault(record.seed, (record, value, diverged))
+    arms = [
+        Arm(
+            dict(zip(study.design.names, key, strict=True)),
+            tuple(One(record.run_id, str(seed), value, diverged) for seed, (record, value, diverged) in by_seed.items()),
+        )
+        for key, by_seed in groups.items()
+    ]
+    pairs = _pairs(arms, first, second, one, other)
+    compared = [list(groups)[place] for pair in pairs for place in pair]
+    if without := next((unknown[key] for key in compared if key in unknown), None):
+        raise UserError(f"{without.run_id} diverged, and counts as chance: say with --chance what that is (0.1 of ten classes), or none")
+    if kind.unit == POINTS:
+        return Sides(one, other, arms, pairs, Unit(POINTS, 100.0))
+    known = {each.run for pair in pairs for place in pair for each in arms[place].results}
+    there = {stats.place(record) for record in study.records if record.run_id in known}
+    if len(there) > 1:
+        raise UserError(f"{question.metric}: these runs are of {len(there)} machines or versions, whose times are never compared")
+    mine = [arm for arm in arms if any(each.run in known for each in arm.results)]
+    if any(math.isinf(each.value) for arm in mine for each in arm.results):
+        raise UserError(f"{question.metric}: some of these runs never got there, and no difference of means says how much later that is")
+    finite = [Arm(arm.levels, tuple(each for each in arm.results if math.isfinite(each.value))) for arm in arms]
+    return Sides(one, other, finite, pairs, Unit("s"))
+
+
+def _chance(record: RunRecord, chance: str | None) -> float | None:
+    """What a run that diverged counts as: the share that guessing has right; None where nobody says it, and the images do not."""
+    if chance is not None:
+        return _number(chance)
+    config = stats.built(record)
+    classes = _CLASSES.get(config.data.source) if config else None
+    return 1 / classes if classes else None
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise UserError(f"--chance {text}: give the result that guessing has, in the metric's own numbers (0.1 of ten classes), or none")
+    return value
+
+
+def _seed(value: object) -> str | None:
+    return None if value is None else written(value)
+
+
+def _each_seed_once(results: Sequence[One]) -> tuple[One, ...]:
+    """Several runs of one seed are one, with their mean. Where one lacks its seed, none has any."""
+    if any(each.seed is None for each in results):
+        return tuple(One(each.run, None, each.value, each.diverged) for each in results)
+    by_seed: dict[str | None, list[One]] = {}
+    for each in results:
+        by_seed.setdefault(each.seed, []).append(each)
+    return tuple(
+        One(
+            " ".join(sorted(run.run for run in same)),
+            seed,
+            math.fsum(run.value for run in same) / len(same),
+            any(run.diverged for run in same),
+        )
+        for seed, same in by_seed.items()
+    )
+
+
+def _pairs(arms: Sequence[Arm], first: Condition, second: Condition, one: str, other: str) -> list[tuple[int, int]]:
+    """Places of arms that meet the conditions and have all else in common."""
+    named = {*first, *second}
+
+    def meeting(asked: Condition, said: str) -> dict[tuple[tuple[str, str], ...], int]:
+        found: dict[tuple[tuple[str, str], ...], int] = {}
+        for place, arm in enumerate(arms):
+            if all(arm.levels[name] in levels for name, levels in asked.items()):
+                rest = tuple((name, level) for name, level in arm.levels.items() if name not in named)
+                if rest in found:
+                    raise UserError(f"{said} is said of several arms that differ in {_some(named - asked.keys())}: give a value of it, too")
+                found[rest] = place
+        return found
+
+    mine, its = meeting(first, one), meeting(second, other)
+    pairs = [(place, its[rest]) for rest, place in mine.items() if rest in its]
+    if not pairs:
+        raise UserError(f"{one} and {other}: no finished runs of the two have all else in common")
+    return pairs
+
+
+def _some(names: Iterable[str]) -> str:
+    return " and ".join(sorted(names))

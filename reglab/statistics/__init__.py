@@ -1,0 +1,1 @@
+"""The statistics of verdicts: pure functions of numbers and arrays, each with its source, its shapes and its units."""

@@ -1,0 +1,109 @@
+"""What some arms have more than others: with the variance of all arms, and seed by seed only where that pays.
+
+Shapes: results are (…, arms, seeds), NaN where there is no run; leading dimensions are studies that are looked at at once, all with runs
+in the same places. Weights are (arms,): above 0 for the arms of one side, below 0 for those of the other, 0 for arms that tell of the
+variance only; those of each side sum to 1 and -1. Means and errors are in the unit of the results.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import f, t
+
+from reglab.statistics.moderation import Array, moderated, prior
+
+SEEDS_MATTER = 0.02
+"""The probability with which seeds that do nothing are taken for something, and runs paired by them."""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A difference of means with its standard error and degrees of freedom, each (…,). `paired`: whether seed by seed.
+
+    `correlation`: between runs of one seed, estimated over the study; None where no two arms have two seeds in common.
+    """
+
+    mean: Array
+    error: Array
+    freedom: Array
+    paired: Array
+    correlation: Array | None
+    seeds: int  # of the arm that has least
+
+    def interval(self, level: float | Array) -> tuple[Array, Array]:
+        """That of a two-sided test at this level, such as 0.05."""
+        half = np.where(self.error > 0, t.isf(np.asarray(level) / 2, self.freedom) * self.error, 0.0)
+        return self.mean - half, self.mean + half
+
+    def p(self, nothing: float = 0.0) -> Array:
+        """Two-sided, of the difference being this."""
+        away = np.abs(self.mean - nothing)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(self.error > 0, 2 * t.sf(away / self.error, self.freedom), np.where(away > 0, 0.0, 1.0))
+
+    def p_of_equivalence(self, margin: float | Array) -> Array:
+        """Of the difference being `margin` or more, either way: the larger of two one-sided ones (Schuirmann 1987), doubled, so that one
+        level serves all verdicts: below it, the interval at that level lies within the margin."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            away = (np.asarray(margin) - np.abs(self.mean)) / self.error
+            return np.where(self.error > 0, np.minimum(1.0, 2 * t.sf(away, self.freedom)), np.where(away > 0, 0.0, 1.0))
+
+
+def contrast(results: Array, weights: Array, may_pair: bool = True) -> Contrast:
+    """The weighted difference, by a moderated t (Smyth 2004) with Satterthwaite's (1946) degrees of freedom.
+
+    Runs are paired by their seeds where the seeds have something to say over the whole study (F test of a two-way analysis of variance)
+    and the interval is expected to be shorter for it: with three seeds and two arms pairing costs two of four degrees of freedom, which
+    a correlation below .58 does not pay for. Without `may_pair` columns are no seeds, and nothing is paired.
+    """
+    there = ~np.isnan(results.reshape(-1, *results.shape[-2:])[0])
+    asked = weights != 0
+    counts = there.sum(axis=-1)
+    apart = _of_arms(np.where(there, results, np.nan), counts, weights)
+    shared = there[asked].all(axis=0)
+    alike = there[:, shared].all(axis=-1) & (counts > 0)
+    seeds, arms = int(shared.sum()), int(alike.sum())
+    if not may_pair or seeds < 2 or arms < 2:
+        return Contrast(*apart, np.zeros(results.shape[:-2], bool), None, int(counts[asked].min()))
+    block = results[..., alike, :][..., shared]
+    residuals = block - block.mean(axis=-1, keepdims=True) - block.mean(axis=-2, keepdims=True) + block.mean(axis=(-1, -2), keepdims=True)
+    within = (residuals**2).sum(axis=(-1, -2)) / ((arms - 1) * (seeds - 1))
+    between = arms * block.mean(axis=-2).var(axis=-1, ddof=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(within > 0, between / within, np.where(between > 0, np.inf, 1.0))
+        correlation = np.where(np.isinf(ratio), 1.0, (ratio - 1) / (ratio - 1 + arms))
+    freedom = (seeds - 1) * (arms - 1) / arms  # of an arm's residuals
+    variances = (residuals**2).sum(axis=-1) / freedom
+    paired = _weighed(block.mean(axis=-1), variances, np.full(arms, freedom), np.full(arms, seeds), weights[alike])
+    certain = f.sf(ratio, seeds - 1, (arms - 1) * (seeds - 1)) < SEEDS_MATTER
+    pays = certain & (t.isf(0.025, paired[2]) * paired[1] < t.isf(0.025, apart[2]) * apart[1])
+    mean, error, freedoms = (np.where(pays, mine, its) for mine, its in zip(paired, apart, strict=True))
+    return Contrast(mean, error, freedoms, pays, correlation, int(counts[asked].min()))
+
+
+def _of_arms(results: Array, counts: Array, weights: Array) -> tuple[Array, Array, Array]:
+    """As independent samples: mean, standard error, degrees of freedom."""
+    some = counts > 0
+    kept, counts, weights = results[..., some, :], counts[some], weights[some]
+    means = np.nanmean(kept, axis=-1)
+    squares = np.nansum((kept - means[..., None]) ** 2, axis=-1)
+    return _weighed(means, squares / np.maximum(counts - 1, 1), counts - 1.0, counts, weights)
+
+
+def _weighed(means: Array, variances: Array, freedom: Array, counts: Array, weights: Array) -> tuple[Array, Array, Array]:
+    variances = _but_rounding(variances, means)
+    variances, freedoms = moderated(variances, freedom, prior(variances, freedom))
+    asked = weights != 0
+    parts = (weights**2 / counts)[asked] * variances[..., asked]
+    total = parts.sum(axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        freedom_of_all = total**2 / (parts**2 / freedoms[..., asked]).sum(axis=-1)
+    bound = max(float(freedom.sum()), 1.0)
+    known = (freedoms[..., asked] > 0).all(axis=-1)  # else an arm's variance is not known at all
+    freedom_of_all = np.where(np.isnan(freedom_of_all), bound, np.clip(freedom_of_all, 1.0, bound))
+    return (means * weights).sum(axis=-1), np.where(known, np.sqrt(total), np.inf), freedom_of_all
+
+
+def _but_rounding(variances: Array, means: Array) -> Array:
+    """Without what the sums of equal numbers are off by."""
+    return np.where(variances > 1e-24 * means**2, variances, 0.0)

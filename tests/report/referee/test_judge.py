@@ -1,0 +1,273 @@
+"""Answers, and that they stay right however often they are asked for."""
+
+import json
+import random
+import threading
+
+import pytest
+
+import reglab
+from reglab.errors import UserError
+from reglab.report.referee import ledger
+from reglab.report.referee.judge import beside
+from reglab.tracking.record import State
+from reglab.tracking.store import write_run
+
+
+@pytest.fixture
+def table(tmp_path):
+    """A table of some arms and seeds; arm a has three points more than the others, and a seed half a point of its own."""
+
+    def write(seeds=5, name="runs.csv", gain=0.03, header="arm,seed,acc", more=(), arms="abcdef"):
+        lines = [header]
+        for arm in arms:
+            for seed in range(seeds):
+                noise = random.Random(f"{arm} {seed}").gauss(0, 0.005)
+                lines.append(f"{arm},{seed},{0.8 + gain * (arm == 'a') + noise:.6f}")
+        (tmp_path / name).write_text("\n".join([*lines, *more]) + "\n")
+        return tmp_path / name
+
+    return write
+
+
+def test_a_difference_that_is_there_holds_and_its_opposite_fails(table):
+    found = reglab.judge(table(), "arm=a > arm=b in acc by 0.5")
+    assert (found.verdict, found.exit_code, found.unit, found.seeds) == ("holds", 0, "points", (5, 5))
+    assert found.low < 3 < found.high
+    opposite = reglab.judge(table(), "arm=a < arm=b in acc")
+    assert (opposite.verdict, opposite.exit_code) == ("fails", 3)
+
+
+def test_a_difference_that_is_not_there_is_undecided_and_alike_is_alike(table):
+    found = reglab.judge(table(12), "arm=c > arm=b in acc")
+    assert (found.verdict, found.exit_code) == ("undecided", 4)
+    assert reglab.judge(table(12), "arm=c = arm=b in acc within 2").verdict == "holds"
+
+
+def test_seeds_more_are_told_and_settle_it(table):
+    few = reglab.judge(table(3, gain=0.015), "arm=a > arm=b in acc")
+    assert few.verdict == "undecided" and 0 < few.more_seeds < 9
+    assert few.decision == f"undecided: about {few.more_seeds} more seeds of these"
+    later = reglab.judge(table(12, gain=0.015), "arm=a > arm=b in acc")  # the end of its plan
+    assert later.verdict == "holds"
+
+
+def test_the_same_question_of_the_same_runs_has_the_same_answer_and_spends_nothing(table):
+    source = table(4)
+    first, again = (reglab.judge(source, "arm=a > arm=b in acc") for _ in range(2))
+    assert (first.asked, again.asked) == (1, 2)
+    assert (first.number, first.level, first.low) == (again.number, again.level, again.low)
+    other_words = reglab.judge(source, "arm=b < arm=a in acc")
+    assert (other_words.asked, other_words.number, other_words.verdict) == (3, 1, first.verdict)
+
+
+def test_a_look_at_more_seeds_has_a_level_of_its_own_and_the_next_question_less(table):
+    three, five = (reglab.judge(table(seeds), "arm=c > arm=b in acc") for seeds in (3, 5))
+    assert three.level == pytest.approx(0.025 * (3 / 12) ** 1.5)
+    assert 0 < five.level < 0.025 * (5 / 12) ** 1.5
+    assert five.number == 1
+    assert reglab.judge(table(5), "arm=d > arm=b in acc").level == pytest.approx(0.05 / 6 * (5 / 12) ** 1.5)
+    assert reglab.judge(table(5), "arm=d > arm=b in acc", family="mine").level == pytest.approx(0.025 * (5 / 12) ** 1.5)
+
+
+def test_what_is_decided_stays_decided(table):
+    assert reglab.judge(table(5), "arm=a > arm=b in acc").verdict == "holds"
+    alike = [f"{arm},{seed},0.80{seed}" for arm in "ab" for seed in range(6, 12)]
+    later = reglab.judge(table(6, more=alike), "arm=a > arm=b in acc")
+    assert later.verdict == "holds"
+    assert "decided at 5 seeds" in str(later)
+
+
+def test_runs_that_are_gone_or_say_otherwise_make_another_question(table):
+    assert reglab.judge(table(4), "arm=c > arm=b in acc").number == 1
+    source = table(4)
+    lines = [line for line in source.read_text().splitlines() if not line.startswith("c,0")]
+    source.write_text("\n".join([*lines, "c,0,0.95"]) + "\n")
+    again = reglab.judge(source, "arm=c > arm=b in acc")
+    assert again.number == 2
+    assert "it counts as another question" in str(again)
+
+
+def test_more_runs_of_one_side_are_no_further_look(table):
+    """Three seeds against six are a look at four; one more of the larger side is none."""
+    first = reglab.judge(table(3, more=["c,3,0.8", "c,4,0.81", "c,5,0.79"]), "arm=c > arm=b in acc")
+    again = reglab.judge(table(3, more=["c,3,0.8", "c,4,0.81", "c,5,0.79", "c,6,0.99"]), "arm=c > arm=b in acc")
+    assert (first.verdict, again.verdict) == ("undecided", "undecided")
+    assert first.level == again.level
+    assert "they are not looked at yet" in str(again)
+
+
+def test_one_seed_tells_nothing(table):
+    found = reglab.judge(table(1), "arm=a > arm=b in acc")
+    assert (found.verdict, found.low, found.more_seeds) == ("undecided", None, 2)
+
+
+def test_a_plan_that_is_over_says_so(table):
+    found = reglab.judge(table(12), "arm=c > arm=b in acc")
+    assert found.decision == "undecided, and no number of seeds of its plan is likely to settle it"
+    with pytest.raises(UserError, match="was asked with a plan of 12 seeds"):
+        reglab.judge(table(12), "arm=c > arm=b in acc", most_seeds=30)
+
+
+@pytest.mark.parametrize(
+    ("question", "keys", "said"),
+    [
+        ("arm=a > arm=z in acc", {}, "arm is z in no run"),
+        ("arm=a > arm=a in acc", {}, "the two settings may be one run's"),
+        ("arm=a > arm=b in loss", {}, "no finished run has it"),
+        ("arm=a > arm=b in acc", {"level": 1.5}, "--level 1.5"),
+        ("arm=a > arm=b in acc", {"most_seeds": 1}, "--most-seeds 1"),
+        ("arm=a > arm=b in acc", {"family": ""}, "--family"),
+        ("arm=a > arm=b in acc", {"unit": "percent", "chance": "much"}, "--chance much"),
+    ],
+)
+def test_what_cannot_be_judged_is_refused_and_not_kept(table, question, keys, said):
+    with pytest.raises(UserError, match=said):
+        reglab.judge(table(), question, **keys)
+    assert not beside(str(table())).exists()
+
+
+def test_settings_beside_the_question_must_be_alike(table, tmp_path):
+    lines = ["arm,wd,seed,acc"] + [
+        f"{arm},{wd},{seed},{0.7 + 0.02 * (arm == 'a') + 0.1 * wd + 0.001 * ((seed * 7 + len(arm)) % 3):.4f}"
+        for arm in "ab"
+        for wd in (0, 1)
+        for seed in range(4)
+    ]
+    (tmp_path / "two.csv").write_text("\n".join(lines) + "\n")
+    found = reglab.judge(tmp_path / "two.csv", "arm=a > arm=b in acc")
+    assert found.estimate == pytest.approx(2)
+    assert "over the 2 settings of all else" in str(found)
+    with pytest.raises(UserError, match="is said of several arms that differ in wd"):
+        reglab.judge(tmp_path / "two.csv", "arm=a wd=0 > arm=b in acc")
+
+
+def test_runs_without_seeds_are_independent(tmp_path):
+    lines = ["arm,acc"] + [f"{arm},{0.8 + 0.05 * (arm == 'a') + number / 1000}" for arm in "abc" for number in range(5)]
+    (tmp_path / "plain.csv").write_text("\n".join(lines) + "\n")
+    found = reglab.judge(tmp_path / "plain.csv", "arm=a > arm=b in acc")
+    assert (found.verdict, found.correlation) == ("holds", None)
+
+
+def test_runs_without_a_number_are_said_or_count_as_chance(table):
+    source = table(5, more=["b,5,nan"])
+    assert "left out: 1 that finished without a number" in str(reglab.judge(source, "arm=a > arm=b in acc"))
+    counted = reglab.judge(source, "arm=a > arm=b in acc", chance=0.1, family="counted")
+    assert counted.estimate > 10
+    assert "1 that diverged count as chance; without them: +" in str(counted)
+
+
+# Runs of reglab.
+
+
+@pytest.fixture
+def ours(make_record, tmp_path):
+    for lr in (0.001, 0.01, 0.1):
+        for seed in range(6):
+            diverged = lr == 0.1 and seed == 5
+            record = make_record(
+                seed=seed,
+                test=0.8 + 0.05 * (lr == 0.01) + random.Random(f"{lr} {seed}").gauss(0, 0.004),
+                config={"optimizer": {"lr": lr}},
+                sweep="mine",
+                **({"state": State.diverged} if diverged else {}),
+            )
+            write_run(tmp_path / "runs" / "mine" / record.run_id, record)
+    return tmp_path / "runs" / "mine"
+
+
+def test_runs_of_reglab_are_judged_in_points(ours):
+    found = reglab.judge(ours, "lr=0.01 > lr=0.001 in test/accuracy by 0.5")
+    assert (found.verdict, found.unit, found.seeds) == ("holds", "points", (6, 6))
+    assert found.ledger == str(ours / "questions.jsonl")
+    assert len(reglab.runs(ours)) == 18  # the ledger is no run
+
+
+def test_a_run_that_diverged_counts_as_chance_and_both_readings_are_given(ours):
+    found = reglab.judge(ours, "lr=0.001 > lr=0.1 in test/accuracy")
+    assert found.estimate == pytest.approx(70 / 6, abs=1)
+    assert "1 that diverged count as chance; without them: " in str(found)
+    assert reglab.judge(ours, "lr=0.001 > lr=0.1 in test/accuracy", chance="none", family="out").seeds == (6, 5)
+
+
+@pytest.mark.parametrize(
+    ("question", "keys", "said"),
+    [
+        ("lr=0.01 > lr=0.001 in accuracy", {}, "no run is told by that"),
+        ("lr=0.01 > lr=0.001 in test/accuracy", {"unit": "share"}, "is known"),
+        ("lr=0.01 > lr=0.001 in test/accuracy", {"group_by": ["lr"]}, "leave those options out"),
+    ],
+)
+def test_what_runs_of_reglab_do_not_have_is_refused(ours, question, keys, said):
+    with pytest.raises(UserError, match=said):
+        reglab.judge(ours, question, **keys)
+
+
+def test_runs_that_were_read_before_are_judged_by_another_metric_too(table, tmp_path):
+    (tmp_path / "two.csv").write_text(
+        "arm,seed,acc,loss\n"
+        + "".join(
+            f"{arm},{seed},0.{8 + (arm == 'a')}{seed},{0.5 - 0.2 * (arm == 'a') + seed / 100}\n" for arm in "abc" for seed in range(4)
+        )
+    )
+    runs = reglab.runs(tmp_path / "two.csv", metric="acc", group_by=["arm"])
+    assert reglab.judge(runs, "arm=a < arm=b in loss by 0.1").verdict == "holds"
+
+
+# The ledger.
+
+
+def test_a_ledger_that_cannot_be_written_is_the_askers_fault(table, tmp_path):
+    (tmp_path / "file").write_text("")
+    for place in (tmp_path / "file" / "ledger", tmp_path):
+        with pytest.raises(UserError, match="the ledger cannot be written"):
+            reglab.judge(table(), "arm=a > arm=b in acc", ledger=place)
+
+
+def test_a_line_that_is_no_answer_is_named(table, tmp_path):
+    reglab.judge(table(), "arm=a > arm=b in acc", ledger=tmp_path / "l")
+    with (tmp_path / "l").open("a") as stream:
+        stream.write('{"family": "all", "le')
+    with pytest.raises(UserError, match=r"l:2: no answer of `reglab judge`"):
+        reglab.judge(table(), "arm=a > arm=b in acc", ledger=tmp_path / "l")
+
+
+def test_a_family_has_one_level(table):
+    reglab.judge(table(), "arm=a > arm=b in acc")
+    with pytest.raises(UserError, match=r"keeps the questions of all at 0\.05 in all"):
+        reglab.judge(table(), "arm=a > arm=b in acc", level=0.1)
+
+
+def test_two_who_ask_at_once_are_answered_one_after_the_other(tmp_path, table):
+    path, source, numbers = tmp_path / "l", table(), []
+
+    def ask(arm):
+        numbers.append(reglab.judge(source, f"arm={arm} > arm=b in acc", ledger=path).number)
+
+    asking = [threading.Thread(target=ask, args=(arm,)) for arm in "acdef"]
+    with ledger.opened(path) as book:
+        for thread in asking:
+            thread.start()
+        assert not book.answers and not path.read_text()
+    for thread in asking:
+        thread.join(60)
+    assert sorted(numbers) == [1, 2, 3, 4, 5]
+    assert [json.loads(line)["question"] for line in path.read_text().splitlines()] == [1, 2, 3, 4, 5]
+
+
+def test_one_who_holds_it_for_too_long_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(ledger, "_PATIENCE", 0.05)
+    from reglab.errors import MachineError
+
+    with (
+        ledger.opened(tmp_path / "l"),
+        pytest.raises(MachineError, match="another process has been answering"),
+        ledger.opened(tmp_path / "l"),
+    ):
+        pass
+
+
+def test_where_a_ledger_is_that_nobody_named(monkeypatch, tmp_path):
+    assert str(beside("x/runs.csv")) == "x/runs.questions.jsonl"
+    assert str(beside("runs/final")) == "runs/final/questions.jsonl"
+    assert beside("wandb://me/mine/abc").name == "me_mine_abc.questions.jsonl"

@@ -1,0 +1,31 @@
+"""Families of questions and of claims."""
+
+import numpy as np
+import pytest
+
+from reglab.report.stats import holm
+from reglab.statistics.families import decided, share_of
+
+
+def test_the_shares_of_all_questions_are_one():
+    assert sum(share_of(question) for question in range(1, 100_000)) == pytest.approx(1, abs=1e-4)
+
+
+def test_at_one_look_it_is_holms_procedure():
+    p_values = np.random.default_rng(0).random((200, 1, 6)) ** 4
+    found = decided(p_values, (12,), 0.05) == 0
+    peer = np.array([holm(row[0]) for row in p_values]) < 0.05
+    assert (found == peer).all()
+    assert found.any() and not found.all()
+
+
+def test_what_a_decided_claim_had_goes_to_those_that_are_open():
+    alone = decided(np.array([[[0.02, 0.9], [0.03, 0.9]]]), (6, 12), 0.05)
+    after = decided(np.array([[[0.02, 1e-9], [0.03, 1e-9]]]), (6, 12), 0.05)
+    assert alone[0, 0] == -1
+    assert list(after[0]) == [1, 0]
+
+
+def test_a_claim_that_cannot_be_tested_counts_and_is_open():
+    assert list(decided(np.array([[0.03, np.nan]]), (12,), 0.05)) == [-1, -1]
+    assert list(decided(np.array([[0.02, np.nan]]), (12,), 0.05)) == [0, -1]
