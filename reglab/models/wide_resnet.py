@@ -45,8 +45,8 @@ class PreActivated(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         active = F.relu(self.bn1(x))
         out = self.drop1(F.relu(self.bn2(self.conv1(active)), inplace=True))
-        out = self.branch(self.drop2(self.conv2(out)))
-        return out + (x if self.shortcut is None else self.shortcut(active))
+        branch: Tensor = self.branch(self.drop2(self.conv2(out)))
+        return branch + (x if self.shortcut is None else self.shortcut(active))
 
 
 class WideResNet(nn.Module):
@@ -79,4 +79,5 @@ class WideResNet(nn.Module):
         out = self.conv1(images)
         for stage in range(1, len(STAGES) + 1):
             out = self.get_submodule(f"layer{stage}")(out)
-        return self.fc(F.adaptive_avg_pool2d(F.relu(self.bn1(out)), 1).flatten(1))
+        logits: Tensor = self.fc(F.adaptive_avg_pool2d(F.relu(self.bn1(out)), 1).flatten(1))
+        return logits

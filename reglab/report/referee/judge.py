@@ -12,9 +12,9 @@ from reglab import exits
 from reglab.errors import UserError
 from reglab.report import numbers, roles
 from reglab.report.collection import Progress, Runs, of_either
+from reglab.report.digits import decimals
 from reglab.report.measures import POINTS
 from reglab.report.parts import Claimed
-from reglab.report.programs import decimals
 from reglab.report.referee.arms import Sides, sides
 from reglab.report.referee.ledger import FAMILY, Answer, Standing, opened
 from reglab.report.referee.question import Question
