@@ -1,4 +1,4 @@
-"""What a configuration names of the user's own, as `package.module:function`: a network, images, metrics.
+"""What a configuration names of the user's own, as `package.module:function`: a network, images.
 
 A name is looked at by whoever reads a record, and what it names is imported only where a run trains. In between stands the hash of the
 module's file, by which runs of other code are other runs: it is found without importing anything, parents included.

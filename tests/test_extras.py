@@ -39,7 +39,10 @@ CAN = {
     ("bench", "--list"): (0, "agc"),
     ("dashboard", "push"): (2, "`wandb login` sets the key"),
     ("init", "{out}"): (0, "files written"),
-    ("judge", "batchnorm.layers=2 > batchnorm.layers=0 in test/accuracy", "--from", "{runs}", "--ledger", "{out}/asked"): (4, "undecided"),
+    ("judge", "batchnorm.layers=2 > batchnorm.layers=0 in test/accuracy", "--from", "{of_a_gpu}", "--ledger", "{out}/asked"): (
+        4,
+        "undecided",
+    ),
     ("report", "build", "--from", "{runs}", "--out", "{out}/report"): (0, "index.html"),
     ("report", "check", "{out}/report"): (0, "up to date"),
     ("report", "table", "final", "--from", "{out}/report", "--for", "markdown"): (0, "baseline"),

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, ValidationInfo, field_validator, model_serializer, model_validator
 
 from reglab.config.networks import NETWORKS, BuiltIn
 from reglab.errors import excerpt, shown
@@ -154,6 +154,12 @@ class ModelConfig(Section):
     )
     init: Literal["glorot", "he"] = Field(default="glorot", description="initial weights; biases start at zero")
     standardize: bool = Field(default=False, description="scaled weight standardization (Brock et al. 2021)")
+
+    @model_serializer(mode="wrap")
+    def _without_no_options(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """W&B keeps no mapping that is empty: a configuration is stored here as it comes back from there."""
+        stored: dict[str, Any] = dump(self)
+        return stored if self.options.given else {key: value for key, value in stored.items() if key != "options"}
 
     @field_validator("depth")
     @classmethod

@@ -61,8 +61,8 @@ def build(config: RunConfig, classes: int, side: int, channels: int, applied: Se
         return _of_the_users_own(config.model, classes, side, channels)
     applied = apply(config, torch.device("cpu")) if applied is None else applied
     file, _, name = known.built_by.partition(":")
-    made: Network = getattr(import_module(file), name)(config, classes, channels, applied).network
-    return made
+    network: Network = getattr(import_module(file), name)(config, classes, channels, applied).network
+    return network
 
 
 def _of_the_users_own(config: ModelConfig, classes: int, side: int, channels: int) -> Network:

@@ -43,10 +43,12 @@ class PreActivated(nn.Module):
         self.shortcut = layers.projection(inputs, outputs, stride) if stride > 1 or inputs != outputs else None
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the block's feature maps of `x` (N, C, H, W): branch and shortcut, added."""
         active = F.relu(self.bn1(x))
-        out = self.drop1(F.relu(self.bn2(self.conv1(active)), inplace=True))
-        branch: Tensor = self.branch(self.drop2(self.conv2(out)))
-        return branch + (x if self.shortcut is None else self.shortcut(active))
+        inner = self.drop1(F.relu(self.bn2(self.conv1(active)), inplace=True))
+        out: Tensor = self.branch(self.drop2(self.conv2(inner)))
+        shortcut: Tensor = x if self.shortcut is None else self.shortcut(active)
+        return out + shortcut
 
 
 class WideResNet(nn.Module):
@@ -76,6 +78,7 @@ class WideResNet(nn.Module):
         return Network.of_our_layers(self, self.fc)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Return logits (N, classes) of normalized images (N, channels, H, W)."""
         out = self.conv1(images)
         for stage in range(1, len(STAGES) + 1):
             out = self.get_submodule(f"layer{stage}")(out)

@@ -171,7 +171,7 @@ def _of_records(runs: Runs, question: Question, unit: str | None, chance: str | 
         treated = study.treated[record.run_id]
         if treated is None:
             continue
-        key = tuple(written(treated[name]) for name in study.design.names)
+        key = (*(written(treated[name]) for name in study.design.names), stats.arm(record))  # of what no setting tells apart, too
         diverged = record.state == State.diverged and question.metric in _ACCURACIES and chance != CHANCE_OUT
         value = _chance(record, chance) if diverged else kind.of(record) if stats.counts(record) else None
         if value is None and diverged:
@@ -180,7 +180,7 @@ def _of_records(runs: Runs, question: Question, unit: str | None, chance: str | 
             groups.setdefault(key, {}).setdefault(record.seed, (record, value, diverged))
     arms = [
         Arm(
-            dict(zip(study.design.names, key, strict=True)),
+            dict(zip(study.design.names, key[:-1], strict=True)),
             tuple(One(record.run_id, str(seed), value, diverged) for seed, (record, value, diverged) in by_seed.items()),
         )
         for key, by_seed in groups.items()
@@ -246,23 +246,23 @@ def _each_seed_once(results: Sequence[One]) -> tuple[One, ...]:
 def _pairs(arms: Sequence[Arm], first: Condition, second: Condition, one: str, other: str) -> list[tuple[int, int]]:
     """Places of arms that meet the conditions and have all else in common."""
     named = {*first, *second}
-
-    def meeting(asked: Condition, said: str) -> dict[tuple[tuple[str, str], ...], int]:
-        found: dict[tuple[tuple[str, str], ...], int] = {}
-        for place, arm in enumerate(arms):
-            if all(arm.levels[name] in levels for name, levels in asked.items()):
-                rest = tuple((name, level) for name, level in arm.levels.items() if name not in named)
-                if rest in found:
-                    raise UserError(f"{said} is said of several arms that differ in {_some(named - asked.keys())}: give a value of it, too")
-                found[rest] = place
-        return found
-
-    mine, its = meeting(first, one), meeting(second, other)
-    pairs = [(place, its[rest]) for rest, place in mine.items() if rest in its]
+    mine, its = (_meeting(arms, asked, named) for asked in (first, second))
+    both = [rest for rest in mine if rest in its]
+    for asked, said, found in ((first, one, mine), (second, other, its)):
+        if any(len(found[rest]) > 1 for rest in both):
+            left = " and ".join(sorted(named - asked.keys()))
+            mend = f"differ in {left}: give a value of it, too" if left else "no setting of these runs tells apart: read them alone"
+            raise UserError(f"{said} is said of several arms that {mend}")
+    pairs = [(mine[rest][0], its[rest][0]) for rest in both]
     if not pairs:
         raise UserError(f"{one} and {other}: no finished runs of the two have all else in common")
     return pairs
 
 
-def _some(names: Iterable[str]) -> str:
-    return " and ".join(sorted(names))
+def _meeting(arms: Sequence[Arm], asked: Condition, but: Iterable[str]) -> dict[tuple[tuple[str, str], ...], list[int]]:
+    """Places of the arms that meet a condition, by what they have in all columns but some."""
+    found: dict[tuple[tuple[str, str], ...], list[int]] = {}
+    for place, arm in enumerate(arms):
+        if all(arm.levels[name] in levels for name, levels in asked.items()):
+            found.setdefault(tuple((name, level) for name, level in arm.levels.items() if name not in but), []).append(place)
+    return found

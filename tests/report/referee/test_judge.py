@@ -3,6 +3,7 @@
 import json
 import random
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,8 @@ from reglab.report.referee import ledger
 from reglab.report.referee.judge import beside
 from reglab.tracking.record import State
 from reglab.tracking.store import write_run
+
+REPORT = Path(reglab.__file__).parents[1] / "reports" / "cifar10_jpeg_h200"
 
 
 @pytest.fixture
@@ -201,6 +204,12 @@ def test_a_run_that_diverged_counts_as_chance_and_both_readings_are_given(ours):
 def test_what_runs_of_reglab_do_not_have_is_refused(ours, question, keys, said):
     with pytest.raises(UserError, match=said):
         reglab.judge(ours, question, **keys)
+
+
+def test_arms_that_no_setting_tells_apart_are_not_taken_for_one():
+    """The published study's two kinds of dropout, by `dropout.p` and by `p1`, `p2`, `p3`, beside the plain arm."""
+    with pytest.raises(UserError, match="is said of several arms that no setting of these runs tells apart"):
+        reglab.judge(REPORT, "policy=basic > policy=none in test/accuracy")
 
 
 def test_runs_that_were_read_before_are_judged_by_another_metric_too(table, tmp_path):
