@@ -59,6 +59,7 @@ class Sides:
 
     @property
     def compared(self) -> list[Arm]:
+        """The arms of both sides, pair by pair."""
         return [self.arms[place] for pair in self.pairs for place in pair]
 
     def counts(self, side: int) -> int:
@@ -79,6 +80,7 @@ class Sides:
 
     @property
     def diverged(self) -> int:
+        """How many of their runs diverged."""
         return sum(each.diverged for arm in self.compared for each in arm.results)
 
     def without_diverged(self) -> "Sides | None":
@@ -113,6 +115,7 @@ class Sides:
 
     @property
     def has_seeds(self) -> bool:
+        """Whether every run says its seed."""
         return all(each.seed is not None for arm in self.compared for each in arm.results)
 
 
