@@ -62,6 +62,7 @@ class Judgement:
 
     @property
     def exit_code(self) -> int:
+        """That of `reglab judge`: 0, 3 or 4."""
         return {HOLDS: 0, FAILS: exits.FAILS, UNDECIDED: exits.UNDECIDED}[self.verdict]
 
     @property
