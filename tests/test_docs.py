@@ -15,7 +15,7 @@ from reglab.config import FIELDS, OPTIONS, SPEED_KEYS, RunConfig, allowed, with_
 ROOT = Path(__file__).parents[1]
 KEYS = ROOT / "docs" / "keys.md"
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
-TEXTS = [*PAGES, *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")), *ROOT.glob("*/README.md")]
+TEXTS = [*PAGES, *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")), *ROOT.glob("[a-z]*/README.md")]
 """All that the site is built of, but the log and the tables of reports."""
 
 HEAD = """\
