@@ -111,10 +111,10 @@ def write(
     if found.roles:
         for line in found.roles.guessed:
             say(line)
-    elif collection.judged(found, design, baseline).design is None and found.earlier is None:
-        say("these runs are of no study: reported by what varies among them (--study FILE judges the claims of one)")
     with working("drawing the figures"):
         built = collection.build_report(found, out, design, baseline)
+    if not found.roles and built.design is None and found.earlier is None:
+        say("these runs are of no study: reported by what varies among them (--study FILE judges the claims of one)")
     tell(built)
     return found.records
 

@@ -92,16 +92,12 @@ def _keys(schema: Any) -> Iterator[str]:
         yield from _keys(inside)
 
 
-_KEYS = frozenset(_keys(Design.model_json_schema(by_alias=True)))
-"""That a study file has anywhere: what an unknown one may have been meant for."""
-
-
 def _explained(fault: Any) -> str:
     *outer, last = fault["loc"] or ("the file",)
     where = ".".join(str(part) for part in outer if not isinstance(part, int))
-    known = sorted(_KEYS)
-    unknown = f"unknown key {last}{nearest(str(last), known)}"
-    said = {"extra_forbidden": unknown, "missing": f"{last} is missing"}.get(fault["type"])
+    said = f"{last} is missing" if fault["type"] == "missing" else None
+    if fault["type"] == "extra_forbidden":  # it may have been meant for any key that a study file has anywhere
+        said = f"unknown key {last}{nearest(str(last), sorted(set(_keys(Design.model_json_schema()))))}"
     if said:
         return f"{where}: {said}" if where else said
     if fault["type"] == "value_error":

@@ -45,6 +45,7 @@ class Replicated(Engine):
         (seeds,) = (parameter.distribution.choices for parameter in self.parameters if parameter.names == self._key)
         self._seeds = list(seeds or ())
         self._configurations: list[_Configuration] = []
+        self._positions: list[int] = []  # of each draw, that of its configuration
         for values in drawn:
             self._place(values)
         self._within = make(self._of_configurations(config), [each.values for each in self._configurations])
@@ -52,9 +53,8 @@ class Replicated(Engine):
     def tell(self, number: int, record: RunRecord | None) -> None:
         """The engine within hears of a configuration once all of its seeds have ended; until then it is pending there."""
         super().tell(number, record)
-        for position, configuration in enumerate(self._configurations):
-            if number in configuration.runs.values():
-                self._within.tell(position, self._mean(configuration))
+        position = self._positions[number]
+        self._within.tell(position, self._mean(self._configurations[position]))
 
     @property
     def exhausted(self) -> bool:
@@ -71,7 +71,7 @@ class Replicated(Engine):
             configuration = _Configuration(values)
             self._configurations.append(configuration)
         seed = self._missing(configuration)[0]
-        configuration.runs[seed] = len(self.trials)
+        self._give(configuration, seed)
         return _with(configuration.values, self._key, seed)
 
     def _place(self, values: dict[str, Any]) -> None:
@@ -83,8 +83,13 @@ class Replicated(Engine):
         else:
             configuration = _Configuration(without)
             self._configurations.append(configuration)
-        configuration.runs[seed] = len(self.trials)
+        self._give(configuration, seed)
         self.trials.append(Trial(values))
+
+    def _give(self, configuration: _Configuration, seed: Any) -> None:
+        """The next draw is this configuration's, with this seed."""
+        configuration.runs[seed] = len(self.trials)
+        self._positions.append(next(place for place, each in enumerate(self._configurations) if each is configuration))
 
     def _missing(self, configuration: _Configuration) -> list[Any]:
         return [seed for seed in self._seeds if seed not in configuration.runs]
