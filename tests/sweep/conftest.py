@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from reglab.settings import settings
 from tests.loopback.conftest import away as away
 from tests.loopback.conftest import wandb_server as wandb_server
 
@@ -30,3 +31,18 @@ def oracle(oracle_python):
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     return ask
+
+
+@pytest.fixture
+def gpus(monkeypatch):
+    """A machine with these GPUs, as the environment names them."""
+
+    def show(names, device="auto"):
+        monkeypatch.setenv("REGLAB_DEVICE", device)
+        settings.cache_clear()
+        if names is None:
+            monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        else:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", names)
+
+    return show

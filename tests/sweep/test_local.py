@@ -16,7 +16,6 @@ from reglab.config import RunConfig, identity, run_id
 from reglab.errors import UserError
 from reglab.processes import supervisor
 from reglab.processes.signals import STOP, Interrupted, Request
-from reglab.settings import settings
 from reglab.sweep import draws, ledger, local, spec
 from reglab.sweep import limit as limits
 from reglab.sweep.draws import DRAWS, drawn
@@ -1071,21 +1070,6 @@ def test_each_worker_has_cores_of_its_own_beside_a_gpu_too(make_sweep, workers, 
     gpus(names)
     workers.work(make_sweep(THREE, 2))
     assert {(job.variables["REGLAB_THREADS"], job.cores) for job in workers.jobs} == {("2", (1, 2)), ("2", (4, 5))}
-
-
-@pytest.fixture
-def gpus(monkeypatch):
-    """A machine with these GPUs, as the environment names them."""
-
-    def show(names, device="auto"):
-        monkeypatch.setenv("REGLAB_DEVICE", device)
-        settings.cache_clear()
-        if names is None:
-            monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-        else:
-            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", names)
-
-    return show
 
 
 def test_workers_share_the_gpus_evenly(make_sweep, workers, gpus):

@@ -6,21 +6,6 @@ from reglab.settings import settings
 from reglab.sweep import machine
 
 
-@pytest.fixture
-def gpus(monkeypatch):
-    """A machine with these GPUs, as the environment names them."""
-
-    def show(names, device="auto"):
-        monkeypatch.setenv("REGLAB_DEVICE", device)
-        settings.cache_clear()
-        if names is None:
-            monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-        else:
-            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", names)
-
-    return show
-
-
 @pytest.mark.parametrize(
     ("names", "device", "found"),
     [
