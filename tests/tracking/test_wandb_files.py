@@ -53,18 +53,16 @@ def file(tmp_path):
 
 @pytest.fixture(scope="module")
 def logged(tmp_path_factory):
-    """A run of the real client, offline."""
-    folder = tmp_path_factory.mktemp("offline")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WANDB_MODE", "offline")
-        with wandb.init(dir=str(folder), id="real", config={"lr": 0.1, "model": {"width": 4}}, settings={"silent": True}) as run:
-            run.define_metric("best", summary="max")
-            for number in range(3):
-                metrics = {"loss": 1 / (number + 1), "best": [1, 3, 2][number], "group": {"deep": number}, "page": wandb.Html("<b>")}
-                run.log(metrics | {"diverged": float("nan"), "word": "x" * 5000, "long": list(range(10))})
-            run.config.update({"added": True, "lr": 0.2}, allow_val_change=True)
-            run.summary["said"] = "well"
-        wandb.teardown()
+    """A run of the real client, offline: said as an argument, since a client that this process had before keeps the mode it began with."""
+    folder, config = tmp_path_factory.mktemp("offline"), {"lr": 0.1, "model": {"width": 4}}
+    with wandb.init(dir=str(folder), id="real", mode="offline", config=config, settings={"silent": True}) as run:
+        run.define_metric("best", summary="max")
+        for number in range(3):
+            metrics = {"loss": 1 / (number + 1), "best": [1, 3, 2][number], "group": {"deep": number}, "page": wandb.Html("<b>")}
+            run.log(metrics | {"diverged": float("nan"), "word": "x" * 5000, "long": list(range(10))})
+        run.config.update({"added": True, "lr": 0.2}, allow_val_change=True)
+        run.summary["said"] = "well"
+    wandb.teardown()
     return folder
 
 
