@@ -7,6 +7,8 @@ PYTHON ?= $(firstword $(shell for v in 3.14 3.13 3.12 3.11 3; do for p in python
   $$p -c 'import sys$(if $(UV),,, ensurepip); sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p; done; done; :) $(if $(UV),3.14))
 BIN    := .venv/bin
 READY  := .venv/.ready
+# Without bytecode every process of a test would compile what it imports.
+unexport PYTHONDONTWRITEBYTECODE
 # Of pytest: more than the two cores of a small machine, since half of the tests' time is waiting for other processes.
 WORKERS ?= 3
 

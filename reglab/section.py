@@ -6,6 +6,7 @@ import types
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
@@ -93,28 +94,38 @@ class Section(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _nothing_is_read_as_what_it_does_not_say(cls, value: Any, info: ValidationInfo) -> Any:
-        options, _ = types_of(cls.model_fields[str(info.field_name)].annotation)
+        options, choices = _reading(cls)[str(info.field_name)]
         if isinstance(value, bool) and bool not in options:
             raise PydanticCustomError("flag", "true and false are not numbers")
         if isinstance(value, str) and options[0] in (int, float) and number(value) is None:
             raise PydanticCustomError("number", "digits in groups, of another base or of a clock are no number")
         if isinstance(value, float) and options == [str]:
             raise PydanticCustomError("text", "1.10 was text, and is 1.1 as a number")
-        if not all(mark.takes(value) for mark in cls.model_fields[str(info.field_name)].metadata if isinstance(mark, OneOf)):
+        if not all(mark.takes(value) for mark in choices):
             raise PydanticCustomError("choice", "neither one of these words nor a function")
         return value
 
     def effective(self, run: "RunConfig") -> dict[str, Any]:
         """The keys of this section that have an effect in `run`, and their values: of two ways to say the same, always one."""
-        fields = type(self).model_fields.items()
-        return {name: getattr(self, name) for name, field in fields if self._matters(field, run) and not is_section(field)}
+        return {name: getattr(self, name) for name, marks in _marks(type(self)) if all(mark.when(self, run) for mark in marks)}
 
     def given(self, run: "RunConfig") -> dict[str, Any]:
         """The same keys, with the values that were given."""
         return {name: getattr(self, name) for name in self.effective(run)}
 
-    def _matters(self, field: FieldInfo, run: "RunConfig") -> bool:
-        return all(mark.when(self, run) for mark in field.metadata if isinstance(mark, Matters))
+
+@cache
+def _reading(model: type[Section]) -> dict[str, tuple[list[Any], list[OneOf]]]:
+    """Of each field: the types that it allows, and the words."""
+    fields = model.model_fields.items()
+    return {name: (types_of(field.annotation)[0], [mark for mark in field.metadata if isinstance(mark, OneOf)]) for name, field in fields}
+
+
+@cache
+def _marks(model: type[Section]) -> tuple[tuple[str, tuple[Matters, ...]], ...]:
+    """Of each key: in which runs it matters."""
+    keys = ((name, field) for name, field in model.model_fields.items() if not is_section(field))
+    return tuple((name, tuple(mark for mark in field.metadata if isinstance(mark, Matters))) for name, field in keys)
 
 
 def is_section(field: FieldInfo) -> bool:

@@ -113,6 +113,7 @@ def test_what_trains_says_in_one_line_how_to_bring_what_it_lacks(without_torch):
             assert (code, len(lines)) == (2, 1), (words, lines)
 
 
+@pytest.mark.slow
 def test_all_else_works(without_torch):
     for words, (code, out, err) in zip(CAN, without_torch(*CAN), strict=True):
         assert (code, CAN[words][1] in out + err) == (CAN[words][0], True), (words, code, out, err)

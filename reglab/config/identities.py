@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import cache, lru_cache
 from typing import Any
 
@@ -14,6 +15,8 @@ from reglab.techniques import FORMERLY, TECHNIQUES
 
 IDENTITY_VERSION = 1
 """What identities mean: raised whenever a default, or what a value does, is changed; not for a new key whose default does nothing."""
+
+_TAKE_FUNCTIONS = [path for path, field in FIELDS.items() if any(isinstance(mark, OneOf) for mark in field.metadata)]
 
 _BY_NAME = {technique.name: technique for technique in TECHNIQUES}
 
@@ -49,24 +52,29 @@ def identity(config: RunConfig) -> str:
     A departure is from the constant that a key has as its default, whatever other keys are. Numbers of one value are one (1, 1.0).
     A key counts under the first path that it had. Of what came with another package its code counts, too.
     """
-    defaults = _defaults(type(config))
-    departures = {
-        FORMERLY.get(path, path): text for path, value in effective(config).items() if (text := _canonical(value)) != defaults.get(path)
-    }
+    defaults, values = _defaults(type(config)), effective(config)
+    departures = {FORMERLY.get(path, path): text for path, value in values.items() if (text := _canonical(value)) != defaults.get(path)}
     departures |= {technique.name: technique.source for technique in acting(config) if technique.source}
-    departures |= {f"code of {path}": code for path, code in code_of(config).items()}
+    departures |= {f"code of {path}": code for path, code in _code_of(_foreign(values)).items()}
     return hashlib.sha256(json.dumps([IDENTITY_VERSION, departures], sort_keys=True).encode()).hexdigest()[:12]
 
 
 def foreign(config: RunConfig) -> dict[str, str]:
     """What a run takes that is a function of the user's (`package.module:function`), by the keys that name it."""
-    takes_them = {path for path, field in FIELDS.items() if any(isinstance(mark, OneOf) for mark in field.metadata)}
-    return {path: value for path, value in effective(config).items() if path in takes_them and is_reference(value)}
+    return _foreign(effective(config))
 
 
 def code_of(config: RunConfig) -> dict[str, str]:
     """The hashes of the files that these functions are in, as far as they are on this machine; none of them is imported."""
-    return {path: code for path, reference in foreign(config).items() if (code := source(reference))}
+    return _code_of(foreign(config))
+
+
+def _foreign(values: Mapping[str, Any]) -> dict[str, str]:
+    return {path: values[path] for path in _TAKE_FUNCTIONS if path in values and is_reference(values[path])}
+
+
+def _code_of(references: Mapping[str, str]) -> dict[str, str]:
+    return {path: code for path, reference in references.items() if (code := source(reference))}
 
 
 @cache

@@ -6,6 +6,7 @@ hold its nested form.
 
 import shlex
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ValidationError, create_model, model_validator
@@ -109,7 +110,7 @@ class RunConfig(_Sections):
     def label(self) -> str:
         """What it regularizes with, for people: the arm's name where it is one, so one regularization has one label."""
         mine = _labelled(self)
-        named = next((name for name in ARMS if _labelled(RunConfig.model_validate({"arm": name})) == mine), None)
+        named = next((name for name, its in _of_arms().items() if its == mine), None)
         return named or " · ".join(technique.label(technique.of(self)) for technique in acting(self) if technique.label)
 
 
@@ -136,6 +137,11 @@ def grown(config: RunConfig, originals: int) -> int:
 def _labelled(config: RunConfig) -> dict[str, Any]:
     """What the techniques do of which labels tell."""
     return {technique.name: technique.effective(config) for technique in acting(config) if technique.label}
+
+
+@cache
+def _of_arms() -> dict[str, dict[str, Any]]:
+    return {name: _labelled(RunConfig.model_validate({"arm": name})) for name in ARMS}
 
 
 def under_todays_names(values: Mapping[str, Any]) -> Mapping[str, Any]:

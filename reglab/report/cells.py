@@ -102,9 +102,11 @@ def _label(cell: Cell, varying: Sequence[Column], design: Design, base: Treatmen
 
 
 def _keys_apart(cell: Cell, twins: Sequence[Cell]) -> list[str]:
+    if len(twins) == 1:
+        return []
     mine, *theirs = (_told(each.records[0]) for each in (cell, *twins))
     keys = sorted(key for key in mine.keys() - SPEED_KEYS if any(each.get(key) != mine[key] for each in theirs))
-    return [f"{key} {mine[key]}" for key in keys] if len(twins) > 1 else []
+    return [f"{key} {mine[key]}" for key in keys]
 
 
 def _told(record: RunRecord) -> Mapping[str, Any]:

@@ -280,6 +280,7 @@ def test_packed_images_unpack_to_themselves_with_a_black_border(padding):
     assert unpacked.sum() == inner.sum()
 
 
+@pytest.mark.slow
 def test_compiled_batches_are_the_eager_ones():
     sections = {"augment": EVERYTHING | {"rotate": 10}, "cutout": {"images": 2}}
     part = noise(8)

@@ -74,9 +74,32 @@ def train(make_run, make_record, after_step, tmp_path):
     return go_through
 
 
-@pytest.mark.parametrize("step", [1, 4, 6], ids=["in the first epoch", "between epochs", "in the second epoch"])
-def test_a_technique_resumes_bit_for_bit(train, technique, step):
-    same(without_times(train(technique)), without_times(train(technique, step)))
+_WHOLE = {}
+
+
+@pytest.fixture
+def whole(train):
+    """The state that a run of a technique comes to if nothing interrupts it."""
+
+    def state(technique):
+        key = repr(technique)
+        if key not in _WHOLE:
+            _WHOLE[key] = without_times(train(technique))
+        return _WHOLE[key]
+
+    return state
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        pytest.param(1, marks=pytest.mark.slow, id="in the first epoch"),
+        pytest.param(4, marks=pytest.mark.slow, id="between epochs"),
+        pytest.param(6, id="in the second epoch"),
+    ],
+)
+def test_a_technique_resumes_bit_for_bit(train, whole, technique, step):
+    same(whole(technique), without_times(train(technique, step)))
 
 
 EVERYTHING = {
@@ -90,15 +113,15 @@ EVERYTHING = {
 
 
 @pytest.mark.parametrize("step", range(1, STEPS * EPOCHS))
-def test_a_run_with_everything_resumes_from_any_step(train, step):
-    same(without_times(train(EVERYTHING)), without_times(train(EVERYTHING, step)))
+def test_a_run_with_everything_resumes_from_any_step(train, whole, step):
+    same(whole(EVERYTHING), without_times(train(EVERYTHING, step)))
 
 
-def test_a_run_resumes_as_often_as_it_must(train):
-    same(without_times(train(EVERYTHING)), without_times(train(EVERYTHING, *[1] * (STEPS * EPOCHS - 1))))
+def test_a_run_resumes_as_often_as_it_must(train, whole):
+    same(whole(EVERYTHING), without_times(train(EVERYTHING, *[1] * (STEPS * EPOCHS - 1))))
 
 
-def test_a_run_that_is_killed_goes_on_from_its_last_checkpoint(make_run, make_record, after_step, train, tmp_path):
+def test_a_run_that_is_killed_goes_on_from_its_last_checkpoint(make_run, make_record, after_step, train, whole, tmp_path):
     """Without a word: what came after the checkpoint is done again."""
 
     class Killed(BaseException):
@@ -114,7 +137,7 @@ def test_a_run_that_is_killed_goes_on_from_its_last_checkpoint(make_run, make_re
         loop.train(run, make_record(run), None, [], File(path), Signals())
     assert checkpoint.load(File(path), CPU)["steps_done"] == 1  # of the second epoch; the sixth step was not saved
     resumed = train(EVERYTHING, folder="killed")
-    same(without_times(resumed), without_times(train(EVERYTHING)))
+    same(without_times(resumed), whole(EVERYTHING))
 
 
 # The same through the command, with processes that are really killed

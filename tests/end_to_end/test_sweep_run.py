@@ -45,6 +45,7 @@ def sweep(tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_a_sweep_is_run_recorded_and_not_repeated(sweep, tmp_path):
     """With wandb's real client, offline."""
     code, said = sweep("--workers", "2", "train.keep_weights=true", WANDB_MODE="offline")

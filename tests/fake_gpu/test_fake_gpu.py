@@ -10,17 +10,11 @@ from tests.fake_gpu import fake
 
 ROOT = Path(__file__).parents[2]
 CHECKS = sorted(Path(__file__).parent.glob("checks/test_*.py"))
-QUICK = ("test_launches.py",)
-"""What `make test` runs; the others are slow."""
-
 pytestmark = pytest.mark.skipif(fake.missing() is not None, reason=f"no fake GPU: {fake.missing()}")
 
 
-def _marks(file):
-    return () if file.name in QUICK else pytest.mark.slow
-
-
-@pytest.mark.parametrize("file", [pytest.param(file, id=file.stem, marks=_marks(file)) for file in CHECKS])
+@pytest.mark.slow
+@pytest.mark.parametrize("file", CHECKS, ids=[file.stem for file in CHECKS])
 def test_on_a_fake_gpu(file):
     # A line each: pytest would print tensors of the device, element by element.
     command = [sys.executable, "-m", "pytest", str(file), "-p", "no:cacheprovider", "--tb", "line", "-rs"]

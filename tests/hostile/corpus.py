@@ -10,6 +10,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,12 @@ DEEP = 10_000
 
 def record(seed: int = 0, arm: str = "baseline") -> dict[str, Any]:
     """A finished run as run.json and history.jsonl together would hold it."""
+    made: dict[str, Any] = json.loads(_record(seed, arm))
+    return made
+
+
+@cache
+def _record(seed: int, arm: str) -> str:
     config = RunConfig.parse({"arm": arm, "data": {"source": "digits"}, "train": {"epochs": 1, "seed": seed}})
     made = RunRecord(
         run_id=run_id(config),
@@ -78,7 +85,7 @@ def record(seed: int = 0, arm: str = "baseline") -> dict[str, Any]:
             )
         ],
     )
-    return json.loads(made.model_dump_json(by_alias=True, exclude_none=True))
+    return made.model_dump_json(by_alias=True, exclude_none=True)
 
 
 def write_run(folder: Path, values: Mapping[str, Any]) -> None:

@@ -1,7 +1,6 @@
 """Networks as a user might bring them, for tests: reached by name, such as `tests.models.own:small`."""
 
 import torch
-import torchvision
 from torch import nn
 
 
@@ -20,6 +19,8 @@ def small(classes, side, channels, width=4):
 
 def torchvisions(classes, side, channels, **options):
     """Torchvision's ResNet-18."""
+    import torchvision
+
     return torchvision.models.resnet18(num_classes=classes, **options)
 
 

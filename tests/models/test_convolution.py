@@ -6,7 +6,6 @@ import sys
 
 import pytest
 import torch
-from timm.layers import ScaledStdConv2d
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
@@ -123,6 +122,8 @@ def test_standardized_weights_have_no_mean_and_the_variance_of_equation_1(standa
 
 
 def test_standardized_convolution_is_timms(standardized):
+    from timm.layers import ScaledStdConv2d
+
     # timm adds eps to the variance, the paper's code takes the larger of the two: alike where eps is far below the
     # variance, so timm's is made tiny here, and what is left is rounding.
     peer = ScaledStdConv2d(6, 8, 3, stride=2, padding=1, gamma=StandardizedConv2d.RELU_GAMMA, eps=1e-12)

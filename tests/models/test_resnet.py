@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-import torchvision
 from torch import nn
 from torch.nn import functional as F
 
@@ -38,6 +37,8 @@ def convolutions(made):
 
 @pytest.fixture(scope="module")
 def reference():
+    import torchvision
+
     torch.manual_seed(0)
     made = torchvision.models.resnet50(num_classes=10)
     for module in made.modules():

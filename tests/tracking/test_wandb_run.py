@@ -210,6 +210,7 @@ def test_a_run_that_is_about_to_be_preempted_is_marked(told, record, tmp_path):
 # With the real client, and a server on this machine
 
 
+@pytest.mark.slow  # W&B's client asks every quarter of a minute
 def test_a_stop_from_the_page_is_heard_in_the_run_and_ends_no_process(wandb_server, record, tmp_path):
     heard = threading.Event()
     run = WandbRun(tmp_path, heard.set)

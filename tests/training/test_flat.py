@@ -204,6 +204,7 @@ def test_standardized_weights_are_standardized_in_fp32():
     assert set(seen) == {torch.float32}
 
 
+@pytest.mark.slow
 def test_a_compiled_network_trains_with_cast_weights():
     made = nn.Sequential(Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 30 * 30, 10))
     flat = FlatParameters(Network.of_our_layers(made, made[3]), torch.bfloat16)

@@ -3,7 +3,6 @@ from functools import partial
 
 import pytest
 import torch
-from timm.optim import param_groups_weight_decay
 from torch import nn
 from torch.optim import SGD, Adam, AdamW
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, MultiStepLR, SequentialLR
@@ -70,6 +69,8 @@ def test_an_optimizer_steps_as_torchs_own(network, config, decay, reference):
 @pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
 def test_decay_of_weights_alone_is_timms(network, name):
     """`param_groups_weight_decay` leaves biases and vectors alone."""
+    from timm.optim import param_groups_weight_decay
+
     kinds = {"adam": partial(Adam, eps=1e-7), "adamw": partial(AdamW, eps=1e-7), "sgd": partial(SGD, momentum=0.9, nesterov=True)}
     start = {key: value.clone() for key, value in network.state_dict().items()}
     own = WeightDecay(WeightDecayConfig(rate=0.1, of="weights"), RunConfig.parse({}), torch.device("cpu"))

@@ -5,7 +5,6 @@ import hashlib
 import pytest
 import safetensors.torch
 import torch
-import torchvision
 
 from reglab.errors import UserError
 from reglab.processes.signals import Request, Signals
@@ -57,6 +56,8 @@ def test_the_record_knows_them_by_their_hash(make_run, train, tmp_path):
 
 
 def test_the_file_is_a_plain_state_of_torchvision_s_network(make_run, tmp_path):
+    import torchvision
+
     run = make_run(train=KEPT, batchnorm={"layers": 3}, model={"width": 64})
     run.history = []
     weights.save(

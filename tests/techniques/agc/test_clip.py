@@ -4,7 +4,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from timm.utils.agc import adaptive_clip_grad
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -44,6 +43,8 @@ def clipped(weight, gradient, clip=0.02, eps=EPS):
 
 
 def timms(weight, gradient, clip=0.02, eps=EPS):
+    from timm.utils.agc import adaptive_clip_grad
+
     made = nn.Parameter(weight.clone())
     made.grad = gradient.clone()
     adaptive_clip_grad([made], clip, eps)
@@ -112,6 +113,8 @@ def network():
 
 def both(module, head, fill):
     """The gradients that ours and timm's leave of the same ones, by name; and the fraction that ours tells."""
+    from timm.utils.agc import adaptive_clip_grad
+
     flat = FlatParameters(Network.of_our_layers(module, head), torch.float32)
     fill(module)
     theirs = {name: nn.Parameter(parameter.detach().clone()) for name, parameter in module.named_parameters()}

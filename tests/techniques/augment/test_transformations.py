@@ -3,8 +3,6 @@
 import pytest
 import torch
 from scipy.stats import chisquare
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms.v2 import functional as reference
 
 from reglab.config import RunConfig
 from reglab.data.batches import windows
@@ -34,6 +32,8 @@ def noise(*shape):
 @pytest.mark.parametrize("shift", [0, 1, 4, 16])
 @pytest.mark.parametrize("flip", [False, True])
 def test_shift_and_flip_are_torchvisions_pad_crop_and_flip(shift, flip):
+    from torchvision.transforms.v2 import functional as reference
+
     images, index = noise(6, SIDE, SIDE), torch.tensor([3, 0, 0, 5, 2, 1, 4, 3])
     draws = draws_of(index, shift=shift, flip=flip)
     padded = reference.pad(images, [shift] * 4)
@@ -54,6 +54,9 @@ def test_pixels_of_any_type_are_moved_unchanged(dtype):
 
 @pytest.mark.parametrize("extent", [(32, 32), (24, 40), (31, 31)])
 def test_rotation_is_torchvisions(extent):
+    from torchvision.transforms import InterpolationMode
+    from torchvision.transforms.v2 import functional as reference
+
     images = noise(7, 3, *extent).float() / 255
     angle = torch.tensor([0.0, 15.0, -15.0, 3.3, 90.0, 180.0, -77.0])
     made = rotate(images, angle)
@@ -106,6 +109,8 @@ def test_one_seed_repeats_the_draws_and_the_next_draws_are_others():
 
 
 def test_images_that_nobody_moves_are_as_they_are():
+    from torchvision.transforms.v2 import functional as reference
+
     images = noise(5, SIDE, SIDE)
     assert torch.equal(windows(images, Draws.still(torch.arange(5), SIDE, 0)), images)
     padded = reference.pad(images, [3] * 4)

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from torchvision.transforms import v2
 
 from reglab.config import RunConfig
 from reglab.techniques.cutmix.declared import CutMixConfig
@@ -18,6 +17,8 @@ def cutmix(alpha=1.0):
 @pytest.mark.parametrize("kept", [0.0, 0.2, 0.5, 0.77, 0.999, 1.0])
 @pytest.mark.parametrize("centre", [(0.0, 0.0), (0.5, 0.5), (0.1, 0.9), (0.99, 0.3)])
 def test_a_box_is_torchvisions(extent, kept, centre, monkeypatch):
+    from torchvision.transforms import v2
+
     height, width = extent
     images, labels = torch.arange(2.0)[:, None, None, None].expand(2, 3, height, width).clone(), torch.tensor([0, 1])
     inside = box(torch.tensor(kept, dtype=torch.float64), torch.tensor(centre, dtype=torch.float64), height, width)

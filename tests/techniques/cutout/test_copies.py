@@ -5,7 +5,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
-from torchvision.transforms.v2 import functional as reference
 
 from reglab.techniques.cutout import copies as cutout
 from reglab.techniques.cutout.declared import CutoutConfig
@@ -49,6 +48,8 @@ def test_positions_change_from_batch_to_batch_and_repeat_with_the_seed():
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
 def test_erase_is_torchvisions(dtype):
+    from torchvision.transforms.v2 import functional as reference
+
     images = torch.randint(1, 256, (10, 32, 32, 3), generator=seeded()).to(dtype)
     inside = cutout.squares(CutoutConfig(images=1, size=12), 10, 32, seeded(1))
     made = images.clone()

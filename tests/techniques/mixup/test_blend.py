@@ -3,7 +3,6 @@
 import pytest
 import torch
 from scipy.stats import beta, kstest
-from torchvision.transforms import v2
 
 from reglab.config import RunConfig
 from reglab.techniques.mixup.blend import Mixup
@@ -28,6 +27,8 @@ class Given:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_images_and_labels_are_torchvisions(seed):
+    from torchvision.transforms import v2
+
     images, labels = torch.randn(6, 3, 8, 8), torch.tensor([0, 1, 2, 2, 1, 0])
     made, share = mixup(0.5).mix(images, images.roll(1, 0), torch.Generator().manual_seed(seed))
     peer = v2.MixUp(alpha=0.5, num_classes=3)

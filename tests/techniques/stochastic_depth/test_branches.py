@@ -3,7 +3,6 @@
 import pytest
 import torch
 from torch import nn
-from torchvision.ops import StochasticDepth as Reference
 
 from reglab.config import RunConfig
 from reglab.models import build
@@ -14,6 +13,8 @@ from reglab.techniques.stochastic_depth.declared import StochasticDepthConfig
 @pytest.mark.parametrize("p", [0.0, 0.2, 0.9])
 @pytest.mark.parametrize("shape", [(64, 3), (16, 4, 5, 5)])
 def test_a_branch_is_torchvisions_row_by_row(p, shape):
+    from torchvision.ops import StochasticDepth as Reference
+
     x = torch.randn(shape)
     torch.manual_seed(0)
     made = Branch(p)(x)
