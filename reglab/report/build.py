@@ -198,7 +198,7 @@ class Report:
         if self.findings:
             found.append(texts.Told(CLAIMS, tables.claims(self.findings), "The claims, and what came out."))
         found += [self._told_answer(question, cells) for question, cells in self._answered()]
-        return found + [texts.Told(extra.stem, extra.table, f"{extra.title} {extra.asks}") for extra in self.extras]
+        return found + [texts.Told(extra.stem, extra.table, f"{words.sentence(extra.title)} {extra.asks}") for extra in self.extras]
 
     def _answered(self) -> Iterator[tuple[Question, list[Cell]]]:
         """The questions that have an arm, and at last those arms that are of none."""
@@ -213,9 +213,10 @@ class Report:
 
     def _told_answer(self, question: Question, cells: Sequence[Cell]) -> texts.Told:
         bold = tables.best(cells)
-        said = f"{question.title} {self.subtitle(cells)}." + (" Bold: the best, and what lies within its interval." if bold else "")
         table = tables.arms(cells, self.study.target, self._baseline(question, cells))
-        caption = " ".join(filter(None, (said, words.timed_where(cells))))
+        said = [words.sentence(question.title), f"{self.subtitle(cells)}."]
+        said += ["Bold: the best, and what lies within its interval."] * bool(bold)
+        caption = " ".join(filter(None, (*said, words.timed_where(cells))))
         return texts.Told(question.name, table, caption, tables.tidy(cells, self.study.design), bold)
 
     def _rows(self) -> pd.DataFrame:

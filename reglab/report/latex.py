@@ -5,8 +5,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from reglab.report.numbers import NONE
+
 PACKAGES = ("array", "booktabs", "longtable")
-"""What a table needs; one of very many columns `graphicx`, too, which its first line says."""
+"""What tables need beside `graphicx`, which one of very many columns does; the first line of each says which."""
 
 TEXT_WIDTH = 345.0
 """Of an article of 10 points on letter paper, in points."""
@@ -30,13 +32,20 @@ _LATEX = str.maketrans(
     | {"±": r"$\pm$", "–": "--", "—": "---", "·": r"$\cdot$", "×": r"$\times$", "−": "$-$", "<": "$<$", ">": "$>$", "≤": r"$\leq$"}
     | {"≥": r"$\geq$", "≈": r"$\approx$", "’": "'", "“": "``", "”": "''", "…": r"\ldots{}", "→": r"$\rightarrow$", "\n": " ", "\xa0": "~"}
 )
+_TOGETHER = re.compile(r"(?<=±) |(?<=\d) (?=%|s\b|points?\b|times\b)")
+"""Spaces at which no line breaks: behind the sign of `± 15`, and between a number and its unit."""
+
+_NUMBER = re.compile(r"[-−+<×]?\s?\d")
+"""What the text of a number begins with, its spread and unit behind it."""
+
 _LATIN = 0x17F
 """The last letter that LaTeX sets without further packages."""
 
 
 def escaped(text: str) -> str:
     """A text that LaTeX sets as it reads; a long name may break behind its parts."""
-    found = "".join(character if ord(character) <= _LATIN and character.isprintable() else "?" for character in str(text).translate(_LATEX))
+    bound = _TOGETHER.sub("\N{NO-BREAK SPACE}", str(text)).translate(_LATEX)
+    found = "".join(character if ord(character) <= _LATIN and character.isprintable() else "?" for character in bound)
     return re.sub(r"(\\_|/)(?=\w)", r"\1\\allowbreak{}", found)
 
 
@@ -47,20 +56,22 @@ def table(texts: pd.DataFrame, body: pd.DataFrame, caption: str, label: str) -> 
     least = [max(map(_longest_word, [name, *texts.iloc[:, place]])) for place, name in enumerate(names)]
     apart, tight = _SEPARATIONS
     size = next((size for size, em in _SIZES.items() if em * sum(natural) <= TEXT_WIDTH - 2 * apart * len(names)), "")
-    columns = "l" + "r" * (len(names) - 1)
+    are_numbers = [False, *(_are_numbers(list(texts.iloc[:, place])) for place in range(1, len(names)))]
+    columns = "".join("r" if each else "l" for each in are_numbers)
     if not size:  # lines must break: in letters that leave most columns some room
         apart, room = tight, TEXT_WIDTH - 2 * tight * len(names)
         size = next((size for size, em in _SIZES.items() if em * sum(least) <= 0.8 * room), "tiny")
         if (widths := _widths(natural, least, room / _SIZES[size])) is None:
             return _scaled(body, caption, label, columns)
-        sides = ["raggedright", *("raggedright" if ems > _PROSE else "raggedleft" for ems in natural[1:])]
+        sides = ["raggedleft" if each else "raggedright" for each in are_numbers]
         columns = "".join(
             f">{{\\{side}\\arraybackslash}}p{{{_SIZES[size] * width:.1f}pt}}" for side, width in zip(sides, widths, strict=True)
         )
     head = " & ".join(map(escaped, names)) + r" \\"
     rows = [" & ".join(row) + r" \\" for row in body.itertuples(index=False)]
     said = rf"\caption{{{escaped(caption)}}}" + (rf"\label{{tab:{label}}}" if label else "")
-    needs = "% needs " + " ".join(rf"\usepackage{{{package}}}" for package in PACKAGES)
+    used = {"array": "arraybackslash" in columns, "booktabs": True, "longtable": len(rows) > _TALL}
+    needs = "% needs " + " ".join(rf"\usepackage{{{package}}}" for package in PACKAGES if used[package])
     inside = [r"\toprule", head, r"\midrule"]
     setting = rf"\{size}\setlength{{\tabcolsep}}{{{apart:g}pt}}"
     if len(rows) > _TALL:
@@ -72,8 +83,10 @@ def table(texts: pd.DataFrame, body: pd.DataFrame, caption: str, label: str) -> 
     return "\n".join([needs, *lines]) + "\n"
 
 
-_PROSE = 20.0
-"""Ems of a cell that is read as a text, not as a number."""
+def _are_numbers(cells: Sequence[str]) -> bool:
+    """Whether most of a column's cells are read as numbers, and stand to the right; what is missing is neither."""
+    there = [cell for cell in cells if cell not in ("", NONE)]
+    return sum(bool(_NUMBER.match(cell)) for cell in there) >= len(there) / 2
 
 
 def _ems(text: str) -> float:
@@ -82,7 +95,7 @@ def _ems(text: str) -> float:
 
 def _longest_word(text: str) -> float:
     """Of what no line breaks, in ems."""
-    return max(map(_ems, re.split(r"[\s]|(?<=[_/-])(?=\w)", text)), default=0.0)
+    return max(map(_ems, re.split(r"[ \t\n]|(?<=[_/-])(?=\w)", _TOGETHER.sub("\N{NO-BREAK SPACE}", text))), default=0.0)
 
 
 def _widths(natural: Sequence[float], least: Sequence[float], room: float) -> list[float] | None:

@@ -120,6 +120,11 @@ def machines(records: Sequence[RunRecord]) -> list[str]:
     return [f"{count} run{'s' if count > 1 else ''}: {name}" for name, count in counted.items()]
 
 
+def sentence(title: str) -> str:
+    """A title, with a point where something else follows it."""
+    return title if title.endswith((".", "?", "!", ":")) else f"{title}."
+
+
 def timed_where(cells: Sequence[Cell]) -> str:
     """On which machines times that stand beside each other were taken; empty where there is one."""
     machines = tables.timed_on(cells)

@@ -61,7 +61,7 @@ def test_a_figure_is_as_wide_as_the_column_and_keeps_the_size_of_its_letters():
     spec = (REPORTS / "digits_quick" / "figure_5.json").read_text()
     (narrow, narrow_height), (wide, wide_height) = (size(paper.pdf(spec, width, 8)) for width in (241, 469))
     assert (narrow, wide) == pytest.approx((241, 469), abs=1)
-    assert narrow_height == pytest.approx(wide_height, rel=0.02)  # letters and rows do not shrink with the width
+    assert 1 <= narrow_height / wide_height < 1.15  # letters and rows do not shrink with the width; the legend takes another line
     assert size(paper.pdf(spec, 469, 10))[1] > wide_height
 
 

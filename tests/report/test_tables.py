@@ -225,12 +225,12 @@ def test_latex_escapes_what_latex_would_read_as_markup():
     latex = texts.to_latex(pd.DataFrame({"a_b, %": ["1 ± 2", "x&y", "c\\d {e}", "– · #", "[0.1] < 2 λ"]}), "50 % of a_b")
     for text in (
         r"a\_\allowbreak{}b, \%",
-        r"1 $\pm$ 2",
+        r"1 $\pm$~2",
         r"x\&y",
         r"c\textbackslash{}d \{e\}",
         r"-- $\cdot$ \#",
         r"{[}0.1] $<$ 2 ?",
-        r"\caption{50 \% of a\_\allowbreak{}b}",
+        r"\caption{50~\% of a\_\allowbreak{}b}",
         r"\toprule",
     ):
         assert text in latex
@@ -241,9 +241,20 @@ def test_lines_break_in_a_wide_table_and_a_tall_one_goes_over_pages():
     wide = pd.DataFrame({f"a column {place}": ["12.3 ± 4.5 (p 0.123)"] for place in range(8)})
     widest = pd.DataFrame({f"column{place}": ["12.3"] for place in range(40)})
     assert r"\begin{tabular}{@{}lr@{}}" in texts.to_latex(narrow, "")
-    assert r"p{" in texts.to_latex(wide, "")
+    assert r"p{" in texts.to_latex(wide, "") and r"needs \usepackage{array} \usepackage{booktabs}" in texts.to_latex(wide, "")
     assert r"\resizebox{\textwidth}" in texts.to_latex(widest, "")
-    assert r"\begin{longtable}" in texts.to_latex(pd.concat([narrow] * 50), "")
+    tall = texts.to_latex(pd.concat([narrow] * 50), "")
+    assert r"\begin{longtable}" in tall and tall.startswith(r"% needs \usepackage{booktabs} \usepackage{longtable}")
+
+
+def test_numbers_stand_to_the_right_and_words_to_the_left():
+    table = pd.DataFrame({"claim": ["a"], "verdict": ["reproduced"], "test, %": ["36 ± 15"], "gap": ["–"], "p": ["< 0.001"]})
+    assert r"\begin{tabular}{@{}llrrr@{}}" in texts.to_latex(table, "")
+
+
+def test_no_line_breaks_between_a_number_its_spread_and_its_unit():
+    made = texts.to_latex(pd.DataFrame({"model": ["a"], "test": ["36 ± 15 %, 12 s, 3 points"]}), "")
+    assert r"36 $\pm$~15~\%, 12~s, 3~points" in made
 
 
 def test_a_long_text_breaks_into_lines_and_has_most_of_the_width():
@@ -255,7 +266,7 @@ def test_a_long_text_breaks_into_lines_and_has_most_of_the_width():
 
 def test_a_latex_table_has_a_label_and_names_its_packages():
     made = texts.to_latex(pd.DataFrame({"model": ["a", "b"], "test": ["1", "2"]}), "Two", "final", {(1, "test")})
-    assert made.startswith(r"% needs \usepackage{array} \usepackage{booktabs} \usepackage{longtable}")
+    assert made.startswith("% needs \\usepackage{booktabs}\n")
     assert r"\caption{Two}\label{tab:final}" in made
     assert r"b & \textbf{2}" in made
 

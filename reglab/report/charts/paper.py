@@ -19,6 +19,9 @@ _SHORTEST, _LONGEST = 50.0, 2000.0
 _LETTERS = 11.0
 """What most letters of a figure have, in its own units."""
 
+_COLUMNS = (None, 3, 2, 1)
+"""Of a legend, in the order in which they are tried."""
+
 _LEAST = 0.18
 """Of the width that panels have on a page: narrower ones show nothing."""
 
@@ -43,20 +46,35 @@ def pdf(spec: str, width: float, letters: float) -> bytes:
     drawn = json.loads(spec)
     drawn.pop("title", None)
     zoom = letters / _LETTERS
-    wanted = width / zoom
-    share, found = 1.0, _width(drawn)
+    for columns in _COLUMNS:  # a legend in a line may be wider than all panels
+        laid_out = _with_legend_in(columns, drawn)
+        if fitting := _fitted(laid_out, width / zoom):
+            return bytes(vl_convert.svg_to_pdf(_sized(vl_convert.vegalite_to_svg(json.dumps(fitting)), width * _BIG_POINTS)))
+    raise UserError(
+        f"--width {width:g}pt is too narrow for this figure with letters of {letters:g} points: "
+        f"make it {zoom * _width(_narrowed(laid_out, _LEAST)) + 1:.0f}pt or more, or --letters smaller"
+    )
+
+
+def _with_legend_in(columns: int | None, spec: dict[str, Any]) -> dict[str, Any]:
+    """The drawing with the entries of its legends in so many columns below their title; None for as it is, all in a line."""
+    if columns is None:
+        return spec
+    config = spec.get("config", {})
+    return spec | {"config": config | {"legend": config.get("legend", {}) | {"columns": columns, "titleOrient": "top"}}}
+
+
+def _fitted(spec: dict[str, Any], wanted: float) -> dict[str, Any] | None:
+    """The drawing with panels that make it `wanted` wide as a whole; None where they would be too narrow to be read."""
+    share, fitting = 1.0, spec
+    found = _width(fitting)
     for _ in range(6):  # letters and gaps keep their width: so it takes some steps
         if abs(found - wanted) < 0.5:
             break
-        panels = sum(_of_row(drawn))
-        share = max(share + (wanted - found) / panels, _LEAST / 2)
-        found = _width(_narrowed(drawn, share))
-    if share < _LEAST or found > 1.02 * wanted:
-        raise UserError(
-            f"--width {width:g}pt is too narrow for this figure with letters of {letters:g} points: "
-            f"make it {zoom * _width(_narrowed(drawn, _LEAST)) + 1:.0f}pt or more, or --letters smaller"
-        )
-    return bytes(vl_convert.svg_to_pdf(_sized(vl_convert.vegalite_to_svg(json.dumps(_narrowed(drawn, share))), width * _BIG_POINTS)))
+        share = max(share + (wanted - found) / sum(_of_row(spec)), _LEAST / 2)
+        fitting = _narrowed(spec, share)
+        found = _width(fitting)
+    return fitting if share >= _LEAST and found <= 1.02 * wanted else None
 
 
 def _sized(svg: str, width: float) -> str:
