@@ -72,6 +72,9 @@ def check(files: Files, quick: Quick = False) -> None:
             say(f"{spec.path}: note: {warning}")
     show(table)
     tell("* runs that a file above has too: they are the same arm and seed, and run once")
+    named = " ".join(shlex.quote(str(path)) for path in files)
+    run = f"`reglab sweep run {named}` trains it here" if len(files) == 1 else "`reglab sweep run FILE` trains one of them here"
+    say(f"next: {run}, `reglab sweep create {named}` registers {'it' if len(files) == 1 else 'them'} at W&B")
 
 
 @app.command()

@@ -140,3 +140,14 @@ def test_images_that_all_runs_lack_are_told_before_the_first_begins(tmp_path, mo
     with pytest.raises(UserError, match="could not be downloaded"):
         carry_out(SWEEPS / "final.yaml", Terms(["train.epochs=1"]), tmp_path / "runs")
     assert not list((tmp_path / "runs").glob("*/run.json"))
+
+
+def test_check_names_the_next_command(reglab, tmp_path, capsys):
+    """With quotes where a shell needs them."""
+    files = [tmp_path / name for name in ("one sweep.yaml", "other.yaml")]
+    for file in files:
+        file.write_text(yaml.safe_dump({"method": "grid", "parameters": {"train": {"parameters": {"seed": {"values": [0, 1]}}}}}))
+    assert reglab("sweep", "check", files[0]) == 0
+    assert f"next: `reglab sweep run '{files[0]}'` trains it here" in " ".join(capsys.readouterr().err.split())
+    assert reglab("sweep", "check", *files) == 0
+    assert f"`reglab sweep create '{files[0]}' {files[1]}` registers them at W&B" in " ".join(capsys.readouterr().err.split())
