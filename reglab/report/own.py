@@ -43,6 +43,7 @@ def design(records: Sequence[RunRecord], baseline: str | None = None) -> Design:
     known = [*FIELDS, *sorted({key for values in acting for key in values} - FIELDS.keys())]  # the latter of options
     there = {key: {written(values[key]) for values in given.values() if key in values} for key in known if key not in SPEED_KEYS}
     keys = [key for key, levels in there.items() if len(levels) > 1]  # where one has no effect, another that varies says so
+    keys = sorted({*keys, *_further(keys, known, [given[arm] | effective(config) for arm, config in arms.items()])}, key=known.index)
     differing = frozenset(key for key in known if len({written(values.get(key)) for values in acting}) > 1)
     names = short_names(keys, _CALLED)
     factors = {}
@@ -66,6 +67,20 @@ def design(records: Sequence[RunRecord], baseline: str | None = None) -> Design:
         figures=(FigureData(name=ARMS, title="The arms", says="For each arm: test and clean training accuracy, and the times it took."),),
     )
     return Design(title=", ".join(sweeps), factors=factors, questions=(question,), colour_by=tuple(factors)[:1], covers=differing)
+
+
+def _further(keys: Sequence[str], known: Sequence[str], arms: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The keys that some arms differ in and that `keys` do not tell apart: of `dropout.p` at .3, and of .1, .2 and .3 a layer, two."""
+    found: list[str] = []
+    while True:
+        groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+        for values in arms:
+            groups.setdefault(tuple(written(values.get(key)) for key in (*keys, *found)), []).append(values)
+        alike = [group for group in groups.values() if len(group) > 1]
+        apart = (key for group in alike for key in known if key not in SPEED_KEYS and len({written(each.get(key)) for each in group}) > 1)
+        if (key := next(apart, None)) is None:
+            return found
+        found.append(key)
 
 
 def _against(baseline: str, names: dict[str, str], given: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:

@@ -64,6 +64,14 @@ def test_adamw_without_decay_is_no_other_optimizer(runs):
     assert "name" not in own_study(runs).design.factors
 
 
+def test_no_two_arms_have_the_same_factors_however_they_were_written(make_record):
+    """One probability for all layers, and one for each of which the last is the same: `p3` alone would call both one."""
+    written = [{"p": 0.3}, {"p1": 0.1, "p2": 0.2, "p3": 0.3}, {"p1": 0.1, "p2": 0.2, "p3": 0.4}]
+    records = [make_record(seed=seed, config={"dropout": {"layers": 3, **each}}, sweep="mine") for each in written for seed in (0, 1)]
+    study = own_study(records)
+    assert len({tuple(study.treated[record.run_id][name] for name in study.design.names) for record in records}) == len(written)
+
+
 def test_no_run_is_of_another_set_up(study):
     assert own_study(study).others == ()
 
