@@ -18,7 +18,7 @@ from reglab.tracking.state import State
 
 if TYPE_CHECKING:
     from reglab.config import DataConfig
-    from reglab.sweep.draws import Cell
+    from reglab.sweep.draws import DrawnCell
     from reglab.sweep.limit import Limit, Rest
     from reglab.sweep.local import LocalSweep
     from reglab.sweep.program import Program
@@ -171,9 +171,9 @@ def _close(sweep: "LocalSweep", asked_to_end: bool) -> Outcome:
     return Outcome(sweep.folder, sweep.workers, sweep.names, rest, recognized, has_failures, interrupted)
 
 
-def _complaints(cells: "Sequence[Cell]") -> Iterator[str]:
+def _complaints(cells: "Sequence[DrawnCell]") -> Iterator[str]:
     """Why runs failed, each reason once with the runs that have it; and what is damaged."""
-    failed: dict[tuple[State, str], list[Cell]] = {}
+    failed: dict[tuple[State, str], list[DrawnCell]] = {}
     for cell in cells:
         if cell.record and cell.record.reason and cell.state in (State.failed, State.crashed):
             failed.setdefault((cell.state, cell.record.reason), []).append(cell)

@@ -11,7 +11,7 @@ from reglab.console import is_terminal, progress, say, styled
 from reglab.tracking.state import State
 
 if TYPE_CHECKING:
-    from reglab.sweep.draws import Cell
+    from reglab.sweep.draws import DrawnCell
     from reglab.sweep.local import LocalSweep
 
 STYLES = {
@@ -61,7 +61,7 @@ class _Names:
         self.sweep = sweep
         self.labels: list[str] = []
 
-    def __iter__(self) -> "Iterator[tuple[Cell, str]]":
+    def __iter__(self) -> "Iterator[tuple[DrawnCell, str]]":
         from reglab.sweep.ledger import told_apart
 
         cells = self.sweep.cells
@@ -70,20 +70,20 @@ class _Names:
         return zip(cells, self.labels, strict=True)
 
 
-def _how_far(cell: "Cell") -> str:
+def _how_far(cell: "DrawnCell") -> str:
     if cell.record and cell.record.program:
         return f"logged {cell.epochs_done} times"
     return f"epoch {cell.epochs_done}/{cell.epochs}{_accuracies(cell)}"
 
 
-def _is_milestone(cell: "Cell") -> bool:
+def _is_milestone(cell: "DrawnCell") -> bool:
     """Every tenth of a run: a log of a night's sweep should stay readable."""
     if not cell.epochs:
         return False
     return cell.epochs_done % max(1, cell.epochs // 10) == 0
 
 
-def _accuracies(cell: "Cell") -> str:
+def _accuracies(cell: "DrawnCell") -> str:
     if not cell.record or not cell.record.history:
         return ""
     row = cell.record.history[-1]
@@ -110,7 +110,7 @@ ROWS = 30
 """Cells that the live table shows at most: a terminal's height."""
 
 
-def table(sweep: "LocalSweep", names: "Iterable[tuple[Cell, str]] | None" = None) -> Table:
+def table(sweep: "LocalSweep", names: "Iterable[tuple[DrawnCell, str]] | None" = None) -> Table:
     """How a sweep stands: its running cells, then the latest of the others."""
     done = sum(cell.state.ended for cell in sweep.cells)
     left = sweep.seconds_left()

@@ -54,7 +54,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Pace:
+class Throughput:
     """Of one process. `memory_gb`: what PyTorch reserved on the GPU, without the driver's share; on a CPU, the process's peak."""
 
     images_per_second: float
@@ -63,21 +63,21 @@ class Pace:
 
 @dataclass(frozen=True)
 class Reading:
-    """Of so many runs at a time: the pace of each, or, in one line, why they do not fit."""
+    """Of so many runs at a time: the throughput of each, or, in one line, why they do not fit."""
 
     runs: int
-    paces: tuple[Pace, ...] = ()
+    throughputs: tuple[Throughput, ...] = ()
     fault: str | None = None
 
     @property
     def images_per_second(self) -> float:
         """Of all together."""
-        return sum(pace.images_per_second for pace in self.paces)
+        return sum(each.images_per_second for each in self.throughputs)
 
     @property
     def memory_gb(self) -> float:
         """Of the largest."""
-        return max((pace.memory_gb for pace in self.paces), default=0.0)
+        return max((each.memory_gb for each in self.throughputs), default=0.0)
 
 
 def choice(readings: Sequence[Reading]) -> Reading | None:
@@ -144,8 +144,8 @@ def _work(config: RunConfig, place: Place, seconds: float, pipe: Connection) -> 
             _images_per_second(run, WARM_SECONDS)
         pipe.send(None)
         pipe.recv()
-        pace = _images_per_second(run, seconds)
-        pipe.send(Pace(pace, _memory_gb(run.device)))
+        speed = _images_per_second(run, seconds)
+        pipe.send(Throughput(speed, _memory_gb(run.device)))
     except Exception as error:  # above all a GPU whose memory is full
         with suppress(OSError):  # nobody listens any more
             pipe.send(f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")

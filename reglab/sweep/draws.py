@@ -19,7 +19,7 @@ _MOST_BYTES = 16 * 10**6
 
 
 @dataclass(eq=False)
-class Cell:
+class DrawnCell:
     """One run that the search asked for, and what it came to so far."""
 
     run_id: str
@@ -33,7 +33,7 @@ class Cell:
     """Whether it was cut off and its checkpoint is not there: it starts anew."""
 
     @classmethod
-    def of(cls, spec: SweepSpec, values: dict[str, Any], number: int) -> "Cell":
+    def of(cls, spec: SweepSpec, values: dict[str, Any], number: int) -> "DrawnCell":
         """A cell of valid values is named after what it does; one that cannot be built, after its place in the sweep."""
         try:
             asked = spec.asked(values)

@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 from reglab.config import DataConfig, identity
 from reglab.errors import ReglabError, UserError
 from reglab.sweep import ledger
-from reglab.sweep.draws import Cell
+from reglab.sweep.draws import DrawnCell
 from reglab.sweep.spec import SweepSpec
 from reglab.tracking import storage
 from reglab.tracking.images import refuse_mixed, refuse_other
@@ -40,7 +40,7 @@ class EarlierRuns:
         """Of all runs on this machine that began under an earlier version of identities."""
         self._former_names |= former_names(readable(path.parent for path in sorted(self._folder.parent.glob(f"*/*/{RECORD}"))))
 
-    def former_name(self, cell: Cell) -> str | None:
+    def former_name(self, cell: DrawnCell) -> str | None:
         """What its run is called, here or where it was given, if that began under an earlier version of identities: it keeps that name."""
         return self._former_names.get((identity(cell.config), cell.seed)) if cell.config else None
 
@@ -52,7 +52,7 @@ class EarlierRuns:
         records = sorted(here + given, key=lambda record: record.created)
         return [values for record in records if record.identity and (values := ledger.draw(self._spec, record))][: self._spec.run_cap]
 
-    def look_up(self, cell: Cell) -> None:
+    def look_up(self, cell: DrawnCell) -> None:
         """What the cell's run came to, here or elsewhere."""
         folder = self._folder / cell.run_id
         self._mark_dead(cell)
@@ -66,7 +66,7 @@ class EarlierRuns:
             with suppress(ReglabError):  # a store that cannot be asked now: the run's own process will say so
                 cell.lost = storage.checkpoint(folder).modified() is None
 
-    def _compare_images(self, cell: Cell, record: RunRecord | None) -> None:
+    def _compare_images(self, cell: DrawnCell, record: RunRecord | None) -> None:
         """Before a run is taken as done, or goes on. Raises UserError where it saw other images than a worker would train on."""
         data = cell.config.data if cell.config else None
         if self._fingerprint and record and record.state != State.failed and data and data.source == "folder" and data.is_here:
@@ -74,7 +74,7 @@ class EarlierRuns:
                 self._fingerprints[data] = self._fingerprint(data)
             refuse_other(record, self._fingerprints[data], self._folder / cell.run_id if record is cell.record else "--from")
 
-    def _given_as_finished(self, cell: Cell) -> RunRecord | None:
+    def _given_as_finished(self, cell: DrawnCell) -> RunRecord | None:
         """The same arm and seed among the runs that were given, under this cell's name: W&B gives its runs names of its own."""
         is_whole = cell.state.ended and cell.state != State.failed and not (cell.record and cell.record.damage)
         if cell.config is None or cell.state == State.running or is_whole:
@@ -86,7 +86,7 @@ class EarlierRuns:
             return None
         return record.model_copy(update={"run_id": cell.run_id, "without_history": True if not record.history else None})
 
-    def _mark_dead(self, cell: Cell) -> None:
+    def _mark_dead(self, cell: DrawnCell) -> None:
         """A run that says it is running, and that nobody holds, has crashed. A worker of a sweep that was killed may still hold its own."""
         folder = self._folder / cell.run_id
         if folder.exists():
@@ -94,7 +94,7 @@ class EarlierRuns:
                 set_aside(folder)
                 mark_crashed(folder)
 
-    def _finished_elsewhere(self, cell: Cell) -> RunRecord | None:
+    def _finished_elsewhere(self, cell: DrawnCell) -> RunRecord | None:
         """The same run, done for another sweep: one arm and seed is trained once, whichever sweeps ask for it.
 
         Not of another program, which may have changed, nor for a folder of images: two may have one name. Where weights are wanted, one
@@ -109,7 +109,7 @@ class EarlierRuns:
                     return record
         return None
 
-    def _has_what_is_wanted(self, cell: Cell, record: RunRecord, there: Path) -> bool:
+    def _has_what_is_wanted(self, cell: DrawnCell, record: RunRecord, there: Path) -> bool:
         """Whether weights are there to be copied where the cell keeps them, and were; always where it does not."""
         if cell.config is None or not cell.config.train.keep_weights:
             return True

@@ -38,7 +38,7 @@ _FEW = 500
 
 
 @dataclass(frozen=True)
-class Cell:
+class AskedCell:
     """One run that the sweep asks for, with the runs that answer it: the best first."""
 
     label: str
@@ -63,7 +63,7 @@ class Ledger:
     """`undrawn`: how many runs a search may still draw. `others`: runs that this sweep does not ask for."""
 
     spec: SweepSpec
-    cells: tuple[Cell, ...]
+    cells: tuple[AskedCell, ...]
     undrawn: int
     others: tuple[RunRecord, ...]
 
@@ -73,7 +73,7 @@ class Ledger:
         return Counter([cell.state for cell in self.cells]) + Counter({MISSING: self.undrawn})
 
     @property
-    def lost(self) -> tuple[Cell, ...]:
+    def lost(self) -> tuple[AskedCell, ...]:
         """Cells that no run answers, nor will: never begun, crashed, or failed though they can be built."""
         return tuple(cell for cell in self.cells if cell.state in _LOST and cell.buildable)
 
@@ -208,7 +208,7 @@ def _number(value: Any) -> Any:
 
 def _of_grid(spec: SweepSpec, records: Sequence[RunRecord]) -> Ledger:
     there = _by_run(spec, records)
-    cells: dict[tuple[str, int], Cell] = {}
+    cells: dict[tuple[str, int], AskedCell] = {}
     for values, asked in spec.cells:
         key = asked.identity, asked.seed
         cells.setdefault(key, _cell(spec, values, there.get(key, ())))  # two values without effect are one cell
@@ -259,13 +259,13 @@ def _by_run(spec: SweepSpec, records: Iterable[RunRecord]) -> dict[tuple[str, in
     return found
 
 
-def _cell(spec: SweepSpec, values: dict[str, Any], records: Sequence[RunRecord]) -> Cell:
+def _cell(spec: SweepSpec, values: dict[str, Any], records: Sequence[RunRecord]) -> AskedCell:
     ranked = tuple(sorted(records, key=lambda record: _PREFERRED.index(record.state)))
     try:
         asked = spec.asked(values)
     except UserError:
-        return Cell("cannot be built", 0, values, ranked, buildable=False)
-    return Cell(asked.label, asked.seed, values, ranked)
+        return AskedCell("cannot be built", 0, values, ranked, buildable=False)
+    return AskedCell(asked.label, asked.seed, values, ranked)
 
 
 def makeup(ledger: Ledger) -> list[str]:

@@ -24,8 +24,8 @@ LONGEST_SECONDS = 366 * 24 * 3600.0
 EXIT_SECONDS = 1.0
 """Kept for the command's own end."""
 
-_SHARE = 4
-"""Of a short limit, the notice that workers get is this part."""
+_NOTICE_SHARE = 1 / 4
+"""Of a short limit: the notice that workers get."""
 
 _NEARLY = 0.9
 """Of what a call has for its first sweep: a later one finds less, even if the sweeps before it are done."""
@@ -67,7 +67,7 @@ class Limit:
     def __init__(self, seconds: float):
         self.startup_seconds = STARTUP_SECONDS
         self._ends = time.monotonic() + seconds
-        self._told = self._ends - min(GRACE_SECONDS, seconds / _SHARE)
+        self._told = self._ends - min(GRACE_SECONDS, _NOTICE_SHARE * seconds)
         self._offered = self.left
         self._has_begun = False
         self._paces = Paces()

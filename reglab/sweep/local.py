@@ -24,7 +24,7 @@ from reglab.exits import PREEMPTED
 from reglab.processes.signals import STOP, Interrupted
 from reglab.processes.supervisor import Start, Supervisor, last_line
 from reglab.sweep import assignment
-from reglab.sweep.draws import Cell, Drawn, read_draws, write_draws
+from reglab.sweep.draws import Drawn, DrawnCell, read_draws, write_draws
 from reglab.sweep.earlier_runs import EarlierRuns
 from reglab.sweep.job import BURNT, Job, start_worker
 from reglab.sweep.limit import Limit, Rest
@@ -43,7 +43,7 @@ _PARAMETERS = "parameters.yaml"
 class _CellJob(Job):
     """A cell in the hands of a worker, in one of the places of this machine. `learn` is told what it has come to."""
 
-    cell: Cell
+    cell: DrawnCell
     place: int
     clock_before: float
     started: float
@@ -85,7 +85,7 @@ class LocalSweep:
         self.engine = spec.search()
         self.complaint: str | None = None
         """Why this machine cannot go on with it, where that ended it."""
-        self.draws: list[Cell] = []  # in the order of the search; what it drew twice is there twice
+        self.draws: list[DrawnCell] = []  # in the order of the search; what it drew twice is there twice
         self._gpus, self._shares = visible_gpus(), shares(cores(), workers)
         self._supervisor = Supervisor[_CellJob]()
         self._launched: set[str] = set()
@@ -93,7 +93,7 @@ class LocalSweep:
         self._faults = 0  # of the machine's, since a run last ended otherwise
 
     @property
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[DrawnCell]:
         """Each run once."""
         return list(dict.fromkeys(self.draws))
 
@@ -186,8 +186,8 @@ class LocalSweep:
                 self._write(cell, cell.record.changed(state=State.pending, reason=None))
         refuse_mixed(cell.record for cell in self.cells if cell.record)
 
-    def _add(self, values: dict[str, Any]) -> Cell:
-        cell = Cell.of(self.spec, values, len(self.draws))
+    def _add(self, values: dict[str, Any]) -> DrawnCell:
+        cell = DrawnCell.of(self.spec, values, len(self.draws))
         former = self._earlier.former_name(cell)
         if former and ((self.folder / former / RECORD).exists() or not any(self.folder.parent.glob(f"*/{cell.run_id}/{RECORD}"))):
             cell.run_id = former
@@ -198,7 +198,7 @@ class LocalSweep:
     def _keep_draws(self, is_over: bool = False) -> None:
         write_draws(self.folder, self.spec, Drawn([cell.values for cell in self.draws], is_over))
 
-    def _write(self, cell: Cell, record: RunRecord) -> None:
+    def _write(self, cell: DrawnCell, record: RunRecord) -> None:
         write_record(self.folder / cell.run_id, record)
         cell.record = record
 
@@ -245,7 +245,7 @@ class LocalSweep:
             if job.run_id in wanted:
                 job.tell(STOP)
 
-    def _next(self) -> Cell | None:
+    def _next(self) -> DrawnCell | None:
         """What to run now: a known cell that has not ended, or a newly drawn one. Each is launched at most once."""
         if cell := self._first_that_fits(self._waiting()):
             return cell
@@ -266,7 +266,7 @@ class LocalSweep:
         for number, cell in enumerate(self.draws):
             self.engine.tell(number, cell.record)
 
-    def _waiting(self) -> list[Cell]:
+    def _waiting(self) -> list[DrawnCell]:
         """What was not launched yet, the runs first that have begun."""
         waiting = [cell for cell in self.cells if not cell.state.ended and cell.run_id not in self._launched]
         return sorted(waiting, key=lambda cell: not cell.has_begun)
@@ -277,10 +277,10 @@ class LocalSweep:
             return True
         return self.limit.can_start and not (self.spec.learns and self._waiting())
 
-    def _first_that_fits(self, cells: Iterable[Cell]) -> Cell | None:
+    def _first_that_fits(self, cells: Iterable[DrawnCell]) -> DrawnCell | None:
         return next((cell for cell in cells if not self.limit or self._fits(cell, self.limit)), None)
 
-    def _fits(self, cell: Cell, limit: Limit) -> bool:
+    def _fits(self, cell: DrawnCell, limit: Limit) -> bool:
         """Whether it is expected to end in time; of those of which no run tells, one at a time is started to see."""
         expected = self._expected(cell)
         if expected is not None:
@@ -288,14 +288,14 @@ class LocalSweep:
         seen_to = {_kind(job.cell) for job in self._supervisor.children}
         return limit.can_start and _kind(cell) not in seen_to
 
-    def _first_beyond(self, cells: Iterable[Cell]) -> Cell | None:
+    def _first_beyond(self, cells: Iterable[DrawnCell]) -> DrawnCell | None:
         """A run that a whole call is too short for: it would never begin otherwise."""
         limit = self.limit
         if limit is None or not limit.can_start:
             return None
         return next((cell for cell in cells if limit.is_short_for(self._expected(cell))), None)
 
-    def _expected(self, cell: Cell) -> float | None:
+    def _expected(self, cell: DrawnCell) -> float | None:
         """Seconds of a worker for what is left of it; None where no run tells, or there is no limit to ask."""
         if self.spec.program:
             return self._seconds_of_a_run() if self.limit else None
@@ -306,7 +306,7 @@ class LocalSweep:
         ended = [cell.record for cell in self.cells if cell.record and cell.state == State.finished]
         return statistics.mean((record.updated - record.created).total_seconds() for record in ended) if ended else None
 
-    def _launch(self, cell: Cell) -> None:
+    def _launch(self, cell: DrawnCell) -> None:
         place = min(set(range(self.workers)) - {job.place for job in self._supervisor.children})
         folder = self.folder / cell.run_id
         variables = assignment.hand_over(self.folder.name, cell.run_id, cell.values, folder / _PARAMETERS)
@@ -362,7 +362,7 @@ class LocalSweep:
                 self.preempt()
 
 
-def _kind(cell: Cell) -> Hashable:
+def _kind(cell: DrawnCell) -> Hashable:
     """Runs of one kind tell of each other what they take."""
     return (cell.config.model, cell.config.data) if cell.config else None
 

@@ -79,7 +79,7 @@ class Program:
         words = {"${env}": "", "${interpreter}": "python", "${program}": self.name or ""}
         return _shown([word for each in self.command if (word := words.get(each, each))])
 
-    def asked(self, values: Mapping[str, Any]) -> "Asked":
+    def asked(self, values: Mapping[str, Any]) -> "AskedRun":
         """What values of the sweep ask for; others than of its parameters do not matter."""
         mine = [(parameter, value_at(values, parameter.names)) for parameter in self.parameters]
         seed = next((value for parameter, value in mine if parameter.names == self.seed), 0)
@@ -88,7 +88,7 @@ class Program:
         searched = [f"{parameter.path} {_word(value)}" for parameter, value in others if parameter.distribution.is_searched]
         label = ", ".join(searched) or self.shown
         label = label if len(label) <= _LONGEST_LABEL else f"{label[:_LONGEST_LABEL]}…"
-        return Asked(hashlib.sha256(text.encode()).hexdigest()[:12], seed, label)
+        return AskedRun(hashlib.sha256(text.encode()).hexdigest()[:12], seed, label)
 
     def words(self, values: Mapping[str, Any], file: Path, environment: Mapping[str, str]) -> list[str]:
         """The command of a run with these values, as W&B's agent fills it in. `file` gets the values, where the command names it."""
@@ -110,7 +110,7 @@ class Program:
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedRun:
     """What values of a sweep ask for: of one identity and seed, one run is enough."""
 
     identity: str

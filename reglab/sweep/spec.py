@@ -16,7 +16,7 @@ from reglab.sweep import definition, engines, program, soundness
 from reglab.sweep.definition import Fault, Place, Replicates, leaves, parameters_of, places
 from reglab.sweep.engines import Engine
 from reglab.sweep.engines.grid import Grid
-from reglab.sweep.program import Asked, Program
+from reglab.sweep.program import AskedRun, Program
 from reglab.yaml_files import Document
 
 QUICK: dict[str, Any] = {
@@ -81,15 +81,15 @@ class SweepSpec:
         """Whether a function of the user's says what is searched, in place of parameters."""
         return "search_space" in (self.config.get("scheduler") or {})
 
-    def asked(self, values: dict[str, Any]) -> Asked:
+    def asked(self, values: dict[str, Any]) -> AskedRun:
         """What these values ask for. Raises UserError where `reglab train` can build nothing from them."""
         if self.program:
             return self.program.asked(values)
         config = RunConfig.parse(values)
-        return Asked(identity(config), config.train.seed, config.label, config)
+        return AskedRun(identity(config), config.train.seed, config.label, config)
 
     @cached_property
-    def cells(self) -> list[tuple[dict[str, Any], Asked]]:
+    def cells(self) -> list[tuple[dict[str, Any], AskedRun]]:
         """Every cell of a grid up to the cap, as values and as what they are. Raises UserError where one cannot be built."""
         whole = [(values, self.asked(values)) for values in Grid(_without_cap(self.config)).rest()]
         if self.program:

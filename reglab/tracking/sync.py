@@ -12,7 +12,7 @@ from reglab.tracking.record import RunRecord, State
 from reglab.tracking.store import each_once, read_run, run_folders
 from reglab.tracking.wandb_api import Project
 from reglab.tracking.wandb_run import DeletedError, WandbRun
-from reglab.tracking.wandb_states import Kept, kept
+from reglab.tracking.wandb_states import ServerRun, kept
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def sync(records: Sequence[RunRecord], project: Project, progress: Callable[[int
     return Synced(sent, len(records) - going_on - len(lacking), going_on, failed, tuple(deleted.values()))
 
 
-def _at_the_server(record: RunRecord, there: dict[str, Kept]) -> tuple[str, Kept | None]:
+def _at_the_server(record: RunRecord, there: dict[str, ServerRun]) -> tuple[str, ServerRun | None]:
     """What the run is called there, and what the server has under that id.
 
     It is what has begun when it did, under whatever id of it; else it has the id that its record says, or one of its own where that is
@@ -79,7 +79,7 @@ def _refuse_damaged(record: RunRecord) -> None:
         raise UserError(record.damage)
 
 
-def _refuse_other_images(record: RunRecord, there: dict[str, Kept]) -> None:
+def _refuse_other_images(record: RunRecord, there: dict[str, ServerRun]) -> None:
     """Raises UserError where W&B has the run with results on other images, and nobody said that this one takes its place."""
     known = there.get(record.run_id)
     if known and known.data_fingerprint and known.state == "finished" and record.environment and not record.again:
@@ -87,12 +87,12 @@ def _refuse_other_images(record: RunRecord, there: dict[str, Kept]) -> None:
         refuse_other(record.model_copy(update={"environment": images}), record.environment.data_fingerprint, "W&B")
 
 
-def _goes_on(record: RunRecord, there: dict[str, Kept]) -> bool:
+def _goes_on(record: RunRecord, there: dict[str, ServerRun]) -> bool:
     _, known = _at_the_server(record, there)
     return known is not None and known.goes_on
 
 
-def _is_whole(record: RunRecord, there: dict[str, Kept]) -> bool:
+def _is_whole(record: RunRecord, there: dict[str, ServerRun]) -> bool:
     """Whether the server has its end, or that of a later try on another machine, with all its epochs."""
     _, known = _at_the_server(record, there)
     if known is None or known.updated is None:

@@ -61,7 +61,7 @@ def state_of_sweep(entity: str, project: str, sweep: str) -> str | None:
 
 
 @dataclass(frozen=True)
-class Kept:
+class ServerRun:
     """What the server has of a run: W&B's own state, rows of history, the date of the end that it was told of.
 
     `created` is when its training began, `data_fingerprint` that of the images it saw; None where nothing of that is there.
@@ -79,7 +79,7 @@ class Kept:
         return self.state in GOES_ON
 
 
-def kept(project: Project) -> dict[str, Kept]:
+def kept(project: Project) -> dict[str, ServerRun]:
     """What is there of each run, by its name; empty where there is no project. Raises ReglabError where the server does not answer."""
     api, found = connect(), {}
     if ask_if_there(api, project, _EXISTS) is None:
@@ -93,5 +93,5 @@ def kept(project: Project) -> dict[str, Kept]:
         environment = config.get("environment")
         images = environment.get("data_fingerprint") if isinstance(environment, dict) else None
         images = images if isinstance(images, str) else None
-        found[node["name"]] = Kept(node["state"], node["historyLineCount"] or 0, updated, moment_of(config.get("created")), images)
+        found[node["name"]] = ServerRun(node["state"], node["historyLineCount"] or 0, updated, moment_of(config.get("created")), images)
     return found

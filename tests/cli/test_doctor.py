@@ -189,7 +189,7 @@ def test_what_does_not_fit_ends_the_measurement_and_what_fits_is_still_told(run,
     def measure(config, places, seconds):
         asked.append(len(places))
         fits = len(places) < 2
-        return capacity.Reading(len(places), (capacity.Pace(100.0, 1.0),)) if fits else capacity.Reading(2, fault="out of memory")
+        return capacity.Reading(len(places), (capacity.Throughput(100.0, 1.0),)) if fits else capacity.Reading(2, fault="out of memory")
 
     monkeypatch.setattr(capacity, "measure", measure)
     code, lines = run("--measure", "1,2,4")

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from reglab.running import capacity
-from reglab.running.capacity import Pace, Place, Reading, choice, measure
+from reglab.running.capacity import Place, Reading, Throughput, choice, measure
 from tests.waiting import wait_for
 
 ANYWHERE = Place(None, ())
@@ -24,7 +24,7 @@ def nobody_is_left():
 
 
 def reading(runs, pace, fault=None):
-    return Reading(runs, (Pace(pace, 1.0),), fault)
+    return Reading(runs, (Throughput(pace, 1.0),), fault)
 
 
 @pytest.mark.parametrize(
@@ -49,9 +49,9 @@ def test_where_none_fit_there_is_no_choice():
 def test_runs_train_side_by_side_and_their_paces_are_summed(make_config, cache):
     core = min(os.sched_getaffinity(0))
     read = measure(make_config(), [Place(None, [core]), ANYWHERE], 0.3)
-    assert (read.fault, read.runs, len(read.paces)) == (None, 2, 2)
-    assert all(pace.images_per_second > 0 and pace.memory_gb > 0 for pace in read.paces)
-    assert read.images_per_second == sum(pace.images_per_second for pace in read.paces)
+    assert (read.fault, read.runs, len(read.throughputs)) == (None, 2, 2)
+    assert all(pace.images_per_second > 0 and pace.memory_gb > 0 for pace in read.throughputs)
+    assert read.images_per_second == sum(pace.images_per_second for pace in read.throughputs)
 
 
 def test_a_run_that_cannot_train_is_a_reading_and_no_traceback(make_config, capfd):

@@ -13,7 +13,7 @@ from reglab.sweep.distributions import Distribution, IntUniform, same
 from reglab.sweep.engines.engine import Trial
 from reglab.sweep.engines.grid import SEED
 from reglab.sweep.engines.hyperband import numbers, values_of
-from reglab.sweep.engines.process import Process
+from reglab.sweep.engines.process import EngineProcess
 from reglab.sweep.engines.random import Random, seed
 from reglab.tracking.record import RunRecord, State
 
@@ -42,7 +42,7 @@ class Bayes(Random):
         assert self.definition.metric is not None
         self._metric = self.definition.metric
         self._searched = [each for each in self.parameters if each.distribution.is_searched and each.names != SEED]
-        self._process = Process("reglab.sweep.engines.gaussian_process", "method = bayes")
+        self._process = EngineProcess("reglab.sweep.engines.gaussian_process", "method = bayes")
 
     def _draw(self) -> dict[str, Any]:
         told = [{"at": at, "value": value} for trial, value in self._outcomes() if (at := self._coordinates(trial.values))]

@@ -10,7 +10,7 @@ from typing import Any
 
 from reglab.errors import UserError
 from reglab.sweep.engines.engine import Engine, Trial
-from reglab.sweep.engines.process import Process
+from reglab.sweep.engines.process import EngineProcess
 from reglab.sweep.engines.random import seed
 from reglab.tracking.record import RunRecord, State
 
@@ -30,7 +30,7 @@ class Optuna(Engine):
         source = self.definition.scheduler.source
         if source and not Path(source).is_file():
             raise UserError(f"scheduler.source = {source}: is not in this folder, where W&B's scheduler looks for it, too: go where it is")
-        self._process = Process("reglab.sweep.engines.study", "scheduler.engine = optuna")
+        self._process = EngineProcess("reglab.sweep.engines.study", "scheduler.engine = optuna")
         self._prunes = self.definition.scheduler.optimizer is not None and len(self.definition.objectives) == 1
         self._known: dict[int, RunRecord | None] = {}  # to the process: what it was told of each draw
         self._behind: set[int] = set()

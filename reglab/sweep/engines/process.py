@@ -12,7 +12,7 @@ from reglab.errors import ReglabError, UserError
 from reglab.extras import how
 
 
-class Process:
+class EngineProcess:
     """Runs `module`, which answers each line of JSON with one, started when it is first asked. `asked_for` is what wants it."""
 
     def __init__(self, module: str, asked_for: str):

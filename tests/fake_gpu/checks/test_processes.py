@@ -48,5 +48,5 @@ def test_processes_share_a_device_however_it_is_named(names, monkeypatch):
     config = RunConfig.parse({"data": {"source": "digits", "train_limit": 128}, "model": {"width": 4}, "train": {"batch_size": 64}})
     reading = capacity.measure(config, [capacity.Place(gpu, ())] * 2, 0.5)
     assert reading.fault is None
-    assert len(reading.paces) == 2
-    assert all(pace.images_per_second > 0 and pace.memory_gb > 0 for pace in reading.paces)
+    assert len(reading.throughputs) == 2
+    assert all(pace.images_per_second > 0 and pace.memory_gb > 0 for pace in reading.throughputs)
