@@ -50,9 +50,15 @@ def test_an_archive_gives_back_what_it_was_given(tmp_path):
     assert read_archive(tmp_path / "runs.gz") == runs
 
 
-@pytest.mark.parametrize(
-    "content", [b"no gzip", gzip.compress(b"[1]\n", mtime=0), gzip.compress(b"{}\n", mtime=0), gzip.compress(b'{"id": "a"}\n' * 10**5)]
-)
+DAMAGED = {
+    "no gzip": b"no gzip",
+    "a list": gzip.compress(b"[1]\n"),
+    "a run of nothing": gzip.compress(b"{}\n"),
+    "many of one id": gzip.compress(b'{"id": "a"}\n' * 10**5),
+}
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
 def test_a_damaged_archive_is_refused_in_a_line(tmp_path, content):
     (tmp_path / "runs.gz").write_bytes(content)
     with pytest.raises(UserError, match=r"runs.gz( is damaged: build the report again|: two runs have the id a)"):
