@@ -142,7 +142,9 @@ def _compared(found: Evaluation, record: RunRecord, images: ImageSet, device: to
     ]
     if differing:
         return f"the record has {differs}, of another place, which may round otherwise: {'; '.join(differing)}"
-    raise ReglabError(f"the weights of {record.run_id} give {found.accuracy!r} where its record has {differs}, on the same images and machine")
+    raise ReglabError(
+        f"the weights of {record.run_id} give {found.accuracy!r} where its record has {differs}, on the same images and machine"
+    )
 
 
 def _answered_otherwise(found: Evaluation, record: RunRecord, images: ImageSet) -> int:

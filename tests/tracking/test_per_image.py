@@ -49,7 +49,7 @@ def test_bits_that_are_not_those_of_so_many_images_are_refused(correct, count, s
 def test_a_record_whose_bits_and_accuracy_are_two_things_contradicts_itself():
     right = PerImage.of("f", np.arange(10_000) < 7500).model_dump()
     assert RunRecord.stored(VERSION_1 | {"per_image": right}).per_image.right == 7500
-    with pytest.raises(ValueError, match="7501 of 10000 test images are right, and the test accuracy is 0.75"):
+    with pytest.raises(ValueError, match=r"7501 of 10000 test images are right, and the test accuracy is 0\.75"):
         RunRecord.stored(VERSION_1 | {"per_image": PerImage.of("f", np.arange(10_000) < 7501).model_dump()})
 
 

@@ -72,7 +72,10 @@ def after(epochs):
 
 
 ENDS = {
-    State.finished: ({"summary": SUMMARY, "per_image": PerImage.of("f", np.arange(64) < 48)}, [row(1), row(2, test_loss=2.0, test_accuracy=0.75), row(3, val_accuracy=1)]),
+    State.finished: (
+        {"summary": SUMMARY, "per_image": PerImage.of("f", np.arange(64) < 48)},
+        [row(1), row(2, test_loss=2.0, test_accuracy=0.75), row(3, val_accuracy=1)],
+    ),
     State.stopped: ({"summary": after(1), "reason": "stopped on request"}, [row(1)]),
     State.diverged: ({"summary": after(2), "reason": "loss not finite in epoch 3"}, [row(1), row(2, test_loss=float("nan"))]),
     State.failed: ({"reason": "RuntimeError: CUDA out of memory"}, [row(1), row(2)]),
