@@ -18,6 +18,10 @@ from reglab.yaml_files import Document
 PUBLISHED = "four_regularizers"
 """The study that comes with reglab."""
 
+OTHER_TABLES = frozenset({"table_1", "claims", "others", "runs", "per_image"})
+OTHER_FIGURES = frozenset({"summary", "others", "manifest"})
+"""Files that a report has beside those of its questions: a question or a figure of such a name would take the place of one of them."""
+
 
 def read(study: str | Path, with_sweeps: bool = True) -> Design:
     """The study in a file, or, by its name, one that comes with reglab; of a copy in a report without a look for its sweeps.
@@ -161,10 +165,14 @@ def _faults_of_names(design: Design) -> Iterator[tuple[Place, str]]:
     for number, question in enumerate(design.questions):
         if question.name in questions:
             yield ("questions", number, "name"), f"two questions are called {question.name}"
+        if question.name in OTHER_TABLES:
+            yield ("questions", number, "name"), f"{question.name} is a file of every report: give it another name"
         questions.add(question.name)
         for place, figure in enumerate(question.figures):
             if figure.name in figures:
                 yield ("questions", number, "figures", place, "name"), f"two figures are called {figure.name}"
+            if figure.name in OTHER_FIGURES:
+                yield ("questions", number, "figures", place, "name"), f"{figure.name} is a file of every report: give it another name"
             figures.add(figure.name)
         if question.logged is not None and question.logged not in METRICS:
             yield ("questions", number, "logged"), f"no run logs {question.logged}{nearest(question.logged, METRICS)}"
