@@ -114,6 +114,7 @@ def _explained(fault: Any) -> str:
 
 def _faults(design: Design, with_sweeps: bool) -> Iterator[tuple[Place, str]]:
     yield from _faults_of_columns(design)
+    yield from _faults_of_files(design)
     yield from _faults_of_names(design)
     for number, sweep in enumerate(design.files if with_sweeps else ()):
         if not sweep.exists():
@@ -159,20 +160,25 @@ def _faults_of_columns(design: Design) -> Iterator[tuple[Place, str]]:
         known[name] = column
 
 
+def _faults_of_files(design: Design) -> Iterator[tuple[Place, str]]:
+    for number, question in enumerate(design.questions):
+        named: list[tuple[Place, str]] = [(("questions", number, "name"), question.name)] if question.name in OTHER_TABLES else []
+        for place, figure in enumerate(question.figures):
+            if figure.name in OTHER_FIGURES:
+                named.append((("questions", number, "figures", place, "name"), figure.name))
+        yield from ((place, f"{name} is a file of every report: give it another name") for place, name in named)
+
+
 def _faults_of_names(design: Design) -> Iterator[tuple[Place, str]]:
     questions: set[str] = set()
     figures: set[str] = set()
     for number, question in enumerate(design.questions):
         if question.name in questions:
             yield ("questions", number, "name"), f"two questions are called {question.name}"
-        if question.name in OTHER_TABLES:
-            yield ("questions", number, "name"), f"{question.name} is a file of every report: give it another name"
         questions.add(question.name)
         for place, figure in enumerate(question.figures):
             if figure.name in figures:
                 yield ("questions", number, "figures", place, "name"), f"two figures are called {figure.name}"
-            if figure.name in OTHER_FIGURES:
-                yield ("questions", number, "figures", place, "name"), f"{figure.name} is a file of every report: give it another name"
             figures.add(figure.name)
         if question.logged is not None and question.logged not in METRICS:
             yield ("questions", number, "logged"), f"no run logs {question.logged}{nearest(question.logged, METRICS)}"

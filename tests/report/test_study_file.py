@@ -88,7 +88,7 @@ def test_a_study_of_one_s_own_takes_ten_lines(own):
         (
             "lines: rate",
             "lines: rate, figures: [{name: summary, title: All}]",
-            "line 8: summary is a file of every report: give it another",
+            "line 8: summary is a file of every report",
         ),
         ("    difference:", "    question: rate\n    difference:", "line 11: no question is called rate"),
         ("title:", "sweeps: [nowhere.yaml]\ntitle:", "line 1: nowhere.yaml: no such sweep file"),
