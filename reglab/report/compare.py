@@ -91,7 +91,8 @@ def _of_records(runs: Runs, a: Setting, b: Setting, on: str, margin: float) -> C
     keys = {column.sources[0]: column for column in study.design.by_name.values()}
     (one, first), (other, second) = (condition(each, arms, keys) for each in (a, b))
     refuse_same(first, second)
-    part = asked.pair(kind, asked.Evidence(study, None), {}, first, second, ANYTHING).part
+    evidence = asked.Evidence(study, None)
+    part = asked.pair(kind, evidence, {}, first, second, ANYTHING).part
     if part.estimate is None:
         raise _no_pair(one, other, "and ran on one machine" if kind.unit != POINTS else "and the same seed")
     nothing, sign = (0.0, -1 if on == "gap" else 1) if kind.unit == POINTS else (1.0, -1)
@@ -100,7 +101,7 @@ def _of_records(runs: Runs, a: Setting, b: Setting, on: str, margin: float) -> C
     images = apart = None
     if on == _TEST:
         try:
-            images = per_image.compared(study, first, second)
+            images = per_image.compared(evidence.blocks({}, (first, second)))
         except UserError as error:
             apart = str(error)
     return Comparison(one, other, on, part.estimate, part.low, part.high, part.n, "pairs", unit, verdict, images, apart)

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ import pandas as pd
 from reglab.errors import UserError
 from reglab.report import numbers
 from reglab.report.cells import Cell
-from reglab.report.columns import Condition, meets, written
+from reglab.report.comparisons import Blocks
 from reglab.report.extra import Extra
 from reglab.report.numbers import NONE, plain
 from reglab.report.stats import counts
@@ -68,24 +68,21 @@ class OnTheSameImages:
         return found if self.seeds is None else f"{found}; two seeds of one arm: {plain(100 * self.seeds, 1)} % either way"
 
 
-def compared(study: Study, one: Condition, other: Condition) -> OnTheSameImages | None:
-    """Two settings over runs that have all else in common, seeds included; None where any of these runs tells no images.
+def compared(blocks: Blocks) -> OnTheSameImages | None:
+    """Levels 0 and 1 of blocks, over those that have both; None where there is none, and where any of their runs tells no images.
 
     Raises UserError where they were tested on other images.
     """
-    rest = [name for name in study.design.names if name not in {*one, *other}]
-    cases: dict[tuple[str, ...], tuple[dict[int, RunRecord], dict[int, RunRecord]]] = {}
-    for treated, record in study.ended(None, {}):
-        for side, wanted in enumerate((one, other)):
-            if meets(treated, wanted, study.base):
-                cases.setdefault(tuple(written(treated[name]) for name in rest), ({}, {}))[side][record.seed] = record
-    paired = [[[runs[seed] for seed in sorted(mine.keys() & its.keys())] for runs in (mine, its)] for mine, its in cases.values()]
-    paired = [case for case in paired if case[0]]
-    records = [record for case in paired for runs in case for record in runs]
+    cases: dict[Hashable, tuple[list[RunRecord], list[RunRecord]]] = {}
+    for (rest, _), levels in blocks.items():
+        if 0 in levels and 1 in levels:
+            for side, runs in enumerate(cases.setdefault(rest, ([], []))):
+                runs.append(levels[side])
+    records = [record for case in cases.values() for runs in case for record in runs]
     if not records or any(record.per_image is None for record in records):
         return None
-    answers(records)
-    both = [(answers(mine), answers(its)) for mine, its in paired]
+    answers(records)  # each case by itself may be of one set of images
+    both = [(answers(mine), answers(its)) for mine, its in cases.values()]
     seeds = statistics.between_seeds([arm for case in both for arm in case])
     return OnTheSameImages(statistics.only_right(both), statistics.only_right([(its, mine) for mine, its in both]), seeds)
 
