@@ -36,7 +36,11 @@ class Part:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """A data source, split. `name` is what reports call it; `fingerprint` changes with any pixel, label or split."""
+    """A data source, split. `name` is what reports call it; `fingerprint` changes with any pixel, label or split.
+
+    `test_fingerprint` is of the source and of which of its images the test part has, whatever is trained on: it is taken of the images
+    in the source's own order (an archive's, an array's, that of the bytes of the names in a folder), and the test part has that order.
+    """
 
     name: str
     classes: tuple[str, ...]
@@ -44,6 +48,7 @@ class ImageSet:
     test: Part
     validation: Part | None
     fingerprint: str
+    test_fingerprint: str | None = None  # of a source that is not split yet
 
     @property
     def extent(self) -> Extent:

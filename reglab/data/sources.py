@@ -60,6 +60,7 @@ def _split(full: ImageSet, config: DataConfig) -> ImageSet:
         test=full.test.take(np.sort(test_order)),
         validation=full.train.take(np.sort(held_out)) if config.validation else None,
         fingerprint=hashlib.sha256(f"{full.fingerprint} {split}".encode()).hexdigest()[:12],
+        test_fingerprint=hashlib.sha256(f"{full.fingerprint} test {config.test_limit}".encode()).hexdigest()[:12],
     )
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from reglab.atomic import held, is_abandoned
 from reglab.config import called, flat
 from reglab.errors import UserError
-from reglab.report import charts, claims, effects, own, stats, tables, texts, words
+from reglab.report import charts, claims, effects, own, per_image, stats, tables, texts, words
 from reglab.report.cells import Cell
 from reglab.report.columns import written
 from reglab.report.design import Design, FigureData, Question
@@ -208,8 +208,16 @@ class Report:
 
     @cached_property
     def extras(self) -> list[Extra]:
-        """What a report has that is of no study: comparisons with the best, main effects, and of a search what it found."""
-        return [] if self.is_study else own.extras(self.study)
+        """What a report has that no question asks: which images are right, where runs tell; and where there is no study, comparisons with
+        the best, main effects, and of a search what it found."""
+        question, cells = self._first
+        images = per_image.extra(self.study, cells, self._baseline(question, cells))
+        return [*([] if self.is_study else own.extras(self.study)), *([images] if images else [])]
+
+    @property
+    def _first(self) -> tuple[Question, Sequence[Cell]]:
+        """The question that stands first, with its arms."""
+        return next(self._answered(), (OTHERS, []))
 
     def _told_answer(self, question: Question, cells: Sequence[Cell]) -> texts.Told:
         bold = tables.best(cells)

@@ -7,12 +7,13 @@ from typing import Any
 
 from reglab.config import nearest
 from reglab.errors import UserError, excerpt
-from reglab.report import asked
+from reglab.report import asked, per_image
 from reglab.report.collection import Runs
 from reglab.report.columns import Column, Condition, brief, written
 from reglab.report.digits import decimals
 from reglab.report.measures import MEASURES, POINTS, Kind
 from reglab.report.parts import ANYTHING
+from reglab.report.per_image import OnTheSameImages
 
 Setting = str | Mapping[str, Any]
 """`{"optimizer.lr": 0.1}`, `"optimizer.lr=0.1 train.batch_size=64"`, or what a report calls an arm."""
@@ -25,7 +26,8 @@ class Comparison:
     """What `a` has more than `b` in `on`, in `unit` (`points` of per cent, `times` as much, or none: the program's own numbers).
 
     The interval is a 95 % one over `n` of `over`, and None where these are too few. `verdict`: `a is better`, `b is better`,
-    `alike` (within the margin that was asked for), or `undecided`.
+    `alike` (within the margin that was asked for), or `undecided`. `images`: of test accuracies, which images only one gets right,
+    where the runs tell; `apart` says in a line why that is not compared, where they were tested on other images.
     """
 
     a: str
@@ -38,10 +40,16 @@ class Comparison:
     over: str
     unit: str
     verdict: str
+    images: OnTheSameImages | None = None
+    apart: str | None = None
 
     def __str__(self) -> str:
         verdict = self.verdict.replace("a is", f"{self.a} is").replace("b is", f"{self.b} is") if " is " in self.verdict else self.verdict
-        return f"{self.on}, {self.a} against {self.b}: {self._amounts()}, n = {self.n} {self.over}: {verdict}"
+        line = f"{self.on}, {self.a} against {self.b}: {self._amounts()}, n = {self.n} {self.over}: {verdict}"
+        return f"{line}; {images}" if (images := self._images()) else line
+
+    def _images(self) -> str | None:
+        return self.images.said(self.a, self.b) if self.images else self.apart
 
     def _amounts(self) -> str:
         half = None if self.low is None or self.high is None else (self.high - self.low) / 2
@@ -59,7 +67,7 @@ class Comparison:
             "a against b": self._amounts(),
             "n": f"{self.n} {self.over}",
             "verdict": self.verdict,
-        }
+        } | ({"on the same images": images} if (images := self._images()) else {})
         heads, row = (
             "".join(f"<{tag}>{html.escape(each)}</{tag}>" for each in texts) for tag, texts in (("th", cells), ("td", cells.values()))
         )
@@ -83,13 +91,20 @@ def _of_records(runs: Runs, a: Setting, b: Setting, on: str, margin: float) -> C
     keys = {column.sources[0]: column for column in study.design.by_name.values()}
     (one, first), (other, second) = (condition(each, arms, keys) for each in (a, b))
     refuse_same(first, second)
-    part = asked.pair(kind, asked.Evidence(study, None), {}, first, second, ANYTHING).part
+    evidence = asked.Evidence(study, None)
+    part = asked.pair(kind, evidence, {}, first, second, ANYTHING).part
     if part.estimate is None:
         raise _no_pair(one, other, "and ran on one machine" if kind.unit != POINTS else "and the same seed")
     nothing, sign = (0.0, -1 if on == "gap" else 1) if kind.unit == POINTS else (1.0, -1)
     verdict = _verdict(part.low, part.high, nothing, margin, sign)
     unit = POINTS if kind.unit == POINTS else "times"
-    return Comparison(one, other, on, part.estimate, part.low, part.high, part.n, "pairs", unit, verdict)
+    images = apart = None
+    if on == _TEST:
+        try:
+            images = per_image.compared(evidence.blocks({}, (first, second)))
+        except UserError as error:
+            apart = str(error)
+    return Comparison(one, other, on, part.estimate, part.low, part.high, part.n, "pairs", unit, verdict, images, apart)
 
 
 def _of_programs(runs: Runs, a: Setting, b: Setting, on: str | None, margin: float) -> Comparison:

@@ -18,6 +18,10 @@ from reglab.yaml_files import Document
 PUBLISHED = "four_regularizers"
 """The study that comes with reglab."""
 
+OTHER_TABLES = frozenset({"table_1", "claims", "others", "runs", "per_image"})
+OTHER_FIGURES = frozenset({"summary", "others", "manifest"})
+"""Files that a report has beside those of its questions: a question or a figure of such a name would take the place of one of them."""
+
 
 def read(study: str | Path, with_sweeps: bool = True) -> Design:
     """The study in a file, or, by its name, one that comes with reglab; of a copy in a report without a look for its sweeps.
@@ -110,6 +114,7 @@ def _explained(fault: Any) -> str:
 
 def _faults(design: Design, with_sweeps: bool) -> Iterator[tuple[Place, str]]:
     yield from _faults_of_columns(design)
+    yield from _faults_of_files(design)
     yield from _faults_of_names(design)
     for number, sweep in enumerate(design.files if with_sweeps else ()):
         if not sweep.exists():
@@ -153,6 +158,15 @@ def _faults_of_columns(design: Design) -> Iterator[tuple[Place, str]]:
         if column.kind in ("count", "same") and design.by_name[column.sources[0]].kind != "keys":
             yield (group, name), f"{name}: {column.sources[0]} is not made of several `keys`"
         known[name] = column
+
+
+def _faults_of_files(design: Design) -> Iterator[tuple[Place, str]]:
+    for number, question in enumerate(design.questions):
+        named: list[tuple[Place, str]] = [(("questions", number, "name"), question.name)] if question.name in OTHER_TABLES else []
+        for place, figure in enumerate(question.figures):
+            if figure.name in OTHER_FIGURES:
+                named.append((("questions", number, "figures", place, "name"), figure.name))
+        yield from ((place, f"{name} is a file of every report: give it another name") for place, name in named)
 
 
 def _faults_of_names(design: Design) -> Iterator[tuple[Place, str]]:

@@ -26,6 +26,7 @@ from reglab import names
 from reglab.config import IDENTITY_VERSION, RunConfig, acting, foreign, identity, under_todays_names
 from reglab.errors import UserError, shown
 from reglab.techniques import TECHNIQUES
+from reglab.tracking.per_image import PerImage
 from reglab.tracking.state import State as State  # noqa: PLC0414 – a part of a record, to be had with it
 
 SCHEMA_VERSION = 1
@@ -247,6 +248,7 @@ class RunRecord(_Stored):
         default=None, description="by the keys that name functions of the user's, the hashes of the files that these were in"
     )
     weights: _Name | None = Field(default=None, description="sha256 of the file of its weights, where it kept them")
+    per_image: PerImage | None = Field(default=None, description="which test images it classified rightly at its end, where it finished")
     without_history: bool | None = Field(default=None, description="true where it came without its epochs: from a report, which has none")
     log: list[_Text] | None = Field(default=None, description="the last lines of its log, of a run that did not finish: as it is reported")
     damage: str | None = Field(default=None, exclude=True, description="of a stored run: what its history lacks, and how to get it back")
@@ -263,6 +265,13 @@ class RunRecord(_Stored):
         theirs, ours = self.logged is not None or self.rows is not None, self.summary is not None or self.history
         if ours if self.program is not None else theirs:
             raise ValueError("a run has the results of `reglab train`, or those of another program")
+        return self
+
+    @model_validator(mode="after")
+    def _tells_one_accuracy(self) -> Self:
+        told = self.summary.test_accuracy if self.summary else None
+        if self.per_image and told is not None and self.per_image.right != round(told * self.per_image.count):
+            raise ValueError(f"{self.per_image.right} of {self.per_image.count} test images are right, and the test accuracy is {told!r}")
         return self
 
     @classmethod

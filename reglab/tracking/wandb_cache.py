@@ -16,7 +16,7 @@ from reglab.tracking.wandb_library import wandb
 
 _log = logging.getLogger(__name__)
 
-_CACHE_FORMAT = 1
+_CACHE_FORMAT = 2
 _MOST_CACHE_BYTES = 10**11
 
 

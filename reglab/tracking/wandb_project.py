@@ -192,6 +192,7 @@ def _record(node: dict[str, Any], rows: Sequence[dict[str, Any]]) -> RunRecord |
         summary=Summary.model_validate(said) if own_word and "parameters" in said else None,
         history=_epochs(rows),
         weights=said.get("weights") if own_word else None,
+        per_image=said.get("per_image") if own_word else None,
     )
 
 

@@ -199,7 +199,7 @@ class WandbRun:
                 self._say("W&B has not answered; `reglab sync` sends the run")
             elif record.state == State.preempted:
                 self.preempting()
-        ended = record.model_dump(mode="json", include={"state", "reason", "updated", "weights"})
+        ended = record.model_dump(mode="json", include={"state", "reason", "updated", "weights", "per_image"})
         # What it lacks is said, too: W&B would keep what the last epoch logged under that name.
         summary = ended | (record.summary.model_dump(by_alias=True, mode="json") if record.summary else {})
         self._try(lambda run: run.summary.update(summary))

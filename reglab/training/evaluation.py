@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reglab import models
@@ -19,29 +19,36 @@ from reglab.training.weights import Kept
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Of one part, in evaluation mode: the mean loss, and the fraction of images that are classified rightly."""
+    """Of one part, in evaluation mode: the mean loss, the fraction of images that are classified rightly, and which ones these are.
+
+    `correct`: (N,) bool, on the CPU, in the order of the part.
+    """
 
     loss: float
     accuracy: float
+    correct: Tensor
 
 
 @torch.no_grad()
 def evaluate(network: nn.Module, batches: CleanBatches, precision: Precision, signals: Signals | None = None) -> Evaluation:
-    """Mean loss and accuracy over a part; waits for the device once. Leaves the network in evaluation mode.
+    """Mean loss, accuracy and right answers over a part; waits for the device once. Leaves the network in evaluation mode.
 
     Raises Interrupted for a preemption meanwhile.
     """
     network.eval()
-    sums = torch.zeros(2, dtype=torch.float64, device=precision.device)
+    loss_sum = torch.zeros(1, dtype=torch.float64, device=precision.device)
+    right: list[Tensor] = []
     for images, labels in batches:
         if signals:
             signals.check()
         with precision.autocast():
             logits = network(images)
             loss = F.cross_entropy(logits, labels, reduction="sum")
-        sums += torch.stack([loss, (logits.argmax(1) == labels).sum()])
-    loss_sum, correct = sums.tolist()
-    return Evaluation(loss_sum / len(batches), correct / len(batches))
+        loss_sum += loss
+        right.append(logits.argmax(1) == labels)
+    read = torch.cat([part.view(torch.uint8) for part in (loss_sum, *right)]).cpu()  # one copy, and so one wait
+    total, correct = read[: loss_sum.nbytes].view(loss_sum.dtype), read[loss_sum.nbytes :] != 0
+    return Evaluation(total.item() / len(batches), int(correct.sum()) / len(batches), correct)
 
 
 def evaluate_kept(kept: Kept, images: ImageSet, device: torch.device) -> Evaluation:

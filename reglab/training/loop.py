@@ -100,7 +100,7 @@ def _train_to_an_end(run: Run, sinks: Sequence[Sink], file: File, signals: Signa
             if time.perf_counter() - saved >= run.config.train.checkpoint_every and run.epochs_done < run.config.train.epochs:
                 _save(run, file)
                 saved = time.perf_counter()
-        return {"state": State.finished, "summary": summary_of(run, signals)}
+        return {"state": State.finished, "summary": summary_of(run, signals), "per_image": run.per_image}
     except Interrupted:
         for sink in sinks:
             sink.preempting()

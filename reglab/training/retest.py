@@ -17,7 +17,7 @@ from reglab.tracking.storage import File
 from reglab.tracking.store import LocalRun, read_run, run_folders
 from reglab.training import weights
 from reglab.training.environment import describe, pick_device
-from reglab.training.evaluation import evaluate_kept
+from reglab.training.evaluation import Evaluation, evaluate_kept
 
 _ITS_OWN = ("data.train_limit", "data.test_limit", "data.validation")
 """How a run's own images were split: it says nothing of others."""
@@ -88,7 +88,7 @@ def of_run(folder: Path, words: Sequence[str]) -> Result:
     if not words:
         _expect_own(images, record, folder)
     found = evaluate_kept(kept, images, device)
-    note = None if words else _compared(found.accuracy, record, images, device, kept)
+    note = None if words else _compared(found, record, images, device, kept)
     return Result(record, images.name, len(images.test), found.accuracy, found.loss, note)
 
 
@@ -128,10 +128,12 @@ def _expect_own(images: ImageSet, record: RunRecord, folder: Path) -> None:
         raise UserError(f"the images of {folder} are no longer those that it saw ({seen}): bring them back, or name others by data.* keys")
 
 
-def _compared(accuracy: float, record: RunRecord, images: ImageSet, device: torch.device, kept: weights.Kept) -> str | None:
+def _compared(found: Evaluation, record: RunRecord, images: ImageSet, device: torch.device, kept: weights.Kept) -> str | None:
     recorded = record.summary.test_accuracy if record.summary else None
-    if recorded is None or recorded == accuracy:
+    others = _answered_otherwise(found, record, images)
+    if recorded is None or (recorded == found.accuracy and not others):
         return None
+    differs = f"{recorded!r}" + (f", and {others} of the images answered otherwise" if others else "")
     here = describe(device, kept.precision, kept.config.train.compile is True, images)
     differing = [
         f"{name} {getattr(record.environment, name)}, here {getattr(here, name)}"
@@ -139,5 +141,14 @@ def _compared(accuracy: float, record: RunRecord, images: ImageSet, device: torc
         if record.environment and getattr(record.environment, name) != getattr(here, name)
     ]
     if differing:
-        return f"the record has {recorded!r}, of another place, which may round otherwise: {'; '.join(differing)}"
-    raise ReglabError(f"the weights of {record.run_id} give {accuracy!r} where its record has {recorded!r}, on the same images and machine")
+        return f"the record has {differs}, of another place, which may round otherwise: {'; '.join(differing)}"
+    raise ReglabError(
+        f"the weights of {record.run_id} give {found.accuracy!r} where its record has {differs}, on the same images and machine"
+    )
+
+
+def _answered_otherwise(found: Evaluation, record: RunRecord, images: ImageSet) -> int:
+    """How many images are right here and wrong in the record, or the other way round; 0 where it tells of none."""
+    if record.per_image is None or record.per_image.images != images.test_fingerprint:
+        return 0
+    return int((record.per_image.bits() != found.correct.numpy()).sum())

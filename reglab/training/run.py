@@ -16,6 +16,7 @@ from reglab.data.images import ImageSet
 from reglab.errors import UserError, first_line
 from reglab.processes.signals import Signals
 from reglab.techniques.applied import apply
+from reglab.tracking.per_image import PerImage
 from reglab.tracking.record import Epoch
 from reglab.training import checkpoint, memory, optimizer, shortage
 from reglab.training.clock import Ahead, Clock, synchronize
@@ -61,6 +62,7 @@ class Run:
         self.clean_test = CleanBatches(images.test, normalization, device, self.precision.dtype)
         self.clean_val = CleanBatches(images.validation, normalization, device, self.precision.dtype) if images.validation else None
         self.history: list[Epoch] = []
+        self.correct: Tensor | None = None  # (test images,) bool, on the CPU; of the evaluation after the last epoch
         self.order: Tensor | None = None  # of the epoch under way
         self.steps_done = 0  # in the epoch under way
         self.seconds_before_epoch = 0.0  # training clock
@@ -202,6 +204,7 @@ class Run:
         evaluated: dict[str, float] = {}
         if last or number % self.config.train.eval_every == 0:
             test = self.evaluate(self.clean_test, signals)
+            self.correct = test.correct if last else None
             evaluated = {"test_loss": test.loss, "test_accuracy": test.accuracy, "train_gap": train_accuracy - test.accuracy}
             if self.clean_val:
                 validation = self.evaluate(self.clean_val, signals)
@@ -234,8 +237,15 @@ class Run:
         finite = int(sums.finite_steps)
         return finite + 1 if finite < self.steps_done else None
 
+    @property
+    def per_image(self) -> PerImage | None:
+        """Which test images it classified rightly after its last epoch. None before, and of a run that an earlier version evaluated."""
+        if self.correct is None or self.images.test_fingerprint is None:
+            return None
+        return PerImage.of(self.images.test_fingerprint, self.correct.numpy())
+
     def evaluate(self, batches: CleanBatches, signals: Signals | None = None) -> Evaluation:
-        """Mean loss and accuracy over a part; waits for the device once. Raises Interrupted for a preemption meanwhile."""
+        """Mean loss, accuracy and right answers over a part; waits for the device once. Raises Interrupted for a preemption meanwhile."""
         return evaluate(self.network, batches, self.precision, signals)
 
     def state_dict(self) -> dict[str, Any]:
@@ -259,6 +269,7 @@ class Run:
             "seconds_before_epoch": self.seconds_before_epoch,
             "warmup_seconds": self.warmup_seconds,
             "history": [row.metrics() for row in self.history],
+            "correct": self.correct,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -282,6 +293,7 @@ class Run:
         self.order, self.steps_done = state["order"], state["steps_done"]
         self.seconds_before_epoch, self.warmup_seconds = state["seconds_before_epoch"], state["warmup_seconds"]
         self.history = [Epoch.model_validate(row) for row in state["history"]]
+        self.correct = state.get("correct")  # an earlier version kept none
 
     def _expect_mine(self, state: dict[str, Any]) -> None:
         """Whether it fits this network, optimizer and epoch: what does not fit may load all the same, and train nonsense."""
@@ -294,3 +306,5 @@ class Run:
             raise ValueError(f"its epoch is not of {self.batches.steps_per_epoch} steps on {len(self.images.train)} images")
         if [row["epoch"] for row in state["history"]] != list(range(1, len(state["history"]) + 1)):
             raise ValueError("its history is not of epochs 1, 2 and on")
+        if (correct := state.get("correct")) is not None and (correct.dtype, len(correct)) != (torch.bool, len(self.images.test)):
+            raise ValueError(f"its last evaluation is not of {len(self.images.test)} test images")

@@ -9,6 +9,7 @@ from PIL import Image
 from reglab.config import DataConfig
 from reglab.data import sources
 from reglab.settings import settings
+from reglab.tracking.per_image import PerImage
 from reglab.tracking.store import read_run
 from reglab.training.run import Run
 
@@ -189,18 +190,55 @@ def altered(trained, change):
     path.write_text(json.dumps(stored))
 
 
+def another_accuracy(stored):
+    stored["summary"]["test/accuracy"] = 0.123
+    del stored["per_image"]  # as of a run of before: with it, the record contradicts itself
+
+
+def other_answers(stored):
+    """As many right, one of them another."""
+    right = read_bits(stored)
+    places = np.flatnonzero(right)[0], np.flatnonzero(~right)[0]
+    right[list(places)] = ~right[list(places)]
+    stored["per_image"] = PerImage.of(stored["per_image"]["images"], right).model_dump()
+
+
+def read_bits(stored):
+    return PerImage.model_validate(stored["per_image"]).bits()
+
+
 def test_an_accuracy_that_is_not_the_recorded_one_is_an_error_on_the_same_machine(reglab, trained):
-    altered(trained, lambda stored: stored["summary"].update({"test/accuracy": 0.123}))
+    altered(trained, another_accuracy)
     code, _, err = reglab("evaluate", str(trained))
     assert code == 1
     assert "where its record has 0.123, on the same images and machine" in err
 
 
 def test_on_another_machine_it_is_said_and_no_error(reglab, trained):
-    altered(trained, lambda stored: (stored["summary"].update({"test/accuracy": 0.123}), stored["environment"].update(device="a GPU")))
+    altered(trained, lambda stored: (another_accuracy(stored), stored["environment"].update(device="a GPU")))
     code, _, err = reglab("evaluate", str(trained))
     assert code == 0
     assert "the record has 0.123, of another place, which may round otherwise: device a GPU, here " in err
+
+
+def test_the_same_images_are_right_again(reglab, trained):
+    """As many that are right, and others, is another result."""
+    assert reglab("evaluate", str(trained))[0] == 0
+    altered(trained, other_answers)
+    code, _, err = reglab("evaluate", str(trained))
+    assert code == 1
+    assert "and 2 of the images answered otherwise, on the same images and machine" in err
+    altered(trained, lambda stored: stored["environment"].update(device="a GPU"))
+    code, _, err = reglab("evaluate", str(trained))
+    assert code == 0
+    assert "and 2 of the images answered otherwise, of another place" in err
+
+
+def test_a_record_whose_accuracy_was_changed_by_hand_is_damaged(reglab, trained):
+    altered(trained, lambda stored: stored["summary"].update({"test/accuracy": 0.123}))
+    code, _, err = reglab("evaluate", str(trained))
+    assert code == 2
+    assert "run.json is damaged: " in err
 
 
 def test_weights_with_the_checkpoints_that_machines_share_are_found(reglab, tmp_path, monkeypatch):

@@ -167,6 +167,14 @@ def test_each_split_has_a_fingerprint_of_its_own(digits_cache):
     assert len({digits(digits_cache, **keys).fingerprint for keys in splits}) == len(splits)
 
 
+def test_the_test_part_has_a_fingerprint_of_its_own_whatever_is_trained_on(digits_cache, folder, cache):
+    def of(**keys):
+        return sources.load(DataConfig(source="digits", **keys), digits_cache).test_fingerprint
+
+    assert of() == of(train_limit=100) == of(validation=50)
+    assert len({of(), of(test_limit=100), of(test_limit=99), load(folder, cache).test_fingerprint}) == 4
+
+
 @pytest.mark.parametrize(
     ("keys", "parts"),
     [

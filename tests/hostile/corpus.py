@@ -195,6 +195,7 @@ def _laid(*path: str, value: Any) -> Callable[[dict[str, Any]], None]:
 FIELDS = [
     *(("schema_version",), ("run_id",), ("sweep",), ("label",), ("identity",), ("identity_version",), ("formerly",), ("seed",)),
     *(("config",), ("state",), ("reason",), ("url",), ("created",), ("updated",), ("environment",), ("summary",), ("weights",)),
+    ("per_image",),
     *(("config", "train"), ("config", "data"), ("config", "arm"), ("config", "cell"), ("config", "dropout"), ("config", "other")),
     *(("config", "train", "seed"), ("config", "train", "epochs"), ("config", "data", "source"), ("config", "agc", "clip")),
     *(("environment", "device"), ("environment", "threads"), ("environment", "train_images"), ("environment", "data")),

@@ -1,11 +1,13 @@
 """A study file is read whole, or refused in one line that says where and what is allowed."""
 
+from pathlib import Path
+
 import pytest
 
 from reglab.errors import UserError
-from reglab.report import claims
+from reglab.report import build, claims, manifest, page, per_image
 from reglab.report.study import Study
-from reglab.report.study_file import PUBLISHED, of, read
+from reglab.report.study_file import OTHER_FIGURES, OTHER_TABLES, PUBLISHED, of, read
 
 OWN = """\
 title: Does weight decay matter on small images?
@@ -82,6 +84,12 @@ def test_a_study_of_one_s_own_takes_ten_lines(own):
         ("at_least: 0.5, ", "", "line 10: .*must say what is claimed: at_least, at_most"),
         ("and: {decay: 0}", "and: {decoy: 0}", "line 11: no factor and no column is called decoy"),
         ("and: {decay: 0}", "and: 0", "line 11: .*must be columns with their levels, such as {decay: 0.1}"),
+        ("name: Decay at each rate", "name: Per image", "line 8: per_image is a file of every report: give it another name"),
+        (
+            "lines: rate",
+            "lines: rate, figures: [{name: summary, title: All}]",
+            "line 8: summary is a file of every report",
+        ),
         ("    difference:", "    question: rate\n    difference:", "line 11: no question is called rate"),
         ("title:", "sweeps: [nowhere.yaml]\ntitle:", "line 1: nowhere.yaml: no such sweep file"),
         ("title:", "setup: {model.wide: 8}\ntitle:", "line 1: no key of a run, nor images, train_images or seeds: model.wide; did you"),
@@ -92,6 +100,11 @@ def test_a_fault_is_one_line_with_the_file_and_the_line(own, old, new, said):
     with pytest.raises(UserError, match=f"decay.yaml, {said}") as caught:
         own(old, new)
     assert "\n" not in str(caught.value)
+
+
+def test_the_files_of_every_report_are_those_that_it_writes_of_no_question():
+    assert {build.TABLE_1, build.CLAIMS, build.OTHERS.name, Path(page.RUNS).stem, per_image.STEM} == OTHER_TABLES
+    assert {build.EFFECTS, build.OTHERS.figures[0].name, Path(manifest.MANIFEST).stem} == OTHER_FIGURES
 
 
 def test_a_study_that_there_is_not_is_refused(tmp_path):

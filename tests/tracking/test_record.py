@@ -53,8 +53,8 @@ def test_the_fields_of_a_stored_run_are_these():
     assert [field.alias or name for name, field in Epoch.model_fields.items()] == PER_EPOCH
     assert {field.alias for field in Summary.model_fields.values()} >= set(IN_SUMMARY_ONLY)
     assert " ".join(sorted(RunRecord.model_fields)) == (
-        "again code config created damage environment formerly history identity identity_version label log logged program reason rows "
-        "run_id schema_version seed state summary sweep updated url wandb_id weights without_history"
+        "again code config created damage environment formerly history identity identity_version label log logged per_image program reason "
+        "rows run_id schema_version seed state summary sweep updated url wandb_id weights without_history"
     )
     assert " ".join(sorted(Environment.model_fields)) == (
         "captured commit compiled cuda data data_fingerprint device driver precision python reglab test_images threads torch train_images"

@@ -5,6 +5,7 @@ import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 import wandb
 
@@ -18,6 +19,7 @@ from reglab.settings import settings
 from reglab.tracking import wandb_api, wandb_programs, wandb_project, wandb_states
 from reglab.tracking.client import PROJECT
 from reglab.tracking.fetch import fetch, programs
+from reglab.tracking.per_image import PerImage
 from reglab.tracking.record import Environment, Epoch, RunRecord, State, Summary
 from reglab.tracking.store import LocalRun, read_runs
 from reglab.tracking.wandb_api import Project
@@ -70,7 +72,10 @@ def after(epochs):
 
 
 ENDS = {
-    State.finished: ({"summary": SUMMARY}, [row(1), row(2, test_loss=2.0, test_accuracy=0.75), row(3, val_accuracy=1)]),
+    State.finished: (
+        {"summary": SUMMARY, "per_image": PerImage.of("f", np.arange(64) < 48)},
+        [row(1), row(2, test_loss=2.0, test_accuracy=0.75), row(3, val_accuracy=1)],
+    ),
     State.stopped: ({"summary": after(1), "reason": "stopped on request"}, [row(1)]),
     State.diverged: ({"summary": after(2), "reason": "loss not finite in epoch 3"}, [row(1), row(2, test_loss=float("nan"))]),
     State.failed: ({"reason": "RuntimeError: CUDA out of memory"}, [row(1), row(2)]),

@@ -547,6 +547,8 @@ def test_a_preemption_in_an_evaluation_leaves_it_for_later(make_run, train, tmp_
     for one, other in zip(again.history, undisturbed.history, strict=True):
         assert (one.train_loss, one.test_loss, one.train_clean_accuracy) == (other.train_loss, other.test_loss, other.train_clean_accuracy)
     assert again.summary.train_clean_accuracy == undisturbed.summary.train_clean_accuracy
+    assert (record.per_image, again.per_image) == (None, undisturbed.per_image)
+    assert again.per_image is not None
     assert read_run(tmp_path / "run") == again
 
 
@@ -570,6 +572,62 @@ def test_a_finished_run_leaves_no_checkpoint(make_run, train, tmp_path):
     record = train(make_run(train={"checkpoint_every": 0}), [LocalRun(tmp_path / "run")])
     assert record.state == State.finished
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["history.jsonl", "run.json"]
+
+
+# Which images it got right
+
+
+def test_a_finished_run_keeps_which_test_images_it_got_right(make_run, train, images, tmp_path, technique):
+    run = make_run(**technique)
+    record = train(run, [LocalRun(tmp_path / "run")])
+    right = record.per_image.bits()
+    assert (record.per_image.images, len(right)) == (images.test_fingerprint, len(images.test))
+    assert right.mean() == record.summary.test_accuracy == record.history[-1].test_accuracy
+    assert (right == run.evaluate(run.clean_test).correct.numpy()).all()
+    assert read_run(tmp_path / "run") == record
+
+
+def test_the_bits_are_those_of_the_images_in_their_order(make_run, train, images):
+    """Image by image, each alone."""
+    run = make_run(train={"epochs": 4})
+    right = train(run).per_image.bits()
+    run.network.eval()
+    with torch.no_grad():
+        answers = [run.network(batch[None]).argmax().item() for part, _ in run.clean_test for batch in part]
+    assert 0 < right.sum() < len(right)
+    assert right.tolist() == [answer == label for answer, label in zip(answers, images.test.labels, strict=True)]
+
+
+def test_a_run_that_did_not_finish_keeps_none(make_run, train, after_step, tmp_path):
+    stopped, preempted, diverged = make_run(), make_run(), make_run(train={"epochs": 1, "batch_size": 128})
+    signals = [Signals(), Signals()]
+    after_step(stopped, 2 * STEPS, lambda: setattr(signals[0], "received", Request.stop))  # in its very last step
+    after_step(preempted, 5, lambda: setattr(signals[1], "received", Request.preempt))
+    after_step(diverged, 1, lambda: diverged.network.fc.bias.data.fill_(float("nan")))
+    records = [train(stopped, [LocalRun(tmp_path / "run")], signals[0]), train(diverged), train(preempted, (), signals[1])]
+    assert [record.state for record in records] == [State.stopped, State.diverged, State.preempted]
+    assert [record.per_image for record in records] == [None] * 3
+    assert "per_image" not in (tmp_path / "run" / "run.json").read_text()
+
+
+def test_a_run_that_was_evaluated_by_an_earlier_version_has_none_and_ends(make_run, train):
+    run = make_run()
+    train(run)
+    state = run.state_dict()
+    del state["correct"]
+    again = make_run()
+    again.load_state_dict(state)
+    record = train(again)
+    assert (record.state, record.per_image) == (State.finished, None)
+
+
+def test_answers_to_other_images_are_no_checkpoint_of_this_run(make_run, train):
+    run = make_run()
+    train(run)
+    state = run.state_dict()
+    state["correct"] = state["correct"][:-1]
+    with pytest.raises(ValueError, match="not of 64 test images"):
+        make_run().load_state_dict(state)
 
 
 # The summary

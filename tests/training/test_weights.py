@@ -8,6 +8,7 @@ import torch
 
 from reglab.errors import UserError
 from reglab.processes.signals import Request, Signals
+from reglab.tracking.per_image import PerImage
 from reglab.tracking.record import State
 from reglab.tracking.storage import File
 from reglab.tracking.store import LocalRun, read_run
@@ -41,6 +42,7 @@ def test_kept_weights_give_the_recorded_result_to_the_last_bit(make_run, train, 
     record = train(make_run(**with_weights(technique)))
     found = evaluation.evaluate_kept(weights.load(file, record.weights), images, CPU)
     assert found.accuracy == record.summary.test_accuracy
+    assert PerImage.of(images.test_fingerprint, found.correct.numpy()) == record.per_image
     assert found.loss == record.history[-1].test_loss
 
 

@@ -68,6 +68,15 @@ def test_an_eager_step_waits_for_nothing(gpu_run, log):
     assert [entry.what for entry in said.of("wait")] == ["device", "device"]
 
 
+def test_an_evaluation_waits_once_and_brings_every_answer_with_it(gpu_run, noise_images, log, monkeypatch):
+    monkeypatch.setattr("reglab.data.batches.EVALUATION_BATCH", 16)  # four batches
+    run = gpu_run("train.graph=false")
+    with log() as said:
+        found = run.evaluate(run.clean_test)
+    assert len(said.of("wait")) == 1
+    assert (found.correct.device.type, len(found.correct)) == ("cpu", len(noise_images.test))
+
+
 def rows():
     """The table of benchmarks/README.md: what each configuration's step comes to in launches."""
     text = (ROOT / "benchmarks" / "README.md").read_text()

@@ -21,8 +21,8 @@ def _evaluated_as_zeros(module):
     evaluate = module.evaluate
 
     def zeros(*arguments):
-        evaluate(*arguments)
-        return module.Evaluation(0.0, 0.0)
+        correct = evaluate(*arguments).correct
+        return module.Evaluation(0.0, 0.0, correct.new_zeros(len(correct)))
 
     module.evaluate = zeros
 
