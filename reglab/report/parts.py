@@ -151,7 +151,7 @@ class OfMeans:
     each: tuple[float, ...] = ()
     is_partial: bool = False
     range: tuple[float, float] = (-math.inf, math.inf)  # in which such a mean can lie
-    lines: Callable[[float], list[str]] = lambda level: []
+    lines: Callable[[float], list[str]] | None = None  # how it was compared, by the level of the interval that is told
 
     @property
     def n(self) -> int:
@@ -199,7 +199,7 @@ class OfMeans:
 
     def said(self, level: float) -> list[str]:
         """How it was compared."""
-        return self.lines(level)
+        return self.lines(level) if self.lines else []
 
     @property
     def _limits(self) -> tuple[float, float]:
