@@ -2,18 +2,24 @@
 
 import math
 import statistics
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import pairwise, product
 
-from reglab.report import comparisons
+import numpy as np
+
+from reglab.report import comparisons, numbers, stats
+from reglab.report.cells import until_target
+from reglab.report.chance import counts_as_chance, of_guessing
 from reglab.report.columns import ITS, Condition, Treatment, meets, of_base, typed, written
-from reglab.report.comparisons import Blocks, Pair
+from reglab.report.comparisons import Blocks
 from reglab.report.design import (
     BestClaim,
     Champion,
     Claim,
+    Comparison,
     Design,
     DifferenceClaim,
     Kinds,
@@ -24,9 +30,18 @@ from reglab.report.design import (
     TrendClaim,
 )
 from reglab.report.measures import MEASURES, POINTS, Kind
-from reglab.report.parts import ANYTHING, MOST, Claimed, Compared, Part
-from reglab.report.stats import Estimate, Share
+from reglab.report.parts import ANYTHING, MOST, Claimed, Compared, OfMeans, OfShare, almost_every, in_most
+from reglab.report.sides import Arm, One, Sides
 from reglab.report.study import Study
+from reglab.statistics.contrast import of_differences
+from reglab.statistics.restricted import restricted_difference
+from reglab.statistics.shares import SharedCases
+from reglab.tracking.record import RunRecord, State
+
+TO_TARGET = "time_to_target/seconds"
+
+BySeed = dict[int, RunRecord]
+"""Runs that differ in their seeds only, by these."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +101,9 @@ class Evidence:
         asked = next((each for each in self.study.design.questions if each.name == self.question), None)
         return list(self.study.ended(asked, at, diverged))
 
-    def blocks(self, at: Condition, levels: Sequence[Condition], diverged: bool = False) -> Blocks:
-        """Runs in blocks of what they have in common, one for each of some levels (by its place)."""
-        rest = rest_of(self.study.design, {column for level in levels for column in level})
+    def blocks(self, at: Condition, levels: Sequence[Condition], rest: Sequence[str] | None = None, diverged: bool = False) -> Blocks:
+        """Runs in blocks of what they have in common (`rest`: in these columns), one for each of some levels (by its place)."""
+        columns = rest_of(self.study.design, {column for level in levels for column in level}) if rest is None else rest
         places: dict[Treatment, int | None] = {}
 
         def place(treated: Treatment) -> int | None:
@@ -97,7 +112,166 @@ class Evidence:
                 places[treated] = found[0] if found else None
             return places[treated]
 
-        return comparisons.in_blocks(self.at(at, diverged), place, lambda treated: tuple(treated[name] for name in rest))
+        return comparisons.in_blocks(self.at(at, diverged), place, lambda treated: tuple(treated[name] for name in columns))
+
+    def cases(self, at: Condition, levels: Sequence[Condition], rest: Sequence[str] | None = None) -> dict[Hashable, list[BySeed]]:
+        """Runs by what they have in common: for each of some levels, by its place, those of each seed. Cases that lack a level are none."""
+        blocks = self.blocks(at, levels, rest, diverged=True)
+        found: dict[Hashable, list[BySeed]] = {}
+        for (case, seed), there in sorted(blocks.items(), key=lambda block: block[0][1]):
+            by_level = found.setdefault(case, [{} for _ in levels])
+            for number, record in there.items():
+                assert isinstance(number, int)
+                by_level[number][seed] = record
+        return {case: by_level for case, by_level in found.items() if all(by_level)}
+
+    def of_means(self, of: str, at: Condition, levels: Sequence[Condition], claimed: Claimed, what: str, unit: str) -> Compared:
+        """The mean of one level, or what it is more than another: over cases of equal weight, by the runs of their seeds."""
+        rest = self.study.design.names if len(levels) == 1 else None
+        cases = list(filter(None, (_usable(of, case) for case in self.cases(at, levels, rest).values())))
+        if not cases:
+            return Compared(what, unit, claimed)
+        runs = frozenset(run.run for case in cases for level in case.levels for run in level)
+        return Compared(what, unit, claimed, runs, [case.seeds for case in cases], cache(_Means(self, of, cases, claimed, unit).look))
+
+    def beside(self, of: str, used: Set[str]) -> list[Arm]:
+        """All other arms of the study that have the measure: they tell of the variance."""
+        found = []
+        for records in self.study.arms.values():
+            if used.isdisjoint(record.run_id for record in records):
+                places: dict[str | None, list[One]] = {}
+                for record in filter(stats.counts, records):
+                    value = MEASURES[of].of(record)
+                    if value is not None and value < math.inf:
+                        places.setdefault(stats.place(record) if _is_time(of) else None, []).append(_one(of, record, value))
+                found += [Arm(tuple(runs)) for runs in places.values()]
+        return found
+
+
+@dataclass(frozen=True)
+class _Case:
+    """For each level the runs that have a value. `never`: how many never came to the target; `unknown`: how many diverged, and nobody knows
+    what chance is for them; `elsewhere`: how many ran on another machine than those that are compared."""
+
+    levels: tuple[tuple[One, ...], ...]
+    never: int = 0
+    unknown: int = 0
+    elsewhere: int = 0
+
+    @property
+    def seeds(self) -> int:
+        return min(map(len, self.levels))
+
+
+def _usable(of: str, by_level: Sequence[BySeed]) -> _Case | None:
+    """A case as a measure has it, of times on the machine on which most of its seeds are; None where a level has no value."""
+    kept, elsewhere = by_level, 0
+    if _is_time(of):
+        places = sorted({place for runs in by_level for record in runs.values() if (place := stats.place(record))})
+        on = {place: [{seed: run for seed, run in runs.items() if stats.place(run) == place} for runs in by_level] for place in places}
+        there = {place: [[_value(of, run) for run in runs.values()] for runs in levels] for place, levels in on.items()}
+        known = {
+            place: min(sum(value is not None and value < math.inf for value in each) for each in values) for place, values in there.items()
+        }
+        best = max(places, key=known.__getitem__, default=None)
+        if best is None or not known[best]:
+            return None
+        kept, elsewhere = on[best], sum(map(len, by_level)) - sum(map(len, on[best]))
+    levels, never, unknown = [], 0, 0
+    for runs in kept:
+        values = [(record, _value(of, record)) for record in runs.values()]
+        never += sum(value == math.inf for _, value in values)
+        unknown += sum(value is None and counts_as_chance(record, of) for record, value in values)
+        levels.append(tuple(_one(of, record, value) for record, value in values if value is not None and value < math.inf))
+    return _Case(tuple(levels), never, unknown, elsewhere) if all(levels) else None
+
+
+def _is_time(of: str) -> bool:
+    return MEASURES[of].unit != POINTS
+
+
+def _value(of: str, record: RunRecord) -> float | None:
+    """What a run came to: diverged, chance where accuracy is measured, and never where the time to the target is."""
+    if counts_as_chance(record, of):
+        return of_guessing(record)
+    if record.state == State.diverged:
+        return math.inf if of == TO_TARGET else None
+    return MEASURES[of].of(record)
+
+
+def _one(of: str, record: RunRecord, value: float) -> One:
+    """In per cent, or the logarithm of a time."""
+    in_unit = math.log(value) if _is_time(of) else 100 * value
+    return One(record.run_id, str(record.seed), in_unit, diverged=counts_as_chance(record, of))
+
+
+@dataclass(frozen=True)
+class _Means:
+    """The cases of one comparison, to be looked at."""
+
+    runs: Evidence
+    of: str
+    cases: Sequence[_Case]
+    claimed: Claimed
+    unit: str
+
+    def look(self, seeds: int | None) -> OfMeans:
+        """With the first so many seeds of each arm, of the cases that have them; or with all."""
+        told = [case for case in self.cases if seeds is None or case.seeds >= seeds]
+        each = tuple(value for case in told for value in self._each(case, seeds))
+        is_partial = any(case.never or case.unknown for case in told)
+        lowest = -100.0 if self.of == "gap" else 0.0
+        lies = (lowest, 100.0) if self.unit == "percent" else (-math.inf, math.inf)
+        if not self.runs.study.is_replicated:
+            sides, over = None, "cases"
+            found = of_differences([_difference([level[0].value for level in case.levels]) for case in told])
+        else:
+            sides, over = self._sides(told, seeds), "seeds"
+            found = sides.contrast()
+
+        def said(level: float) -> list[str]:
+            lines = sides.said(found, level if math.isfinite(float(found.error)) else None) if sides else []
+            return [*self._said(told, sides is None), *lines]
+
+        return OfMeans(found, self.claimed, self.unit, over, each, is_partial, lies, said)
+
+    def _sides(self, told: Sequence[_Case], seeds: int | None) -> Sides:
+        arms: list[Arm] = []
+        pairs: list[tuple[int, int | None]] = []
+        for case in told:
+            arms += map(Arm, case.levels)
+            pairs.append((len(arms) - 2, len(arms) - 1) if len(case.levels) > 1 else (len(arms) - 1, None))
+        used = {run.run for case in self.cases for level in case.levels for run in level}
+        sides = Sides([*arms, *self.runs.beside(self.of, used)], pairs, 1.0)
+        return sides if seeds is None else sides.first(seeds)
+
+    def _each(self, case: _Case, seeds: int | None) -> Iterator[float]:
+        """Pair by pair of one seed; of a mean run by run."""
+        levels = [{run.seed: run.value for run in level[:seeds]} for level in case.levels]
+        for seed in levels[0]:
+            if all(seed in level for level in levels):
+                value = _difference([level[seed] for level in levels])
+                yield math.exp(min(value, 700)) if _is_time(self.of) else value
+
+    def _said(self, told: Sequence[_Case], is_of_cases: bool) -> list[str]:
+        lines = []
+        if is_of_cases:
+            lines.append("no arm has two seeds: the interval is over configurations, and says nothing of chance from seed to seed")
+        elif len(told) > 1:
+            lines.append(f"averaged over {len(told)} configurations, of equal weight")
+        if len(told) < len(self.cases):
+            lines.append(f"{len(self.cases) - len(told)} of {len(self.cases)} configurations have fewer seeds, and are left out")
+        if never := sum(case.never for case in told):
+            lines.append(f"{never} never came to the target: a ratio of the others decides nothing")
+        if unknown := sum(case.unknown for case in told):
+            lines.append(f"{unknown} that diverged would count as chance, but of how many classes is not known: the others decide nothing")
+        if elsewhere := sum(case.elsewhere for case in told):
+            lines.append(f"{elsewhere} on other machines are left out")
+        return lines
+
+
+def _difference(levels: Sequence[float]) -> float:
+    return levels[0] - levels[1] if len(levels) > 1 else levels[0]
 
 
 def rest_of(design: Design, columns: Iterable[str]) -> list[str]:
@@ -124,10 +298,8 @@ def _factors_in(design: Design, name: str) -> set[str]:
 
 
 def _pairwise(asked: Pairwise, runs: Evidence) -> list[Compared]:
-    kind = MEASURES[asked.of]
-    return [
-        pair(kind, runs, asked.at, one, other, _range_of(asked, kind)) for one in expanded(asked.between) for other in expanded(asked.other)
-    ]
+    claimed = _range_of(asked, MEASURES[asked.of])
+    return [pair(asked.of, runs, asked.at, one, other, claimed) for one in expanded(asked.between) for other in expanded(asked.other)]
 
 
 def _range_of(asked: Pairwise, kind: Kind) -> Claimed:
@@ -138,41 +310,11 @@ def _range_of(asked: Pairwise, kind: Kind) -> Claimed:
     return Claimed(-math.inf if low is None else low, math.inf if high is None else high)
 
 
-def pair(kind: Kind, runs: Evidence, at: Condition, one: Condition, other: Condition, claimed: Claimed) -> Compared:
+def pair(of: str, runs: Evidence, at: Condition, one: Condition, other: Condition, claimed: Claimed) -> Compared:
     """What level `one` has more than `other`, in points, or how many times as long it takes, on one machine (the geometric mean)."""
-    design = runs.study.design
+    design, kind = runs.study.design, MEASURES[of]
     what = f"{kind.words}, {say(design, one)} against {say(design, other)}" + (f", {say(design, at)}" if at else "")
-    blocks = runs.blocks(at, (one, other), diverged=kind.of is MEASURES["time_to_target/seconds"].of)
-    scale = _percent if kind.unit == POINTS else _times
-    if kind.unit == POINTS:
-        found = comparisons.difference(blocks, 0, 1, kind.of)
-    else:
-        found = comparisons.log_ratio(blocks, 0, 1, kind.of)
-        blocks = comparisons.alike(blocks, 0, 1)
-    if found is None:
-        return Compared(Part(what, kind.unit, None, None, None, 0, None), frozenset())
-    low, high = (None if bound is None else scale(bound) for bound in (found.low, found.high))
-    paired = comparisons.pairs(blocks, 0, 1, kind.of)
-    each = tuple(
-        100 * (pair.one - pair.other) if kind.unit == POINTS else pair.one / pair.other
-        for pair in paired
-        if kind.unit == POINTS or max(pair.one, pair.other) < math.inf
-    )
-    part = Part(what, kind.unit, scale(found.mean), low, high, found.n, claimed.holds(low, high), claimed=claimed, each=each)
-
-    def interval(confidence: float) -> tuple[float, float] | None:
-        bounds = found.interval(confidence)
-        return None if bounds is None else (scale(bounds[0]), scale(bounds[1]))
-
-    return Compared(part, _ids(paired), claimed, interval)
-
-
-def _percent(fraction: float) -> float:
-    return 100 * fraction
-
-
-def _times(logarithm: float) -> float:
-    return math.exp(min(logarithm, 700))  # beyond, a float overflows
+    return runs.of_means(of, at, (one, other), claimed, what, kind.unit)
 
 
 def _trend(asked: TrendClaim, runs: Evidence) -> list[Compared]:
@@ -180,13 +322,18 @@ def _trend(asked: TrendClaim, runs: Evidence) -> list[Compared]:
     levels, kind = expanded(asked.over), MEASURES[asked.of]
     nothing = 0 if kind.unit == POINTS else 1
     claimed = Claimed(low=nothing) if asked.direction == "rises" else Claimed(high=nothing)
-    if asked.of != "time_to_target/seconds":
-        return [pair(kind, runs, asked.at, later, before, claimed) for before, later in pairwise(levels)]
-    steps = [(later, before) if asked.direction == "falls" else (before, later) for before, later in pairwise(levels)]
+    if asked.of != TO_TARGET:
+        return [pair(asked.of, runs, asked.at, later, before, claimed) for before, later in pairwise(levels)]
     ((column, values),) = asked.over.items()
     when = "sooner" if asked.direction == "falls" else "later"
     what = f"{runs.study.design.by_name[column].title} {', '.join(values)}: each reaches the target {when} than the one before"
-    return [_share_sooner(what, runs, asked.at, steps, each_seed=False)]
+    return [_share_sooner(what, runs, asked.at, _steps(asked), each_seed=True)]
+
+
+def _steps(asked: TrendClaim) -> list[tuple[Condition, Condition]]:
+    """Of each step, which is to be the sooner."""
+    falls = asked.direction == "falls"
+    return [(later, before) if falls else (before, later) for before, later in pairwise(expanded(asked.over))]
 
 
 def _sooner(asked: SoonerClaim, runs: Evidence) -> list[Compared]:
@@ -204,93 +351,85 @@ def _sooner(asked: SoonerClaim, runs: Evidence) -> list[Compared]:
     ]
 
 
+@dataclass(frozen=True)
+class _Race:
+    """Two runs of one seed on one machine, of which at least one came to the target: whether the first did so sooner."""
+
+    runs: tuple[str, str]
+    is_sooner: bool
+
+
 def _share_sooner(what: str, runs: Evidence, at: Condition, steps: Sequence[tuple[Condition, Condition]], each_seed: bool) -> Compared:
     """In how many cases the first level reaches the target sooner: in most of the seeds in which either does, on one machine.
 
     Or, with `each_seed`, of each seed apart: where configurations alone are too few to decide anything.
     """
-    cases: dict[Hashable, list[Pair]] = {}
-    for number, (one, other) in enumerate(steps):
-        blocks = comparisons.alike(runs.blocks(at, (one, other), diverged=True), 0, 1)
-        for pair in comparisons.pairs(blocks, 0, 1, MEASURES["time_to_target/seconds"].of):
-            if min(pair.one, pair.other) < math.inf:
-                cases.setdefault((pair.rest, number, pair.first.seed if each_seed else None), []).append(pair)
-    share = Share.of([2 * sum(pair.one < pair.other for pair in pairs) > len(pairs) for pairs in cases.values()])
-    if share is None:
-        return _no_share(what)
-    part = Part(what, "share", share.mean, share.low, share.high, share.n, MOST.holds(share.low, share.high), claimed=MOST)
-    return Compared(part, _ids(pair for pairs in cases.values() for pair in pairs))
+    found = [_races(by_level) for step in steps for by_level in runs.cases(at, step).values()]
+    cases = [races for races in found if any(races.values())]
+
+    def look(seeds: int | None) -> OfShare:
+        there = [list(filter(None, list(races.values())[:seeds])) for races in cases if seeds is None or len(races) >= seeds]
+        groups = [[race] for races in there for race in races] if each_seed else [races for races in there if races]
+        won = [2 * sum(race.is_sooner for race in races) > len(races) for races in groups]
+        return OfShare(SharedCases(won, [{run for race in races for run in race.runs} for races in groups]), in_most)
+
+    if not cases:
+        return Compared(what, "share", MOST)
+    ids = frozenset(run for races in cases for race in races.values() if race for run in race.runs)
+    return Compared(what, "share", MOST, ids, [len(races) for races in cases], cache(look))
+
+
+def _races(by_level: Sequence[BySeed]) -> dict[int, _Race | None]:
+    """Those of each seed that both levels have; None where neither came to the target."""
+    one, other = by_level
+    found: dict[int, _Race | None] = {}
+    for seed in sorted(one.keys() & other.keys()):
+        first, second = one[seed], other[seed]
+        mine, its = (_value(TO_TARGET, record) for record in (first, second))
+        if comparisons.on_one_machine(first, second) and mine is not None and its is not None:
+            found[seed] = _Race((first.run_id, second.run_id), mine < its) if min(mine, its) < math.inf else None
+    return found
 
 
 def _best(asked: BestClaim, runs: Evidence) -> list[Compared]:
     """In how many cases a level has the best of all, for each level that is claimed to.
 
-    A case is what the blocks of several seeds have in common; a level's value is the mean over the seeds that have all levels.
+    A case is what the runs of several seeds have in common; a level's value is the mean over the seeds that have all levels.
     """
     design, kind, levels = runs.study.design, MEASURES[asked.of], expanded(asked.among)
-    cases: dict[Hashable, list[list[float]]] = {}
-    ids: set[str] = set()
-    for (case, _), there in runs.blocks(asked.at, levels).items():
-        values = [kind.of(there[place]) for place in range(len(levels)) if place in there]
-        known = [value for value in values if value is not None]
-        if len(known) == len(levels):
-            cases.setdefault(case, []).append(known)
-            ids |= {record.run_id for record in there.values()}
     better = 1 if kind.unit == POINTS and asked.of != "gap" else -1
-    means = [[better * statistics.fmean(values) for values in zip(*seeds, strict=True)] for seeds in cases.values()]
+    cases: list[list[tuple[list[float], list[str]]]] = []
+    for by_level in runs.cases(asked.at, levels).values():
+        seeds = sorted(set.intersection(*(set(each) for each in by_level)))
+        values = [([_value(asked.of, each[seed]) for each in by_level], [each[seed].run_id for each in by_level]) for seed in seeds]
+        if known := [([better * value for value in each if value is not None], ids) for each, ids in values if None not in each]:
+            cases.append(known)
+    runs_behind = frozenset(run for seeds in cases for _, ids in seeds for run in ids)
+
+    def look(place: int, seeds: int | None) -> OfShare:
+        there = [case[:seeds] for case in cases if seeds is None or len(case) >= seeds]
+        means = [[statistics.fmean(values) for values in zip(*(each for each, _ in case), strict=True)] for case in there]
+        won = [all(mean[place] > value for other, value in enumerate(mean) if other != place) for mean in means]
+        of_runs = [{run for _, ids in case for run in ids} for case in there]
+        return OfShare(SharedCases(won, of_runs), partial(almost_every, least=asked.in_at_least))
+
     found = []
     for level in expanded(asked.level):
-        place = levels.index(level)
-        what = f"{say(design, level)} has the best {kind.words} of {len(levels)}"
-        share = Share.of([all(mean[place] > value for other, value in enumerate(mean) if other != place) for mean in means])
-        holds = almost_every(share, asked.in_at_least) if share else None
-        if share is None:
-            found.append(_no_share(what))
-            continue
-        part = Part(what, "share", share.mean, share.low, share.high, share.n, holds, claimed=Claimed(low=asked.in_at_least))
-        found.append(Compared(part, frozenset(ids)))
+        what, claimed = f"{say(design, level)} has the best {kind.words} of {len(levels)}", Claimed(low=asked.in_at_least)
+        looked = cache(partial(look, levels.index(level))) if cases else None
+        found.append(Compared(what, "share", claimed, runs_behind, [len(case) for case in cases], looked))
     return found
-
-
-def almost_every(share: Share, least: float = 0.75) -> bool | None:
-    """Whether a share of cases is as large as is claimed, and surely above one half; None where its interval leaves it open."""
-    if share.high < least:
-        return False
-    return True if share.mean >= least and share.low > 1 / 2 else None
 
 
 def _threshold(asked: ThresholdClaim, runs: Evidence) -> list[Compared]:
-    """The mean of each level: over its arms, of a single arm over its seeds."""
-    kind, found = MEASURES[asked.of], []
+    """The mean of each level, over its arms, by their seeds; of times the geometric one, on one machine."""
+    kind, design = MEASURES[asked.of], runs.study.design
     claimed = Claimed(-math.inf if asked.at_least is None else asked.at_least, math.inf if asked.at_most is None else asked.at_most)
-    unit, scale = ("percent", 100) if kind.unit == POINTS else ("seconds", 1)
-    mean_of = Estimate.of_times if kind.unit != POINTS else partial(Estimate.of_shares, lowest=-1.0 if asked.of == "gap" else 0.0)
-    for level in expanded(asked.between):
-        arms: dict[Treatment, list[float]] = {}
-        ids = set()
-        for treated, record in runs.at({**asked.at, **level}):
-            if (value := kind.of(record)) is not None and value < math.inf:
-                arms.setdefault(treated, []).append(value)
-                ids.add(record.run_id)
-        values = (
-            [statistics.fmean(each) for each in arms.values()] if len(arms) > 1 else [value for each in arms.values() for value in each]
-        )
-        mean, what = mean_of(values), f"{kind.words} with {say(runs.study.design, level)}"
-        part = Part(what, unit, None, None, None, 0, None)
-        if mean:
-            low, high = (None if bound is None else scale * bound for bound in (mean.low, mean.high))
-            each = tuple(scale * value for seeds in arms.values() for value in seeds)
-            part = Part(what, unit, scale * mean.mean, low, high, mean.n, claimed.holds(low, high), claimed=claimed, each=each)
-        found.append(Compared(part, frozenset(ids), claimed))
-    return found
-
-
-def _no_share(what: str) -> Compared:
-    return Compared(Part(what, "share", None, None, None, 0, None), frozenset())
-
-
-def _ids(pairs: Iterable[Pair]) -> frozenset[str]:
-    return frozenset(record.run_id for pair in pairs for record in (pair.first, pair.second))
+    unit = "percent" if kind.unit == POINTS else "seconds"
+    return [
+        runs.of_means(asked.of, asked.at, (level,), claimed, f"{kind.words} with {say(design, level)}", unit)
+        for level in expanded(asked.between)
+    ]
 
 
 # Rules in words.
@@ -335,15 +474,59 @@ def _rule_of_threshold(asked: ThresholdClaim, design: Design) -> str:
 def beside(claim: Claim, study: Study) -> str:
     """What is told of a claim and has no say in it."""
     said = []
-    parts = [each.part for asked in asked_of(claim.beside, claim.question, study) for each in asked.look() if each.part.n]
+    parts = [each.part() for asked in asked_of(claim.beside, claim.question, study) for each in asked.look() if each.runs]
     if parts:
         said.append("Beside it: " + "; ".join(f"{part.what}: {part.in_words()}" for part in parts) + ".")
+    said += _restricted(claim, Evidence(study, claim.question))
     said += [text for champion in claim.beside.champion if (text := _champion(champion, study))]
     if published := [f"{MEASURES[each.of].words} with {say(study.design, each.at)} {each.value}" for each in claim.published]:
         ours = [_ours(each.of, each.at, Evidence(study, claim.question)) for each in claim.published]
         both = [f"{theirs} (here {mine})" if mine else theirs for theirs, mine in zip(published, ours, strict=True)]
         said.append(f"Published: {'; '.join(both)}.")
     return " ".join(said)
+
+
+def _restricted(claim: Claim, runs: Evidence) -> list[str]:
+    """How much later one of two levels comes to the target on the average, up to a time of which all runs tell."""
+    compared: dict[str, str | None] = {}
+    for kinds in (claim, claim.beside):
+        for _, asked in kinds.comparisons():
+            if asked.of == TO_TARGET:
+                for one, other in _levels_of(asked):
+                    what = f"{say(runs.study.design, one)} against {say(runs.study.design, other)}"
+                    compared.setdefault(" and ".join(sorted(what.split(" against "))), _later(what, runs, asked.at, one, other))
+    told = [text for text in compared.values() if text]
+    return [f"Restricted mean time to the target, with 95 % intervals: {'; '.join(told)}."] if told else []
+
+
+def _levels_of(asked: Comparison) -> list[tuple[Condition, Condition]]:
+    match asked:
+        case TrendClaim():
+            return _steps(asked)
+        case SoonerClaim() | RatioClaim():
+            return [(one, other) for one in expanded(asked.between) for other in expanded(asked.other)]
+    return []
+
+
+def _later(what: str, runs: Evidence, at: Condition, one: Condition, other: Condition) -> str | None:
+    """On the machine on which most of their runs are; None where those have no times."""
+    cases = list(runs.cases(at, (one, other)).values())
+    on: Counter[str] = Counter(place for levels in cases for each in levels for record in each.values() if (place := stats.place(record)))
+    if not on:
+        return None
+    place = max(on, key=lambda place: (on[place], place))
+    times: tuple[list[tuple[float, bool]], list[tuple[float, bool]]] = ([], [])
+    for by_level in cases:
+        there = [[record for record in each.values() if stats.place(record) == place and record.summary] for each in by_level]
+        if all(there):
+            for group, records in zip(times, there, strict=True):
+                group.extend(until_target(record) for record in records)
+    if not all(any(at < math.inf for at, _ in group) for group in times):
+        return None
+    found = restricted_difference(*times)
+    interval = numbers.between(*found.interval(), signed=True) if 0 < found.error < math.inf else "no interval"
+    places = numbers.digits(float(np.diff(found.interval())[0]) / 2 if 0 < found.error < math.inf else None)
+    return f"{what} {numbers.plain(found.mean, places, signed=True)} s ({interval}) up to {found.until:.3g} s"
 
 
 def _ours(of: str, at: Condition, runs: Evidence) -> str | None:
@@ -372,7 +555,7 @@ def _champion(asked: Champion, study: Study) -> str | None:
             name: its[name] if list(levels) == [ITS] else [of_base(level, study.base[name]) for level in levels]
             for name, levels in condition.items()
         }
-        part = pair(kind, runs, asked.at, its, rival, ANYTHING).part
+        part = pair(asked.of, runs, asked.at, its, rival, ANYTHING).part()
         if part.n:
             return f"{said}: {part.in_words()} against {say(design, rival)}."
     return said + "."

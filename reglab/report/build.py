@@ -75,7 +75,7 @@ def build(
         raise UserError(f"none of the {len(records)} runs has finished: finish the sweep first (`reglab sweep run` goes on)")
     report = Report(records, design, baseline, lock)
     mine = {stem: digest for stem, digest in sweeps.items() if stem in report.sweeps}
-    judged = Judged(design.name if design else None, baseline)
+    judged = Judged(design.name, baseline, planned=design.planned) if design else Judged(None, baseline)
     return _put_in_place(folder, report.write, lambda made: Manifest.of(records, source, judged, mine, made))
 
 
@@ -152,7 +152,8 @@ class Report:
     def __init__(self, records: Sequence[RunRecord], design: Design | None, baseline: str | None = None, lock: Lock | None = None):
         self.records, self.is_study, self.lock = records, design is not None, lock
         self.study = study = Study.of(records, design or own.design(records, baseline))
-        self.findings = claims.judge(study)
+        judged = claims.judge(study)
+        self.findings, self.plan = judged.each, judged.plan
         self.answers = _answers(study)
         self.unasked = study.unasked(study.design.questions)
 
@@ -166,6 +167,7 @@ class Report:
             what=self.what(),
             headline=words.headline(self.findings, self.answers, self.study),
             findings=self.findings,
+            plan=self.plan,
             effects=self._effects(folder),
             sections=list(self._sections(folder)),
             table_1=tables.parameters(self.study),
@@ -196,7 +198,7 @@ class Report:
         if self.study.design.table_1:
             found.append(texts.Told(TABLE_1, tables.parameters(self.study), "Parameters tested."))
         if self.findings:
-            found.append(texts.Told(CLAIMS, tables.claims(self.findings), "The claims, and what came out."))
+            found.append(texts.Told(CLAIMS, tables.claims(self.findings), f"The claims, and what came out. {self.plan}".strip()))
         found += [self._told_answer(question, cells) for question, cells in self._answered()]
         return found + [texts.Told(extra.stem, extra.table, f"{words.sentence(extra.title)} {extra.asks}") for extra in self.extras]
 

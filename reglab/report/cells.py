@@ -135,10 +135,10 @@ def _cell(name: str, group: Sequence[RunRecord], treatment: Treatment | None) ->
 
 def _times(name: str, runs: Sequence[RunRecord]) -> Times:
     finished = [record.summary.time_train_seconds for record in runs if record.summary and counts(record)]
-    return Times(name, Estimate.of_times(finished), TimeToTarget.of([_until(record) for record in runs]))
+    return Times(name, Estimate.of_times(finished), TimeToTarget.of([until_target(record) for record in runs]))
 
 
-def _until(record: RunRecord) -> tuple[float, bool]:
+def until_target(record: RunRecord) -> tuple[float, bool]:
     """Seconds until the target, or until the end without it."""
     assert record.summary
     if record.summary.time_to_target_reached and record.summary.time_to_target_seconds is not None:

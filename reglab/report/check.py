@@ -39,7 +39,9 @@ def design_of(folder: Path, manifest: Manifest) -> Design | None:
     if manifest.study is None:
         return None
     there = Path(manifest.study)
-    return study_file.read(manifest.study) if not there.suffix or there.exists() else study_file.read(folder / STUDY, with_sweeps=False)
+    if not there.suffix or there.exists():
+        return study_file.read(manifest.study)
+    return study_file.read(folder / STUDY, with_sweeps=False).model_copy(update={"planned": manifest.planned})
 
 
 def _stale(manifest: Manifest, report: Report | ProgramReport) -> list[str]:

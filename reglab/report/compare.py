@@ -92,7 +92,7 @@ def _of_records(runs: Runs, a: Setting, b: Setting, on: str, margin: float) -> C
     (one, first), (other, second) = (condition(each, arms, keys) for each in (a, b))
     refuse_same(first, second)
     evidence = asked.Evidence(study, None)
-    part = asked.pair(kind, evidence, {}, first, second, ANYTHING).part
+    part = asked.pair(on, evidence, {}, first, second, ANYTHING).part()
     if part.estimate is None:
         raise _no_pair(one, other, "and ran on one machine" if kind.unit != POINTS else "and the same seed")
     nothing, sign = (0.0, -1 if on == "gap" else 1) if kind.unit == POINTS else (1.0, -1)
@@ -104,7 +104,7 @@ def _of_records(runs: Runs, a: Setting, b: Setting, on: str, margin: float) -> C
             images = per_image.compared(evidence.blocks({}, (first, second)))
         except UserError as error:
             apart = str(error)
-    return Comparison(one, other, on, part.estimate, part.low, part.high, part.n, "pairs", unit, verdict, images, apart)
+    return Comparison(one, other, on, part.estimate, part.low, part.high, part.n, part.over, unit, verdict, images, apart)
 
 
 def _of_programs(runs: Runs, a: Setting, b: Setting, on: str | None, margin: float) -> Comparison:

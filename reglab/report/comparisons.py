@@ -1,6 +1,5 @@
 """Comparisons of runs, pair by pair: two of one seed that differ in one thing."""
 
-import math
 import statistics
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
@@ -41,12 +40,6 @@ def in_blocks(runs: Iterable[Treated], level: Callable[[Treatment], Hashable], r
     return found
 
 
-def alike(blocks: Blocks, one: Hashable, other: Hashable) -> Blocks:
-    """The blocks whose runs of these levels ran on one machine: their times can be compared."""
-    both = {key: levels for key, levels in blocks.items() if one in levels and other in levels}
-    return {key: levels for key, levels in both.items() if _same_machine(levels[one], levels[other])}
-
-
 def pairs(blocks: Blocks, one: Hashable, other: Hashable, measure: Measure) -> list[Pair]:
     """The runs of two levels, block by block, where both have the measure."""
     found = []
@@ -59,32 +52,20 @@ def pairs(blocks: Blocks, one: Hashable, other: Hashable, measure: Measure) -> l
 
 def difference(blocks: Blocks, one: Hashable, other: Hashable, measure: Measure) -> Difference | None:
     """What level `one` has more than level `other`, on the average; None where no block has both."""
-    return Difference.of(_by_case(blocks, one, other, measure, lambda pair: pair.one - pair.other))
+    return Difference.of(_by_case(blocks, one, other, measure))
 
 
-def log_ratio(blocks: Blocks, one: Hashable, other: Hashable, measure: Measure) -> Difference | None:
-    """The average of the logarithm of a ratio: of times, which differ by factors.
-
-    Only runs of one machine are a pair, and only where both times are finite.
-    """
-
-    def logarithm(pair: Pair) -> float | None:
-        return math.log(pair.one / pair.other) if max(pair.one, pair.other) < math.inf else None
-
-    return Difference.of(_by_case(alike(blocks, one, other), one, other, measure, logarithm))
-
-
-def _by_case(blocks: Blocks, one: Hashable, other: Hashable, measure: Measure, compare: Callable[[Pair], float | None]) -> list[float]:
+def _by_case(blocks: Blocks, one: Hashable, other: Hashable, measure: Measure) -> list[float]:
     """What is averaged: of several cases (what the blocks of several seeds have in common) a mean each, of a single one its seeds.
 
     The seeds of one case share what is special to it: counted one by one, they would make an interval too narrow.
     """
     cases: dict[Hashable, list[float]] = {}
     for pair in pairs(blocks, one, other, measure):
-        if (compared := compare(pair)) is not None:
-            cases.setdefault(pair.rest, []).append(compared)
+        cases.setdefault(pair.rest, []).append(pair.one - pair.other)
     return [statistics.fmean(each) for each in cases.values()] if len(cases) > 1 else [value for each in cases.values() for value in each]
 
 
-def _same_machine(one: RunRecord, other: RunRecord) -> bool:
+def on_one_machine(one: RunRecord, other: RunRecord) -> bool:
+    """Whether their times can be compared."""
     return one.environment is not None and place(one) == place(other)

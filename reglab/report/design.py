@@ -163,11 +163,14 @@ def stem_of(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
-class _Comparison(_Data):
+class Comparison(_Data):
+    """What is compared, of the runs at some levels."""
+
     of: Measured
     at: Levels = {}
 
     def conditions(self) -> Iterator[tuple[str, Condition]]:
+        """Yield every condition with the field that has it."""
         for field, value in self:
             for condition in value if isinstance(value, tuple) else (value,):
                 if isinstance(condition, Mapping):
@@ -178,7 +181,7 @@ def _written_as(field: str) -> str:
     return "and" if field == "other" else field
 
 
-class Pairwise(_Comparison):
+class Pairwise(Comparison):
     """Level `between` against level `and`, pair by pair. A list of levels is a comparison for each."""
 
     between: Levels
@@ -216,7 +219,7 @@ class RatioClaim(Pairwise):
         return of
 
 
-class SoonerClaim(_Comparison):
+class SoonerClaim(Comparison):
     """Level `between` reaches the target sooner than `and`, in over half of the cases: configurations, or each seed apart."""
 
     of: Literal["time_to_target/seconds"] = "time_to_target/seconds"
@@ -225,7 +228,7 @@ class SoonerClaim(_Comparison):
     cases: Literal["configurations", "seeds"] = "configurations"
 
 
-class BestClaim(_Comparison):
+class BestClaim(Comparison):
     """A level has the best of all levels, in a share of the cases."""
 
     level: Levels
@@ -233,7 +236,7 @@ class BestClaim(_Comparison):
     in_at_least: float = Field(default=0.75, gt=0.5, le=1)
 
 
-class ThresholdClaim(_Comparison):
+class ThresholdClaim(Comparison):
     """The mean of each of some levels is at least, or at most, so much: per cent, or seconds."""
 
     between: Levels
@@ -247,7 +250,7 @@ class ThresholdClaim(_Comparison):
         return (self.at_least, self.at_most) != (None, None)
 
 
-class TrendClaim(_Comparison):
+class TrendClaim(Comparison):
     """From each level to the next, it rises or falls."""
 
     over: Levels
@@ -260,7 +263,7 @@ class TrendClaim(_Comparison):
         return self
 
 
-class Champion(_Comparison):
+class Champion(Comparison):
     """The best of some arms of a question against the first of others that there is."""
 
     question: str
@@ -278,12 +281,12 @@ class Kinds(_Data):
     sooner: Annotated[tuple[SoonerClaim, ...], Many] = ()
     threshold: Annotated[tuple[ThresholdClaim, ...], Many] = ()
 
-    def comparisons(self) -> Iterator[tuple[Place, _Comparison]]:
+    def comparisons(self) -> Iterator[tuple[Place, Comparison]]:
         """All of them, each with its place in the file."""
         for field in type(self).model_fields:
             value = getattr(self, field)
             for number, comparison in enumerate(value if isinstance(value, tuple) else ()):
-                if isinstance(comparison, _Comparison):
+                if isinstance(comparison, Comparison):
                     yield (field, number), comparison
 
 
@@ -293,7 +296,7 @@ class Beside(Kinds):
     champion: Annotated[tuple[Champion, ...], Many] = ()
 
 
-class PublishedValue(_Comparison):
+class PublishedValue(Comparison):
     """What the study's authors report of a level."""
 
     value: str
@@ -335,7 +338,10 @@ def _short(value: Any) -> Any:
 
 
 class Design(_Data):
-    """What a study file says. `setup`: in which set-up it was published, by keys, `images`, `train_images` and `seeds`."""
+    """What a study file says. `setup`: in which set-up it was published, by keys, `images`, `train_images` and `seeds`.
+
+    `looks`: the numbers of seeds an arm at which its claims are decided; `planned`: how many seeds each of its sweeps gives an arm.
+    """
 
     title: str
     source: str = ""
@@ -348,9 +354,18 @@ class Design(_Data):
     table_1: tuple[Parameter, ...] = ()
     questions: tuple[Question, ...] = ()
     claims: tuple[Claim, ...] = ()
+    looks: tuple[int, ...] = ()
+    planned: Mapping[str, int] = {}
     covers: frozenset[str] = Field(default=frozenset(), description="keys that follow from the factors, and are no set-up of their own")
     path: Path | None = None
     is_shipped: bool = False
+
+    @field_validator("looks")
+    @classmethod
+    def _rise(cls, looks: tuple[int, ...]) -> tuple[int, ...]:
+        if list(looks) != sorted({*looks}) or (looks and looks[0] < 2):
+            raise ValueError("must be numbers of seeds that rise, from 2 on, such as [3, 5, 8, 12]")
+        return looks
 
     @property
     def name(self) -> str:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -43,11 +43,13 @@ class ReportedRun(BaseModel):
 
 @dataclass(frozen=True)
 class Judged:
-    """How runs are reported: by which study, by its name or its file; of none, against which arm; of another program, by which keys."""
+    """How runs are reported: by which study, by its name or its file, and how many seeds its sweeps plan; of none, against which arm; of
+    another program, by which keys."""
 
     study: str | None = None
     baseline: str | None = None
     roles: Roles | None = None
+    planned: Mapping[str, int] = field(default_factory=dict)
 
 
 AnyRun = RunRecord | ProgramRun
@@ -56,7 +58,7 @@ AnyRun = RunRecord | ProgramRun
 class Manifest(BaseModel):
     """Stands beside the page. `sweeps` and `files` map names to SHA-256. `study` is the name or the file of the
     study by which the runs are judged, `baseline` the arm with which those of no study are compared, `roles` what is what in
-    those of another program."""
+    those of another program. `planned`: how many seeds each sweep of the study gives an arm, by which claims are decided."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -66,6 +68,7 @@ class Manifest(BaseModel):
     study: str | None = None
     baseline: str | None = None
     roles: Roles | None = None
+    planned: dict[str, int] = {}
     sweeps: dict[str, str]
     runs: dict[str, ReportedRun]
     files: dict[str, str]
@@ -80,6 +83,7 @@ class Manifest(BaseModel):
             study=judged.study,
             baseline=judged.baseline,
             roles=judged.roles,
+            planned=dict(sorted(judged.planned.items())),
             sweeps=dict(sorted(sweeps.items())),
             runs={
                 name: _reported(record)

@@ -22,7 +22,7 @@ from reglab.report.charts import Drawing
 from reglab.report.claims import Finding, Verdict
 from reglab.report.font import FAMILY, faces
 from reglab.report.numbers import NONE
-from reglab.report.parts import Part
+from reglab.report.parts import Part, percent
 from reglab.report.registration import Registered
 from reglab.report.stats import CONFIDENCE
 
@@ -179,6 +179,7 @@ class Page:
     effects: Figure | None = None
     details: Mapping[str, Any] = field(default_factory=lambda: {"common": {}, "arms": {}})
     registered: Registered | None = None
+    plan: str = ""  # by which claims are decided
     reading: str | None = None  # how the tables are read, where it is not as of reglab's own runs
 
     def render(self) -> str:
@@ -260,7 +261,7 @@ def interval(part: Part) -> str:
     """A part's interval in its unit: `+0.4 to +2.0`; its confidence, where that is not 95 %."""
     if part.low is None and part.high is None:
         return NONE
-    return part.range_in_words() + ("" if part.confidence == CONFIDENCE else f" (at {100 * part.confidence:.3g} %)")
+    return part.range_in_words() + ("" if part.confidence == CONFIDENCE else f" (at {percent(part.confidence)})")
 
 
 def _plain(value: Any) -> str | int | float | list[str] | None:

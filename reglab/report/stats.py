@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import beta, f, norm, t
+from scipy.stats import f, norm, t
 
 from reglab.config import FIELDS, SPEED_KEYS, RunConfig, at_default_speed, flat, foreign, identity
 from reglab.errors import UserError
@@ -74,13 +74,6 @@ class Difference(Estimate):
     deviation: float | None
     p: float | None
 
-    def interval(self, confidence: float) -> tuple[float, float] | None:
-        """At another confidence than 95 %; None where there is none."""
-        if self.deviation is None:
-            return None
-        half = float(t.ppf((1 + confidence) / 2, self.n - 1)) * self.deviation / math.sqrt(self.n)
-        return self.mean - half, self.mean + half
-
     @classmethod
     def of(cls, values: Sequence[float]) -> "Difference | None":
         """None for no values."""
@@ -116,31 +109,6 @@ class Unpaired(Estimate):
         freedom = sum(errors) ** 2 / sum(error**2 / (len(each) - 1) for error, each in zip(errors, (one, other), strict=True))
         half = float(t.ppf(_UPPER, freedom)) * math.sqrt(sum(errors))
         return cls(mean, mean - half, mean + half, n, 2 * float(t.sf(abs(mean) / math.sqrt(sum(errors)), freedom)))
-
-
-@dataclass(frozen=True)
-class Share:
-    """How many of some cases are so, with the exact interval of the share (Clopper and Pearson 1934)."""
-
-    count: int
-    n: int
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, cases: Sequence[bool]) -> "Share | None":
-        """None for no cases."""
-        if not cases:
-            return None
-        count, n = sum(cases), len(cases)
-        low = float(beta.ppf(1 - _UPPER, count, n - count + 1)) if count else 0.0
-        high = float(beta.ppf(_UPPER, count + 1, n - count)) if count < n else 1.0
-        return cls(count, n, low, high)
-
-    @property
-    def mean(self) -> float:
-        """The share itself, from 0 to 1."""
-        return self.count / self.n
 
 
 @dataclass(frozen=True)

@@ -72,10 +72,24 @@ class Study:
         share, on = (self.fixed.get(key, FIELDS[key].default) for key in ("train.target_accuracy", "train.target_on"))
         return Target(share, on)
 
+    @cached_property
+    def arms(self) -> Mapping[str, tuple[RunRecord, ...]]:
+        """The finished runs of each arm that could be built, by their seeds; the arms in the order of their names."""
+        found: dict[str, list[RunRecord]] = {}
+        for record in sorted(self.records, key=lambda record: record.seed):
+            if stats.counts(record) and self.treated[record.run_id]:
+                found.setdefault(stats.arm(record), []).append(record)
+        return {arm: tuple(found[arm]) for arm in sorted(found)}
+
     @property
     def seeds(self) -> int:
         """Of the arm that has most."""
-        return max(Counter(stats.arm(record) for record in self.records if stats.counts(record)).values(), default=0)
+        return max(map(len, self.arms.values()), default=0)
+
+    @property
+    def is_replicated(self) -> bool:
+        """Whether any arm has two seeds, so that something tells of chance from seed to seed."""
+        return self.seeds > 1
 
     def is_about(self, question: Question, treated: Treatment) -> bool:
         """Say whether the question is about an arm."""
@@ -112,7 +126,7 @@ class Study:
         """The finished runs of a question, or of all, at some levels; with those that diverged, where asked for."""
         for record in self.records:
             treated = self.treated[record.run_id]
-            counts = stats.counts(record) or (diverged and record.state == State.diverged and record.summary is not None)
+            counts = stats.counts(record) or (diverged and record.state == State.diverged)
             if treated and counts and (question is None or self.is_about(question, treated)) and meets(treated, at, self.base):
                 yield treated, record
 

@@ -34,13 +34,13 @@ def read(study: str | Path, with_sweeps: bool = True) -> Design:
     if not isinstance(plain, dict):
         raise UserError(f"{path}: not a study; it needs `title:` and `factors:`")
     try:
-        found = Design.model_validate({**plain, "path": path, "is_shipped": path.resolve().parent == _shipped().resolve()})
+        found = Design.model_validate({**plain, "path": path, "is_shipped": path.resolve().parent == _shipped().resolve(), "planned": {}})
     except ValidationError as error:
         fault = _plainest(error)
         raise document.error(_place(fault["loc"], document), _explained(fault)) from None
     for place, said in _faults(found, with_sweeps):
         raise document.error(_place(place, document), said)
-    return found
+    return found.model_copy(update={"planned": _planned(found) if with_sweeps else {}})
 
 
 def _place(place: Place, document: Document) -> list[Hashable]:
@@ -64,6 +64,32 @@ def of(records: Sequence[RunRecord]) -> Design | None:
         return None
     study = Study.of(records, design)
     return design if study.records and not any(cell.counted for cell in study.unasked(design.questions)) else None
+
+
+def _planned(design: Design) -> dict[str, int]:
+    """How many seeds each sweep of a study gives an arm, by the sweep's name; of those whose files are within reach and say it."""
+    found = {}
+    for file in design.files:
+        if file.is_file():
+            seeds = _seeds(yaml_files.read(file).plain())
+            if seeds:
+                found[file.stem] = seeds
+    return found
+
+
+def _seeds(sweep: Any) -> int | None:
+    """As the values of `train.seed`, or as `replicates` asks for at most."""
+    if not isinstance(sweep, dict):
+        return None
+    replicates = sweep.get("replicates")
+    if isinstance(replicates, dict):
+        most = replicates.get("most") or replicates.get("start")
+        return most if isinstance(most, int) else None
+    there = sweep.get("parameters")
+    for key in ("train", "parameters", "seed"):
+        there = there.get(key) if isinstance(there, dict) else None
+    values = there.get("values") if isinstance(there, dict) else None
+    return len(values) if isinstance(values, list) else None
 
 
 def _path(study: str | Path) -> Path:

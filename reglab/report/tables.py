@@ -236,13 +236,15 @@ def _ran(parameter: Parameter, arms: Sequence[Treatment], design: Design) -> str
 
 
 def claims(findings: Sequence[Finding]) -> pd.DataFrame:
-    """One row a claim: what came out, and by which rule."""
+    """One row a claim: what came out, alone and jointly with all that are tested, by which rule, and what an open one still needs."""
     rows = [
         {
             "no.": finding.number,
             "claim": finding.claim,
             "verdict": finding.verdict.value,
-            "effect": " ".join(filter(None, (finding.effect, finding.note))),
+            "jointly": finding.jointly.value,
+            "effect": " ".join(filter(None, (finding.effect, finding.decided, finding.margin, finding.note))),
+            "still needed": finding.more or NONE,
             "rule": finding.rule,
             "runs": len(finding.runs),
         }

@@ -89,7 +89,8 @@ def notes(study: Study) -> list[str]:
             if record.state == state
         ]
         if left_out and state != State.finished:
-            found.append(f"{len(left_out)} {state}, not counted: " + "; ".join(left_out))
+            how = "counted as chance where accuracies are compared, and in no mean" if state == State.diverged else "not counted"
+            found.append(f"{len(left_out)} {state}, {how}: " + "; ".join(left_out))
     if damaged := [record.run_id for record in study.records if record.damage]:
         runs = "1 run" if len(damaged) == 1 else f"{len(damaged)} runs"
         found.append(f"the history of {runs} is damaged, and the summary counts: {', '.join(damaged)}")

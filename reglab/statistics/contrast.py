@@ -2,9 +2,11 @@
 
 Shapes: results are (…, arms, seeds), NaN where there is no run; leading dimensions are studies that are looked at at once, all with runs
 in the same places. Weights are (arms,): above 0 for the arms of one side, below 0 for those of the other, 0 for arms that tell of the
-variance only; those of each side sum to 1 and -1. Means and errors are in the unit of the results.
+variance only; those of each side sum to 1 and -1. Where there is one side only, the contrast is a mean, and runs are not to be paired.
+Means and errors are in the unit of the results.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,12 +43,31 @@ class Contrast:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(self.error > 0, 2 * t.sf(away / self.error, self.freedom), np.where(away > 0, 0.0, 1.0))
 
-    def p_of_equivalence(self, margin: float | Array) -> Array:
-        """Of the difference being `margin` or more, either way: the larger of two one-sided ones (Schuirmann 1987), doubled, so that one
-        level serves all verdicts: below it, the interval at that level lies within the margin."""
+    def p_inside(self, low: float | Array, high: float | Array = np.inf) -> Array:
+        """Of the difference lying outside of this range, or at its ends: the larger of two one-sided ones (Schuirmann 1987), doubled, so
+        that one level serves all verdicts: below it, the interval at that level lies inside. `inf` is no end."""
+        return self._twice(np.minimum(self.mean - low, high - self.mean))
+
+    def p_outside(self, low: float | Array, high: float | Array = np.inf) -> Array:
+        """Of the difference lying inside of this range, or at its ends, doubled likewise: below it, the interval at that level lies
+        outside."""
+        return self._twice(np.maximum(low - self.mean, self.mean - high))
+
+    def _twice(self, away: Array) -> Array:
         with np.errstate(divide="ignore", invalid="ignore"):
-            away = (np.asarray(margin) - np.abs(self.mean)) / self.error
-            return np.where(self.error > 0, np.minimum(1.0, 2 * t.sf(away, self.freedom)), np.where(away > 0, 0.0, 1.0))
+            doubled = np.minimum(1.0, 2 * t.sf(away / self.error, self.freedom))
+            return np.where(self.error > 0, doubled, np.where(away > 0, 0.0, 1.0))
+
+
+def of_differences(values: Sequence[float]) -> Contrast:
+    """A mean of differences between pairs (n,), with Student's t; of a single one, and of two that happen to be alike, nothing tells how
+    far it is chance."""
+    found, n = np.asarray(values, dtype=float), len(values)
+    mean = np.asarray(found.mean())
+    squares = float(_but_rounding(np.asarray(found.var(ddof=1)), mean)) if n > 1 else 0.0
+    is_told = n > 2 or squares > 0
+    error = np.sqrt(squares / n) if is_told else np.inf
+    return Contrast(np.asarray(mean), np.asarray(error), np.asarray(max(n - 1.0, 1.0)), np.asarray(is_told), None, n)
 
 
 def contrast(results: Array, weights: Array, may_pair: bool = True) -> Contrast:

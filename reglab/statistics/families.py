@@ -1,10 +1,9 @@
 """Many questions at once: what may be said of each so that all verdicts together err as seldom as one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import numpy as np
 
-from reglab.statistics.looks import MOST_SEEDS, levels
 from reglab.statistics.moderation import Array
 
 
@@ -13,21 +12,24 @@ def share_of(question: int) -> float:
     return 1 / (question * (question + 1))
 
 
-def decided(p_values: Array, looks: Sequence[int], alpha: float, most: int = MOST_SEEDS, arms: int = 2) -> Array:
+def decided(p_values: Array, alpha: float, levels_of: Callable[[float], Array]) -> Array:
     """At which look each of some claims is decided so that all of them together err with a probability of `alpha` at most.
 
-    `p_values` (…, looks, claims) are two-sided ones at the looks so far; gives (…, claims): the place of the look, or -1 of what is open.
-    Holm's (1979) steps with alpha spent over looks: what a claim that is decided had of alpha goes to those that are open, from that look
-    on (Maurer and Bretz 2013). A p-value that is NaN decides nothing, and its claim counts as one of all.
+    `p_values` (…, looks, claims) are two-sided ones at the looks so far, in their order; `levels_of` gives the level of each look,
+    (looks, claims) or (looks, 1), of claims that may err by so much over all of their looks. Gives (…, claims): the place of the look, or
+    -1 of what is open. Holm's (1979) steps with alpha spent over looks: what a claim that is decided had of alpha goes to those that are
+    open, from that look on (Maurer and Bretz 2013). A p-value that is NaN decides nothing, and its claim counts as one of all.
     """
-    claims = p_values.shape[-1]
-    tables = np.array([levels(looks, alpha / (claims - gone), most, arms) for gone in range(claims)])  # (decided, looks)
-    found = np.full((*p_values.shape[:-2], claims), -1)
-    for place in range(len(looks)):
+    *studies, looks, claims = p_values.shape
+    tables = [np.broadcast_to(levels_of(alpha / claims), (looks, claims))]  # by how many are decided
+    found = np.full((*studies, claims), -1)
+    for place in range(looks):
         for _ in range(claims):  # each decision may bring another
             gone = (found >= 0).sum(axis=-1)
-            level = tables[np.minimum(gone, claims - 1), place]
-            new = (found < 0) & (p_values[..., place, :] < level[..., None])
+            while len(tables) <= min(int(gone.max()), claims - 1):
+                tables.append(np.broadcast_to(levels_of(alpha / (claims - len(tables))), (looks, claims)))
+            level = np.array(tables)[np.minimum(gone, claims - 1), place]
+            new = (found < 0) & (p_values[..., place, :] < level)
             if not new.any():
                 break
             found = np.where(new, place, found)

@@ -23,6 +23,8 @@ RISE = 1.5
 _DRAWS = 8_000
 _STEPS = 3
 _ASSURANCE = 0.8
+_LONGEST = 1000
+"""Seeds of a plan that goes on for as long as it takes."""
 _MOST_ARMS = 12
 """Beyond which more arms change no level in its second digit."""
 
@@ -61,20 +63,19 @@ def _level(looks: tuple[int, ...], before: tuple[float, ...], alpha: float, most
     return level
 
 
-def further(away: float, error: float, freedom: float, seeds: int, alpha: float, most: int = MOST_SEEDS) -> int | None:
+def further(away: float, error: float, freedom: float, seeds: int, alpha: float, most: int | None = MOST_SEEDS) -> int | None:
     """How many more seeds an arm would settle a difference that lies `away` from where it would be none, as a look at `seeds` saw it.
 
     `error` and `freedom` are those of that look. With a probability of four in five, by an upper bound of the spread; None where no number
-    of the plan would.
+    of the plan would. Without `most` the plan goes on for as long as it takes, and ends there.
     """
-    if away <= 0:
+    if away <= 0 or not math.isfinite(error):
         return None
     wide = error * math.sqrt(freedom / float(chdtri(freedom, _ASSURANCE)))
-    for more in range(1, most - seeds + 1):
-        there = seeds + more
-        level = alpha * (spent(there, most) - spent(seeds, most))
+    for there in range(seeds + 1, (most or _LONGEST) + 1):
+        level = alpha * (spent(there, most or there) - spent(seeds, most or there))
         if -float(stdtrit(freedom * (there - 1) / (seeds - 1), level / 2)) * wide * math.sqrt(seeds / there) <= away:
-            return more
+            return there - seeds
     return None
 
 

@@ -31,8 +31,16 @@ class Restricted:
 
 
 def common_end(*groups: Times) -> float:
-    """The last time of which every group tells: the earliest of their last ones. Raises ValueError for a group without any."""
-    return min(max(at for at, _ in group if at < math.inf) for group in groups)
+    """The last time of which every group tells: the earliest of those up to which each does, and where all tell of any time, the latest
+    that there is (as in R's survRM2). Raises ValueError for groups without any."""
+    until = min(map(_tells_until, groups))
+    return until if until < math.inf else max(at for group in groups for at, _ in group if at < math.inf)
+
+
+def _tells_until(times: Times) -> float:
+    """Up to where the curve is known: for ever, where it has come down to nothing, or one is known never to get there."""
+    last = max(at for at, _ in times)
+    return math.inf if all(event for at, event in times if at == last) else last
 
 
 def restricted_mean(times: Times, until: float) -> Restricted:
@@ -41,7 +49,7 @@ def restricted_mean(times: Times, until: float) -> Restricted:
     Its error has their factor of m / (m - 1) for m events, and so many degrees of freedom less one: where all have happened by then, it is
     the mean with Student's interval. Raises ValueError where no run is left of which the curve tells up to `until`.
     """
-    if not times or max(at for at, _ in times) < until:
+    if not times or _tells_until(times) < until:
         raise ValueError(f"no time reaches {until}: the curve says nothing of it")
     steps, share, before = [], 1.0, 0.0
     area = 0.0
@@ -53,10 +61,12 @@ def restricted_mean(times: Times, until: float) -> Restricted:
         share, before = share * (1 - events / there), at
     area += share * (until - before)
     happened = sum(events for _, events, _ in steps)
-    variance = sum((area - so_far) ** 2 * events / (there * (there - events)) for so_far, events, there in steps if there > events)
+    error = math.hypot(
+        *((area - so_far) * math.sqrt(events / (there * (there - events))) for so_far, events, there in steps if there > events)
+    )
     if happened < 2:
         return Restricted(area, math.inf if happened else 0.0, 1.0, until)
-    return Restricted(area, math.sqrt(variance * happened / (happened - 1)), happened - 1.0, until)
+    return Restricted(area, error * math.sqrt(happened / (happened - 1)), happened - 1.0, until)
 
 
 def restricted_difference(one: Times, other: Times, until: float | None = None) -> Restricted:
@@ -66,5 +76,5 @@ def restricted_difference(one: Times, other: Times, until: float | None = None) 
     error = math.hypot(mine.error, its.error)
     if not 0 < error < math.inf:
         return Restricted(mine.mean - its.mean, error, 1.0, end)
-    freedom = error**4 / (mine.error**4 / mine.freedom + its.error**4 / its.freedom)
+    freedom = 1 / ((mine.error / error) ** 4 / mine.freedom + (its.error / error) ** 4 / its.freedom)
     return Restricted(mine.mean - its.mean, error, freedom, end)

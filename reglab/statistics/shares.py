@@ -8,29 +8,48 @@ from scipy.stats import beta
 _DRAWS = 4000
 
 
-def shared_interval(cases: Sequence[bool], runs: Sequence[Collection[Hashable]], level: float = 0.05) -> tuple[float, float]:
-    """The interval of the share of `cases` (n,) that are so, where case by case `runs` names the runs that it was decided by.
+class SharedCases:
+    """Cases (n,) of which some are so, where case by case `runs` names the runs that it was decided by. `share` of them are so;
+    `groups` of them have no run in common.
 
-    Runs are drawn again, not cases, and a case counts as often as all of its runs were drawn (Owen 2007, the pigeonhole bootstrap); of
-    the percentiles and the exact interval (Clopper and Pearson 1934) of as many cases as there are groups without a run in common, the
-    wider bound counts on either side: a few runs drawn again know nothing of those that are not there. Raises ValueError for no case.
+    Raises ValueError for no case.
     """
-    if not cases:
-        raise ValueError("a share of no cases has no interval")
-    share, groups = sum(cases) / len(cases), _groups(runs)
-    count = share * groups
-    low = float(beta.ppf(level / 2, count, groups - count + 1)) if count > 0 else 0.0
-    high = float(beta.ppf(1 - level / 2, count + 1, groups - count)) if count < groups else 1.0
-    names = {name: place for place, name in enumerate(sorted({name for each in runs for name in each}, key=str))}
-    rng = np.random.default_rng(0)
-    drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=_DRAWS)
-    weights = np.stack([np.prod(drawn[:, [names[name] for name in each]], axis=1) for each in runs], axis=1)
-    there = weights.sum(axis=1) > 0
-    if not there.any():
-        return low, high
-    shares = (weights[there] @ np.asarray(cases, dtype=float)) / weights[there].sum(axis=1)
-    percentiles = np.quantile(shares, [level / 2, 1 - level / 2])
-    return min(low, float(percentiles[0])), max(high, float(percentiles[1]))
+
+    def __init__(self, cases: Sequence[bool], runs: Sequence[Collection[Hashable]]):
+        if not cases:
+            raise ValueError("a share of no cases has no interval")
+        self.n, self.share, self.groups = len(cases), sum(cases) / len(cases), _groups(runs)
+        drawn_together = _drawn_together(runs)
+        count = 1 + max(place for each in drawn_together for place in each)
+        drawn = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=_DRAWS)
+        weights = np.stack([np.prod(drawn[:, each], axis=1) for each in drawn_together], axis=1)
+        there = weights.sum(axis=1) > 0
+        self._shares = (weights[there] @ np.asarray(cases, dtype=float)) / weights[there].sum(axis=1)
+
+    def interval(self, level: float = 0.05) -> tuple[float, float]:
+        """Of their share, at this two-sided level.
+
+        Runs are drawn again, not cases, and a case counts as often as all of its runs were drawn (Owen 2007, the pigeonhole bootstrap); of
+        the percentiles and the exact interval (Clopper and Pearson 1934) of as many cases as there are groups without a run in common, the
+        wider bound counts on either side: a few runs drawn again know nothing of those that are not there.
+        """
+        count, groups = self.share * self.groups, self.groups
+        low = float(beta.ppf(level / 2, count, groups - count + 1)) if count > 0 else 0.0
+        high = float(beta.ppf(1 - level / 2, count + 1, groups - count)) if count < groups else 1.0
+        if not len(self._shares):
+            return low, high
+        percentiles = np.quantile(self._shares, [level / 2, 1 - level / 2])
+        return min(low, float(percentiles[0])), max(high, float(percentiles[1]))
+
+
+def _drawn_together(runs: Sequence[Collection[Hashable]]) -> list[list[int]]:
+    """Case by case the numbers of what is drawn: a run, or several that are in the same cases, and so tell no more than one."""
+    within: dict[Hashable, list[int]] = {}
+    for case, each in enumerate(runs):
+        for name in set(each):
+            within.setdefault(name, []).append(case)
+    numbers = {cases: number for number, cases in enumerate(sorted(set(map(tuple, within.values()))))}
+    return [sorted({numbers[tuple(within[name])] for name in each}) for each in runs]
 
 
 def _groups(runs: Sequence[Collection[Hashable]]) -> int:

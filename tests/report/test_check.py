@@ -4,7 +4,9 @@ from pathlib import Path
 import pytest
 
 from reglab.report.build import build
-from reglab.report.check import faults
+from reglab.report.check import design_of, faults
+from reglab.report.manifest import Manifest
+from reglab.report.study_file import read
 from tests.report.published import DESIGN
 
 SWEEPS = {"final": "d1", "agc": "d2"}
@@ -57,3 +59,23 @@ def test_runs_of_two_set_ups_or_of_other_images_are_mixed(study, make_record, tm
         "mixed: model.width is 64 in some runs, 8 in others",
         "mixed: not all runs saw the same images: f / g",
     ]
+
+
+def test_the_plan_of_sweeps_that_are_out_of_reach_is_that_of_before(make_record, tmp_path):
+    (tmp_path / "sweeps").mkdir()
+    (tmp_path / "sweeps" / "mine.yaml").write_text("parameters: {train: {parameters: {seed: {values: [0, 1, 2, 3, 4]}}}}\n")
+    own = tmp_path / "sweeps" / "own.yaml"
+    own.write_text(
+        "title: Mine\nsweeps: [mine.yaml]\nfactors: {rate: optimizer.lr}\nclaims:\n  - text: It is more.\n"
+        "    difference: {of: test/accuracy, between: {rate: 0.01}, and: {rate: 0.001}, at_least: 0}\n"
+    )
+    runs = [
+        make_record(seed=seed, test=0.7 + 5 * rate + 0.001 * seed, sweep="mine", config={"optimizer": {"lr": rate}})
+        for rate in (0.01, 0.001)
+        for seed in (0, 1, 2)
+    ]
+    folder = build(runs, tmp_path / "report", "runs/mine", {}, read(own)).parent
+    assert "Its first look is at 5 seeds, and 3 are there" in (folder / "claims.md").read_text()
+    shutil.rmtree(tmp_path / "sweeps")
+    assert design_of(folder, Manifest.read(folder)).planned == {"mine": 5}
+    assert faults(folder, {}, None) == []

@@ -39,11 +39,11 @@ def theirs(tmp_path):
 def test_one_level_is_compared_with_another_over_all_else(ours):
     found = reglab.compare(ours, {"optimizer.lr": 0.01}, "lr=0.001")
     assert found.estimate == pytest.approx(5.07, abs=0.01)
-    assert (found.unit, found.n, found.verdict, found.on) == ("points", 2, "undecided", "test/accuracy")  # two decays that agree: no spread
+    assert (found.unit, found.n, found.verdict, found.on) == ("points", 3, "a is better", "test/accuracy")
     whole = reglab.compare(ours, "lr 0.01 · weight decay 0", "lr 0.001 · weight decay 0")
     assert (whole.n, whole.verdict) == (3, "a is better")
     assert str(whole).startswith(
-        "test/accuracy, lr 0.01 · weight decay 0 against lr 0.001 · weight decay 0: +5.1 points (+4.8 to +5.4), n = 3"
+        "test/accuracy, lr 0.01 · weight decay 0 against lr 0.001 · weight decay 0: +5.1 points (+4.9 to +5.2), n = 3 seeds"
     )
 
 

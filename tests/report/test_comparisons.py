@@ -1,10 +1,7 @@
-import math
-
 import pytest
 from scipy import stats as scipy_stats
 
 from reglab.report import comparisons, stats
-from reglab.report.measures import seconds_to_target, train_seconds
 from reglab.report.measures import test_accuracy as accuracy
 from reglab.tracking.record import State
 from tests.report.conftest import sharing
@@ -52,39 +49,23 @@ def test_of_two_runs_of_one_place_the_earlier_is_compared(batchnorm):
         assert (found.n, found.mean) == (1, pytest.approx(0.1))
 
 
-def test_a_ratio_of_times_is_a_mean_of_logarithms(batchnorm):
-    records = [batchnorm(2, seed, seconds=seconds) for seed, seconds in enumerate((200.0, 800.0))]
-    records += [batchnorm(0, seed, seconds=100.0) for seed in (0, 1)]
-    found = comparisons.log_ratio(by_layers(records), 2, 0, train_seconds)
-    assert (found.n, math.exp(found.mean)) == (2, pytest.approx(4))
-
-
 UNLIKE = {"device": "another", "precision": "fp32", "torch": "2.0", "commit": "def", "compiled": True, "captured": True}
 
 
 @pytest.mark.parametrize("field", UNLIKE)
-def test_times_of_unlike_machines_have_no_ratio(batchnorm, field):
+def test_times_of_unlike_machines_are_not_compared_and_accuracies_are(batchnorm, field):
     records = [batchnorm(2, test=0.8), batchnorm(0, test=0.7)]
     unlike = [records[0], records[1].changed(environment=records[1].environment.model_copy(update={field: UNLIKE[field]}))]
-    assert comparisons.log_ratio(by_layers(records), 2, 0, train_seconds).n == 1
-    assert comparisons.log_ratio(by_layers(unlike), 2, 0, train_seconds) is None
+    assert comparisons.on_one_machine(*records)
+    assert not comparisons.on_one_machine(*unlike)
     assert comparisons.difference(by_layers(unlike), 2, 0, accuracy).n == 1
 
 
-def test_a_run_of_an_unknown_machine_has_no_ratio(batchnorm):
-    records = [batchnorm(2, environment=None), batchnorm(0, environment=None)]
-    assert comparisons.log_ratio(by_layers(records), 2, 0, train_seconds) is None
+def test_a_run_of_an_unknown_machine_is_on_none(batchnorm):
+    assert not comparisons.on_one_machine(batchnorm(2, environment=None), batchnorm(0, environment=None))
 
 
-@pytest.mark.parametrize("times", [(None, 40.0), (40.0, None), (None, None)])
-def test_a_run_that_never_reaches_the_target_has_no_ratio_to_it(batchnorm, times):
-    records = [batchnorm(layers, to_target=time) for layers, time in zip((2, 0), times, strict=True)]
-    assert comparisons.log_ratio(by_layers(records), 2, 0, seconds_to_target) is None
-
-
-def test_a_run_on_shared_cores_is_no_pair_of_a_quiet_one(make_record):
+def test_a_run_on_shared_cores_is_not_on_the_machine_of_a_quiet_one(make_record):
     one, other = make_record(), make_record(config={"train": {"batch_size": 64}})
-    pairs = [(treated(record), record) for record in (one, sharing(other, 0.5))]
-    blocks = comparisons.in_blocks(pairs, lambda levels: levels["batch_size"], lambda levels: None)
-    assert comparisons.pairs(blocks, 64, 256, train_seconds)
-    assert comparisons.log_ratio(blocks, 64, 256, train_seconds) is None
+    assert comparisons.on_one_machine(one, other)
+    assert not comparisons.on_one_machine(one, sharing(other, 0.5))

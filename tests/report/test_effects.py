@@ -9,7 +9,7 @@ from tests.report.published import FINAL
 
 
 def test_every_comparison_of_few_claims_is_a_row_with_its_pairs_and_its_claimed_range(study):
-    found = effects.of_claims(judge(published.study(study)))
+    found = effects.of_claims(judge(published.study(study)).each)
     assert len(found) <= effects.MOST
     gained = [each for each in found if each.label.startswith("10. test accuracy") and each.label.endswith("against baseline")]
     assert [(each.part.claimed.low, each.part.claimed.high) for each in gained][-1] == (10, 20)
@@ -18,7 +18,7 @@ def test_every_comparison_of_few_claims_is_a_row_with_its_pairs_and_its_claimed_
 
 
 def test_of_many_comparisons_the_one_that_decides_each_claim_is_shown(whole_study):
-    findings = judge(published.study(whole_study()))
+    findings = judge(published.study(whole_study())).each
     found = effects.of_claims(findings)
     assert [each.leads_to for each in found] == [f"claim-{finding.number}" for finding in findings if finding.runs]
 

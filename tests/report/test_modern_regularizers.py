@@ -28,5 +28,5 @@ def test_its_arms_are_the_levels_of_its_column_once_each(asked):
 
 def test_every_claim_has_runs_for_all_that_it_compares(asked, make_record):
     records = [make_record(config=values, test=0.8 + 0.01 * values["train"]["seed"]) for values in asked]
-    for finding in judge(Study.of(records, DESIGN)):
+    for finding in judge(Study.of(records, DESIGN)).each:
         assert finding.parts and all(part.n for part in finding.parts), finding.text

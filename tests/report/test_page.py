@@ -45,11 +45,12 @@ def figure(number, drawing):
 def finding(number, verdict=Verdict.reproduced, **changes):
     parts = (
         Part("0.2 against 0.5", "points", 1.94, 0.4, 3.2, 12, True),
-        Part("cases in which 0.2 is best", "share", 0.75, 0.43, 0.95, 12, None),
+        Part("cases in which 0.2 is best", "share", 0.75, 0.43, 0.95, 12, None, over="cases"),
         Part("time at 256 against 64", "ratio", 0.62, None, None, 1, False),
     )
     rule = f"Rule {number}: above zero with its interval."
-    made = Finding(number, f"Claim number {number}", rule, verdict, f"+{number}.0 points", parts, ("a-s0", "b-s0"), "figure_2")
+    said = f"+{number}.0 points"
+    made = Finding(number, f"Claim number {number}", rule, verdict, said, parts, ("a-s0", "b-s0"), "figure_2", jointly=verdict)
     return replace(made, **changes)
 
 
@@ -179,6 +180,27 @@ def test_every_claim_stands_under_its_verdict_with_its_effect_and_a_link_to_its_
 
 
 @in_chromium
+def test_a_claim_says_what_it_is_jointly_what_it_still_needs_and_where_another_margin_would_hold(open_page):
+    told = finding(
+        1,
+        Verdict.undecided,
+        jointly=Verdict.contradicted,
+        joint="with the 2 other claims that are tested: contradicted.",
+        margin="It holds within any margin above 2.1 points.",
+        decided="Told as of the look at 3 seeds.",
+        more="about 4 more seeds",
+        how=("compared seed by seed",),
+    )
+    page = open_page(study(findings=[told], plan="Looks at 3 and 8 seeds an arm."), fragment="#claim-1")
+    assert page.locator("#plan").inner_text() == "Looks at 3 and 8 seeds an arm."
+    effect = page.locator("#claim-1 .effect").inner_text()
+    assert effect == "+1.0 points Told as of the look at 3 seeds. Jointly: contradicted. Still needed: about 4 more seeds."
+    behind = page.locator("#claim-1 .behind").inner_text()
+    for said in ("Jointly with the 2 other claims", "Margin. It holds within any margin above 2.1 points.", "How: compared seed by seed."):
+        assert said in behind
+
+
+@in_chromium
 def test_a_figure_links_back_to_the_claims_that_it_shows(open_page):
     links = open_page().locator("#figure_2 figcaption a[href^='#claim']")
     assert links.all_inner_texts() == ["1, reproduced", "3, undecided"]
@@ -198,9 +220,9 @@ def test_a_claim_opens_by_keyboard_to_its_rule_its_parts_and_its_runs(open_page)
     assert behind.locator("p").first.inner_text() == "Rule. Rule 1: above zero with its interval."
     cells = [[cell.strip() for cell in row.locator("th, td").all_inner_texts()] for row in behind.locator("tbody tr").all()]
     assert cells == [
-        ["0.2 against 0.5", "+1.9", "+0.4 to +3.2", "points", "12", "yes"],
-        ["cases in which 0.2 is best", "75 %", "43 % to 95 %", "of the cases", "12", "open"],
-        ["time at 256 against 64", "×0.62", "–", "times", "1", "no"],
+        ["0.2 against 0.5", "+1.9", "+0.4 to +3.2", "points", "12 seeds", "yes"],
+        ["cases in which 0.2 is best", "75 %", "43 % to 95 %", "of the cases", "12 cases", "open"],
+        ["time at 256 against 64", "×0.62", "–", "times", "1 seed", "no"],
     ]
     behind.get_by_text("2 runs behind it").press("Enter")
     assert behind.locator(".ids li").all_inner_texts() == ["a-s0", "b-s0"]

@@ -10,7 +10,7 @@ from statsmodels.duration.survfunc import SurvfuncRight
 from statsmodels.stats.multitest import multipletests
 
 from reglab.report import stats
-from reglab.report.stats import Difference, Estimate, Share, TimeToTarget
+from reglab.report.stats import Difference, Estimate, TimeToTarget
 
 # Weeks in remission of 21 children with leukaemia under 6-MP (Freireich et al. 1963), and whether they relapsed then.
 REMISSION = [
@@ -69,19 +69,6 @@ def test_one_pair_has_no_interval_and_no_test():
 @pytest.mark.parametrize(("value", "p"), [(0.25, 0.0), (0.0, 1.0)])
 def test_differences_that_do_not_spread_are_certain(value, p):
     assert Difference.of([value] * 3) == Difference(value, value, value, 3, 0.0, p)
-
-
-@pytest.mark.parametrize("n", [1, 2, 5, 12, 30])
-def test_the_interval_of_a_share_is_scipys_exact_one(n):
-    for count in range(n + 1):
-        expected = scipy_stats.binomtest(count, n).proportion_ci(0.95, method="exact")
-        share = Share.of([True] * count + [False] * (n - count))
-        assert (share.count, share.n, share.mean) == (count, n, count / n)
-        assert (share.low, share.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
-
-
-def test_no_case_has_no_share():
-    assert Share.of([]) is None
 
 
 # Time to the target.

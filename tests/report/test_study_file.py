@@ -93,6 +93,8 @@ def test_a_study_of_one_s_own_takes_ten_lines(own):
         ("    difference:", "    question: rate\n    difference:", "line 11: no question is called rate"),
         ("title:", "sweeps: [nowhere.yaml]\ntitle:", "line 1: nowhere.yaml: no such sweep file"),
         ("title:", "setup: {model.wide: 8}\ntitle:", "line 1: no key of a run, nor images, train_images or seeds: model.wide; did you"),
+        ("title:", "looks: [5, 3]\ntitle:", "line 1: looks: must be numbers of seeds that rise"),
+        ("title:", "looks: [1, 3]\ntitle:", "line 1: looks: must be numbers of seeds that rise, from 2 on"),
         ("title:", "title: [\ntitle:", "line 3: not YAML"),
     ],
 )
@@ -115,8 +117,8 @@ def test_a_study_that_there_is_not_is_refused(tmp_path):
 
 
 def test_a_claim_of_one_s_own_is_judged_and_its_rule_says_what_was_looked_for(own, runs):
-    (found,) = claims.judge(Study.of(runs, own()))
-    assert (found.verdict, found.parts[0].n) == ("reproduced", 2)  # cases: the two rates
+    (found,) = claims.judge(Study.of(runs, own())).each
+    assert (found.verdict, found.parts[0].n) == ("reproduced", 3)  # seeds
     assert found.parts[0].estimate == pytest.approx(1.15)
     assert "at least +0.5 points against decay 0 (that much a longer schedule gives)" in found.rule
 
@@ -140,7 +142,7 @@ def test_a_claim_of_one_s_own_is_judged_and_its_rule_says_what_was_looked_for(ow
 )
 def test_each_kind_of_claim_is_judged(own, runs, claim, verdict, estimates):
     line = next(line for line in OWN.splitlines() if line.strip().startswith("difference"))
-    (found,) = claims.judge(Study.of(runs, own(line.strip(), claim)))
+    (found,) = claims.judge(Study.of(runs, own(line.strip(), claim))).each
     assert found.verdict == verdict
     assert [part.estimate for part in found.parts] == [None if each is None else pytest.approx(each, abs=0.11) for each in estimates]
     assert found.rule.endswith(".")

@@ -212,7 +212,7 @@ def test_table_1_counts_finished_runs_only(make_record):
 
 def test_claims_are_a_row_each():
     finding = Finding(1, "0.2 is best", "share of cases", Verdict.undecided, "11 of 12", (), ("a-s0", "b-s0"), "figure_2")
-    assert tables.claims([finding]).iloc[0].tolist() == [1, "0.2 is best", "undecided", "11 of 12", "share of cases", 2]
+    assert tables.claims([finding]).iloc[0].tolist() == [1, "0.2 is best", "undecided", "not tested", "11 of 12", "–", "share of cases", 2]
 
 
 def test_runs_hold_a_failed_run_with_its_reason(make_record):

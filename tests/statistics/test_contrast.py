@@ -67,7 +67,7 @@ def test_runs_without_common_seeds_are_no_pairs():
 def test_equivalence_at_a_level_is_an_interval_within_the_margin(margin, level):
     found = contrast(results(3, 5, studies=200), np.array([1.0, -1.0, 0.0]))
     low, high = found.interval(level)
-    assert ((found.p_of_equivalence(margin) < level) == ((low > -margin) & (high < margin))).all()
+    assert ((found.p_inside(-margin, margin) < level) == ((low > -margin) & (high < margin))).all()
 
 
 def test_an_interval_ends_where_its_p_is_the_level():

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from reglab.report.stats import holm
-from reglab.statistics.families import decided, share_of
+from reglab.statistics import families
+from reglab.statistics.families import share_of
+from reglab.statistics.looks import levels
+
+
+def decided(p_values, looks, alpha):
+    return families.decided(p_values, alpha, lambda each: np.array(levels(looks, each))[:, None])
 
 
 def test_the_shares_of_all_questions_are_one():
@@ -29,3 +35,12 @@ def test_what_a_decided_claim_had_goes_to_those_that_are_open():
 def test_a_claim_that_cannot_be_tested_counts_and_is_open():
     assert list(decided(np.array([[0.03, np.nan]]), (12,), 0.05)) == [-1, -1]
     assert list(decided(np.array([[0.02, np.nan]]), (12,), 0.05)) == [0, -1]
+
+
+def test_claims_may_have_looks_of_their_own():
+    """The first is looked at with 3 of 3 seeds, the other with 3 and 6 of 6."""
+
+    def levels_of(alpha):
+        return np.array([[alpha, levels((3, 6), alpha, 6)[0]], [np.nan, levels((3, 6), alpha, 6)[1]]])
+
+    assert list(families.decided(np.array([[0.02, 0.02], [np.nan, 0.02]]), 0.05, levels_of)) == [0, 1]

@@ -36,6 +36,15 @@ def test_a_difference_of_two_groups_is_welchs_where_nothing_is_censored():
     assert found.interval() == pytest.approx(tuple(peer.confidence_interval()))
 
 
+def test_the_end_is_the_last_time_of_which_every_group_tells():
+    ended, censored, never = [(2, True), (5, True)], [(3, True), (9, False)], [(4, True), (math.inf, False)]
+    assert common_end(ended, censored) == 9  # all of the first had it by 5
+    assert common_end(ended, ended) == common_end(ended, never) == 5
+    assert common_end(ended, [(7, True), (8, True)]) == 8
+    assert common_end(censored, never) == 9
+    assert restricted_mean(ended, 9).mean == 3.5
+
+
 def test_one_event_says_nothing_of_its_chance_and_beyond_all_times_nothing_is_said():
     assert restricted_mean([(2, True), (5, False)], 5).error == math.inf
     with pytest.raises(ValueError, match="no time reaches 9"):

@@ -1,66 +1,44 @@
-"""The two sides of a question, and the arms beside them that tell of the variance: results by seed, of runs of reglab or of any."""
+"""The two sides of a question, and the arms beside them: found in runs of reglab, or of any program."""
 
 import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from reglab.errors import UserError
 from reglab.report import stats
+from reglab.report.chance import counts_as_chance, of_guessing
 from reglab.report.collection import Runs
 from reglab.report.columns import Condition, written
 from reglab.report.compare import condition, measured, refuse_same
 from reglab.report.measures import POINTS
 from reglab.report.referee.question import Question, Unit, unit_of
 from reglab.report.roles import number, result, setting
-from reglab.statistics.moderation import Array
-from reglab.tracking.record import RunRecord, State
+from reglab.report.sides import Arm, One, Sides
+from reglab.tracking.record import RunRecord
 from reglab.tracking.state import State as StateOf
-
-_CLASSES = {"cifar10": 10, "digits": 10}
-_ACCURACIES = ("test/accuracy", "val/accuracy", "train_clean/accuracy")
 
 CHANCE_OUT = "none"
 """In place of a value for runs that diverged: they are left out."""
 
 
 @dataclass(frozen=True)
-class One:
-    """A run's result, in the unit of the source. `diverged`: it has none of its own, and counts as chance."""
-
-    run: str
-    seed: str | None
-    value: float
-    diverged: bool = False
-
-
-@dataclass(frozen=True)
-class Arm:
+class Known(Arm):
     """`levels` are written, by column."""
 
     levels: Mapping[str, str]
-    results: tuple[One, ...]
 
 
 @dataclass(frozen=True)
-class Sides:
-    """`arms` are all there are; `pairs` the places of those that are compared, which have all else in common. `lost`: runs of theirs
-    that finished without a number and count for nothing.
-    """
+class Asked(Sides):
+    """The sides of a question. `lost`: runs of theirs that finished without a number and count for nothing."""
 
+    arms: Sequence[Known]
+    pairs: Sequence[tuple[int, int]]
     one: str
     other: str
-    arms: Sequence[Arm]
-    pairs: Sequence[tuple[int, int]]
     unit: Unit
     lost: int = 0
-
-    @property
-    def compared(self) -> list[Arm]:
-        """The arms of both sides, pair by pair."""
-        return [self.arms[place] for pair in self.pairs for place in pair]
 
     def counts(self, side: int) -> int:
         """Seeds of the arm of a side that has least."""
@@ -75,60 +53,17 @@ class Sides:
     @property
     def digests(self) -> list[str]:
         """Of each result that is compared: what was looked at. By arm and seed: a table without ids numbers its runs anew each time."""
-        told = (f"{sorted(arm.levels.items())} {each.seed} {each.value!r}" for arm in self.compared for each in arm.results)
+        compared = (self.arms[place] for pair in self.pairs for place in pair)
+        told = (f"{sorted(arm.levels.items())} {each.seed} {each.value!r}" for arm in compared for each in arm.results)
         return sorted(hashlib.sha256(text.encode()).hexdigest()[:12] for text in told)
 
-    @property
-    def diverged(self) -> int:
-        """How many of their runs diverged."""
-        return sum(each.diverged for arm in self.compared for each in arm.results)
 
-    def without_diverged(self) -> "Sides | None":
-        """None where a side is left with nothing."""
-        arms = [_but_diverged(arm) for arm in self.arms]
-        return (
-            Sides(self.one, self.other, arms, self.pairs, self.unit)
-            if all(arms[place].results for pair in self.pairs for place in pair)
-            else None
-        )
-
-    def matrix(self) -> tuple[Array, Array]:
-        """Results (arms, seeds) in the unit, and the weight of each arm. The seeds of what is compared come first; other columns, as all of
-        them where runs have no seeds, are no seed's."""
-        seeds = list(dict.fromkeys(each.seed for arm in self.compared for each in arm.results if each.seed is not None))
-        columns = {seed: place for place, seed in enumerate(seeds)}
-        compared = {id(arm) for arm in self.compared}
-        told = [arm if id(arm) in compared else _but_diverged(arm) for arm in self.arms]  # beside the question, chance is no spread
-        arms = [arm for arm in told if arm.results]
-        rest = [[each for each in arm.results if each.seed not in columns] for arm in arms]
-        values = np.full((len(arms), len(seeds) + max(map(len, rest))), np.nan)
-        for row, (arm, others) in enumerate(zip(arms, rest, strict=True)):
-            for each in arm.results:
-                if each.seed in columns:
-                    values[row, columns[each.seed]] = each.value * self.unit.scale
-            values[row, len(seeds) : len(seeds) + len(others)] = [each.value * self.unit.scale for each in others]
-        weights, places = np.zeros(len(arms)), {id(arm): row for row, arm in enumerate(arms)}
-        for mine, its in self.pairs:
-            weights[places[id(self.arms[mine])]] += 1 / len(self.pairs)
-            weights[places[id(self.arms[its])]] -= 1 / len(self.pairs)
-        return values, weights
-
-    @property
-    def has_seeds(self) -> bool:
-        """Whether every run says its seed."""
-        return all(each.seed is not None for arm in self.compared for each in arm.results)
-
-
-def _but_diverged(arm: Arm) -> Arm:
-    return replace(arm, results=tuple(each for each in arm.results if not each.diverged))
-
-
-def sides(runs: Runs, question: Question, unit: str | None = None, chance: str | None = None) -> Sides:
+def sides(runs: Runs, question: Question, unit: str | None = None, chance: str | None = None) -> Asked:
     """Raises UserError for a condition that no run meets, for sides that do not exclude each other, and where nothing can be compared."""
     return _of_programs(runs, question, unit, chance) if runs.roles else _of_records(runs, question, unit, chance)
 
 
-def _of_programs(runs: Runs, question: Question, unit: str | None, chance: str | None) -> Sides:
+def _of_programs(runs: Runs, question: Question, unit: str | None, chance: str | None) -> Asked:
     programs = runs.programs
     names = {key: column.name for key, column in programs.columns.items()}
     labels = {arm.label: {names[key]: (written(level),) for key, level in arm.levels.items()} for arm in programs.arms}
@@ -151,15 +86,16 @@ def _of_programs(runs: Runs, question: Question, unit: str | None, chance: str |
         key = tuple(written(setting(run, each)) for each in programs.roles.factors)
         groups.setdefault(key, []).append(One(run.id, _seed(setting(run, seed)) if seed else None, value))
     levels = [dict(zip(names.values(), key, strict=True)) for key in groups]
-    arms = [Arm(there, _each_seed_once(results)) for there, results in zip(levels, groups.values(), strict=True)]
+    arms = [Known(_each_seed_once(results), there) for there, results in zip(levels, groups.values(), strict=True)]
     pairs = _pairs(arms, first, second, one, other)
     values = [each.value for arm in arms for each in arm.results]
     keys = list(groups)
     gone = 0 if of_chance is not None else sum(lost.get(keys[place], 0) for pair in pairs for place in pair)
-    return Sides(one, other, arms, pairs, unit_of(question, values, unit), gone)
+    in_unit = unit_of(question, values, unit)
+    return Asked(arms, pairs, in_unit.scale, one, other, in_unit, gone)
 
 
-def _of_records(runs: Runs, question: Question, unit: str | None, chance: str | None) -> Sides:
+def _of_records(runs: Runs, question: Question, unit: str | None, chance: str | None) -> Asked:
     kind, study = measured(question.metric), runs.study
     if unit is not None:
         raise UserError(f"--unit: what {question.metric} of reglab's runs is in is known")
@@ -175,16 +111,18 @@ def _of_records(runs: Runs, question: Question, unit: str | None, chance: str | 
         if treated is None:
             continue
         key = (*(written(treated[name]) for name in study.design.names), stats.arm(record))  # of what no setting tells apart, too
-        diverged = record.state == State.diverged and question.metric in _ACCURACIES and chance != CHANCE_OUT
-        value = _chance(record, chance) if diverged else kind.of(record) if stats.counts(record) else None
+        diverged = counts_as_chance(record, question.metric) and chance != CHANCE_OUT
+        value = (
+            (of_guessing(record) if chance is None else _number(chance)) if diverged else kind.of(record) if stats.counts(record) else None
+        )
         if value is None and diverged:
             unknown.setdefault(key, record)
         if value is not None:
             groups.setdefault(key, {}).setdefault(record.seed, (record, value, diverged))
     arms = [
-        Arm(
-            dict(zip(study.design.names, key[:-1], strict=True)),
+        Known(
             tuple(One(record.run_id, str(seed), value, diverged) for seed, (record, value, diverged) in by_seed.items()),
+            dict(zip(study.design.names, key[:-1], strict=True)),
         )
         for key, by_seed in groups.items()
     ]
@@ -193,7 +131,7 @@ def _of_records(runs: Runs, question: Question, unit: str | None, chance: str | 
     if without := next((unknown[key] for key in compared if key in unknown), None):
         raise UserError(f"{without.run_id} diverged, and counts as chance: say with --chance what that is (0.1 of ten classes), or none")
     if kind.unit == POINTS:
-        return Sides(one, other, arms, pairs, Unit(POINTS, 100.0))
+        return Asked(arms, pairs, 100.0, one, other, Unit(POINTS, 100.0))
     known = {each.run for pair in pairs for place in pair for each in arms[place].results}
     there = {stats.place(record) for record in study.records if record.run_id in known}
     if len(there) > 1:
@@ -201,17 +139,8 @@ def _of_records(runs: Runs, question: Question, unit: str | None, chance: str | 
     mine = [arm for arm in arms if any(each.run in known for each in arm.results)]
     if any(math.isinf(each.value) for arm in mine for each in arm.results):
         raise UserError(f"{question.metric}: some of these runs never got there, and no difference of means says how much later that is")
-    finite = [Arm(arm.levels, tuple(each for each in arm.results if math.isfinite(each.value))) for arm in arms]
-    return Sides(one, other, finite, pairs, Unit("s"))
-
-
-def _chance(record: RunRecord, chance: str | None) -> float | None:
-    """What a run that diverged counts as: the share that guessing has right; None where nobody says it, and the images do not."""
-    if chance is not None:
-        return _number(chance)
-    config = stats.built(record)
-    classes = _CLASSES.get(config.data.source) if config else None
-    return 1 / classes if classes else None
+    finite = [replace(arm, results=tuple(each for each in arm.results if math.isfinite(each.value))) for arm in arms]
+    return Asked(finite, pairs, 1.0, one, other, Unit("s"))
 
 
 def _number(text: str) -> float:
@@ -246,7 +175,7 @@ def _each_seed_once(results: Sequence[One]) -> tuple[One, ...]:
     )
 
 
-def _pairs(arms: Sequence[Arm], first: Condition, second: Condition, one: str, other: str) -> list[tuple[int, int]]:
+def _pairs(arms: Sequence[Known], first: Condition, second: Condition, one: str, other: str) -> list[tuple[int, int]]:
     """Places of arms that meet the conditions and have all else in common."""
     named = {*first, *second}
     mine, its = (_meeting(arms, asked, named) for asked in (first, second))
@@ -262,7 +191,7 @@ def _pairs(arms: Sequence[Arm], first: Condition, second: Condition, one: str, o
     return pairs
 
 
-def _meeting(arms: Sequence[Arm], asked: Condition, but: Iterable[str]) -> dict[tuple[tuple[str, str], ...], list[int]]:
+def _meeting(arms: Sequence[Known], asked: Condition, but: Iterable[str]) -> dict[tuple[tuple[str, str], ...], list[int]]:
     """Places of the arms that meet a condition, by what they have in all columns but some."""
     found: dict[tuple[tuple[str, str], ...], list[int]] = {}
     for place, arm in enumerate(arms):

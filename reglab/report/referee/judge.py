@@ -15,11 +15,11 @@ from reglab.report.collection import Progress, Runs, of_either
 from reglab.report.digits import decimals
 from reglab.report.measures import POINTS
 from reglab.report.parts import Claimed
-from reglab.report.referee.arms import Sides, sides
+from reglab.report.referee import arms
 from reglab.report.referee.ledger import FAMILY, Answer, Standing, opened
 from reglab.report.referee.question import Question
 from reglab.report.roles import DO_WITHOUT, Asked
-from reglab.statistics.contrast import Contrast, contrast
+from reglab.statistics.contrast import Contrast
 from reglab.statistics.looks import MOST_SEEDS, further, levels
 from reglab.tracking.csv_file import SUFFIX
 from reglab.tracking.program_run import ProgramRun
@@ -134,7 +134,7 @@ def judge(
     if not family or len(family) > 255:
         raise UserError("--family: give a name")
     found = _read(runs, asked, seed_key, group_by, progress)
-    compared = sides(found, asked, unit, None if chance is None else str(chance))
+    compared = arms.sides(found, asked, unit, None if chance is None else str(chance))
     path = Path(ledger) if ledger is not None else beside(found.source)
     with opened(path) as book:
         standing = book.standing(family, level, _asks(asked, compared), compared.digests, most_seeds)
@@ -173,7 +173,7 @@ def beside(source: str) -> Path:
     return path.with_suffix(_ENDING) if path.suffix == SUFFIX else path / _ENDING.lstrip(".")
 
 
-def _asks(asked: Question, compared: Sides) -> tuple[str | float, ...]:
+def _asks(asked: Question, compared: arms.Asked) -> tuple[str | float, ...]:
     """The same for a question in other words: `a < b` is `b > a`."""
     first, second = (compared.other, compared.one) if asked.sign == "<" else (compared.one, compared.other)
     if asked.sign == "=":
@@ -181,9 +181,9 @@ def _asks(asked: Question, compared: Sides) -> tuple[str | float, ...]:
     return (first, "=" if asked.sign == "=" else ">", second, asked.metric, compared.unit.name, asked.margin)
 
 
-def _answer(asked: Question, compared: Sides, standing: Standing, family: str, level: float, ledger: str) -> tuple[Judgement, Answer]:
+def _answer(asked: Question, compared: arms.Asked, standing: Standing, family: str, level: float, ledger: str) -> tuple[Judgement, Answer]:
     """What the runs say, and the line that keeps it."""
-    found, seeds = contrast(*compared.matrix(), may_pair=compared.has_seeds), compared.seeds
+    found, seeds = compared.contrast(), compared.seeds
     at = _level_of(found, seeds, standing)
     bounds = _interval(found, at)
     verdict, notes = _verdict(asked, bounds), list[str]()
@@ -247,11 +247,11 @@ def _level_of(found: Contrast, seeds: int, standing: Standing) -> float | None:
     before = [count for count in known if count < seeds]
     if len(before) < len(known):  # fewer seeds than were looked at, of the same runs and more: nothing was set aside for it
         return None
-    arms = int(float(found.freedom) / (seeds - 1))  # whose variance is known so well
-    return levels([*before, seeds], standing.alpha, standing.most_seeds, arms, tuple(known.values()))[-1]
+    known_so_well = int(float(found.freedom) / (seeds - 1))  # the arms whose variance is
+    return levels([*before, seeds], standing.alpha, standing.most_seeds, known_so_well, tuple(known.values()))[-1]
 
 
-def _that_stands(compared: Sides, standing: Standing) -> Answer | None:
+def _that_stands(compared: arms.Asked, standing: Standing) -> Answer | None:
     """The look whose verdict is the question's: the one that decided it, or one at as many seeds that other runs have come to since."""
     decided = next((look for look in standing.looks if look.verdict != UNDECIDED), None)
     of_others = (look for look in standing.looks if look.seeds >= compared.seeds and set(look.runs) != set(compared.digests))
@@ -275,22 +275,10 @@ def _more(asked: Question, found: Contrast, seeds: int, standing: Standing) -> i
     return further(away, float(found.error), float(found.freedom), seeds, standing.alpha, standing.most_seeds)
 
 
-def _said_of(found: Contrast, compared: Sides, asked: Question, at: float | None) -> list[str]:
+def _said_of(found: Contrast, compared: arms.Asked, asked: Question, at: float | None) -> list[str]:
     """How it was compared, for people."""
-    said = []
-    if len(compared.pairs) > 1:
-        said.append(f"over the {len(compared.pairs)} settings of all else that both sides have")
-    if found.correlation is not None:
-        how = "compared seed by seed" if found.paired else "compared as independent runs, since pairing them would not pay"
-        said.append(f"{how}: runs of one seed correlate by {float(found.correlation):.2f} over these arms")
-    if at and float(found.error) == 0:
-        said.append("the runs of each arm are alike to the last digit: chance shows nowhere in them")
-    if compared.diverged and at:
-        rest = compared.without_diverged()
-        other = contrast(*rest.matrix(), may_pair=rest.has_seeds) if rest else None
-        low, high = _interval(other, at) if other and math.isfinite(float(other.error)) else (None, None)
-        told = "nothing is left" if other is None else f"{float(other.mean):+.3g} ({numbers.between(low, high, True)})"
-        said.append(f"{compared.diverged} that diverged count as chance; without them: {told}")
+    said = [f"over the {len(compared.pairs)} settings of all else that both sides have"] if len(compared.pairs) > 1 else []
+    said += compared.said(found, at)
     if compared.lost:
         said.append(f"left out: {compared.lost} that finished without a number in {asked.metric} (--chance says what they count as)")
     if compared.unit.said:

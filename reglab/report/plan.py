@@ -1,0 +1,44 @@
+"""The plan of looks: at how many seeds an arm the claims of a study are decided, and what of their error each look spends."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from reglab.statistics.looks import levels
+
+_QUICK = "-quick"
+"""What a sweep is called behind its name where it runs for a look: with one seed."""
+
+
+@dataclass(frozen=True)
+class Looks:
+    """The looks at one claim that its runs allow. `first` and `most`: seeds of the plan. `is_exceeded`: there are more, and it is taken as
+    ending there. Of a study in which no arm has two seeds there is one look, at its configurations, which no plan is of.
+    """
+
+    taken: Sequence[int]
+    first: int
+    most: int
+    is_exceeded: bool = False
+    is_of_cases: bool = False
+
+    def levels(self, alpha: float, arms: int) -> tuple[float, ...]:
+        """The two-sided level of each look that was taken."""
+        return (alpha,) * len(self.taken) if self.is_of_cases else levels(self.taken, alpha, self.most, arms)
+
+
+def taken(plan: Sequence[int], counts: Iterable[Sequence[int]]) -> Looks:
+    """The looks of a plan that were taken at a claim, by the seeds of the cases of each of its comparisons that runs speak to."""
+    there = [each for each in counts if each]
+    looks = [look for look in plan if any(max(each) >= look for each in there)]
+    beyond = [min((count for count in each if count >= plan[-1]), default=0) for each in there]
+    if beyond and min(beyond) > plan[-1]:
+        return Looks([*looks, min(beyond)], plan[0], min(beyond), is_exceeded=True)
+    return Looks(looks, plan[0], plan[-1])
+
+
+def of_sweeps(sweeps: Iterable[Iterable[str]], seeds: Mapping[str, int]) -> int | None:
+    """How many seeds are planned of some arms, by the names of the sweeps that each is of; None where those do not say it, or give one."""
+    known = [[1 if name.endswith(_QUICK) else seeds.get(name) for name in names] for names in sweeps]
+    least = [max((count for count in counts if count), default=None) for counts in known]
+    told = [count for count in least if count is not None]
+    return min(told) if told and len(told) == len(least) and min(told) > 1 else None
