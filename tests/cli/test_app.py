@@ -167,7 +167,7 @@ def test_a_bad_input_is_answered_in_one_line_and_leaves_nothing_behind(monkeypat
 def test_words_that_fit_no_command_are_answered_in_one_line(monkeypatch, capsys, words, said):
     assert run(monkeypatch, *words) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert said in line
+    assert said.lower() in line.lower()  # versions of typer write an argument's name in one case or the other
 
 
 def test_without_its_working_folder_a_command_says_so(monkeypatch, reglab, tmp_path, capsys):
