@@ -51,6 +51,16 @@ class OneOf:
         return isinstance(value, str) and (value in self.words or is_reference(value))
 
 
+@dataclass(frozen=True)
+class Functions:
+    """In the annotation of a text: functions of the user's, as `package.module:function`, with commas between."""
+
+    @staticmethod
+    def of(text: str | None) -> tuple[str, ...]:
+        """Each of them."""
+        return tuple(each.strip() for each in text.split(",")) if text else ()
+
+
 Plain = bool | int | float | str | None
 """A value of which nobody knows before what it is."""
 

@@ -611,7 +611,7 @@ NEWER = {technique.name for technique in TECHNIQUES} - {path.partition(".")[0] f
 """Techniques that came when this was written."""
 OF_ONE_NETWORK = {"model.name", "model.options", "model.depth", "model.widen"}
 """Those of a network that has no place for all the layers of the above."""
-LEFT_OUT = {"data.file", "arm", "cell", "train.seed", "train.checkpoint_every", "train.keep_weights", "train.graph"}
+LEFT_OUT = {"data.file", "arm", "cell", "train.seed", "train.checkpoint_every", "train.keep_weights", "train.graph", "train.metrics"}
 
 
 def changed(values, path, value):
@@ -710,9 +710,16 @@ def test_adams_epsilon_matters_to_adam_alone():
 
 
 @pytest.mark.parametrize(
-    ("path", "value"), [("train.seed", 7), ("train.checkpoint_every", 0), ("train.keep_weights", True), ("train.graph", False)]
+    ("path", "value"),
+    [
+        ("train.seed", 7),
+        ("train.checkpoint_every", 0),
+        ("train.keep_weights", True),
+        ("train.graph", False),
+        ("train.metrics", "reglab.metrics:ece"),
+    ],
 )
-def test_the_seed_and_the_checkpoint_interval_are_left_out_of_the_identity(path, value):
+def test_the_seed_and_what_only_looks_on_are_left_out_of_the_identity(path, value):
     assert identity(changed(ACTIVE, path, value)) == identity(RunConfig.parse(ACTIVE))
 
 
@@ -868,6 +875,7 @@ DEFAULTS = {
     "train.eval_every": 1,
     "train.checkpoint_every": 60.0,
     "train.keep_weights": False,
+    "train.metrics": None,
 }
 """What departures are departures from, in version 1."""
 
@@ -1007,7 +1015,8 @@ def values_of(path):
         return st.sampled_from(words)
     if path == "model.depth":
         return st.integers(1, 9).map(lambda blocks: 6 * blocks + 4)
-
+    if path == "train.metrics":
+        return st.sampled_from([None, "a:b", "a.b:c, d:e"])
     return st.one_of([of(kind) for kind in kinds(path)])
 
 

@@ -149,7 +149,7 @@ def show(records: "Sequence[RunRecord]", study: str) -> None:
     from reglab.report.study import Study as Runs
 
     runs = Runs.of(records, study_file.read(study))
-    frame = tables.arms(runs.answers(runs.design.questions[0]), runs.target)
+    frame = tables.arms(runs.answers(runs.design.questions[0]), runs.target, own=runs.own)
     frame = frame.rename(
         columns={"overfitting": "overfit", "training, s": "time, s", "train (clean), %": "train, %"}
     )  # 80 characters in all

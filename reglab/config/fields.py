@@ -13,7 +13,7 @@ from reglab.config.arms import ARMS
 from reglab.config.sections import BRIGHTEST, SECTIONS, Presets
 from reglab.errors import excerpt
 from reglab.foreign import FORM
-from reglab.section import MOST, PLAIN, SPEED_ONLY, OneOf, Options, keys, types_of
+from reglab.section import MOST, PLAIN, SPEED_ONLY, Functions, OneOf, Options, keys, types_of
 from reglab.techniques import FORMERLY
 
 
@@ -59,6 +59,8 @@ def allowed(path: str) -> str:
     field = FIELDS[path]
     if path in OPTIONS:
         return "a mapping of names to texts, numbers, true, false or null"
+    if any(isinstance(mark, Functions) for mark in field.metadata):
+        return f"text, {FORM} once or more with commas between, or null"
     if path == "arm":
         return "one of " + ", ".join(ARMS)
     options, optional = types_of(field.annotation)

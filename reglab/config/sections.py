@@ -9,7 +9,8 @@ from pydantic import Field, SerializerFunctionWrapHandler, ValidationInfo, field
 
 from reglab.config.networks import NETWORKS, BuiltIn
 from reglab.errors import excerpt, shown
-from reglab.section import MOST, NO_EFFECT, SPEED_ONLY, Matters, OneOf, Options, Section
+from reglab.foreign import FORM, is_reference
+from reglab.section import MOST, NO_EFFECT, SPEED_ONLY, Functions, Matters, OneOf, Options, Section
 from reglab.techniques import TECHNIQUES
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ LONGEST_CELL = 4000
 _LONGEST_NAME = 200
 _LONGEST_PATH = 4096
 """Characters. No file system takes a longer one."""
+
+_TESTED = ("loss", "accuracy", "best_accuracy", "best_epoch")
+"""What a run logs of the test images without being asked: as `test/loss`, and so on."""
 
 _OF_A_FOLDER = Matters(lambda own, run: own.source == "folder")
 
@@ -224,6 +228,29 @@ class TrainConfig(Section):
     keep_weights: Annotated[bool, NO_EFFECT] = Field(
         default=False, description="leave the weights of the finished run beside its record, for `reglab evaluate`"
     )
+    metrics: Annotated[str | None, Functions(), NO_EFFECT] = Field(
+        default=None, max_length=_LONGEST_PATH, description="measured on the test images beside accuracy, see docs/your_own.md"
+    )
+
+    @field_validator("metrics")
+    @classmethod
+    def _are_functions_of_names_of_their_own(cls, value: str | None) -> str | None:
+        names: dict[str, str] = {}
+        for reference in Functions.of(value):
+            name = reference.partition(":")[2]
+            if not is_reference(reference):
+                raise ValueError(f"train.metrics = {excerpt(value)}: {excerpt(reference) or 'nothing'} between commas is no {FORM}")
+            if name in _TESTED:
+                raise ValueError(f"train.metrics = {reference}: test/{name} is what every run logs: give the function another name")
+            if name in names:
+                raise ValueError(f"train.metrics: {names[name]} and {reference} would both be test/{name}: leave one out, or rename it")
+            names[name] = reference
+        return value
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """The metrics, each as it is named."""
+        return Functions.of(self.metrics)
 
     def effective(self, run: "RunConfig") -> dict[str, Any]:
         """Nothing is compiled unless asked for."""

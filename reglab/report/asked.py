@@ -10,6 +10,7 @@ from itertools import pairwise, product
 
 import numpy as np
 
+from reglab.errors import UserError
 from reglab.report import comparisons, numbers, stats
 from reglab.report.cells import until_target
 from reglab.report.chance import counts_as_chance, of_guessing
@@ -29,7 +30,7 @@ from reglab.report.design import (
     ThresholdClaim,
     TrendClaim,
 )
-from reglab.report.measures import MEASURES, POINTS, Kind
+from reglab.report.measures import NUMBER, POINTS, RATIO, Kind, is_time, value_of
 from reglab.report.parts import ANYTHING, MOST, Claimed, Compared, OfMeans, OfShare, almost_every, in_most
 from reglab.report.sides import Arm, One, Sides
 from reglab.report.study import Study
@@ -58,17 +59,17 @@ def asked_of(kinds: Kinds, question: str | None, study: Study) -> Iterator[Asked
     for _, comparison in kinds.comparisons():
         match comparison:
             case DifferenceClaim() | RatioClaim():
-                yield Asked(_rule_of_pairs(comparison, study.design), partial(_pairwise, comparison, runs))
+                yield Asked(_rule_of_pairs(comparison, study), partial(_pairwise, comparison, runs))
             case TrendClaim():
-                yield Asked(_rule_of_trend(comparison, study.design), partial(_trend, comparison, runs))
+                yield Asked(_rule_of_trend(comparison, study), partial(_trend, comparison, runs))
             case BestClaim():
-                yield Asked(_rule_of_best(comparison, study.design), partial(_best, comparison, runs))
+                yield Asked(_rule_of_best(comparison, study), partial(_best, comparison, runs))
             case SoonerClaim():
                 between, other = (_say_all(study.design, each) for each in (comparison.between, comparison.other))
                 rule = f"{between} reaches the target sooner than {other}, in over half of the cases"
                 yield Asked(rule, partial(_sooner, comparison, runs))
             case ThresholdClaim():
-                yield Asked(_rule_of_threshold(comparison, study.design), partial(_threshold, comparison, runs))
+                yield Asked(_rule_of_threshold(comparison, study), partial(_threshold, comparison, runs))
 
 
 # Levels.
@@ -128,7 +129,7 @@ class Evidence:
     def of_means(self, of: str, at: Condition, levels: Sequence[Condition], claimed: Claimed, what: str, unit: str) -> Compared:
         """The mean of one level, or what it is more than another: over cases of equal weight, by the runs of their seeds."""
         rest = self.study.design.names if len(levels) == 1 else None
-        cases = list(filter(None, (_usable(of, case) for case in self.cases(at, levels, rest).values())))
+        cases = list(filter(None, (_usable(of, case, self.study.measure(of).scale) for case in self.cases(at, levels, rest).values())))
         if not cases:
             return Compared(what, unit, claimed)
         runs = frozenset(run.run for case in cases for level in case.levels for run in level)
@@ -141,9 +142,11 @@ class Evidence:
             if used.isdisjoint(record.run_id for record in records):
                 places: dict[str | None, list[One]] = {}
                 for record in filter(stats.counts, records):
-                    value = MEASURES[of].of(record)
+                    value = value_of(of, record)
                     if value is not None and value < math.inf:
-                        places.setdefault(stats.place(record) if _is_time(of) else None, []).append(_one(of, record, value))
+                        places.setdefault(stats.place(record) if is_time(of) else None, []).append(
+                            _one(of, record, value, self.study.measure(of).scale)
+                        )
                 found += [Arm(tuple(runs)) for runs in places.values()]
         return found
 
@@ -163,10 +166,11 @@ class _Case:
         return min(map(len, self.levels))
 
 
-def _usable(of: str, by_level: Sequence[BySeed]) -> _Case | None:
-    """A case as a measure has it, of times on the machine on which most of its seeds are; None where a level has no value."""
+def _usable(of: str, by_level: Sequence[BySeed], scale: float) -> _Case | None:
+    """A case as a measure has it, told so many times as large; of times on the machine on which most of its seeds are. None where a level
+    has no value."""
     kept, elsewhere = by_level, 0
-    if _is_time(of):
+    if is_time(of):
         places = sorted({place for runs in by_level for record in runs.values() if (place := stats.place(record))})
         on = {place: [{seed: run for seed, run in runs.items() if stats.place(run) == place} for runs in by_level] for place in places}
         there = {place: [[_value(of, run) for run in runs.values()] for runs in levels] for place, levels in on.items()}
@@ -182,12 +186,8 @@ def _usable(of: str, by_level: Sequence[BySeed]) -> _Case | None:
         values = [(record, _value(of, record)) for record in runs.values()]
         never += sum(value == math.inf for _, value in values)
         unknown += sum(value is None and counts_as_chance(record, of) for record, value in values)
-        levels.append(tuple(_one(of, record, value) for record, value in values if value is not None and value < math.inf))
+        levels.append(tuple(_one(of, record, value, scale) for record, value in values if value is not None and value < math.inf))
     return _Case(tuple(levels), never, unknown, elsewhere) if all(levels) else None
-
-
-def _is_time(of: str) -> bool:
-    return MEASURES[of].unit != POINTS
 
 
 def _value(of: str, record: RunRecord) -> float | None:
@@ -196,12 +196,12 @@ def _value(of: str, record: RunRecord) -> float | None:
         return of_guessing(record)
     if record.state == State.diverged:
         return math.inf if of == TO_TARGET else None
-    return MEASURES[of].of(record)
+    return value_of(of, record)
 
 
-def _one(of: str, record: RunRecord, value: float) -> One:
-    """In per cent, or the logarithm of a time."""
-    in_unit = math.log(value) if _is_time(of) else 100 * value
+def _one(of: str, record: RunRecord, value: float, scale: float) -> One:
+    """In the unit in which it is told, as per cent of a share; of a time the logarithm."""
+    in_unit = math.log(value) if is_time(of) else scale * value
     return One(record.run_id, str(record.seed), in_unit, diverged=counts_as_chance(record, of))
 
 
@@ -251,7 +251,7 @@ class _Means:
         for seed in levels[0]:
             if all(seed in level for level in levels):
                 value = _difference([level[seed] for level in levels])
-                yield math.exp(min(value, 700)) if _is_time(self.of) else value
+                yield math.exp(min(value, 700)) if is_time(self.of) else value
 
     def _said(self, told: Sequence[_Case], is_of_cases: bool) -> list[str]:
         lines = []
@@ -298,13 +298,13 @@ def _factors_in(design: Design, name: str) -> set[str]:
 
 
 def _pairwise(asked: Pairwise, runs: Evidence) -> list[Compared]:
-    claimed = _range_of(asked, MEASURES[asked.of])
+    claimed = _range_of(asked, runs.study.measure(asked.of))
     return [pair(asked.of, runs, asked.at, one, other, claimed) for one in expanded(asked.between) for other in expanded(asked.other)]
 
 
 def _range_of(asked: Pairwise, kind: Kind) -> Claimed:
     if asked.within is not None:
-        nothing = 0 if kind.unit == POINTS else 1
+        nothing = 1 if kind.is_time else 0
         return Claimed(nothing - asked.within, nothing + asked.within)
     low, high = asked.at_least, asked.at_most
     return Claimed(-math.inf if low is None else low, math.inf if high is None else high)
@@ -312,15 +312,15 @@ def _range_of(asked: Pairwise, kind: Kind) -> Claimed:
 
 def pair(of: str, runs: Evidence, at: Condition, one: Condition, other: Condition, claimed: Claimed) -> Compared:
     """What level `one` has more than `other`, in points, or how many times as long it takes, on one machine (the geometric mean)."""
-    design, kind = runs.study.design, MEASURES[of]
+    design, kind = runs.study.design, runs.study.measure(of)
     what = f"{kind.words}, {say(design, one)} against {say(design, other)}" + (f", {say(design, at)}" if at else "")
     return runs.of_means(of, at, (one, other), claimed, what, kind.unit)
 
 
 def _trend(asked: TrendClaim, runs: Evidence) -> list[Compared]:
     """Each level against the one before it; of times to the target, all of them as cases of one share."""
-    levels, kind = expanded(asked.over), MEASURES[asked.of]
-    nothing = 0 if kind.unit == POINTS else 1
+    levels, kind = expanded(asked.over), runs.study.measure(asked.of)
+    nothing = 1 if kind.is_time else 0
     claimed = Claimed(low=nothing) if asked.direction == "rises" else Claimed(high=nothing)
     if asked.of != TO_TARGET:
         return [pair(asked.of, runs, asked.at, later, before, claimed) for before, later in pairwise(levels)]
@@ -396,8 +396,8 @@ def _best(asked: BestClaim, runs: Evidence) -> list[Compared]:
 
     A case is what the runs of several seeds have in common; a level's value is the mean over the seeds that have all levels.
     """
-    design, kind, levels = runs.study.design, MEASURES[asked.of], expanded(asked.among)
-    better = 1 if kind.unit == POINTS and asked.of != "gap" else -1
+    design, kind, levels = runs.study.design, runs.study.measure(asked.of), expanded(asked.among)
+    better = _better(asked.of, kind)
     cases: list[list[tuple[list[float], list[str]]]] = []
     for by_level in runs.cases(asked.at, levels).values():
         seeds = sorted(set.intersection(*(set(each) for each in by_level)))
@@ -421,13 +421,23 @@ def _best(asked: BestClaim, runs: Evidence) -> list[Compared]:
     return found
 
 
+def _better(name: str, kind: Kind) -> int:
+    """1 where more is better, -1 where less is. Raises UserError of a metric of the user's of which nobody says."""
+    if not kind.better:
+        raise UserError(f"the best of {name}: its runs say neither that more is better nor that less is, as @metric(better=…) would")
+    return kind.better
+
+
+_OF_A_MEAN = {POINTS: "percent", RATIO: "seconds", NUMBER: "mean"}
+"""The unit of a mean, by what its measure is compared in."""
+
+
 def _threshold(asked: ThresholdClaim, runs: Evidence) -> list[Compared]:
     """The mean of each level, over its arms, by their seeds; of times the geometric one, on one machine."""
-    kind, design = MEASURES[asked.of], runs.study.design
+    kind, design = runs.study.measure(asked.of), runs.study.design
     claimed = Claimed(-math.inf if asked.at_least is None else asked.at_least, math.inf if asked.at_most is None else asked.at_most)
-    unit = "percent" if kind.unit == POINTS else "seconds"
     return [
-        runs.of_means(asked.of, asked.at, (level,), claimed, f"{kind.words} with {say(design, level)}", unit)
+        runs.of_means(asked.of, asked.at, (level,), claimed, f"{kind.words} with {say(design, level)}", _OF_A_MEAN[kind.unit])
         for level in expanded(asked.between)
     ]
 
@@ -435,37 +445,38 @@ def _threshold(asked: ThresholdClaim, runs: Evidence) -> list[Compared]:
 # Rules in words.
 
 
-def _rule_of_pairs(asked: Pairwise, design: Design) -> str:
-    kind = MEASURES[asked.of]
+def _rule_of_pairs(asked: Pairwise, study: Study) -> str:
+    kind, design = study.measure(asked.of), study.design
     between, other = (_say_all(design, each) for each in (asked.between, asked.other))
-    unit = "points" if kind.unit == POINTS else "times"
+    unit = {POINTS: " points", RATIO: " times", NUMBER: ""}[kind.unit]
     if asked.within is not None:
-        said = f"within {asked.within:g} points of" if kind.unit == POINTS else f"within {100 * asked.within:g} % of"
+        said = f"within {100 * asked.within:g} % of" if kind.is_time else f"within {asked.within:g}{unit} of"
         claimed = f"{said} that with"
     else:
         limits = [(word, bound) for word, bound in (("at least", asked.at_least), ("at most", asked.at_most)) if bound is not None]
-        bounds = [f"{word} {bound:{'+' if bound and kind.unit == POINTS else ''}g}" for word, bound in limits]
-        claimed = f"{' and '.join(bounds)} {unit} {'against' if kind.unit == POINTS else 'that with'}"
+        bounds = [f"{word} {bound:{'' if kind.is_time or not bound else '+'}g}" for word, bound in limits]
+        claimed = f"{' and '.join(bounds)}{unit} {'that with' if kind.is_time else 'against'}"
     why = f" ({asked.because})" if asked.because else ""
     return f"{kind.words} with {between} {claimed} {other}{why}" + (f", {say(design, asked.at)}" if asked.at else "")
 
 
-def _rule_of_trend(asked: TrendClaim, design: Design) -> str:
-    levels = ", ".join(say(design, each) for each in expanded(asked.over))
-    return f"{MEASURES[asked.of].words} {asked.direction} from each to the next of {levels}"
+def _rule_of_trend(asked: TrendClaim, study: Study) -> str:
+    levels = ", ".join(say(study.design, each) for each in expanded(asked.over))
+    return f"{study.measure(asked.of).words} {asked.direction} from each to the next of {levels}"
 
 
-def _rule_of_best(asked: BestClaim, design: Design) -> str:
-    among = ", ".join(say(design, each) for each in expanded(asked.among))
+def _rule_of_best(asked: BestClaim, study: Study) -> str:
+    among = ", ".join(say(study.design, each) for each in expanded(asked.among))
     share = f"in at least {100 * asked.in_at_least:g} % of the cases, and the interval of that share above one half"
-    return f"{say(design, asked.level)} has the best {MEASURES[asked.of].words} of {among}, {share}"
+    return f"{say(study.design, asked.level)} has the best {study.measure(asked.of).words} of {among}, {share}"
 
 
-def _rule_of_threshold(asked: ThresholdClaim, design: Design) -> str:
-    unit = "%" if MEASURES[asked.of].unit == POINTS else "s"
-    bounds = [f"{word} {bound:g} {unit}" for word, bound in (("at least", asked.at_least), ("at most", asked.at_most)) if bound is not None]
+def _rule_of_threshold(asked: ThresholdClaim, study: Study) -> str:
+    kind = study.measure(asked.of)
+    unit = {POINTS: " %", RATIO: " s", NUMBER: ""}[kind.unit]
+    bounds = [f"{word} {bound:g}{unit}" for word, bound in (("at least", asked.at_least), ("at most", asked.at_most)) if bound is not None]
     why = f" ({asked.because})" if asked.because else ""
-    return f"{MEASURES[asked.of].words} with {_say_all(design, asked.between)} {' and '.join(bounds)}{why}"
+    return f"{kind.words} with {_say_all(study.design, asked.between)} {' and '.join(bounds)}{why}"
 
 
 # Beside a claim.
@@ -479,7 +490,7 @@ def beside(claim: Claim, study: Study) -> str:
         said.append("Beside it: " + "; ".join(f"{part.what}: {part.in_words()}" for part in parts) + ".")
     said += _restricted(claim, Evidence(study, claim.question))
     said += [text for champion in claim.beside.champion if (text := _champion(champion, study))]
-    if published := [f"{MEASURES[each.of].words} with {say(study.design, each.at)} {each.value}" for each in claim.published]:
+    if published := [f"{study.measure(each.of).words} with {say(study.design, each.at)} {each.value}" for each in claim.published]:
         ours = [_ours(each.of, each.at, Evidence(study, claim.question)) for each in claim.published]
         both = [f"{theirs} (here {mine})" if mine else theirs for theirs, mine in zip(published, ours, strict=True)]
         said.append(f"Published: {'; '.join(both)}.")
@@ -530,15 +541,17 @@ def _later(what: str, runs: Evidence, at: Condition, one: Condition, other: Cond
 
 
 def _ours(of: str, at: Condition, runs: Evidence) -> str | None:
-    values = [value for _, record in runs.at(at) if (value := MEASURES[of].of(record)) is not None and value < math.inf]
+    kind = runs.study.measure(of)
+    values = [value for _, record in runs.at(at) if (value := kind.of(record)) is not None and value < math.inf]
     if not values:
         return None
-    return f"{100 * statistics.fmean(values):.1f} %" if MEASURES[of].unit == POINTS else f"{statistics.fmean(values):.1f} s"
+    mean = kind.scale * statistics.fmean(values)
+    return {POINTS: f"{mean:.1f} %", RATIO: f"{mean:.1f} s", NUMBER: f"{mean:.3g}"}[kind.unit]
 
 
 def _champion(asked: Champion, study: Study) -> str | None:
     """The best of some arms, and what it has more than the first of others that there is."""
-    design, kind, runs = study.design, MEASURES[asked.of], Evidence(study, asked.question)
+    design, kind, runs = study.design, study.measure(asked.of), Evidence(study, asked.question)
     values: dict[Treatment, list[float]] = {}
     labels: dict[Treatment, str] = {}
     for treated, record in runs.at(asked.at):
@@ -547,8 +560,10 @@ def _champion(asked: Champion, study: Study) -> str | None:
             labels[treated] = study.labels[record.run_id]
     if not values:
         return None
-    best = max(values, key=lambda treated: (statistics.fmean(values[treated]), labels[treated]))
-    said = f"The best of {len(values)} other arms, {labels[best]}, comes to {statistics.fmean(values[best]):.1%}"
+    best = max(values, key=lambda treated: (_better(asked.of, kind) * statistics.fmean(values[treated]), labels[treated]))
+    mean = statistics.fmean(values[best])
+    came_to = f"{mean:.1%}" if kind.unit == POINTS else f"{mean:.3g}"
+    said = f"The best of {len(values)} other arms, {labels[best]}, comes to {came_to}"
     its = {name: (written(best[name]),) for name in design.names}
     for condition in asked.against:
         rival = {

@@ -223,11 +223,11 @@ class Report:
 
     def _told_answer(self, question: Question, cells: Sequence[Cell]) -> texts.Told:
         bold = tables.best(cells)
-        table = tables.arms(cells, self.study.target, self._baseline(question, cells))
+        table = tables.arms(cells, self.study.target, self._baseline(question, cells), self.study.own)
         said = [words.sentence(question.title), f"{self.subtitle(cells)}."]
         said += ["Bold: the best, and what lies within its interval."] * bool(bold)
         caption = " ".join(filter(None, (*said, words.timed_where(cells))))
-        return texts.Told(question.name, table, caption, tables.tidy(cells, self.study.design), bold)
+        return texts.Told(question.name, table, caption, tables.tidy(cells, self.study.design, self.study.own), bold)
 
     def _rows(self) -> pd.DataFrame:
         """The table of all runs on the page: fewer columns than in the file, in per cent and seconds, with the questions of each run."""
@@ -278,7 +278,7 @@ class Report:
     def _figure(self, figure: FigureData, cells: Sequence[Cell], folder: Path) -> Figure:
         drawing = None
         if any(cell.counted for cell in cells):
-            chart = charts.draw(tables.tidy(cells, self.study.design), figure, self.study, self.subtitle(cells))
+            chart = charts.draw(tables.tidy(cells, self.study.design, self.study.own), figure, self.study, self.subtitle(cells))
             drawing = charts.save(chart, folder, figure.name)
         return Figure(figure.name, figure.title, figure.says, drawing)
 

@@ -354,7 +354,7 @@ def _distance(part: Part) -> float:
 
 
 def _amounts(part: Part) -> str:
-    unit = {"points": " points", "share": "", "ratio": " times", "percent": " %", "seconds": " s"}[part.unit]
+    unit = {"points": " points", "ratio": " times", "percent": " %", "seconds": " s"}.get(part.unit, "")
     return f"{part.amount()}{unit} ({part.range_in_words()})"
 
 

@@ -72,7 +72,7 @@ class Runs:
         """A row for each arm, as a report has it: means over runs with 95 % intervals, the best first."""
         if self.roles:
             return ProgramReport(self.programs.runs, self.roles, self.source).arms_table()
-        return tables.arms(self.study.answers(self.study.design.questions[0]), self.study.target)
+        return tables.arms(self.study.answers(self.study.design.questions[0]), self.study.target, own=self.study.own)
 
     def __repr__(self) -> str:
         return f"{len(self.found)} runs from {self.source}"

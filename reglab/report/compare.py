@@ -1,7 +1,7 @@
 """Whether one setting is better than another, or it is chance: `reglab.compare`."""
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,11 @@ from reglab.report import asked, per_image
 from reglab.report.collection import Runs
 from reglab.report.columns import Column, Condition, brief, written
 from reglab.report.digits import decimals
-from reglab.report.measures import MEASURES, POINTS, Kind
+from reglab.report.measures import NUMBER, POINTS, Kind, names_of
+from reglab.report.measures import measured as measured_by
 from reglab.report.parts import ANYTHING
 from reglab.report.per_image import OnTheSameImages
+from reglab.tracking.record import RunRecord
 
 Setting = str | Mapping[str, Any]
 """`{"optimizer.lr": 0.1}`, `"optimizer.lr=0.1 train.batch_size=64"`, or what a report calls an arm."""
@@ -25,9 +27,10 @@ _TEST = "test/accuracy"
 class Comparison:
     """What `a` has more than `b` in `on`, in `unit` (`points` of per cent, `times` as much, or none: the program's own numbers).
 
-    The interval is a 95 % one over `n` of `over`, and None where these are too few. `verdict`: `a is better`, `b is better`,
-    `alike` (within the margin that was asked for), or `undecided`. `images`: of test accuracies, which images only one gets right,
-    where the runs tell; `apart` says in a line why that is not compared, where they were tested on other images.
+    The interval is a 95 % one over `n` of `over`, and None where these are too few. `verdict`: `a is better`, `b is better`
+    (`has more`, in a metric of the user's that says neither is), `alike` (within the margin that was asked for), or `undecided`.
+    `images`: of test accuracies, which images only one gets right, where the runs tell; `apart` says in a line why that is not compared,
+    where they were tested on other images.
     """
 
     a: str
@@ -44,7 +47,8 @@ class Comparison:
     apart: str | None = None
 
     def __str__(self) -> str:
-        verdict = self.verdict.replace("a is", f"{self.a} is").replace("b is", f"{self.b} is") if " is " in self.verdict else self.verdict
+        side, _, rest = self.verdict.partition(" ")
+        verdict = f"{self.a if side == 'a' else self.b} {rest}" if rest else self.verdict
         line = f"{self.on}, {self.a} against {self.b}: {self._amounts()}, n = {self.n} {self.over}: {verdict}"
         return f"{line}; {images}" if (images := self._images()) else line
 
@@ -77,15 +81,17 @@ class Comparison:
 def compare(runs: Runs, a: Setting, b: Setting, on: str | None = None, margin: float = 0.0) -> Comparison:
     """Compare two settings over pairs of runs that have all else in common, seed included where there are seeds.
 
-    `on` is a measure (`test/accuracy` by default, `gap`, `time/train_seconds`, …), of another program's runs their metric. With a
-    `margin`, in the unit of the result (of times a share: 0.1 is 10 %), one is better only by more than it, and they are alike within.
+    `on` is a measure (`test/accuracy` by default, `gap`, `time/train_seconds`, `test/ece` where `train.metrics` has that, …), of another
+    program's runs their metric. With a `margin`, in the unit of the result (of times a share: 0.1 is 10 %), one is better only by more
+    than it, and they are alike within.
     Raises `UserError` for what no run has, and where no two runs can be compared.
     """
     return _of_programs(runs, a, b, on, margin) if runs.roles else _of_records(runs, a, b, on or _TEST, margin)
 
 
 def _of_records(runs: Runs, a: Setting, b: Setting, on: str, margin: float) -> Comparison:
-    kind, study = measured(on), runs.study
+    study = runs.study
+    kind = measured(on, study.records)
     labels = {study.labels[record.run_id]: study.treated[record.run_id] for record in study.records if study.treated[record.run_id]}
     arms = {label: {name: (written(treated[name]),) for name in study.design.names} for label, treated in labels.items() if treated}
     keys = {column.sources[0]: column for column in study.design.by_name.values()}
@@ -94,10 +100,9 @@ def _of_records(runs: Runs, a: Setting, b: Setting, on: str, margin: float) -> C
     evidence = asked.Evidence(study, None)
     part = asked.pair(on, evidence, {}, first, second, ANYTHING).part()
     if part.estimate is None:
-        raise _no_pair(one, other, "and ran on one machine" if kind.unit != POINTS else "and the same seed")
-    nothing, sign = (0.0, -1 if on == "gap" else 1) if kind.unit == POINTS else (1.0, -1)
-    verdict = _verdict(part.low, part.high, nothing, margin, sign)
-    unit = POINTS if kind.unit == POINTS else "times"
+        raise _no_pair(one, other, "and ran on one machine" if kind.is_time else "and the same seed")
+    verdict = _verdict(part.low, part.high, 1.0 if kind.is_time else 0.0, margin, kind.better)
+    unit = {POINTS: POINTS, NUMBER: ""}.get(kind.unit, "times")
     images = apart = None
     if on == _TEST:
         try:
@@ -128,11 +133,13 @@ def _of_programs(runs: Runs, a: Setting, b: Setting, on: str | None, margin: flo
     return Comparison(one, other, metric, found.estimate.mean, low, high, found.estimate.n, found.over, "", verdict)
 
 
-def measured(on: str) -> Kind:
-    """The measure of this name. Raises UserError where runs of reglab have none."""
-    if on not in MEASURES:
-        raise UserError(f"on={excerpt(on)}: no run is told by that{nearest(on, MEASURES)}; there are {', '.join(MEASURES)}")
-    return MEASURES[on]
+def measured(on: str, records: Sequence[RunRecord]) -> Kind:
+    """The measure of this name, as these runs have it. Raises UserError where none has."""
+    found = measured_by(on, records)
+    if found is None:
+        known = names_of(records)
+        raise UserError(f"on={excerpt(on)}: no run is told by that{nearest(on, known)}; there are {', '.join(known)}")
+    return found
 
 
 def condition(given: Setting, arms: Mapping[str, Condition], keys: Mapping[str, Column]) -> tuple[str, Condition]:
@@ -170,5 +177,7 @@ def _verdict(low: float | None, high: float | None, nothing: float, margin: floa
         return "undecided"
     below, above = nothing - margin, nothing + margin
     if low > above or high < below:
+        if not sign:
+            return "a has more" if low > above else "b has more"
         return "a is better" if (low > above) == (sign > 0) else "b is better"
     return "alike" if margin and below < low and high < above else "undecided"

@@ -13,7 +13,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from reglab.config import FIELDS, current, nearest, unknown_key
 from reglab.report.columns import NONE, Column, Condition, Level, Treatment, typed, written
-from reglab.report.measures import MEASURES, POINTS
+from reglab.report.measures import MEASURES
+from reglab.tracking.record import is_own
 
 Place = Sequence[str | int]
 
@@ -33,8 +34,8 @@ def _condition(value: Any) -> Any:
 
 
 def _measure(name: str) -> str:
-    if name not in MEASURES:
-        raise ValueError(f"no report has {name}{nearest(name, MEASURES)}; it has {', '.join(MEASURES)}")
+    if name not in MEASURES and not is_own(name):
+        raise ValueError(f"no report has {name}{nearest(name, MEASURES)}; it has {', '.join(MEASURES)}, and test/… of train.metrics")
     return name
 
 
@@ -203,7 +204,7 @@ class DifferenceClaim(Pairwise):
     @field_validator("of")
     @classmethod
     def _in_points(cls, of: str) -> str:
-        if MEASURES[of].unit != POINTS:
+        if of in MEASURES and MEASURES[of].is_time:
             raise ValueError(f"{of} has no difference in points: `ratio` compares times")
         return of
 
@@ -214,8 +215,8 @@ class RatioClaim(Pairwise):
     @field_validator("of")
     @classmethod
     def _of_times(cls, of: str) -> str:
-        if MEASURES[of].unit == POINTS:
-            raise ValueError(f"{of} is no time: `difference` compares it in points")
+        if of not in MEASURES or not MEASURES[of].is_time:
+            raise ValueError(f"{of} is no time: `difference` compares it")
         return of
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from reglab.report import numbers
 from reglab.report.parts import Claimed, Part
 
-_UNITS = {"points": " points", "ratio": " times", "percent": " %", "seconds": " s"}
-_NOTHING = {"points": 0.0, "ratio": 1.0}
+_UNITS = {"points": " points", "ratio": " times", "percent": " %", "seconds": " s", "number": "", "mean": ""}
+_NOTHING = {"points": 0.0, "ratio": 1.0, "number": 0.0}
 """A bound at which there is no difference is no margin."""
 
 

@@ -36,7 +36,7 @@ GENERATOR = '<meta name="generator" content="reglab">'
 ROWS_AT_ONCE = 200
 """Rows of the table of runs that the page shows at first, and adds when asked for more."""
 
-_UNITS = {"points": "points", "share": "of the cases", "ratio": "times", "percent": "%", "seconds": "s"}
+_UNITS = {"points": "points", "share": "of the cases", "ratio": "times", "percent": "%", "seconds": "s", "number": "", "mean": ""}
 _SCRIPTS = ("common", "figures", "claims", "contents", "tables", "rows", "arms")
 """Of the page, in the order in which they run."""
 

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Protocol
 
 from reglab.report import numbers
+from reglab.report.digits import decimals
 from reglab.report.numbers import NONE as _NONE
 from reglab.report.stats import CONFIDENCE
 from reglab.statistics.contrast import Contrast
@@ -49,7 +50,7 @@ class Part:
     """
 
     what: str
-    unit: str  # "points" (of per cent), "share" (of cases), "ratio" (of times), or of a mean "percent" and "seconds"
+    unit: str  # "points" (of per cent), "share" (of cases), "ratio" (of times), "number" (as it is); of a mean "percent", "seconds", "mean"
     estimate: float | None
     low: float | None
     high: float | None
@@ -67,10 +68,10 @@ class Part:
         assert self.estimate is not None
         if self.unit == "share":
             return f"in {round(self.estimate * self.n)} of {self.n} cases"
-        unit = {"points": "points", "ratio": "times", "percent": "%", "seconds": "s"}[self.unit]
+        unit = {"points": " points", "ratio": " times", "percent": " %", "seconds": " s", "number": "", "mean": ""}[self.unit]
         interval = "one pair" if self.low is None and self.n == 1 else self.range_in_words()
         surely = "" if self.low is None or self.confidence == CONFIDENCE else f" at {percent(self.confidence)} confidence"
-        return f"{self.amount()} {unit} ({interval}{surely})"
+        return f"{self.amount()}{unit} ({interval}{surely})"
 
     def amount(self) -> str:
         """The estimate alone, in its unit: `+1.2`, `75 %`, `1.30`."""
@@ -87,6 +88,8 @@ class Part:
         if self.unit == "share":
             return f"{100 * value:.0f} %"
         half = None if self.low is None or self.high is None else (self.high - self.low) / 2
+        if self.unit in ("number", "mean"):
+            return numbers.plain(value, decimals(half, self.estimate or 0.0), signed=self.unit == "number")
         places = max(numbers.digits(half), 2 if self.unit == "ratio" else 0)
         return numbers.plain(value, places, signed=self.unit == "points")
 

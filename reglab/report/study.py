@@ -12,7 +12,7 @@ from reglab.report.cells import Cell, cells, told_apart
 from reglab.report.columns import Condition, Treatment, in_order, meets, of_base, written
 from reglab.report.comparisons import Treated
 from reglab.report.design import Design, Question
-from reglab.report.measures import Target
+from reglab.report.measures import MEASURES, Kind, Target, measured, names_of, unmeasured
 from reglab.tracking.record import RunRecord, State
 
 
@@ -90,6 +90,22 @@ class Study:
     def is_replicated(self) -> bool:
         """Whether any arm has two seeds, so that something tells of chance from seed to seed."""
         return self.seeds > 1
+
+    def measure(self, name: str) -> Kind:
+        """The measure of this name, as its runs have it; one that none of them has is None of each."""
+        if name not in self._measures:
+            self._measures[name] = measured(name, self.records) or unmeasured(name)
+        return self._measures[name]
+
+    @cached_property
+    def _measures(self) -> dict[str, Kind]:
+        return {}
+
+    @cached_property
+    def own(self) -> Sequence[Kind]:
+        """The metrics of the user's that its runs have, or its figures show."""
+        shown = (name for question in self.design.questions for figure in question.figures for name in figure.y)
+        return [self.measure(name) for name in dict.fromkeys([*names_of(self.records), *shown]) if name not in MEASURES]
 
     def is_about(self, question: Question, treated: Treatment) -> bool:
         """Say whether the question is about an arm."""

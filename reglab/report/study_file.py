@@ -1,5 +1,6 @@
 """The reader of study files: whole and valid, or refused in one line with the file, the line and what is allowed."""
 
+import difflib
 from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,8 +12,10 @@ from reglab.config import FIELDS, allowed, nearest
 from reglab.errors import UserError
 from reglab.report.columns import ANY, BASE, ITS, NONE, OTHER, TAKEN, Column, Condition, typed, written
 from reglab.report.design import Design, Kinds, Place
+from reglab.report.measures import MEASURES
 from reglab.report.study import Study
-from reglab.tracking.record import METRICS, RunRecord
+from reglab.section import Functions
+from reglab.tracking.record import METRICS, RunRecord, own_name
 from reglab.yaml_files import Document
 
 PUBLISHED = "four_regularizers"
@@ -147,6 +150,8 @@ def _faults(design: Design, with_sweeps: bool) -> Iterator[tuple[Place, str]]:
             yield ("sweeps", number), f"{design.sweeps[number]}: no such sweep file, seen from this one"
     if len(set(design.stems)) < len(design.stems):
         yield ("sweeps",), "two of its sweeps have one name"
+    if with_sweeps:
+        yield from _faults_of_measures(design)
     for place, condition in _conditions(design):
         for column, levels in condition.items():
             if column not in design.by_name:
@@ -193,6 +198,38 @@ def _faults_of_files(design: Design) -> Iterator[tuple[Place, str]]:
             if figure.name in OTHER_FIGURES:
                 named.append((("questions", number, "figures", place, "name"), figure.name))
         yield from ((place, f"{name} is a file of every report: give it another name") for place, name in named)
+
+
+def _faults_of_measures(design: Design) -> Iterator[tuple[Place, str]]:
+    """Metrics of the user's that no sweep of the study asks for; where it names none, those that are likely one of reglab's, misspelt."""
+    asked = [(place, name) for place, name in _measures(design) if name not in MEASURES]
+    known = dict.fromkeys(own_name(reference) for file in design.files for reference in _metrics_of(file)) if asked else {}
+    for place, name in asked:
+        meant = difflib.get_close_matches(name, MEASURES, n=1, cutoff=0.9)
+        if not design.files and meant:
+            yield place, f"no report has {name}; did you mean {meant[0]}?"
+        elif design.files and not any(f"{name}/".startswith(f"{each}/") for each in known):
+            none = f"no sweep of the study has train.metrics with a function of that name{nearest(name, [*MEASURES, *known])}"
+            yield place, f"{name}: {none}"
+
+
+def _metrics_of(sweep: Path) -> Iterator[str]:
+    """The functions that `train.metrics` names in a sweep file; of one that is none, as whoever runs it hears, nothing."""
+    there = yaml_files.read(sweep).plain() if sweep.exists() else None
+    for name in ("parameters", "train", "parameters", "metrics"):
+        there = there.get(name) if isinstance(there, dict) else None
+    given = [there.get("value"), *(there.get("values") or ())] if isinstance(there, dict) else []
+    yield from (reference for text in given if isinstance(text, str) for reference in Functions.of(text))
+
+
+def _measures(design: Design) -> Iterator[tuple[Place, str]]:
+    """Every measure that the study names, with its place."""
+    for number, question in enumerate(design.questions):
+        for place, figure in enumerate(question.figures):
+            yield from ((("questions", number, "figures", place, "y"), name) for name in figure.y)
+    for number, claim in enumerate(design.claims):
+        for group, kinds in ((("claims", number), claim), (("claims", number, "beside"), claim.beside)):
+            yield from (((*group, *where, "of"), comparison.of) for where, comparison in kinds.comparisons())
 
 
 def _faults_of_names(design: Design) -> Iterator[tuple[Place, str]]:

@@ -5,12 +5,12 @@ from typing import Any
 
 import pandas as pd
 
-from reglab.report import comparisons, stats
+from reglab.report import comparisons, digits, stats
 from reglab.report.cells import Cell, Times
 from reglab.report.claims import Finding
 from reglab.report.columns import Treatment, brief, in_order, meets
 from reglab.report.design import Design, Parameter
-from reglab.report.measures import Target, test_accuracy
+from reglab.report.measures import POINTS, Kind, Target, test_accuracy
 from reglab.report.numbers import NONE, told
 from reglab.report.stats import Difference, Estimate, TimeToTarget
 from reglab.report.study import Study
@@ -19,10 +19,11 @@ from reglab.tracking.record import Environment, RunRecord, Summary
 # Arms.
 
 
-def arms(cells: Sequence[Cell], target: Target, baseline: Cell | None = None) -> pd.DataFrame:
+def arms(cells: Sequence[Cell], target: Target, baseline: Cell | None = None, own: Sequence[Kind] = ()) -> pd.DataFrame:
     """One row an arm, formatted: accuracies in per cent with 95 % intervals, times in seconds. Training accuracy is the clean one.
 
-    Times of several machines stand beside each other, in the order of `timed_on`, and once where they read alike.
+    Of metrics of the user's (`own`) those that give one number. Times of several machines stand beside each other, in the order of
+    `timed_on`, and once where they read alike.
     With a baseline: the difference in test accuracy to it, paired by seed, with Holm's p over the table's arms; and how many
     more seeds would settle it.
     """
@@ -36,6 +37,9 @@ def arms(cells: Sequence[Cell], target: Target, baseline: Cell | None = None) ->
             "test, %": percent(cell.test_accuracy),
             "train (clean), %": percent(cell.train_accuracy),
             "overfitting": percent(cell.gap),
+        }
+        | {_head(kind): _in_words(_over_seeds(cell, kind), kind) for kind in own if not kind.is_detail}
+        | {
             "training, s": _on_each(machines, cell, lambda times: _seconds(times.train_seconds)),
             f"to {target.short}, s": _on_each(machines, cell, lambda times: _to_target(times.to_target)),
         }
@@ -115,16 +119,16 @@ def difference(cell: Cell, baseline: Cell) -> Difference | None:
     return comparisons.difference(blocks, "arm", "baseline", test_accuracy)
 
 
-def tidy(cells: Sequence[Cell], design: Design) -> pd.DataFrame:
+def tidy(cells: Sequence[Cell], design: Design, own: Sequence[Kind] = ()) -> pd.DataFrame:
     """One row an arm and machine, as numbers, with the columns of the study: what figures are drawn from.
 
-    Accuracies in per cent, times in seconds of training; each with `_low` and `_high` of its interval. `n` runs count for the
-    accuracies, `timed` for the times; of these `reached` came to the target.
+    Accuracies in per cent, times in seconds of training, metrics of the user's (`own`) as they declare; each with `_low` and `_high` of
+    its interval. `n` runs count for the accuracies, `timed` for the times; of these `reached` came to the target.
     """
-    return pd.DataFrame([_tidy(cell, times, design) for cell, times in _timed(cells)])
+    return pd.DataFrame([_tidy(cell, times, design, own) for cell, times in _timed(cells)])
 
 
-def _tidy(cell: Cell, times: Times | None, design: Design) -> dict[str, Any]:
+def _tidy(cell: Cell, times: Times | None, design: Design, own: Sequence[Kind]) -> dict[str, Any]:
     row: dict[str, Any] = {"model": cell.label, "identity": cell.identity, "machine": times.machine if times else None, "n": cell.counted}
     row["searched"] = cell.is_searched
     for name in ("validation_accuracy", "test_accuracy", "train_accuracy", "gap"):
@@ -139,7 +143,23 @@ def _tidy(cell: Cell, times: Times | None, design: Design) -> dict[str, Any]:
         "reached": reaching.reached if reaching else None,
         "timed": reaching.n if reaching else 0,
     }
+    for kind in own:
+        row |= _numbers(kind.column, _over_seeds(cell, kind), kind.scale)
     return row | dict(cell.treatment or dict.fromkeys(design.by_name))
+
+
+def _head(kind: Kind) -> str:
+    return f"{kind.words}, %" if kind.unit == POINTS else kind.words
+
+
+def _in_words(estimate: Estimate | None, kind: Kind) -> str:
+    return percent(estimate) if kind.unit == POINTS else digits.told(estimate)
+
+
+def _over_seeds(cell: Cell, kind: Kind) -> Estimate | None:
+    """What an arm came to in a metric of the user's."""
+    values = [value for record in cell.records if stats.counts(record) and (value := kind.of(record)) is not None]
+    return Estimate.of_shares(values) if kind.unit == POINTS else Estimate.of(values)
 
 
 # Runs.

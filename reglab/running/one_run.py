@@ -20,7 +20,7 @@ from reglab.sweep import assignment
 from reglab.sweep.machine import cores
 from reglab.tracking.images import KEPT, refuse_other, saw_others
 from reglab.tracking.recognized import say_recognized
-from reglab.tracking.record import RunRecord, Sink, State
+from reglab.tracking.record import RunRecord, Sink, State, own_name
 from reglab.tracking.store import RECORD, LocalRun, former_names, read_run, readable, run_folders, set_aside
 from reglab.tracking.wandb_run import WandbRun
 
@@ -127,8 +127,7 @@ def _run(
                 with _failures_recorded(sinks, record, folder, in_sweep):
                     refuse_other(before, images.fingerprint, folder)
             if before.state.ended and before.state != State.failed:
-                without = config.train.keep_weights and before.state == State.finished and not before.weights
-                say(f"{folder} holds this run already{', without its weights' if without else ''}; --again trains it anew")
+                say(f"{folder} holds this run already{_lacking(config, before)}; --again trains it anew")
                 if before.damage:
                     say(f"note: {before.damage}")
                 if as_new:
@@ -148,6 +147,16 @@ def _run(
                 local.checkpoint.remove()
                 local.weights.remove()
             return _train(config, images, device, record, sinks, local, signals)
+
+
+def _lacking(config: RunConfig, before: RunRecord) -> str:
+    """What is asked of a finished run that it has not: its weights, or metrics that it was trained without."""
+    if before.state != State.finished:
+        return ""
+    measured = {each.reference for each in before.measures or ()}
+    lacks = ["its weights"] * (config.train.keep_weights and not before.weights)
+    lacks += [own_name(reference) for reference in config.train.functions if reference not in measured]
+    return f", without {' and '.join(lacks)}" if lacks else ""
 
 
 def _goes_on(before: RunRecord | None, local: LocalRun, images: "ImageSet") -> bool:

@@ -14,12 +14,13 @@ from reglab import foreign
 from reglab.config import FIELDS, OPTIONS, RunConfig, allowed, choices_of, current, nearest, unknown_key
 from reglab.errors import UserError
 from reglab.foreign import is_reference
+from reglab.section import Functions
 from reglab.sweep.definition import NO_METRIC, Definition, Fault, Parameter, Place, Replicates, Scheduler, assembled, parameters_of
 from reglab.sweep.distributions import Distribution, Exponents, IntUniform, Quantized, same
 from reglab.sweep.engines import grid
 from reglab.sweep.engines.random import Random
 from reglab.sweep.program import LACKS
-from reglab.tracking.record import METRICS
+from reglab.tracking.record import METRICS, own_name
 
 DRAWS = 200
 """Of each searched key, and of all keys together."""
@@ -40,6 +41,9 @@ _STEPPED = {
 }
 """What draws whole numbers in place of a distribution that does not; else `min` and `max` do, as whole numbers."""
 
+
+METRICS_KEY = "train.metrics"
+"""Names what is measured beside what every run logs."""
 
 _IN_OPTUNA = ("constant", "categorical", "int_uniform", "uniform", "log_uniform_values", "q_uniform", "q_log_uniform_values")
 """The distributions that W&B's optimizer over an Optuna study has."""
@@ -71,9 +75,16 @@ def faults_of_form(config: Mapping[str, Any], is_ours: bool = True) -> Iterator[
     if definition.replicates:
         yield from _of_replicates(definition.replicates, config.get("parameters", {}), is_ours)
     for number, metric in enumerate(definition.objectives if is_ours else ()):
-        if metric.name not in METRICS:
+        own = own_names(config)
+        if metric.name not in METRICS and not any(f"{metric.name}/".startswith(f"{name}/") for name in own):
             place: Place = ("metrics", number, "name") if definition.metrics else ("metric", "name")
-            yield Fault(place, f"{'.'.join(map(str, place))} = {metric.name}: no run logs that{nearest(metric.name, METRICS)}")
+            yield Fault(place, f"{'.'.join(map(str, place))} = {metric.name}: no run logs that{nearest(metric.name, [*METRICS, *own])}")
+
+
+def own_names(config: Mapping[str, Any]) -> list[str]:
+    """What the runs of a sweep log of metrics of the user's, or begin its names with: `test/ece` of `train.metrics: calibration:ece`."""
+    given = (value for each in parameters_of(config) if each.path == METRICS_KEY for value in each.distribution.choices or ())
+    return [own_name(reference) for value in given if isinstance(value, str) for reference in Functions.of(value)]
 
 
 def _of_replicates(replicates: Replicates, parameters: Mapping[str, Any], is_ours: bool) -> Iterator[Fault]:
@@ -151,7 +162,13 @@ def place_of(said: str, parameters: Sequence[Parameter]) -> Place:
 def _absent(config: Mapping[str, Any]) -> Iterator[str]:
     """Functions of the user's whose modules are not on this machine."""
     for parameter in parameters_of(config):
-        for value in dict.fromkeys(each for each in parameter.distribution.choices or () if isinstance(each, str)):
+        given = [each for each in parameter.distribution.choices or () if isinstance(each, str)]
+        if parameter.path == METRICS_KEY:
+            for reference in dict.fromkeys(reference for each in given for reference in Functions.of(each)):
+                if foreign.source(reference) is None:
+                    yield f"{parameter.path} = {reference}: there is no such module here, so its runs cannot be trained"
+            continue
+        for value in dict.fromkeys(given):
             if choices_of(current(parameter.path)) and is_reference(value) and foreign.source(value) is None:
                 yield f"{parameter.path} = {value}: there is no such module here, so its runs are not recognized, and cannot be trained"
 

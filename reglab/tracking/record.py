@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self
 
 from pydantic import (
     AfterValidator,
@@ -17,8 +17,10 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     create_model,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
@@ -86,8 +88,53 @@ class _Stored(BaseModel):
         return self.model_dump(by_alias=True, exclude_none=True, mode="json")
 
 
+OWN = "test/"
+"""How the names of metrics of the user's begin (`train.metrics`): `test/ece`, or `test/class_accuracy/cat`."""
+
+MOST_OWN = 1000
+"""Of one moment."""
+
+
+def is_own(name: str) -> bool:
+    """Whether a metric of this name would be one of the user's."""
+    return name.startswith(OWN) and name != OWN and name not in METRICS
+
+
+def own_name(reference: str) -> str:
+    """What the metric `package.module:function` is logged as, or what its numbers' names begin with."""
+    return OWN + reference.partition(":")[2]
+
+
 class _Metrics(_Stored):
     model_config = ConfigDict(alias_generator=AliasGenerator(alias=_slashed), populate_by_name=True)
+
+    own: dict[_Name, _Number] = Field(default={}, max_length=MOST_OWN, description="metrics of the user's; stored beside the others")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_ones_apart(cls, values: Any) -> Any:
+        """As they are stored, the user's metrics stand among the others; whatever else has such a name is none of them."""
+        if not isinstance(values, Mapping) or "own" in values:
+            return values
+        own = {name: value for name, value in values.items() if isinstance(name, str) and is_own(name) and _is_number(value)}
+        return {**{name: value for name, value in values.items() if name not in own}, "own": own} if own else values
+
+    @field_validator("own")
+    @classmethod
+    def _have_names_of_their_own(cls, own: dict[str, float]) -> dict[str, float]:
+        if odd := [name for name in own if not is_own(name)]:
+            raise ValueError(f"{odd[0]} is no name of a metric of the user's")
+        return own
+
+    @model_serializer(mode="wrap")
+    def _own_ones_among_the_others(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        stored: dict[str, Any] = dump(self)
+        own: dict[str, Any] = stored.pop("own", {})
+        return stored | own
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
 
 
 class _Epoch(_Metrics):
@@ -165,8 +212,25 @@ class Summary(_Metrics):
         return self.time_cpu_share is not None and self.time_cpu_share < QUIET
 
 
-METRICS: tuple[str, ...] = tuple(dict.fromkeys(str(field.alias) for model in (Epoch, Summary) for field in model.model_fields.values()))
-"""Every metric that a run logs, under W&B's names."""
+METRICS: tuple[str, ...] = tuple(
+    dict.fromkeys(str(field.alias) for model in (Epoch, Summary) for name, field in model.model_fields.items() if name != "own")
+)
+"""Every metric that a run logs without being asked, under W&B's names."""
+
+
+class OwnMetric(_Stored):
+    """A metric of the user's (`train.metrics`), as the run had it: nobody who reads a record imports it. `code`: the hash of its file."""
+
+    reference: _Name
+    code: _Name | None = None
+    title: _Text | None = Field(default=None, description="what reports call it")
+    share: bool = Field(default=False, description="its numbers are from 0 to 1: told in per cent, compared in points")
+    better: Literal["higher", "lower"] | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is logged as, and what its numbers' names begin with where it has several."""
+        return own_name(self.reference)
 
 
 class Environment(_Stored):
@@ -247,6 +311,7 @@ class RunRecord(_Stored):
     code: dict[_Name, _Name] | None = Field(
         default=None, description="by the keys that name functions of the user's, the hashes of the files that these were in"
     )
+    measures: list[OwnMetric] | None = Field(default=None, description="the metrics of the user's that it was measured by")
     weights: _Name | None = Field(default=None, description="sha256 of the file of its weights, where it kept them")
     per_image: PerImage | None = Field(default=None, description="which test images it classified rightly at its end, where it finished")
     without_history: bool | None = Field(default=None, description="true where it came without its epochs: from a report, which has none")

@@ -188,6 +188,7 @@ def _record(node: dict[str, Any], rows: Sequence[dict[str, Any]]) -> RunRecord |
         created=config["created"],
         updated=(own_word and said.get("updated")) or node["heartbeatAt"] or config["created"],
         again=config.get("again"),
+        measures=config.get("measures"),
         environment=Environment.model_validate(config["environment"]) if "environment" in config else None,
         summary=Summary.model_validate(said) if own_word and "parameters" in said else None,
         history=_epochs(rows),

@@ -21,7 +21,7 @@ from reglab.tracking.state import State
 if TYPE_CHECKING:
     from reglab.tracking.record import Epoch, RunRecord
 
-LOGGED_BESIDE = ("schema_version", "identity", "identity_version", "label", "created", "again", "environment")
+LOGGED_BESIDE = ("schema_version", "identity", "identity_version", "label", "created", "again", "measures", "environment")
 """Fields of `RunRecord` that stand in W&B's configuration of a run, beside the keys of `RunConfig`."""
 
 BEGIN_SECONDS = 5.0
@@ -201,7 +201,8 @@ class WandbRun:
                 self.preempting()
         ended = record.model_dump(mode="json", include={"state", "reason", "updated", "weights", "per_image"})
         # What it lacks is said, too: W&B would keep what the last epoch logged under that name.
-        summary = ended | (record.summary.model_dump(by_alias=True, mode="json") if record.summary else {})
+        unmeasured = {name: None for row in record.history for name in row.own}
+        summary = ended | unmeasured | (record.summary.model_dump(by_alias=True, mode="json") if record.summary else {})
         self._try(lambda run: run.summary.update(summary))
         self._try(lambda run: run.finish(exit_code=_EXIT_CODES.get(record.state, 0)))
 
@@ -296,6 +297,8 @@ def _describe(run: Any, record: "RunRecord") -> None:
     run.define_metric("*", step_metric="epoch")
     if record.environment:
         run.config.update({"environment": record.environment.metrics()}, allow_val_change=True)
+    if record.measures:
+        run.config.update({"measures": [each.metrics() for each in record.measures]}, allow_val_change=True)
     if run.offline or run.disabled:
         return
     for row in record.history:

@@ -1,6 +1,7 @@
 """How good a network is on images that it was not trained on: while it trains, and later, from the weights that a run kept."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from reglab.errors import UserError
 from reglab.processes.signals import Signals
 from reglab.training import checkpoint
 from reglab.training.flat import FlatParameters
+from reglab.training.measured import Metrics
 from reglab.training.step import Precision
 from reglab.training.weights import Kept
 
@@ -21,22 +23,26 @@ from reglab.training.weights import Kept
 class Evaluation:
     """Of one part, in evaluation mode: the mean loss, the fraction of images that are classified rightly, and which ones these are.
 
-    `correct`: (N,) bool, on the CPU, in the order of the part.
+    `correct`: (N,) bool, on the CPU, in the order of the part. `own`: the user's metrics.
     """
 
     loss: float
     accuracy: float
     correct: Tensor
+    own: Mapping[str, float] = field(default_factory=dict)
 
 
 @torch.no_grad()
-def evaluate(network: nn.Module, batches: CleanBatches, precision: Precision, signals: Signals | None = None) -> Evaluation:
-    """Mean loss, accuracy and right answers over a part; waits for the device once. Leaves the network in evaluation mode.
+def evaluate(
+    network: nn.Module, batches: CleanBatches, precision: Precision, signals: Signals | None = None, metrics: Metrics | None = None
+) -> Evaluation:
+    """Mean loss, accuracy, right answers and `metrics` over a part; waits for the device once. Leaves the network in evaluation mode.
 
-    Raises Interrupted for a preemption meanwhile.
+    Raises Interrupted for a preemption meanwhile, and UserError where a metric fails.
     """
     network.eval()
     loss_sum = torch.zeros(1, dtype=torch.float64, device=precision.device)
+    answers: list[Tensor] = []
     right: list[Tensor] = []
     for images, labels in batches:
         if signals:
@@ -46,13 +52,19 @@ def evaluate(network: nn.Module, batches: CleanBatches, precision: Precision, si
             loss = F.cross_entropy(logits, labels, reduction="sum")
         loss_sum += loss
         right.append(logits.argmax(1) == labels)
-    read = torch.cat([part.view(torch.uint8) for part in (loss_sum, *right)]).cpu()  # one copy, and so one wait
-    total, correct = read[: loss_sum.nbytes].view(loss_sum.dtype), read[loss_sum.nbytes :] != 0
-    return Evaluation(total.item() / len(batches), int(correct.sum()) / len(batches), correct)
+        if metrics:
+            answers.append(logits.float().flatten())
+    read = torch.cat([part.view(torch.uint8) for part in (loss_sum, *answers, *right)]).cpu()  # one copy, and so one wait
+    total, told, rest = read.split([loss_sum.nbytes, sum(each.nbytes for each in answers), len(batches)])
+    correct = rest != 0
+    own = metrics.of(told.view(torch.float32).view(len(batches), -1)) if metrics else {}
+    return Evaluation(total.view(loss_sum.dtype).item() / len(batches), int(correct.sum()) / len(batches), correct, own)
 
 
-def evaluate_kept(kept: Kept, images: ImageSet, device: torch.device) -> Evaluation:
+def evaluate_kept(kept: Kept, images: ImageSet, device: torch.device, metrics: Metrics | None = None) -> Evaluation:
     """Of kept weights, on the test part of `images`: with the images, the device and the versions of the run, its very result.
+
+    `metrics`: what else is measured there.
 
     Raises UserError where the images have other classes, another size or other channels.
     """
@@ -77,4 +89,5 @@ def evaluate_kept(kept: Kept, images: ImageSet, device: torch.device) -> Evaluat
         value.copy_(kept.network[name])
     if kept.config.train.compile is True:
         network.compile()
-    return evaluate(network, CleanBatches(images.test, kept.normalization.to(device), device, precision.dtype), precision)
+    batches = CleanBatches(images.test, kept.normalization.to(device), device, precision.dtype)
+    return evaluate(network, batches, precision, metrics=metrics)

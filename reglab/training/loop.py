@@ -58,7 +58,14 @@ def _train(
         run.warm_up()
     environment = environment and environment.model_copy(update={"captured": run.captured})
     code = code_of(run.config) or None
-    record = record.changed(state=State.running, reason=None, environment=environment, history=run.history, code=code)
+    record = record.changed(
+        state=State.running,
+        reason=None,
+        environment=environment,
+        history=run.history,
+        code=code,
+        measures=run.metrics.measures or None,
+    )
     try:
         for sink in sinks:
             sink.started(record)

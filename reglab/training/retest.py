@@ -1,8 +1,9 @@
 """A finished run, tested again from the weights that it kept."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,9 +19,12 @@ from reglab.tracking.store import LocalRun, read_run, run_folders
 from reglab.training import weights
 from reglab.training.environment import describe, pick_device
 from reglab.training.evaluation import Evaluation, evaluate_kept
+from reglab.training.measured import Metrics
 
 _ITS_OWN = ("data.train_limit", "data.test_limit", "data.validation")
 """How a run's own images were split: it says nothing of others."""
+
+_METRICS = "train.metrics"
 
 _DECIDE = ("device", "torch", "cuda", "threads")
 """What must be as it was for the last bit to be: fields of `Environment`."""
@@ -28,13 +32,15 @@ _DECIDE = ("device", "torch", "cuda", "threads")
 
 @dataclass(frozen=True)
 class Result:
-    """`accuracy` is a fraction of `images`; `note` says in a line how it stands to the record, where that needs saying."""
+    """`accuracy` is a fraction of `images`; `own` are metrics of the user's; `note` says in a line how it stands to the record, where that
+    needs saying."""
 
     record: RunRecord
     data: str
     images: int
     accuracy: float
     loss: float
+    own: Mapping[str, float]
     note: str | None
 
     @property
@@ -66,11 +72,14 @@ def _example() -> str:
 def of_run(folder: Path, words: Sequence[str]) -> Result:
     """Test the run in `folder` on its own test images, or on those that `data.…=…` words name; one without effect names none.
 
-    Raises UserError for a run without weights, for images that changed or have other classes, and for words of another section;
-    ReglabError where all is as it was, and the accuracy is not the recorded one.
+    By its own metrics, or by those that a word `train.metrics=…` names. Raises UserError for a run without weights, for images that
+    changed or have other classes, and for words of another section; ReglabError where all is as it was, and the accuracy is not the
+    recorded one.
     """
-    if odd := [path for path in parse_overrides(words) if not path.startswith("data.")]:
-        raise UserError(f"{odd[0]} is fixed by the run: only data.* keys choose what it is tested on")
+    if odd := [path for path in parse_overrides(words) if not path.startswith("data.") and path != _METRICS]:
+        raise UserError(f"{odd[0]} is fixed by the run: only data.* keys choose what it is tested on, and {_METRICS} what is measured")
+    measuring = [word for word in words if word.partition("=")[0] == _METRICS]
+    words = [word for word in words if word not in measuring]
     record = read_run(folder)
     if record is None:
         raise UserError(f"{folder} holds no run")
@@ -87,9 +96,10 @@ def of_run(folder: Path, words: Sequence[str]) -> Result:
     images = load(_images(kept.config, words).data, settings().cache)
     if not words:
         _expect_own(images, record, folder)
-    found = evaluate_kept(kept, images, device)
+    asked = RunConfig.parse(with_overrides(_spelled_out(kept.config), measuring))
+    found = evaluate_kept(kept, images, device, Metrics(asked, images))
     note = None if words else _compared(found, record, images, device, kept)
-    return Result(record, images.name, len(images.test), found.accuracy, found.loss, note)
+    return Result(record, images.name, len(images.test), found.accuracy, found.loss, found.own, note)
 
 
 def _where(folder: Path) -> File:
@@ -112,9 +122,13 @@ def _naming(config: RunConfig, words: Sequence[str]) -> Sequence[str]:
     return [word for word in words if word.partition("=")[0] in matter]
 
 
+def _spelled_out(config: RunConfig) -> dict[str, Any]:
+    return config.model_dump(mode="json") | {"arm": None, "cell": None}
+
+
 def _images(config: RunConfig, words: Sequence[str]) -> RunConfig:
     """The configuration with the images that the words name; its presets are spelled out in it."""
-    values = config.model_dump(mode="json") | {"arm": None, "cell": None}
+    values = _spelled_out(config)
     if words:
         values["data"] |= {path.removeprefix("data."): FIELDS[path].default for path in _ITS_OWN}
         if {"data.folder", "data.file"} & parse_overrides(words).keys():

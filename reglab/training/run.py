@@ -23,6 +23,7 @@ from reglab.training.clock import Ahead, Clock, synchronize
 from reglab.training.evaluation import Evaluation, evaluate
 from reglab.training.flat import FlatParameters
 from reglab.training.graph import CapturedStep, Step
+from reglab.training.measured import Metrics
 from reglab.training.step import EpochSums, Precision, Read, TrainingStep
 
 _log = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class Run:
             memory.keep_freed()
         else:  # convolutions that are matrix products (`models.convolution`) compute in fp32 as the others do: in TF32
             torch.backends.cuda.matmul.fp32_precision = torch.backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
+        self.metrics = Metrics(config, images)  # a module of the user's is imported before anything is drawn
         self.clock = Clock(device)
         self.precision = Precision.resolve(config.train.precision, device)
         self.compiled = config.train.compile is True
@@ -201,11 +203,12 @@ class Run:
         seconds = self.clock.train_seconds - self.seconds_before_epoch
         number, last = self.epochs_done + 1, self.epochs_done + 1 == self.config.train.epochs
         train_accuracy = sums.correct / self.sums.images
-        evaluated: dict[str, float] = {}
+        evaluated: dict[str, Any] = {}
         if last or number % self.config.train.eval_every == 0:
             test = self.evaluate(self.clean_test, signals)
             self.correct = test.correct if last else None
             evaluated = {"test_loss": test.loss, "test_accuracy": test.accuracy, "train_gap": train_accuracy - test.accuracy}
+            evaluated["own"] = test.own
             if self.clean_val:
                 validation = self.evaluate(self.clean_val, signals)
                 evaluated |= {"val_loss": validation.loss, "val_accuracy": validation.accuracy}
@@ -245,8 +248,11 @@ class Run:
         return PerImage.of(self.images.test_fingerprint, self.correct.numpy())
 
     def evaluate(self, batches: CleanBatches, signals: Signals | None = None) -> Evaluation:
-        """Mean loss, accuracy and right answers over a part; waits for the device once. Raises Interrupted for a preemption meanwhile."""
-        return evaluate(self.network, batches, self.precision, signals)
+        """Mean loss, accuracy and right answers over a part, and the metrics of the test part; waits for the device once.
+
+        Raises Interrupted for a preemption meanwhile, and UserError where a metric fails.
+        """
+        return evaluate(self.network, batches, self.precision, signals, self.metrics if batches is self.clean_test else None)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that a new `Run` of the same configuration needs to go on from here."""

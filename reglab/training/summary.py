@@ -36,6 +36,7 @@ def summary(run: Run, signals: Signals | None = None) -> Summary:
         peak_memory_gb=memory.device_peak_gb(run.device),
         parameters=sum(parameter.numel() for parameter in run.network.parameters()),
         epochs=run.epochs_done,
+        own=tested[-1].own if tested else {},
     )
 
 

@@ -57,6 +57,25 @@ def test_a_run_gives_its_recorded_accuracy_again(reglab, trained):
     assert f"test loss {record.history[-1].test_loss!r}" in out
 
 
+def test_a_run_is_measured_by_metrics_that_it_did_not_have(reglab, trained):
+    _, plain, _ = reglab("evaluate", str(trained))
+    code, out, err = reglab("evaluate", str(trained), "train.metrics=reglab.metrics:ece,reglab.metrics:class_accuracy")
+    assert (code, err) == (0, "") and out.startswith(plain)
+    measured = dict(line.split(" ") for line in out.removeprefix(plain).splitlines())
+    assert measured.keys() == {"test/ece", *(f"test/class_accuracy/{digit}" for digit in range(10))}
+    assert 0 < float(measured["test/ece"]) < 1
+    code, _, err = reglab("evaluate", str(trained), "train.metrics=nobody_here:ece")
+    assert code == 2 and "train.metrics = nobody_here:ece: there is no module nobody_here here" in err
+
+
+def test_a_finished_run_says_which_metrics_it_lacks(reglab, trained):
+    asked = (*WORDS, "train.keep_weights=true", "train.metrics=reglab.metrics:ece")
+    assert "holds this run already, without test/ece; --again trains it anew" in reglab("train", *asked)[2]
+    reglab("train", *asked, "--again")
+    assert "holds this run already; --again" in reglab("train", *asked)[2]
+    assert "test/ece " in reglab("evaluate", str(trained))[1]
+
+
 def test_a_run_is_found_by_its_id(reglab, trained):
     assert reglab("evaluate", trained.name) == reglab("evaluate", str(trained))
 

@@ -1,4 +1,4 @@
-"""A network and images of another package: swept, and reported where the package is not. Who only reads imports nothing of it."""
+"""A network, images and a metric of another package: swept, and reported where the package is not. Who only reads imports nothing of it."""
 
 import csv
 import json
@@ -21,6 +21,9 @@ with pathlib.Path(__file__).with_name("imported").open("a") as file:
 def net(classes, side, channels, width=4):
     return nn.Sequential(nn.Conv2d(channels, width, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, classes))
 
+def spread(logits, labels):
+    return logits.std()
+
 def images():
     draws = np.random.default_rng(0)
     return [(draws.integers(0, 256, (count, 12, 12), dtype=np.uint8), np.arange(count) % 2) for count in (16, 8)]
@@ -28,13 +31,19 @@ def images():
 SWEEP = """
 name: mine
 method: grid
-metric: {name: test/accuracy, goal: maximize}
+metric: {name: test/spread, goal: minimize}
 command: [reglab, train]
 parameters:
   data: {parameters: {source: {value: "mine.parts:images"}}}
   model: {parameters: {name: {value: "mine.parts:net"}, options: {parameters: {width: {values: [2, 5]}}}}}
   agc: {parameters: {enabled: {value: true}}}
-  train: {parameters: {epochs: {value: 1}, batch_size: {value: 8}, seed: {values: [0, 1]}, keep_weights: {value: true}}}
+  train:
+    parameters:
+      epochs: {value: 1}
+      batch_size: {value: 8}
+      seed: {values: [0, 1]}
+      keep_weights: {value: true}
+      metrics: {value: "mine.parts:spread"}
 """
 
 
@@ -83,16 +92,20 @@ def test_they_are_swept_and_reported_and_only_a_run_imports_them(command, tmp_pa
     assert [record["state"] for record in records] == ["finished"] * 4
     assert {record["code"]["model.name"] for record in records} == {record["code"]["data.source"] for record in records}
     assert sorted(record["config"]["model"]["options"]["width"] for record in records) == [2, 2, 5, 5]
-    command("evaluate", folders[0].parent)
+    assert f"test/spread {records[0]['summary']['test/spread']!r}" in command("evaluate", folders[0].parent)
+    assert {record["measures"][0]["code"] for record in records} == {record["code"]["model.name"] for record in records}
 
     imported.unlink()
     assert "4 finished" in command("sweep", "status", sweep)
     reports = [tmp_path / name for name in ("with", "without")]
     for there, out in zip((True, False), reports, strict=True):
         command("report", "build", "--from", tmp_path / "runs" / "mine", "--out", out, there=there)
+        asked = "width=5 > width=2 in test/spread"
+        assert "test/spread" in command("judge", asked, "--from", tmp_path / "runs" / "mine", there=there, code=4)
         with (out / "runs.csv").open(encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         assert sorted(row["width"] for row in rows) == ["2", "2", "5", "5"]
+        assert all(float(row["test/spread"]) > 0 for row in rows)
         assert len({row["model"] for row in rows}) == 2  # two arms have two names
         assert "mine.parts:net" in (out / "index.html").read_text(encoding="utf-8")
     assert not imported.exists()

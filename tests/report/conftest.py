@@ -15,7 +15,19 @@ from tests.loopback.conftest import wandb_server as wandb_server
 def make_record():
     """Makes a finished run of an arm, or of nested keys; what a test is about is given by name."""
 
-    def make(arm="baseline", seed=0, *, test=0.7, train=0.9, seconds=100.0, to_target=40.0, state=State.finished, config=None, **changes):
+    def make(
+        arm="baseline",
+        seed=0,
+        *,
+        test=0.7,
+        train=0.9,
+        seconds=100.0,
+        to_target=40.0,
+        state=State.finished,
+        config=None,
+        own=None,
+        **changes,
+    ):
         values = {"data": {"source": "digits"}, "train": {"epochs": 1, "seed": seed}}
         if config is None or arm != "baseline":
             values["arm"] = arm
@@ -47,6 +59,7 @@ def make_record():
             time_wall_seconds=seconds + 10,
             parameters=23_528_522,
             epochs=1,
+            own=own or {},
         )
         row = Epoch(
             epoch=1,

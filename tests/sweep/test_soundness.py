@@ -253,3 +253,34 @@ def test_what_it_does_is_taken(read_keys, tmp_path):
     (tmp_path / "space.py").touch()
     assert read_keys(**SPACE, parameters=None).has_space_of_its_own
     assert read_keys(scheduler={"engine": "optuna", "source": "space.py", "optimizer": "study"}, run_cap=None).run_cap is None
+
+
+def test_a_search_selects_on_a_metric_of_the_user_s_where_its_runs_have_it(sweep_of_metrics):
+    for name in ("test/ece", "test/class_accuracy/cat"):
+        assert spec.read(sweep_of_metrics(name, "reglab.metrics:ece, reglab.metrics:class_accuracy")).config["metric"]["name"] == name
+    for name, metrics in (
+        ("test/ece", "reglab.metrics:class_accuracy"),
+        ("test/ecee", "reglab.metrics:ece"),
+        ("ece", "reglab.metrics:ece"),
+    ):
+        with pytest.raises(UserError, match=f"line 3: metric.name = {name}: no run logs that"):
+            spec.read(sweep_of_metrics(name, metrics))
+
+
+def test_a_metric_whose_module_is_not_here_is_told_of(sweep_of_metrics):
+    (note,) = spec.read(sweep_of_metrics("test/ece", "reglab.metrics:ece, nobody_here:brier")).warnings
+    assert note == "train.metrics = nobody_here:brier: there is no such module here, so its runs cannot be trained"
+
+
+@pytest.fixture
+def sweep_of_metrics(tmp_path):
+    """Writes a grid that selects on a metric, and whose runs are measured by some."""
+
+    def write(name, metrics):
+        path = tmp_path / "mine.yaml"
+        lines = ["name: mine", "method: grid", f"metric: {{name: {name}, goal: minimize}}", "command: [reglab, train]", "parameters:"]
+        lines.append(f'  train: {{parameters: {{metrics: {{value: "{metrics}"}}, seed: {{values: [0, 1]}}}}}}')
+        path.write_text("\n".join(lines), encoding="utf-8")
+        return path
+
+    return write

@@ -50,11 +50,11 @@ def test_the_metrics_are_these():
 
 
 def test_the_fields_of_a_stored_run_are_these():
-    assert [field.alias or name for name, field in Epoch.model_fields.items()] == PER_EPOCH
+    assert [field.alias or name for name, field in Epoch.model_fields.items() if name != "own"] == PER_EPOCH  # which stand beside these
     assert {field.alias for field in Summary.model_fields.values()} >= set(IN_SUMMARY_ONLY)
     assert " ".join(sorted(RunRecord.model_fields)) == (
-        "again code config created damage environment formerly history identity identity_version label log logged per_image program reason "
-        "rows run_id schema_version seed state summary sweep updated url wandb_id weights without_history"
+        "again code config created damage environment formerly history identity identity_version label log logged measures per_image "
+        "program reason rows run_id schema_version seed state summary sweep updated url wandb_id weights without_history"
     )
     assert " ".join(sorted(Environment.model_fields)) == (
         "captured commit compiled cuda data data_fingerprint device driver precision python reglab test_images threads torch train_images"
@@ -228,10 +228,31 @@ def test_an_identity_of_a_later_version_is_refused():
 def test_fields_of_a_later_version_are_ignored():
     later = VERSION_1 | {
         "mood": "good",
-        "summary": VERSION_1["summary"] | {"test/f1": 0.7},
+        "summary": VERSION_1["summary"] | {"train/f1": 0.7},
         "history": [VERSION_1["history"][0] | {"x": 1}],
     }
     assert RunRecord.model_validate(later).summary == RunRecord.model_validate(VERSION_1).summary
+
+
+def test_metrics_of_the_user_s_are_stored_among_the_others():
+    stored = VERSION_1 | {"summary": VERSION_1["summary"] | {"test/f1": 0.7, "test/recall/cat": 1}}
+    summary = RunRecord.model_validate(stored).summary
+    assert summary.own == {"test/f1": 0.7, "test/recall/cat": 1}
+    assert summary.metrics() == RunRecord.model_validate(VERSION_1).summary.metrics() | summary.own
+    assert "own" not in summary.model_dump_json(by_alias=True)
+    assert Summary.model_validate_json(summary.model_dump_json(by_alias=True)) == summary
+
+
+@pytest.mark.parametrize("value", ["text", True, None, [1], 1e300, float("nan"), float("inf")])
+def test_what_has_the_name_of_one_and_is_no_number_is_none(value):
+    stored = VERSION_1 | {"summary": VERSION_1["summary"] | {"test/f1": value}}
+    assert RunRecord.model_validate(stored).summary.own == {}
+
+
+@pytest.mark.parametrize("name", ["train/loss", "test/accuracy", "gap", "test/", ""])
+def test_none_takes_the_place_of_what_every_run_logs(name):
+    with pytest.raises(ValueError, match="no name of a metric of the user's"):
+        RunRecord.model_validate(VERSION_1 | {"summary": VERSION_1["summary"] | {"own": {name: 0.5}}})
 
 
 def test_python_names_are_accepted_too():

@@ -20,7 +20,7 @@ from reglab.tracking import wandb_api, wandb_programs, wandb_project, wandb_stat
 from reglab.tracking.client import PROJECT
 from reglab.tracking.fetch import fetch, programs
 from reglab.tracking.per_image import PerImage
-from reglab.tracking.record import Environment, Epoch, RunRecord, State, Summary
+from reglab.tracking.record import Environment, Epoch, OwnMetric, RunRecord, State, Summary
 from reglab.tracking.store import LocalRun, read_runs
 from reglab.tracking.wandb_api import Project
 from reglab.tracking.wandb_project import records
@@ -61,6 +61,7 @@ def record(seed, **sections):
         seed=seed,
         config=config.model_dump(mode="json"),
         environment=ENVIRONMENT,
+        measures=[OwnMetric(reference="mine:ece", code="f" * 12, title="calibration error", share=True, better="lower")],
     )
 
 
@@ -73,8 +74,8 @@ def after(epochs):
 
 ENDS = {
     State.finished: (
-        {"summary": SUMMARY, "per_image": PerImage.of("f", np.arange(64) < 48)},
-        [row(1), row(2, test_loss=2.0, test_accuracy=0.75), row(3, val_accuracy=1)],
+        {"summary": SUMMARY.model_copy(update={"own": {"test/ece": 0.1}}), "per_image": PerImage.of("f", np.arange(64) < 48)},
+        [row(1), row(2, test_loss=2.0, test_accuracy=0.75, own={"test/ece": 0.1, "test/f1/cat": 0.5}), row(3, val_accuracy=1)],
     ),
     State.stopped: ({"summary": after(1), "reason": "stopped on request"}, [row(1)]),
     State.diverged: ({"summary": after(2), "reason": "loss not finite in epoch 3"}, [row(1), row(2, test_loss=float("nan"))]),

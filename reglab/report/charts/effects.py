@@ -24,6 +24,8 @@ _AXES = {
     "share": ("% of the cases", 50.0),
     "percent": ("%", None),
     "seconds": ("seconds", None),
+    "number": ("in the metric's own unit", 0.0),
+    "mean": ("in the metric's own unit", None),
 }
 """What each unit is called, and where there is no difference."""
 

@@ -28,7 +28,7 @@ from reglab.report.charts.style import (
 )
 from reglab.report.columns import REST, Column, Level, brief, meets, typed
 from reglab.report.design import FigureData
-from reglab.report.measures import MEASURES, POINTS, Kind, Target
+from reglab.report.measures import POINTS, Kind, Target
 from reglab.report.study import Study
 
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
@@ -50,15 +50,15 @@ def draw(table: pd.DataFrame, figure: FigureData, study: Study, subtitle: str) -
     there: list[Level] = [None]
     if panels:
         there = sorted({plain(level) for level in table[~everywhere][panels.name]} or {None}, key=panels.place)
-    parts, times = by_machine(table), sum(MEASURES[measure].unit != POINTS for measure in figure.y)
+    measures = [study.measure(name) for name in figure.y]
+    parts, times = by_machine(table), sum(kind.is_time for kind in measures)
     is_stacked = panels is not None or (len(parts) > 1 and times > 1)
     rows: list[list[alt.LayerChart]] = []
     beside = len(there) if panels else len(figure.y) + (len(parts) - 1) * times if not is_stacked else len(figure.y)
     width = 0.75 * WIDTH if beside == 1 else WIDTH / beside - (0 if panels else 25)
-    for measure in figure.y:
-        is_time = MEASURES[measure].unit != POINTS
-        for machine, part in parts if is_time else [("", once(table))]:
-            upright = _upright(measure, part, study.target, machine, 170 if is_stacked and len(figure.y) > 1 else 240)
+    for kind in measures:
+        for machine, part in parts if kind.is_time else [("", once(table))]:
+            upright = _upright(kind, part, study.target, machine, 170 if is_stacked and len(figure.y) > 1 else 240)
             row = []
             for number, level in enumerate(there):
                 is_here = (
@@ -72,18 +72,18 @@ def draw(table: pd.DataFrame, figure: FigureData, study: Study, subtitle: str) -
     if not panels and not (is_stacked and len(rows) > 1):
         rows = [[panel for row in rows for panel in row]]
     elif not panels:
-        rows = _by_machine(rows, figure, len(parts))
-    apart = not levels.are_places and len(levels.order) > 1 and any(is_apart(table, MEASURES[measure].column) for measure in figure.y)
+        rows = _by_machine(rows, measures, len(parts))
+    apart = not levels.are_places and len(levels.order) > 1 and any(is_apart(table, kind.column) for kind in measures)
     return _panels(figure.title, f"{subtitle}; lines stand a little apart at each value" if apart else subtitle, rows)
 
 
-def _by_machine(rows: list[list[alt.LayerChart]], figure: FigureData, machines: int) -> list[list[alt.LayerChart]]:
+def _by_machine(rows: list[list[alt.LayerChart]], measures: Sequence[Kind], machines: int) -> list[list[alt.LayerChart]]:
     """What no machine has to do with in a row of its own, then the times of each machine beside each other."""
     pooled: list[alt.LayerChart] = []
     timed: list[list[alt.LayerChart]] = [[] for _ in range(machines)]
     left = iter(rows)
-    for measure in figure.y:
-        if MEASURES[measure].unit == POINTS:
+    for kind in measures:
+        if not kind.is_time:
             pooled += next(left)
         else:
             for place in range(machines):
@@ -226,12 +226,15 @@ class Upright:
     height: float = 240
     never_at: float | None = None
     """Where runs that never reached the target are brief, above everything else."""
+    ends: bool = False
+    """Whether an interval ends at the frame."""
 
 
-def _upright(measure: str, table: pd.DataFrame, target: Target, machine: str, height: float) -> Upright:
-    kind = MEASURES[measure]
+def _upright(kind: Kind, table: pd.DataFrame, target: Target, machine: str, height: float) -> Upright:
     if kind.unit == POINTS:
         return _points(table, kind)
+    if not kind.is_time:
+        return _numbers(table, kind)
     if kind.column == "time_to_target_seconds":
         return _reaching(table, target, machine, height)
     top = highest(table, kind.column)
@@ -243,7 +246,19 @@ def _points(table: pd.DataFrame, kind: Kind) -> Upright:
     step = next(step for step in (1, 2, 5, 10, 20) if high - low <= 7 * step or step == 20)
     marked = [float(tick) for tick in range(math.ceil(low / step) * step, math.floor(high) + 1, step)] or [low]
     top = max(high, marked[-1] + 0.03 * (high - low))  # a label at the very top would push up its panel's title
-    return Upright(kind.column, [f"{kind.words}, {'points' if kind.column == 'gap' else '%'}"], [low, top], marked)
+    return Upright(kind.column, [f"{kind.words}, {'points' if kind.column == 'gap' else '%'}"], [low, top], marked, ends=True)
+
+
+def _numbers(table: pd.DataFrame, kind: Kind) -> Upright:
+    """From below the lowest to above the highest that is drawn, wherever these are."""
+    drawn = table[[kind.column, f"{kind.column}_low", f"{kind.column}_high"]].stack().to_numpy(dtype=float)
+    low, high = (float(drawn.min()), float(drawn.max())) if drawn.size else (0.0, 1.0)
+    room = 0.06 * (high - low) or 0.06 * abs(high) or 1.0
+    low, high = low - room, high + room
+    unit = 10.0 ** math.floor(math.log10(high - low))
+    step = next(unit * factor for factor in (0.1, 0.2, 0.25, 0.5, 1, 2, 2.5) if (high - low) / (unit * factor) <= 5)
+    marked = [round(step * count, 12) for count in range(math.ceil(low / step), math.floor(high / step) + 1)]
+    return Upright(kind.column, [kind.words], [low, high], marked)
 
 
 def _reaching(table: pd.DataFrame, target: Target, machine: str, height: float) -> Upright:
@@ -304,7 +319,7 @@ def _placed(table: pd.DataFrame, across: Across, levels: Levels, upright: Uprigh
     )
     found["never_at"] = places + beside * min(0.16, 0.85 / len(levels.order))
     bounds = table[[f"{upright.field}_low", f"{upright.field}_high"]].astype(float)
-    if upright.field.endswith("accuracy") or upright.field == "gap":
+    if upright.ends:
         bounds = bounds.clip(*upright.domain)
     found["value"], (found["low"], found["high"]) = table[upright.field].astype(float), (bounds[name] for name in bounds)
     return found.assign(reached=table["reached"], timed=table["timed"], missed=table["timed"] - table["reached"].fillna(0))

@@ -96,7 +96,8 @@ def _of_programs(runs: Runs, question: Question, unit: str | None, chance: str |
 
 
 def _of_records(runs: Runs, question: Question, unit: str | None, chance: str | None) -> Asked:
-    kind, study = measured(question.metric), runs.study
+    study = runs.study
+    kind = measured(question.metric, study.records)
     if unit is not None:
         raise UserError(f"--unit: what {question.metric} of reglab's runs is in is known")
     labels = {study.labels[record.run_id]: study.treated[record.run_id] for record in study.records if study.treated[record.run_id]}
@@ -132,6 +133,10 @@ def _of_records(runs: Runs, question: Question, unit: str | None, chance: str | 
         raise UserError(f"{without.run_id} diverged, and counts as chance: say with --chance what that is (0.1 of ten classes), or none")
     if kind.unit == POINTS:
         return Asked(arms, pairs, 100.0, one, other, Unit(POINTS, 100.0))
+    if not kind.is_time:
+        if question.in_points:
+            raise UserError(f"by {question.margin:g} points: {question.metric} is in a unit of its own, and has none")
+        return Asked(arms, pairs, 1.0, one, other, Unit(""))
     known = {each.run for pair in pairs for place in pair for each in arms[place].results}
     there = {stats.place(record) for record in study.records if record.run_id in known}
     if len(there) > 1:

@@ -77,6 +77,16 @@ def test_an_evaluation_waits_once_and_brings_every_answer_with_it(gpu_run, noise
     assert (found.correct.device.type, len(found.correct)) == ("cpu", len(noise_images.test))
 
 
+def test_metrics_of_the_user_s_cost_no_wait_more(gpu_run, log):
+    waits = []
+    for words in ("", "train.metrics=reglab.metrics:ece,reglab.metrics:class_accuracy"):
+        run = gpu_run(words)
+        with log() as said:
+            run.evaluate(run.clean_test)
+        waits.append([entry.what for entry in said.of("wait")])
+    assert waits[0] == waits[1] and len(waits[0]) == 1
+
+
 def rows():
     """The table of benchmarks/README.md: what each configuration's step comes to in launches."""
     text = (ROOT / "benchmarks" / "README.md").read_text()
