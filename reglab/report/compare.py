@@ -106,7 +106,7 @@ def _of_records(runs: Runs, a: Setting, b: Setting, on: str, margin: float) -> C
     images = apart = None
     if on == _TEST:
         try:
-            images = per_image.compared(evidence.blocks({}, (first, second)))
+            images = per_image.compared(evidence.cases({}, (first, second)).values())
         except UserError as error:
             apart = str(error)
     return Comparison(one, other, on, part.estimate, part.low, part.high, part.n, part.over, unit, verdict, images, apart)

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,6 @@ import pandas as pd
 from reglab.errors import UserError
 from reglab.report import numbers
 from reglab.report.cells import Cell
-from reglab.report.comparisons import Blocks
 from reglab.report.extra import Extra
 from reglab.report.numbers import NONE, plain
 from reglab.report.stats import counts
@@ -68,21 +67,17 @@ class OnTheSameImages:
         return found if self.seeds is None else f"{found}; two seeds of one arm: {plain(100 * self.seeds, 1)} % either way"
 
 
-def compared(blocks: Blocks) -> OnTheSameImages | None:
-    """Levels 0 and 1 of blocks, over those that have both; None where there is none, and where any of their runs tells no images.
+def compared(cases: Iterable[Sequence[Mapping[int, RunRecord]]]) -> OnTheSameImages | None:
+    """The two sides of each case, runs by their seeds; None where there is none, and where any of their runs tells no images.
 
     Raises UserError where they were tested on other images.
     """
-    cases: dict[Hashable, tuple[list[RunRecord], list[RunRecord]]] = {}
-    for (rest, _), levels in blocks.items():
-        if 0 in levels and 1 in levels:
-            for side, runs in enumerate(cases.setdefault(rest, ([], []))):
-                runs.append(levels[side])
-    records = [record for case in cases.values() for runs in case for record in runs]
+    sides = [[list(by_seed.values()) for by_seed in case] for case in cases]
+    records = [record for case in sides for runs in case for record in runs]
     if not records or any(record.per_image is None for record in records):
         return None
     answers(records)  # each case by itself may be of one set of images
-    both = [(answers(mine), answers(its)) for mine, its in cases.values()]
+    both = [(answers(mine), answers(its)) for mine, its in sides]
     seeds = statistics.between_seeds([arm for case in both for arm in case])
     return OnTheSameImages(statistics.only_right(both), statistics.only_right([(its, mine) for mine, its in both]), seeds)
 

@@ -174,7 +174,8 @@ def test_two_settings_are_compared_on_the_same_images(runs, told):
     assert "only BN 2 gets" in found._repr_html_()
 
 
-def test_only_seeds_that_both_have_are_compared(runs, told):
+def test_the_images_are_of_the_very_runs_that_the_difference_is_of(runs, told):
+    """Of three seeds on one side and two on the other."""
     found = reglab.compare(runs(told[:-1]), "BN 2", "baseline")
     assert found.n == 2
     assert 100 * (found.images.only_a.share - found.images.only_b.share) == pytest.approx(found.estimate)
