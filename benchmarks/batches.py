@@ -28,7 +28,7 @@ from torchvision.transforms.v2 import functional as F
 
 from benchmarks import measure as shared
 from benchmarks.measure import Absent, Outcome, Result
-from reglab.data.images import Part
+from reglab.data.images import Split
 from reglab.errors import ReglabError
 from reglab.techniques.applied import Draws
 from reglab.techniques.cutout.declared import TECHNIQUE as CUTOUT
@@ -52,7 +52,7 @@ Epoch = Callable[[Consume], None]
 class PilImages(Dataset[tuple[Tensor, int]]):
     """Images as torchvision's CIFAR10 gives them: an array turned into a PIL image, then the transforms."""
 
-    def __init__(self, part: Part, transform: Callable[[Image.Image], Tensor]):
+    def __init__(self, part: Split, transform: Callable[[Image.Image], Tensor]):
         self.part, self.transform = part, transform
 
     def __len__(self) -> int:
@@ -63,7 +63,7 @@ class PilImages(Dataset[tuple[Tensor, int]]):
 
 
 def loader(
-    part: Part, batch: int, workers: int, mean: Sequence[float], std: Sequence[float], device: torch.device
+    part: Split, batch: int, workers: int, mean: Sequence[float], std: Sequence[float], device: torch.device
 ) -> DataLoader[tuple[Tensor, int]]:
     """torchvision's usual training recipe; mean and std in shares of white."""
     transform = v2.Compose(
@@ -81,7 +81,7 @@ def loader(
     )
 
 
-def statistics_of(part: Part) -> tuple[list[float], list[float]]:
+def statistics_of(part: Split) -> tuple[list[float], list[float]]:
     """Mean and standard deviation of each channel, in shares of white."""
     pixels = part.images.reshape(-1, 3)
     return (pixels.mean(0, dtype=np.float64) / 255).tolist(), (pixels.std(0, dtype=np.float64) / 255).tolist()
@@ -96,7 +96,7 @@ def ours(run: Run) -> Epoch:
     return epoch
 
 
-def torchvisions(part: Part, batch: int, device: torch.device) -> Epoch:
+def torchvisions(part: Split, batch: int, device: torch.device) -> Epoch:
     batches = loader(part, batch, WORKERS, *statistics_of(part), device)
 
     def epoch(consume: Consume) -> None:
@@ -107,7 +107,7 @@ def torchvisions(part: Part, batch: int, device: torch.device) -> Epoch:
     return epoch
 
 
-def kornias(part: Part, batch: int, device: torch.device) -> Epoch:
+def kornias(part: Split, batch: int, device: torch.device) -> Epoch:
     import kornia.augmentation as K
 
     mean, std = (torch.tensor(values, device=device) for values in statistics_of(part))
@@ -129,7 +129,7 @@ def kornias(part: Part, batch: int, device: torch.device) -> Epoch:
     return epoch
 
 
-def check_pixels(run: Run, part: Part) -> None:
+def check_pixels(run: Run, part: Split) -> None:
     """Raises ReglabError where a batch is not what torchvision's functions make of the same draws. `run` makes it eagerly."""
     order = run.batches.order(run.draws)
     size = min(run.batches.size, len(part))

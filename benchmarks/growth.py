@@ -26,7 +26,8 @@ from benchmarks import measure as shared
 from benchmarks.measure import Outcome
 from reglab.config import RunConfig, identity, run_id, with_overrides
 from reglab.techniques.batchnorm.declared import TECHNIQUE as BATCHNORM
-from reglab.tracking.record import Environment, RunRecord, State, Summary
+from reglab.tracking.record import Environment, RunRecord, State
+from reglab.tracking.results import Summary
 from reglab.tracking.store import ARCHIVE, write_archive
 from reglab.training.memory import device_peak_gb
 

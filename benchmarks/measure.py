@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from reglab.config import RunConfig, parse_overrides, with_overrides
-from reglab.data.images import Extent, ImageSet, Part
+from reglab.data.images import Extent, ImageSet, Split
 from reglab.settings import settings
 from reglab.training import memory
 from reglab.training.clock import synchronize
@@ -210,7 +210,7 @@ def random_images(count: int) -> ImageSet:
     """Noise of CIFAR-10's form: so many training images and one to test on."""
     draws = np.random.default_rng(0)
     parts = [
-        Part(draws.integers(0, 256, (size, EXTENT.side, *EXTENT), dtype=np.uint8), draws.integers(0, CLASSES, size, dtype=np.int64))
+        Split(draws.integers(0, 256, (size, EXTENT.side, *EXTENT), dtype=np.uint8), draws.integers(0, CLASSES, size, dtype=np.int64))
         for size in (count, 1)
     ]
     return ImageSet("noise", tuple(map(str, range(CLASSES))), parts[0], parts[1], None, f"noise-{count}")

@@ -20,7 +20,7 @@ from typing import Any
 from benchmarks import measure as shared
 from benchmarks.measure import Outcome, Result
 from reglab.config import RunConfig, identity
-from reglab.tracking.record import Epoch
+from reglab.tracking.results import Epoch
 
 RUNS, EPOCHS, PEER_RUNS = 10_000, 20, 100
 API = "W&B's Api"

@@ -28,7 +28,8 @@ from typing import Any
 
 from reglab.sweep import engines
 from reglab.sweep.engines.random import Random
-from reglab.tracking.record import RunRecord, State, Summary
+from reglab.tracking.record import RunRecord, State
+from reglab.tracking.results import Summary
 
 ROUNDS, DRAWS, LOOKS = 20, 30, (10, 20, 30)
 HERE = Path(__file__).parents[1]

@@ -13,7 +13,7 @@ import numpy as np
 
 from reglab import foreign
 from reglab.config import DataConfig
-from reglab.data.images import MOST_CHANNELS, ImageSet, Part
+from reglab.data.images import MOST_CHANNELS, ImageSet, Split
 from reglab.errors import UserError, first_line, shown
 
 _PARTS = ("train", "test")
@@ -62,7 +62,7 @@ def of_function(config: DataConfig) -> ImageSet:
 def image_set(where: str, name: str, parts: Sequence[tuple[np.ndarray, np.ndarray]], classes: Sequence[Any] | None) -> ImageSet:
     """Two parts as a run takes them. Raises UserError, beginning with `where`, for what is not labelled images of one extent."""
     train, test = (
-        Part(_images(f"{where}: {part}", images), _labels(f"{where}: {part}", labels, len(images)))
+        Split(_images(f"{where}: {part}", images), _labels(f"{where}: {part}", labels, len(images)))
         for part, (images, labels) in zip(_PARTS, parts, strict=True)
     )
     if train.images.shape[1:] != test.images.shape[1:]:

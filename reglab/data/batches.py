@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from reglab.config import RunConfig
-from reglab.data.images import Part
+from reglab.data.images import Split
 from reglab.errors import UserError
 from reglab.techniques.applied import Applied, Draws, apply, overrides
 
@@ -57,7 +57,7 @@ class Normalization:
 class DeviceImages:
     """Images of one part on the device, padded with black, a pixel's channels packed into one element: of 32 bits, or, if grey, of 8."""
 
-    def __init__(self, part: Part, device: torch.device, padding: int = 0):
+    def __init__(self, part: Split, device: torch.device, padding: int = 0):
         self.side, self.channels = part.images.shape[2:]
         within, extent = slice(padding, padding + self.side), self.side + 2 * padding
         stored = np.zeros((len(part), extent, extent, 1 if self.channels == 1 else 4), dtype=np.uint8)
@@ -89,7 +89,7 @@ class TrainingBatches:
 
     def __init__(
         self,
-        part: Part,
+        part: Split,
         config: RunConfig,
         normalization: Normalization,
         device: torch.device,
@@ -170,7 +170,7 @@ def windows(padded: Tensor, draws: Draws) -> Tensor:
 class CleanBatches:
     """A part as it is, in order: for evaluation."""
 
-    def __init__(self, part: Part, normalization: Normalization, device: torch.device, dtype: torch.dtype):
+    def __init__(self, part: Split, normalization: Normalization, device: torch.device, dtype: torch.dtype):
         self.normalize, self.dtype, self.set = normalization, dtype, DeviceImages(part, device)
 
     def __len__(self) -> int:

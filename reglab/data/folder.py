@@ -24,7 +24,7 @@ from reglab import reading
 from reglab.atomic import write_whole
 from reglab.config import DataConfig
 from reglab.data.decode import DECODING, Decoded, UnfitError, decode
-from reglab.data.images import Extent, ImageSet, Part
+from reglab.data.images import Extent, ImageSet, Split
 from reglab.data.store import cached
 from reglab.data.waiting import Alive
 from reglab.errors import UserError, shown
@@ -282,7 +282,7 @@ def _decoded(listing: Listing, content: str, config: DataConfig, alive: Alive) -
                 continue
             images[row] = decoded.pixels
             seen.add(file, decoded)
-        parts.append(Part(images, np.asarray([file.label for file in files], dtype=np.int64)))
+        parts.append(Split(images, np.asarray([file.label for file in files], dtype=np.int64)))
     seen.check(listing, config)
     if again.hexdigest() != content:
         raise UserError(

@@ -20,7 +20,7 @@ class Extent(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Part:
+class Split:
     """Some labelled images: uint8 `(N, side, side, channels)` and int64 `(N,)`."""
 
     images: np.ndarray
@@ -29,9 +29,9 @@ class Part:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, index: np.ndarray) -> "Part":
+    def take(self, index: np.ndarray) -> "Split":
         """Return the images at the positions `index` (M,), in its order."""
-        return Part(self.images[index], self.labels[index])
+        return Split(self.images[index], self.labels[index])
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class ImageSet:
 
     name: str
     classes: tuple[str, ...]
-    train: Part
-    test: Part
-    validation: Part | None
+    train: Split
+    test: Split
+    validation: Split | None
     fingerprint: str
     test_fingerprint: str | None = None  # of a source that is not split yet
 

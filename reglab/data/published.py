@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from reglab.atomic import naming
-from reglab.data.images import Extent, ImageSet, Part
+from reglab.data.images import Extent, ImageSet, Split
 from reglab.data.store import cached, read, stored
 from reglab.data.waiting import Alive, in_background
 from reglab.errors import UserError, first_line, machine_fault
@@ -152,7 +152,7 @@ def _unpacked(known: Published, root: Path, alive: Alive) -> ImageSet:
     parts = []
     for part in (train, test):
         images, labels = known.arrays(part)
-        parts.append(Part(np.ascontiguousarray(images), np.asarray(labels, dtype=np.int64)))
+        parts.append(Split(np.ascontiguousarray(images), np.asarray(labels, dtype=np.int64)))
     fingerprint = " ".join(each.md5 for each in archives)
     return ImageSet(known.title, tuple(known.classes(train)), parts[0], parts[1], None, fingerprint)
 

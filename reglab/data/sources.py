@@ -9,7 +9,7 @@ from PIL import Image
 
 from reglab.config import DataConfig
 from reglab.data import arrays, folder, published
-from reglab.data.images import Extent, ImageSet, Part
+from reglab.data.images import Extent, ImageSet, Split
 from reglab.data.store import cached
 from reglab.data.waiting import Alive
 from reglab.errors import UserError
@@ -80,7 +80,7 @@ def _digits(cache: Path) -> ImageSet:
         rank = np.zeros(len(labels), dtype=np.int64)  # of each image within its class
         for label in np.unique(labels):
             rank[labels == label] = np.arange((labels == label).sum())
-        whole, is_test = Part(images, labels), rank % 5 == 4
+        whole, is_test = Split(images, labels), rank % 5 == 4
         fingerprint = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
         classes = tuple(str(name) for name in bunch.target_names)
         return ImageSet("digits", classes, whole.take(~is_test), whole.take(is_test), None, fingerprint)

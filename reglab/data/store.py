@@ -9,7 +9,7 @@ import numpy as np
 
 from reglab import atomic, reading
 from reglab.console import say
-from reglab.data.images import Extent, ImageSet, Part
+from reglab.data.images import Extent, ImageSet, Split
 from reglab.data.waiting import Alive, alone
 from reglab.errors import first_line, is_full
 from reglab.settings import unwritable_cache
@@ -64,7 +64,7 @@ def read(path: Path, most: int, extent: Extent) -> ImageSet | None:
 def _whole(content: Any, extent: Extent) -> ImageSet | None:
     """What is in it, where that is two parts of images with labels of two or more classes."""
     classes = tuple(map(str, content["classes"]))
-    parts = [Part(content[f"{part}_images"], content[f"{part}_labels"]) for part in ("train", "test")]
+    parts = [Split(content[f"{part}_images"], content[f"{part}_labels"]) for part in ("train", "test")]
     for part in parts:
         if part.images.dtype != np.uint8 or part.labels.dtype != np.int64 or part.images.shape != (len(part), extent.side, *extent):
             return None

@@ -12,63 +12,21 @@ claim alone and all that are tested jointly (`reglab/statistics/families.py`).
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cached_property
 
 import numpy as np
 
 from reglab.report import plan
-from reglab.report.asked import asked_of, beside
-from reglab.report.design import Claim
+from reglab.report.asked import asked_of
+from reglab.report.beside import beside
+from reglab.report.claim_kinds import Claim
+from reglab.report.findings import Finding, Findings, Verdict, amounts, deciding, how, in_short
 from reglab.report.margins import in_margins
 from reglab.report.parts import LEVEL, Compared, Part, Seen, percent
 from reglab.report.plan import Looks
 from reglab.report.study import Study
 from reglab.statistics.families import decided
 from reglab.statistics.moderation import Array
-
-
-class Verdict(StrEnum):
-    """What the runs say of a claim."""
-
-    reproduced = "reproduced"
-    contradicted = "contradicted"
-    undecided = "undecided"
-    not_tested = "not tested"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What came out for one claim, in a sentence (`effect`) and in its parts; `note` adds what has no say in the verdict.
-
-    `verdict` is of the claim alone, `jointly` where all that are tested err as seldom together; `joint` says by what. `margin`: what the
-    verdict would be with other margins; `decided`: at which look; `more`: what is still needed where it is open. `figure` is the stem of
-    the figure that shows it, `runs` are the ids of the runs behind it.
-    """
-
-    number: int
-    claim: str
-    rule: str
-    verdict: Verdict
-    effect: str
-    parts: tuple[Part, ...]
-    runs: tuple[str, ...]
-    figure: str
-    note: str = ""
-    jointly: Verdict = Verdict.not_tested
-    joint: str = ""
-    margin: str = ""
-    decided: str = ""
-    more: str = ""
-    how: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Findings:
-    """Every claim's, in the study's order, and the plan by which they were decided, in a sentence or two."""
-
-    each: tuple[Finding, ...]
-    plan: str
 
 
 def judge(study: Study) -> Findings:
@@ -203,7 +161,7 @@ class _Asked:
             in_margins(parts),
             self._decided(),
             self._more(),
-            tuple(_how(parts)),
+            tuple(how(parts)),
         )
 
     def parts(self, decision: _Decision) -> tuple[Part, ...]:
@@ -228,7 +186,7 @@ class _Asked:
             return ""
         decides = deciding(self.parts(decision))
         of = f"with the {tested - 1} other claim{'s' * (tested > 2)} that {'are' if tested > 2 else 'is'} tested"
-        interval = "" if decides.low is None else f", at {percent(decides.confidence)} confidence: {decides.what}: {_amounts(decides)}"
+        interval = "" if decides.low is None else f", at {percent(decides.confidence)} confidence: {decides.what}: {amounts(decides)}"
         return f"{of}: {decision.verdict}{interval}."
 
     def _decided(self) -> str:
@@ -317,53 +275,6 @@ def _jointly(tested: Sequence[_Asked]) -> Iterator[_Decision]:
 def _rule(claim: Claim, study: Study) -> str:
     """What must be seen, where the study file does not say it in words."""
     return "; ".join(asked.rule for asked in asked_of(claim, claim.question, study)).capitalize() + "."
-
-
-def in_short(parts: Sequence[Part]) -> str:
-    """How many comparisons hold and how many fail, and the one that decides: the worst that fails, else the closest."""
-    spoken = [part for part in parts if part.n]
-    if not spoken:
-        return "No run speaks to it."
-    if len(parts) == 1:
-        return f"{parts[0].what[0].upper()}{parts[0].what[1:]}: {parts[0].in_words()}."
-    holding, failing = (sum(part.holds is how for part in parts) for how in (True, False))
-    silent = len(parts) - len(spoken)
-    said = f"{holding} of {len(parts)} comparisons hold"
-    said += f", {silent} {'has' if silent == 1 else 'have'} no runs" if silent else ""
-    decides = deciding(parts)
-    if failing:
-        return f"{said}, {failing} {'fails' if failing == 1 else 'fail'}: {decides.what}: {decides.in_words()}."
-    return f"{said}. {'The closest is' if decides.holds else 'Open is'} {decides.what}: {decides.in_words()}."
-
-
-def deciding(parts: Sequence[Part]) -> Part:
-    """Of those that runs speak to, the worst that fails, else the closest of those that are open, or of those that hold."""
-    spoken = [part for part in parts if part.n]
-    if failing := [part for part in spoken if part.holds is False]:
-        return max(failing, key=_distance)
-    return min(spoken, key=lambda part: (part.holds is True, _distance(part)))
-
-
-_NOTHING = {"points": 0.0, "share": 0.5, "ratio": 1.0}
-"""What an estimate is where there is no difference."""
-
-
-def _distance(part: Part) -> float:
-    """From no difference at all."""
-    return abs((part.estimate or 0.0) - _NOTHING.get(part.unit, 0.0))
-
-
-def _amounts(part: Part) -> str:
-    unit = {"points": " points", "ratio": " times", "percent": " %", "seconds": " s"}.get(part.unit, "")
-    return f"{part.amount()}{unit} ({part.range_in_words()})"
-
-
-def _how(parts: Sequence[Part]) -> Iterator[str]:
-    """How they were compared: once what is said of all, else of how many."""
-    spoken = [part for part in parts if part.n]
-    for line in dict.fromkeys(line for part in spoken for line in part.said):
-        count = sum(line in part.said for part in spoken)
-        yield line if count == len(spoken) else f"{line} ({count} of {len(spoken)} comparisons)"
 
 
 def _in_words(tested: Sequence[_Asked], verdicts: Sequence[Verdict]) -> str:

@@ -11,6 +11,7 @@ from reglab.report import asked, per_image
 from reglab.report.collection import Runs
 from reglab.report.columns import Column, Condition, brief, written
 from reglab.report.digits import decimals
+from reglab.report.evidence import Evidence
 from reglab.report.measures import NUMBER, POINTS, Kind, names_of
 from reglab.report.measures import measured as measured_by
 from reglab.report.parts import ANYTHING
@@ -97,7 +98,7 @@ def _of_records(runs: Runs, a: Setting, b: Setting, on: str, margin: float) -> C
     keys = {column.sources[0]: column for column in study.design.by_name.values()}
     (one, first), (other, second) = (condition(each, arms, keys) for each in (a, b))
     refuse_same(first, second)
-    evidence = asked.Evidence(study, None)
+    evidence = Evidence(study, None)
     part = asked.pair(on, evidence, {}, first, second, ANYTHING).part()
     if part.estimate is None:
         raise _no_pair(one, other, "and ran on one machine" if kind.is_time else "and the same seed")

@@ -8,7 +8,8 @@ from reglab.config import flat
 from reglab.report import stats
 from reglab.report.columns import written
 from reglab.report.study import Study
-from reglab.tracking.record import Epoch, RunRecord
+from reglab.tracking.record import RunRecord
+from reglab.tracking.results import Epoch
 
 POINTS = 40
 """Of a curve: more are not told apart on a page."""

@@ -6,7 +6,7 @@ from reglab.report import stats
 from reglab.report.best import with_the_best
 from reglab.report.cells import Cell
 from reglab.report.charts.effects import Effect
-from reglab.report.claims import Finding, deciding
+from reglab.report.findings import Finding, deciding
 from reglab.report.measures import test_accuracy
 from reglab.report.parts import Part
 from reglab.report.stats import Difference

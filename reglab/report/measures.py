@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from reglab.tracking.record import OWN, OwnMetric, RunRecord, is_own
+from reglab.tracking.record import RunRecord
+from reglab.tracking.results import OWN, OwnMetric, is_own
 
 _log = logging.getLogger(__name__)
 

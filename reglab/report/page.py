@@ -19,7 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from reglab.report.charts import Drawing
-from reglab.report.claims import Finding, Verdict
+from reglab.report.findings import Finding, Verdict
 from reglab.report.font import FAMILY, faces
 from reglab.report.numbers import NONE
 from reglab.report.parts import Part, percent

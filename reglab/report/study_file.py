@@ -10,12 +10,14 @@ from pydantic import TypeAdapter, ValidationError
 from reglab import shipped, yaml_files
 from reglab.config import FIELDS, allowed, nearest
 from reglab.errors import UserError
+from reglab.report.claim_kinds import Kinds, Place
 from reglab.report.columns import ANY, BASE, ITS, NONE, OTHER, TAKEN, Column, Condition, typed, written
-from reglab.report.design import Design, Kinds, Place
+from reglab.report.design import Design
 from reglab.report.measures import MEASURES
 from reglab.report.study import Study
 from reglab.section import Functions
-from reglab.tracking.record import METRICS, RunRecord, own_name
+from reglab.tracking.record import RunRecord
+from reglab.tracking.results import METRICS, own_name
 from reglab.yaml_files import Document
 
 PUBLISHED = "four_regularizers"

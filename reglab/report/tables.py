@@ -7,14 +7,15 @@ import pandas as pd
 
 from reglab.report import comparisons, digits, stats
 from reglab.report.cells import Cell, Times
-from reglab.report.claims import Finding
 from reglab.report.columns import Treatment, brief, in_order, meets
 from reglab.report.design import Design, Parameter
+from reglab.report.findings import Finding
 from reglab.report.measures import POINTS, Kind, Target, test_accuracy
 from reglab.report.numbers import NONE, told
 from reglab.report.stats import Difference, Estimate, TimeToTarget
 from reglab.report.study import Study
-from reglab.tracking.record import Environment, RunRecord, Summary
+from reglab.tracking.record import Environment, RunRecord
+from reglab.tracking.results import Summary
 
 # Arms.
 

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 
 from reglab.report import numbers, stats, tables
 from reglab.report.cells import Cell
-from reglab.report.claims import Finding, Verdict
 from reglab.report.design import Question
+from reglab.report.findings import Finding, Verdict
 from reglab.report.study import Study
-from reglab.tracking.record import QUIET, RunRecord, State
+from reglab.tracking.record import RunRecord, State
+from reglab.tracking.results import QUIET
 
 
 def label(study: Study) -> str | None:

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 from reglab.config import RunConfig
 from reglab.console import is_terminal, progress, say
-from reglab.tracking.record import Epoch, RunRecord, State
+from reglab.tracking.record import RunRecord, State
+from reglab.tracking.results import Epoch
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

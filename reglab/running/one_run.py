@@ -20,7 +20,8 @@ from reglab.sweep import assignment
 from reglab.sweep.machine import cores
 from reglab.tracking.images import KEPT, refuse_other, saw_others
 from reglab.tracking.recognized import say_recognized
-from reglab.tracking.record import RunRecord, Sink, State, own_name
+from reglab.tracking.record import RunRecord, Sink, State
+from reglab.tracking.results import own_name
 from reglab.tracking.store import RECORD, LocalRun, former_names, read_run, readable, run_folders, set_aside
 from reglab.tracking.wandb_run import WandbRun
 

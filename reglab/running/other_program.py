@@ -17,14 +17,15 @@ from typing import Any
 
 from reglab.errors import UserError
 from reglab.exits import FAILED, PREEMPTED, killed_by
-from reglab.processes.signals import WORKER, Request, Signals
+from reglab.processes.signals import PREEMPT, WORKER, Request, Signals
 from reglab.processes.supervisor import GRACE_SECONDS, last_line
 from reglab.running.alone import alone
 from reglab.settings import settings
 from reglab.sweep import assignment, relay
 from reglab.sweep.program import Program
 from reglab.tracking import wandb_run
-from reglab.tracking.record import Logged, RunRecord, State
+from reglab.tracking.record import RunRecord, State
+from reglab.tracking.results import Logged
 from reglab.tracking.store import LOG, LocalRun, set_aside
 from reglab.tracking.wandb_files import RunFile, found
 
@@ -192,7 +193,7 @@ def _environment(folder: Path) -> dict[str, str]:
 
 def _meant(request: Request, pid: int) -> signal.Signals:
     """SIGTERM is a stop, as W&B's agent sends it; SIGUSR1 a preemption, where the program listens to that, else SIGTERM is, too."""
-    return signal.SIGUSR1 if request == Request.preempt and _hears(pid, signal.SIGUSR1) else signal.SIGTERM
+    return PREEMPT if request == Request.preempt and _hears(pid, PREEMPT) else signal.SIGTERM
 
 
 def _hears(pid: int, number: signal.Signals) -> bool:

@@ -20,7 +20,7 @@ from reglab.sweep.distributions import Distribution, Exponents, IntUniform, Quan
 from reglab.sweep.engines import grid
 from reglab.sweep.engines.random import Random
 from reglab.sweep.program import LACKS
-from reglab.tracking.record import METRICS, own_name
+from reglab.tracking.results import METRICS, own_name
 
 DRAWS = 200
 """Of each searched key, and of all keys together."""

@@ -20,7 +20,8 @@ from reglab.atomic import naming, write_whole
 from reglab.errors import MachineError, UserError, shown
 from reglab.tracking import storage
 from reglab.tracking.images import KEPT, refuse_mixed
-from reglab.tracking.record import SCHEMA_VERSION, Epoch, Logged, RunRecord, State, Summary
+from reglab.tracking.record import SCHEMA_VERSION, RunRecord, State
+from reglab.tracking.results import Epoch, Logged, Summary
 
 _log = logging.getLogger(__name__)
 

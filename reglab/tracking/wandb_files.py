@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from reglab import reading
 from reglab.errors import UserError, first_line, shown
-from reglab.tracking.record import LARGEST, LONGEST_NAME, LONGEST_TEXT, Logged
+from reglab.tracking.results import LARGEST, LONGEST_NAME, LONGEST_TEXT, Logged
 from reglab.tracking.wandb_library import message
 
 _HEADER = b":W&B\xe1\xbe\x00"

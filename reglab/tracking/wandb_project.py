@@ -13,7 +13,8 @@ from urllib.parse import quote
 from reglab import reading
 from reglab.errors import UserError
 from reglab.tracking import wandb_cache
-from reglab.tracking.record import Environment, Epoch, RunRecord, State, Summary, own_id
+from reglab.tracking.record import Environment, RunRecord, State, own_id
+from reglab.tracking.results import Epoch, Summary
 from reglab.tracking.wandb_api import (
     LISTED_AT_ONCE,
     MOST_PAGES,

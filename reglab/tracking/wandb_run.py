@@ -19,7 +19,8 @@ from reglab.tracking import client
 from reglab.tracking.state import State
 
 if TYPE_CHECKING:
-    from reglab.tracking.record import Epoch, RunRecord
+    from reglab.tracking.record import RunRecord
+    from reglab.tracking.results import Epoch
 
 LOGGED_BESIDE = ("schema_version", "identity", "identity_version", "label", "created", "again", "measures", "environment")
 """Fields of `RunRecord` that stand in W&B's configuration of a run, beside the keys of `RunConfig`."""

@@ -14,7 +14,7 @@ from reglab.config import RunConfig
 from reglab.data.images import ImageSet
 from reglab.errors import UserError, excerpt, shown
 from reglab.metrics import Declared
-from reglab.tracking.record import LARGEST, LONGEST_NAME, MOST_OWN, OwnMetric, own_name
+from reglab.tracking.results import LARGEST, LONGEST_NAME, MOST_OWN, OwnMetric, own_name
 
 _KEY = "train.metrics"
 

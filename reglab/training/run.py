@@ -17,7 +17,7 @@ from reglab.errors import UserError, first_line
 from reglab.processes.signals import Signals
 from reglab.techniques.applied import apply
 from reglab.tracking.per_image import PerImage
-from reglab.tracking.record import Epoch
+from reglab.tracking.results import Epoch
 from reglab.training import checkpoint, memory, optimizer, shortage
 from reglab.training.clock import Ahead, Clock, synchronize
 from reglab.training.evaluation import Evaluation, evaluate

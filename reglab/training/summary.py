@@ -1,7 +1,7 @@
 """What a run comes to."""
 
 from reglab.processes.signals import Signals
-from reglab.tracking.record import Summary
+from reglab.tracking.results import Summary
 from reglab.training import memory
 from reglab.training.run import Run
 

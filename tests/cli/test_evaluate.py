@@ -157,7 +157,7 @@ def digits():
 def test_other_images_of_the_same_classes_are_normalized_as_the_run_s_own(reglab, trained, digits, tmp_path):
     """Dark training images beside them change nothing: only the run's own count."""
     write(tmp_path / "new" / "test", digits.test)
-    write(tmp_path / "new" / "train", sources.Part(digits.train.images // 8, digits.train.labels))
+    write(tmp_path / "new" / "train", sources.Split(digits.train.images // 8, digits.train.labels))
     code, out, err = reglab("evaluate", str(trained), "data.source=folder", f"data.folder={tmp_path / 'new'}")
     assert (code, err) == (0, "")
     assert "on new: test accuracy" in out and "of 30)" in out

@@ -7,7 +7,7 @@ import torch
 from reglab.config import RunConfig, grown
 from reglab.data import batches
 from reglab.data.batches import CleanBatches, DeviceImages, Normalization, TrainingBatches
-from reglab.data.images import Part
+from reglab.data.images import Split
 from reglab.errors import UserError
 
 CPU = torch.device("cpu")
@@ -16,13 +16,13 @@ EVERYTHING = {"policy": "basic", "shift": 4, "flip": True}
 
 def noise(count, seed=0):
     draws = np.random.default_rng(seed)
-    return Part(draws.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8), draws.integers(0, 10, count))
+    return Split(draws.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8), draws.integers(0, 10, count))
 
 
 def numbered(count):
     """Image i is of the one grey level i + 1 and has label 100 + i: known again wherever a shift has moved it."""
     levels = np.arange(1, count + 1, dtype=np.uint8)[:, None, None, None]
-    return Part(np.broadcast_to(levels, (count, 32, 32, 3)).copy(), np.arange(100, 100 + count))
+    return Split(np.broadcast_to(levels, (count, 32, 32, 3)).copy(), np.arange(100, 100 + count))
 
 
 def training(part, size=4, dtype=torch.float32, **sections):
@@ -134,7 +134,7 @@ def test_images_in_any_memory_order_are_measured():
 def test_a_channel_of_one_level_is_not_divided_by_zero():
     images = noise(4).images
     images[..., 2] = 77
-    batch = epoch(training(Part(images, np.arange(4))))[0]
+    batch = epoch(training(Split(images, np.arange(4))))[0]
     assert torch.isfinite(batch.images).all()
     assert (batch.images[:, 2] == 0).all()
 
@@ -190,7 +190,7 @@ def test_a_copy_is_an_image_of_the_batch_with_one_black_square(per, augment):
 
 @pytest.mark.parametrize("cutout", [{"images": 3}, {"images": 1, "size": 32}, {"images": 2, "per": "image", "size": 7}])
 def test_the_masked_fraction_is_the_share_of_black_pixels(cutout):
-    white = Part(np.full((6, 32, 32, 3), 255, dtype=np.uint8), np.arange(6))
+    white = Split(np.full((6, 32, 32, 3), 255, dtype=np.uint8), np.arange(6))
     white.images[:, 0, 0] = 250  # a deviation to divide by
     made = training(white, cutout=cutout)
     shown = epoch(made)
@@ -235,7 +235,7 @@ def test_copies_are_mixed_too():
 
 def test_shifts_bring_in_black_and_flips_mirror():
     ramp = np.broadcast_to(np.arange(100, 132, dtype=np.uint8)[None, None, :, None], (64, 32, 32, 3)).copy()
-    made = training(Part(ramp, np.arange(64)), size=64, augment={"policy": "basic", "shift": 2, "flip": True})
+    made = training(Split(ramp, np.arange(64)), size=64, augment={"policy": "basic", "shift": 2, "flip": True})
     shown = grey(made, epoch(made)[0].images).round()[..., 0]
     assert set(shown.flatten().tolist()) <= {0.0, *range(100, 132)}
     middle = shown[:, 16, 4:28]
@@ -250,7 +250,7 @@ def test_shifts_bring_in_black_and_flips_mirror():
 def test_rotation_turns_each_image_by_an_angle_of_its_own():
     arrow = np.zeros((8, 32, 32, 3), dtype=np.uint8)
     arrow[:, 15:17, 16:30] = 255
-    made = training(Part(arrow, np.arange(8)), size=8, augment={"policy": "basic", "shift": 0, "flip": False, "rotate": 40})
+    made = training(Split(arrow, np.arange(8)), size=8, augment={"policy": "basic", "shift": 0, "flip": False, "rotate": 40})
     shown = grey(made, epoch(made)[0].images)[..., 0]
     offsets = torch.arange(32) - 15.5
     across, down = (shown * offsets).sum((1, 2)), (shown * offsets[:, None]).sum((1, 2))

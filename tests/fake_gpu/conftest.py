@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 
 from reglab.config import RunConfig, with_overrides
-from reglab.data.sources import ImageSet, Part
+from reglab.data.sources import ImageSet, Split
 from tests.conftest import on_gpu
 from tests.fake_gpu import fake
 
 collect_ignore = [] if fake.is_here() else ["checks"]
 
 
-def noise(count: int) -> Part:
+def noise(count: int) -> Split:
     chance = np.random.default_rng(0)
-    return Part(chance.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8), chance.integers(0, 10, count))
+    return Split(chance.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8), chance.integers(0, 10, count))
 
 
 @pytest.fixture(scope="session")

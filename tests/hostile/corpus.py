@@ -18,7 +18,8 @@ import numpy as np
 from PIL import Image
 
 from reglab.config import RunConfig, identity, run_id
-from reglab.tracking.record import Environment, Epoch, RunRecord, State, Summary
+from reglab.tracking.record import Environment, RunRecord, State
+from reglab.tracking.results import Epoch, Summary
 
 Arrange = Callable[[Path], list[str]]
 """Makes the input in an empty folder, which is the command's working folder, too."""

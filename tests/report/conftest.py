@@ -7,7 +7,8 @@ import pytest
 from reglab.config import RunConfig, identity, run_id
 from reglab.config.arms import FINAL_ARMS
 from reglab.sweep import spec
-from reglab.tracking.record import Environment, Epoch, RunRecord, State, Summary
+from reglab.tracking.record import Environment, RunRecord, State
+from reglab.tracking.results import Epoch, Summary
 from tests.loopback.conftest import wandb_server as wandb_server
 
 

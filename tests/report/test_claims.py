@@ -13,7 +13,7 @@ from scipy.stats import binomtest, t
 
 from reglab.config import RunConfig, identity, run_id
 from reglab.report import claims
-from reglab.report.claims import Verdict
+from reglab.report.findings import Verdict
 from reglab.report.parts import Claimed, almost_every
 from reglab.report.study import Study
 from reglab.sweep.spec import read, shipped

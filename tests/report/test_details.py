@@ -5,7 +5,8 @@ import json
 import pytest
 
 from reglab.report import details
-from reglab.tracking.record import Epoch, State
+from reglab.tracking.record import State
+from reglab.tracking.results import Epoch
 from tests.report import published
 
 

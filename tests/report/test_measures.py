@@ -10,7 +10,7 @@ from reglab.report import charts, study_file, tables
 from reglab.report.claims import judge
 from reglab.report.measures import MEASURES, NUMBER, POINTS, measured
 from reglab.report.study import Study
-from reglab.tracking.record import OwnMetric
+from reglab.tracking.results import OwnMetric
 from reglab.tracking.store import write_run
 
 DECLARED = [

@@ -9,7 +9,7 @@ from reglab.report import study_file
 from reglab.report.claims import judge
 from reglab.report.study import Study
 from reglab.sweep import spec
-from reglab.tracking.record import OwnMetric
+from reglab.tracking.results import OwnMetric
 
 DESIGN = study_file.read("modern_regularizers")
 MOST_ARMS = 24

@@ -13,7 +13,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from reglab.report import page as page_module
 from reglab.report.charts import Drawing
-from reglab.report.claims import Finding, Verdict
+from reglab.report.findings import Finding, Verdict
 from reglab.report.font import FAMILY
 from reglab.report.page import Figure, Page, Section
 from reglab.report.parts import Part

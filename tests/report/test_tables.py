@@ -10,7 +10,7 @@ import pytest
 
 from reglab.config.arms import FINAL_ARMS
 from reglab.report import latex, stats, tables, texts
-from reglab.report.claims import Finding, Verdict
+from reglab.report.findings import Finding, Verdict
 from reglab.report.measures import Target
 from reglab.tracking.record import State
 from tests.report import published

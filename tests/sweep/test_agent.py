@@ -24,7 +24,8 @@ from reglab.sweep.agent import SweepAgent
 from reglab.sweep.remote import RemoteSweep
 from reglab.sweep.slots import slots
 from reglab.tracking import storage
-from reglab.tracking.record import Epoch, RunRecord, State
+from reglab.tracking.record import RunRecord, State
+from reglab.tracking.results import Epoch
 from reglab.tracking.store import read_run, write_run
 from reglab.tracking.wandb_states import ListedRun
 from tests.waiting import PATIENCE

@@ -22,7 +22,8 @@ from reglab.sweep.draws import DRAWS, drawn
 from reglab.sweep.engines.random import Random
 from reglab.sweep.limit import Limit
 from reglab.sweep.local import LocalSweep
-from reglab.tracking.record import Environment, Epoch, RunRecord, State, Summary
+from reglab.tracking.record import Environment, RunRecord, State
+from reglab.tracking.results import Epoch, Summary
 from reglab.tracking.store import HISTORY, LOG, RECORD, read_run, read_runs, write_run
 
 EPOCHS = 4

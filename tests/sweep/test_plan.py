@@ -4,7 +4,8 @@ from reglab.config import RunConfig, identity, run_id
 from reglab.data import sources
 from reglab.errors import UserError
 from reglab.sweep import plan
-from reglab.tracking.record import Environment, Epoch, RunRecord, State, Summary
+from reglab.tracking.record import Environment, RunRecord, State
+from reglab.tracking.results import Epoch, Summary
 
 H100, A100 = "NVIDIA H100 80GB HBM3", "NVIDIA A100-SXM4-40GB"
 

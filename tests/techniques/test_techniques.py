@@ -15,7 +15,7 @@ from reglab.processes.signals import Signals
 from reglab.section import NO_EFFECT, Section, types_of
 from reglab.techniques import FORMERLY, TECHNIQUES, Probe, Technique
 from reglab.techniques.applied import IN_NETWORK, Applied, apply, overrides
-from reglab.tracking.record import METRICS
+from reglab.tracking.results import METRICS
 from tests.conftest import EACH
 
 each = pytest.mark.parametrize("technique", TECHNIQUES, ids=lambda technique: technique.name)

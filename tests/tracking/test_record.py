@@ -6,7 +6,8 @@ from reglab.config import IDENTITY_VERSION, RunConfig, identities, identity, run
 from reglab.errors import UserError
 from reglab.techniques import TECHNIQUES
 from reglab.tracking import record as schema
-from reglab.tracking.record import METRICS, Environment, Epoch, RunRecord, State, Summary
+from reglab.tracking.record import Environment, RunRecord, State
+from reglab.tracking.results import METRICS, Epoch, Summary
 
 PER_EPOCH = [
     "epoch",

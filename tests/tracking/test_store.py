@@ -6,7 +6,8 @@ import pytest
 
 from reglab.errors import MachineError, UserError
 from reglab.tracking import store
-from reglab.tracking.record import SCHEMA_VERSION, Epoch, RunRecord, State, Summary
+from reglab.tracking.record import SCHEMA_VERSION, RunRecord, State
+from reglab.tracking.results import Epoch, Summary
 from reglab.tracking.store import (
     ARCHIVE,
     HISTORY,

@@ -20,7 +20,8 @@ from reglab.tracking import wandb_api, wandb_programs, wandb_project, wandb_stat
 from reglab.tracking.client import PROJECT
 from reglab.tracking.fetch import fetch, programs
 from reglab.tracking.per_image import PerImage
-from reglab.tracking.record import Environment, Epoch, OwnMetric, RunRecord, State, Summary
+from reglab.tracking.record import Environment, RunRecord, State
+from reglab.tracking.results import Epoch, OwnMetric, Summary
 from reglab.tracking.store import LocalRun, read_runs
 from reglab.tracking.wandb_api import Project
 from reglab.tracking.wandb_project import records

@@ -16,7 +16,8 @@ from wandb.errors import AuthenticationError, CommError, UsageError
 
 from reglab.errors import UserError
 from reglab.tracking import wandb_run
-from reglab.tracking.record import Epoch, RunRecord, State, Summary
+from reglab.tracking.record import RunRecord, State
+from reglab.tracking.results import Epoch, Summary
 from reglab.tracking.wandb_run import WandbRun
 from tests.tracking.test_wandb_project import ENVIRONMENT
 from tests.waiting import PATIENCE, wait_for

@@ -11,10 +11,11 @@ from torch.nn import functional as F
 
 from reglab.config import identity
 from reglab.data import batches
-from reglab.data.images import Part
+from reglab.data.images import Split
 from reglab.errors import ReglabError, UserError
 from reglab.processes.signals import FROM_OUTSIDE, UNDER_WANDB, Interrupted, Request, Signals
-from reglab.tracking.record import Epoch, State
+from reglab.tracking.record import State
+from reglab.tracking.results import Epoch
 from reglab.tracking.storage import File
 from reglab.tracking.store import LocalRun, read_run
 from reglab.training import checkpoint, clock, loop, optimizer
@@ -228,7 +229,7 @@ def test_gap_is_running_training_accuracy_minus_test_accuracy(make_run, train):
 
 
 def test_a_validation_part_is_evaluated_too(make_config, images, train):
-    held_out = replace(images, validation=Part(images.test.images[:10], images.test.labels[:10]))
+    held_out = replace(images, validation=Split(images.test.images[:10], images.test.labels[:10]))
     run = Run(make_config(), held_out, torch.device("cpu"))
     record = train(run)
     assert all(row.val_loss is not None and row.val_accuracy is not None for row in record.history)

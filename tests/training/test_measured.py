@@ -128,7 +128,7 @@ def test_of_a_network_that_answers_with_no_numbers_nothing_is_measured(make_run)
 
 def test_what_every_run_logs_is_nobody_s_metric():
     from reglab.config.sections import _TESTED
-    from reglab.tracking.record import METRICS
+    from reglab.tracking.results import METRICS
 
     assert {f"test/{name}" for name in _TESTED} == {name for name in METRICS if name.startswith("test/")}
 

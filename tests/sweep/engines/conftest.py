@@ -2,7 +2,8 @@ import pytest
 import yaml
 
 from reglab.sweep import engines, spec
-from reglab.tracking.record import Epoch, RunRecord, State, Summary
+from reglab.tracking.record import RunRecord, State
+from reglab.tracking.results import Epoch, Summary
 
 
 @pytest.fixture

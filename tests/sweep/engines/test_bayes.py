@@ -5,7 +5,8 @@ from statistics import mean
 import pytest
 
 from reglab.errors import ReglabError
-from reglab.tracking.record import State, Summary
+from reglab.tracking.record import State
+from reglab.tracking.results import Summary
 
 
 def nested(**sections):

@@ -28,7 +28,8 @@ CONFIG = {
 SCRIPT = """
 import json, sys
 from reglab.sweep import engines
-from reglab.tracking.record import RunRecord, State, Summary
+from reglab.tracking.record import RunRecord, State
+from reglab.tracking.results import Summary
 engine = engines.of(json.loads(sys.argv[1]))
 for number, values in enumerate(engine.rest()):
     reached = 0.9 - (values["dropout"]["p1"] - 0.3) ** 2
