@@ -10,7 +10,7 @@ READY  := .venv/.ready
 # Without bytecode every process of a test would compile what it imports.
 unexport PYTHONDONTWRITEBYTECODE
 # Of pytest: more than the two cores of a small machine, since half of the tests' time is waiting for other processes.
-WORKERS ?= 3
+WORKERS ?= 4
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-all chaos chaos-long lint format bench docs wheel oracle sky oldest lock clean

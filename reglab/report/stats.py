@@ -15,6 +15,7 @@ from reglab.tracking.record import Environment, RunRecord, State
 CONFIDENCE = 0.95
 
 _UPPER = (1 + CONFIDENCE) / 2
+_NORMAL = float(norm.ppf(_UPPER))
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ class TimeToTarget:
 
 def _bounds(share: float, error: float) -> tuple[float, float]:
     """The interval of a share between 0 and 1 with this standard error, symmetric on the scale of log(-log(share))."""
-    half = float(norm.ppf(_UPPER)) * error / (share * abs(math.log(share)))
+    half = _NORMAL * error / (share * abs(math.log(share)))
     return share ** math.exp(half), share ** math.exp(-half)
 
 

@@ -103,10 +103,8 @@ def study_of(whole_study):
     return {variant: published.study(records) for variant, records in variants.items()}
 
 
-@pytest.mark.parametrize(
-    "variant",
-    ["missing", *(pytest.param(name, marks=pytest.mark.slow) for name in ("whole", "one seed", "two machines", "unreached"))],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", ["missing", "whole", "one seed", "two machines", "unreached"])
 def test_every_figure_of_a_study_fits_the_page_and_says_nothing_that_is_no_number(study_of, variant):
     for stem, (_, drawing) in DRAWINGS.items():
         root = svg(spec(stem, study_of[variant]))

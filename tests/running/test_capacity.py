@@ -54,6 +54,7 @@ def test_runs_train_side_by_side_and_their_paces_are_summed(make_config, cache):
     assert read.images_per_second == sum(pace.images_per_second for pace in read.throughputs)
 
 
+@pytest.mark.slow
 def test_a_run_that_cannot_train_is_a_reading_and_no_traceback(make_config, capfd):
     read = measure(make_config(data={"source": "folder", "folder": "/nowhere"}), [ANYWHERE, ANYWHERE], 0.1)
     assert read.fault.startswith("UserError: data.folder = /nowhere")
