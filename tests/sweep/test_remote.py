@@ -102,7 +102,14 @@ def test_a_search_that_breaks_registers_no_second_sweep(wandb_server, final, mon
     assert len(registered(wandb_server)) == 1
 
 
-@pytest.mark.parametrize("path", sorted(spec.shipped("final").parent.glob("*.yaml")), ids=lambda path: path.stem)
+SHIPPED = sorted(spec.shipped("final").parent.glob("*.yaml"))
+QUICK = ("dropout_bayes", "final")
+"""Of them: one of each kind, whose W&B command `make test` runs, too."""
+
+
+@pytest.mark.parametrize(
+    "path", [pytest.param(path, id=path.stem, marks=[] if path.stem in QUICK else pytest.mark.slow) for path in SHIPPED]
+)
 def test_a_sweep_that_ships_is_one_for_wandbs_own_command(wandb_server, path):
     command = [sys.executable, "-m", "wandb", "sweep", "--project", "p", str(path)]
     subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE)

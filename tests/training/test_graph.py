@@ -91,6 +91,7 @@ def weights(run):
     return torch.cat([value.flatten().double() for value in run.network.state_dict().values()])
 
 
+@pytest.mark.slow
 def test_a_captured_run_is_the_eager_one_bit_for_bit(make_run, train, captured, technique):
     ours = make_run(**technique)
     record = train(ours)
