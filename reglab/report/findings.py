@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reglab.report.parts import Part
+from reglab.report.parts import NOTHING, UNITS, Part
 
 
 class Verdict(StrEnum):
@@ -75,19 +75,14 @@ def deciding(parts: Sequence[Part]) -> Part:
     return min(spoken, key=lambda part: (part.holds is True, _distance(part)))
 
 
-_NOTHING = {"points": 0.0, "share": 0.5, "ratio": 1.0}
-"""What an estimate is where there is no difference."""
-
-
 def _distance(part: Part) -> float:
     """From no difference at all."""
-    return abs((part.estimate or 0.0) - _NOTHING.get(part.unit, 0.0))
+    return abs((part.estimate or 0.0) - NOTHING.get(part.unit, 0.0))
 
 
 def amounts(part: Part) -> str:
     """The estimate of a part in its unit, with its interval: `+3.1 points (+1.0 to +5.2)`."""
-    unit = {"points": " points", "ratio": " times", "percent": " %", "seconds": " s"}.get(part.unit, "")
-    return f"{part.amount()}{unit} ({part.range_in_words()})"
+    return f"{part.amount()}{UNITS.get(part.unit, '')} ({part.range_in_words()})"
 
 
 def how(parts: Sequence[Part]) -> Iterator[str]:

@@ -43,7 +43,9 @@ def design(records: Sequence[RunRecord], baseline: str | None = None) -> Design:
     known = [*FIELDS, *sorted({key for values in acting for key in values} - FIELDS.keys())]  # the latter of options
     there = {key: {written(values[key]) for values in given.values() if key in values} for key in known if key not in SPEED_KEYS}
     keys = [key for key, levels in there.items() if len(levels) > 1]  # where one has no effect, another that varies says so
-    keys = sorted({*keys, *_further(keys, known, [given[arm] | effective(config) for arm, config in arms.items()])}, key=known.index)
+    keys = sorted(
+        {*keys, *_further(keys, known, [own | values for own, values in zip(given.values(), acting, strict=True)])}, key=known.index
+    )
     differing = frozenset(key for key in known if len({written(values.get(key)) for values in acting}) > 1)
     names = short_names(keys, _CALLED)
     factors = {}

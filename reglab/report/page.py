@@ -22,7 +22,7 @@ from reglab.report.charts import Drawing
 from reglab.report.findings import Finding, Verdict
 from reglab.report.font import FAMILY, faces
 from reglab.report.numbers import NONE
-from reglab.report.parts import Part, percent
+from reglab.report.parts import UNITS, Part, percent
 from reglab.report.registration import Registered
 from reglab.report.stats import CONFIDENCE
 
@@ -36,7 +36,7 @@ GENERATOR = '<meta name="generator" content="reglab">'
 ROWS_AT_ONCE = 200
 """Rows of the table of runs that the page shows at first, and adds when asked for more."""
 
-_UNITS = {"points": "points", "share": "of the cases", "ratio": "times", "percent": "%", "seconds": "s", "number": "", "mean": ""}
+_UNITS = {unit: said.strip() for unit, said in UNITS.items()} | {"share": "of the cases"}
 _SCRIPTS = ("common", "figures", "claims", "contents", "tables", "rows", "arms")
 """Of the page, in the order in which they run."""
 

@@ -41,6 +41,13 @@ ANYTHING = Claimed()
 MOST = Claimed(low=1 / 2)  # a share
 
 
+UNITS = {"points": " points", "ratio": " times", "percent": " %", "seconds": " s", "number": "", "mean": ""}
+"""What stands behind an estimate, by the unit of its part; a share is told as so many of the cases."""
+
+NOTHING = {"points": 0.0, "ratio": 1.0, "number": 0.0, "share": 0.5}
+"""What an estimate is where there is no difference."""
+
+
 @dataclass(frozen=True)
 class Part:
     """One comparison of a claim. `holds`: None where its interval leaves it open, or no run speaks to it.
@@ -68,10 +75,9 @@ class Part:
         assert self.estimate is not None
         if self.unit == "share":
             return f"in {round(self.estimate * self.n)} of {self.n} cases"
-        unit = {"points": " points", "ratio": " times", "percent": " %", "seconds": " s", "number": "", "mean": ""}[self.unit]
         interval = "one pair" if self.low is None and self.n == 1 else self.range_in_words()
         surely = "" if self.low is None or self.confidence == CONFIDENCE else f" at {percent(self.confidence)} confidence"
-        return f"{self.amount()}{unit} ({interval}{surely})"
+        return f"{self.amount()}{UNITS[self.unit]} ({interval}{surely})"
 
     def amount(self) -> str:
         """The estimate alone, in its unit: `+1.2`, `75 %`, `1.30`."""
