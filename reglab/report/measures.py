@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from reglab.tracking.record import RunRecord
-from reglab.tracking.results import OWN, OwnMetric, is_own
+from reglab.tracking.results import OWN, OwnMetric, is_of, is_own
 
 _log = logging.getLogger(__name__)
 
@@ -134,7 +134,7 @@ def _own(name: str, record: RunRecord) -> float | None:
 
 
 def _declared(name: str, record: RunRecord) -> OwnMetric | None:
-    return next((each for each in record.measures or () if name == each.name or name.startswith(f"{each.name}/")), None)
+    return next((each for each in record.measures or () if is_of(name, each.name)), None)
 
 
 @dataclass(frozen=True)

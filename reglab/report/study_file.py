@@ -17,7 +17,7 @@ from reglab.report.measures import MEASURES
 from reglab.report.study import Study
 from reglab.section import Functions
 from reglab.tracking.record import RunRecord
-from reglab.tracking.results import METRICS, own_name
+from reglab.tracking.results import METRICS, is_of, own_name
 from reglab.yaml_files import Document
 
 PUBLISHED = "four_regularizers"
@@ -90,11 +90,15 @@ def _seeds(sweep: Any) -> int | None:
     if isinstance(replicates, dict):
         most = replicates.get("most") or replicates.get("start")
         return most if isinstance(most, int) else None
-    there = sweep.get("parameters")
-    for key in ("train", "parameters", "seed"):
-        there = there.get(key) if isinstance(there, dict) else None
-    values = there.get("values") if isinstance(there, dict) else None
+    values = _of_training(sweep, "seed").get("values")
     return len(values) if isinstance(values, list) else None
+
+
+def _of_training(sweep: Any, key: str) -> dict[str, Any]:
+    """What a sweep file says of a key of `train`; nothing where it does not, or is no sweep, as whoever runs it hears."""
+    for name in ("parameters", "train", "parameters", key):
+        sweep = sweep.get(name) if isinstance(sweep, dict) else None
+    return sweep if isinstance(sweep, dict) else {}
 
 
 def _path(study: str | Path) -> Path:
@@ -210,17 +214,15 @@ def _faults_of_measures(design: Design) -> Iterator[tuple[Place, str]]:
         meant = difflib.get_close_matches(name, MEASURES, n=1, cutoff=0.9)
         if not design.files and meant:
             yield place, f"no report has {name}; did you mean {meant[0]}?"
-        elif design.files and not any(f"{name}/".startswith(f"{each}/") for each in known):
+        elif design.files and not any(is_of(name, each) for each in known):
             none = f"no sweep of the study has train.metrics with a function of that name{nearest(name, [*MEASURES, *known])}"
             yield place, f"{name}: {none}"
 
 
 def _metrics_of(sweep: Path) -> Iterator[str]:
-    """The functions that `train.metrics` names in a sweep file; of one that is none, as whoever runs it hears, nothing."""
-    there = yaml_files.read(sweep).plain() if sweep.exists() else None
-    for name in ("parameters", "train", "parameters", "metrics"):
-        there = there.get(name) if isinstance(there, dict) else None
-    given = [there.get("value"), *(there.get("values") or ())] if isinstance(there, dict) else []
+    """The functions that `train.metrics` names in a sweep file."""
+    there = _of_training(yaml_files.read(sweep).plain(), "metrics") if sweep.exists() else {}
+    given = [there.get("value"), *(there.get("values") or ())]
     yield from (reference for text in given if isinstance(text, str) for reference in Functions.of(text))
 
 

@@ -20,7 +20,7 @@ from reglab.sweep.distributions import Distribution, Exponents, IntUniform, Quan
 from reglab.sweep.engines import grid
 from reglab.sweep.engines.random import Random
 from reglab.sweep.program import LACKS
-from reglab.tracking.results import METRICS, own_name
+from reglab.tracking.results import METRICS, is_of, own_name
 
 DRAWS = 200
 """Of each searched key, and of all keys together."""
@@ -76,7 +76,7 @@ def faults_of_form(config: Mapping[str, Any], is_ours: bool = True) -> Iterator[
         yield from _of_replicates(definition.replicates, config.get("parameters", {}), is_ours)
     for number, metric in enumerate(definition.objectives if is_ours else ()):
         own = own_names(config)
-        if metric.name not in METRICS and not any(f"{metric.name}/".startswith(f"{name}/") for name in own):
+        if metric.name not in METRICS and not any(is_of(metric.name, name) for name in own):
             place: Place = ("metrics", number, "name") if definition.metrics else ("metric", "name")
             yield Fault(place, f"{'.'.join(map(str, place))} = {metric.name}: no run logs that{nearest(metric.name, [*METRICS, *own])}")
 

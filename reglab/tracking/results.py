@@ -74,6 +74,11 @@ def own_name(reference: str) -> str:
     return OWN + reference.partition(":")[2]
 
 
+def is_of(name: str, own: str) -> bool:
+    """Whether a number of this name is one of the metric that is logged as `own`: its only one, or one of several."""
+    return f"{name}/".startswith(f"{own}/")
+
+
 class _Metrics(Stored):
     model_config = ConfigDict(alias_generator=AliasGenerator(alias=_slashed), populate_by_name=True)
 
