@@ -10,6 +10,7 @@ import typer
 from reglab.cli.commands import Commands
 from reglab.cli.local_sweep import Outcome, Terms, carry_out, fetched, left_undone, limit_of
 from reglab.cli.report import write
+from reglab.cli.settle import Bounds, course_of, run_until_settled, say_outlook
 from reglab.cli.sweep import Given, Quick, StopAfter, Workers, check_name
 from reglab.console import say
 from reglab.errors import UserError
@@ -43,6 +44,15 @@ def run(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells once more.")] = False,
     stop_after: StopAfter = None,
     source: Given = None,
+    until_settled: Annotated[
+        bool,
+        typer.Option(
+            "--until-settled", help="Only what its claims ask for, look by look, until each has a verdict; 4 where one stays open."
+        ),
+    ] = False,
+    most_seeds: Annotated[int | None, typer.Option("--most-seeds", min=2, help="Of an arm, with --until-settled.")] = None,
+    budget: Annotated[float | None, typer.Option("--budget", min=0, help="Money for all of its runs, with --until-settled.")] = None,
+    price: Annotated[float | None, typer.Option("--price", min=0, help="Of an hour of one worker, for --budget.")] = None,
 ) -> None:
     """Run every sweep of a study here, offline, in order of value. Run it again to finish what is missing."""
     from reglab.report.registration import register
@@ -51,15 +61,22 @@ def run(
 
     need_training()
     design, overrides = _study(words)
+    bounds = Bounds(most_seeds, budget, price)
+    bounds.check(until_settled)
     with Signals() as signals, signals.at_once():
         limit = limit_of(stop_after)
         folder = settings().runs / _name(name, quick, design)
         files = _chosen(only, design)
         for file in files:  # all are valid before any begins
             read(file, overrides, quick)
+        course = course_of(design, files, overrides, quick, folder, most_seeds, retry_failed) if until_settled else None
         terms = Terms(overrides, workers, quick, retry_failed, limit, beyond=limit is None, given=fetched(source), signals=signals)
-        if said := register(folder, design):  # nothing is refused from here on
+        if said := register(folder, design, course.design.looks if course else ()):  # nothing is refused from here on
             say(said)
+        study = _same_study(words, quick, name)
+        if course:
+            run_until_settled(course, folder, terms, bounds, f"reglab study report {study}".strip())
+            return
         outcomes = _each(files, terms, folder)
         if (
             limit
@@ -67,7 +84,7 @@ def run(
             and (long := [file for file in outcomes if any(map(limit.is_short_for, outcomes[file].rest.runs.values()))])
         ):
             outcomes |= _each(long, replace(terms, beyond=True, retry_failed=False), folder)  # after all that fits in this call
-        _close(folder, outcomes, len(files), terms, _same_study(words, quick, name))
+        _close(folder, outcomes, len(files), terms, study)
 
 
 def _each(files: list[Path], terms: Terms, folder: Path) -> dict[Path, Outcome]:
@@ -122,11 +139,24 @@ def plan(
     price: Annotated[float | None, typer.Option("--price", min=0, help="Of an hour of one GPU.")] = None,
     probe: Annotated[bool, typer.Option("--probe", help="Measure on this machine what no finished run tells.")] = False,
     quick: Quick = False,
+    name: Name = None,
+    until_settled: Annotated[bool, typer.Option("--until-settled", help="Of `study run --until-settled`, by the runs so far.")] = False,
+    effect: Annotated[
+        float | None,
+        typer.Option("--effect", min=0.1, help="Standard deviations of a seed by which arms differ of which no run tells; 2 by default."),
+    ] = None,
 ) -> None:
     """Say what the sweeps of a study will take before anything starts: runs, hours of a GPU, cost."""
     from reglab.cli.ledger import say_plan
+    from reglab.settings import settings
 
     design, overrides = _study(words)
+    if until_settled:
+        folder = settings().runs / _name(name, quick, design)
+        say_outlook(course_of(design, design.files, overrides, quick, folder), folder, effect, price)
+        return
+    if effect is not None:
+        raise UserError(f"--effect {effect:g}: goes with --until-settled")
     say_plan(design.files, overrides, price=price, probe=probe, quick=quick)
 
 

@@ -5,15 +5,26 @@ import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from itertools import pairwise
+from itertools import pairwise, product
 
 from reglab.errors import UserError
 from reglab.report import comparisons
-from reglab.report.claim_kinds import BestClaim, DifferenceClaim, Kinds, Pairwise, RatioClaim, SoonerClaim, ThresholdClaim, TrendClaim
+from reglab.report.claim_kinds import (
+    BestClaim,
+    Comparison,
+    DifferenceClaim,
+    Kinds,
+    Pairwise,
+    RatioClaim,
+    SoonerClaim,
+    ThresholdClaim,
+    TrendClaim,
+)
 from reglab.report.columns import Condition
 from reglab.report.evidence import TO_TARGET, BySeed, Evidence, expanded, result_of, say, say_all
 from reglab.report.measures import NUMBER, POINTS, RATIO, Kind
-from reglab.report.parts import MOST, Claimed, Compared, OfShare, almost_every, in_most
+from reglab.report.parts import MOST, Claimed
+from reglab.report.seen import Compared, OfShare, almost_every, in_most
 from reglab.report.study import Study
 from reglab.statistics.shares import SharedCases
 
@@ -45,12 +56,26 @@ def asked_of(kinds: Kinds, question: str | None, study: Study) -> Iterator[Asked
                 yield Asked(_rule_of_threshold(comparison, study), partial(_threshold, comparison, runs))
 
 
+def together(comparison: Comparison) -> list[Sequence[Condition]]:
+    """The levels that each comparison of a claim looks at together: cases that lack one of them speak to none."""
+    match comparison:
+        case Pairwise() | SoonerClaim():
+            return list(product(expanded(comparison.between), expanded(comparison.other)))
+        case TrendClaim():
+            return [(later, before) for before, later in pairwise(expanded(comparison.over))]
+        case BestClaim():
+            return [expanded(comparison.among)]
+        case ThresholdClaim():
+            return [(level,) for level in expanded(comparison.between)]
+    raise TypeError(f"{type(comparison).__name__} is compared in no claim")
+
+
 # Kinds.
 
 
 def _pairwise(asked: Pairwise, runs: Evidence) -> list[Compared]:
     claimed = _range_of(asked, runs.study.measure(asked.of))
-    return [pair(asked.of, runs, asked.at, one, other, claimed) for one in expanded(asked.between) for other in expanded(asked.other)]
+    return [pair(asked.of, runs, asked.at, one, other, claimed) for one, other in together(asked)]
 
 
 def _range_of(asked: Pairwise, kind: Kind) -> Claimed:
@@ -70,11 +95,11 @@ def pair(of: str, runs: Evidence, at: Condition, one: Condition, other: Conditio
 
 def _trend(asked: TrendClaim, runs: Evidence) -> list[Compared]:
     """Each level against the one before it; of times to the target, all of them as cases of one share."""
-    levels, kind = expanded(asked.over), runs.study.measure(asked.of)
+    kind = runs.study.measure(asked.of)
     nothing = 1 if kind.is_time else 0
     claimed = Claimed(low=nothing) if asked.direction == "rises" else Claimed(high=nothing)
     if asked.of != TO_TARGET:
-        return [pair(asked.of, runs, asked.at, later, before, claimed) for before, later in pairwise(levels)]
+        return [pair(asked.of, runs, asked.at, later, before, claimed) for later, before in together(asked)]
     ((column, values),) = asked.over.items()
     when = "sooner" if asked.direction == "falls" else "later"
     what = f"{runs.study.design.by_name[column].title} {', '.join(values)}: each reaches the target {when} than the one before"
@@ -84,7 +109,7 @@ def _trend(asked: TrendClaim, runs: Evidence) -> list[Compared]:
 def steps(asked: TrendClaim) -> list[tuple[Condition, Condition]]:
     """Of each step, which is to be the sooner."""
     falls = asked.direction == "falls"
-    return [(later, before) if falls else (before, later) for before, later in pairwise(expanded(asked.over))]
+    return [(later, before) if falls else (before, later) for later, before in together(asked)]
 
 
 def _sooner(asked: SoonerClaim, runs: Evidence) -> list[Compared]:
@@ -97,8 +122,7 @@ def _sooner(asked: SoonerClaim, runs: Evidence) -> list[Compared]:
             [(one, other)],
             asked.cases == "seeds",
         )
-        for one in expanded(asked.between)
-        for other in expanded(asked.other)
+        for one, other in together(asked)
     ]
 
 
@@ -122,7 +146,7 @@ def _share_sooner(what: str, runs: Evidence, at: Condition, steps: Sequence[tupl
         there = [list(filter(None, list(races.values())[:seeds])) for races in cases if seeds is None or len(races) >= seeds]
         groups = [[race] for races in there for race in races] if each_seed else [races for races in there if races]
         won = [2 * sum(race.is_sooner for race in races) > len(races) for races in groups]
-        return OfShare(SharedCases(won, [{run for race in races for run in race.runs} for races in groups]), in_most)
+        return OfShare(SharedCases(won, [{run for race in races for run in race.runs} for races in groups]), in_most, grows=each_seed)
 
     if not cases:
         return Compared(what, "share", MOST)
@@ -147,7 +171,7 @@ def _best(asked: BestClaim, runs: Evidence) -> list[Compared]:
 
     A case is what the runs of several seeds have in common; a level's value is the mean over the seeds that have all levels.
     """
-    design, kind, levels = runs.study.design, runs.study.measure(asked.of), expanded(asked.among)
+    design, kind, (levels,) = runs.study.design, runs.study.measure(asked.of), together(asked)
     better = better_of(asked.of, kind)
     cases: list[list[tuple[list[float], list[str]]]] = []
     for by_level in runs.cases(asked.at, levels).values():
@@ -157,12 +181,14 @@ def _best(asked: BestClaim, runs: Evidence) -> list[Compared]:
             cases.append(known)
     runs_behind = frozenset(run for seeds in cases for _, ids in seeds for run in ids)
 
+    almost = partial(almost_every, least=asked.in_at_least)
+
     def look(place: int, seeds: int | None) -> OfShare:
         there = [case[:seeds] for case in cases if seeds is None or len(case) >= seeds]
         means = [[statistics.fmean(values) for values in zip(*(each for each, _ in case), strict=True)] for case in there]
         won = [all(mean[place] > value for other, value in enumerate(mean) if other != place) for mean in means]
         of_runs = [{run for _, ids in case for run in ids} for case in there]
-        return OfShare(SharedCases(won, of_runs), partial(almost_every, least=asked.in_at_least))
+        return OfShare(SharedCases(won, of_runs), almost)
 
     found = []
     for level in expanded(asked.level):
@@ -189,7 +215,7 @@ def _threshold(asked: ThresholdClaim, runs: Evidence) -> list[Compared]:
     claimed = Claimed(-math.inf if asked.at_least is None else asked.at_least, math.inf if asked.at_most is None else asked.at_most)
     return [
         runs.of_means(asked.of, asked.at, (level,), claimed, f"{kind.words} with {say(design, level)}", _OF_A_MEAN[kind.unit])
-        for level in expanded(asked.between)
+        for (level,) in together(asked)
     ]
 
 

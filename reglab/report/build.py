@@ -151,7 +151,8 @@ class Report:
 
     def __init__(self, records: Sequence[RunRecord], design: Design | None, baseline: str | None = None, lock: Lock | None = None):
         self.records, self.is_study, self.lock = records, design is not None, lock
-        self.study = study = Study.of(records, design or own.design(records, baseline))
+        planned = lock.planned(design) if design and lock else design
+        self.study = study = Study.of(records, planned or own.design(records, baseline))
         judged = claims.judge(study)
         self.findings, self.plan = judged.each, judged.plan
         self.answers = _answers(study)

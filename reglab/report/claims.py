@@ -22,10 +22,13 @@ from reglab.report.beside import beside
 from reglab.report.claim_kinds import Claim
 from reglab.report.findings import Finding, Findings, Verdict, amounts, deciding, how, in_short
 from reglab.report.margins import in_margins
-from reglab.report.parts import LEVEL, Compared, Part, Seen, percent
+from reglab.report.parts import LEVEL, Part, percent
 from reglab.report.plan import Looks
+from reglab.report.seen import Compared, Seen
 from reglab.report.study import Study
 from reglab.statistics.families import decided
+from reglab.statistics.foretold import DRAWS
+from reglab.statistics.looks import levels
 from reglab.statistics.moderation import Array
 
 
@@ -36,6 +39,38 @@ def judge(study: Study) -> Findings:
     jointly = dict(zip(map(id, tested), _jointly(tested), strict=True))
     found = (each.finding(number, jointly.get(id(each)), len(tested)) for number, each in enumerate(asked, start=1))
     return Findings(tuple(found), _in_words(tested, [decision.verdict for decision in jointly.values()]))
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a claim stands among all of a study: its verdict jointly with all that are tested, and the seeds of the look that came to it
+    (None where it is open, and of one that is decided by its configurations as they come).
+    """
+
+    claim: Claim
+    verdict: Verdict
+    seeds: int | None
+    _asked: "_Asked"
+    _alpha: float
+
+    def foretold(self, now: int, looks: Sequence[int]) -> Array:
+        """What later looks may say, drawn from what it comes to with `now` seeds: (draws, looks), whether one of them decides it."""
+        return self._asked.foretold(now, looks, self._alpha)
+
+
+def standings(study: Study) -> list[Standing]:
+    """How every claim stands."""
+    asked = [_Asked(claim, study) for claim in study.design.claims]
+    tested = [each for each in asked if each.is_tested]
+    jointly = dict(zip(map(id, tested), _jointly(tested), strict=True))
+    open_ones = sum(decision.verdict == Verdict.undecided for decision in jointly.values()) + len(asked) - len(tested)
+    found = []
+    for each in asked:
+        decision = jointly.get(id(each), _Decision(Verdict.not_tested, None, LEVEL))
+        is_decided = decision.verdict in (Verdict.reproduced, Verdict.contradicted)
+        seeds = each.looks.taken[decision.place] if is_decided and decision.place is not None and not each.looks.is_of_cases else None
+        found.append(Standing(each.claim, decision.verdict, seeds, each, LEVEL / max(open_ones, 1)))
+    return found
 
 
 @dataclass(frozen=True)
@@ -130,6 +165,21 @@ class _Asked:
             return _Decision(Verdict.undecided, len(self.looks.taken) - 1, level)
         holds, _ = self.p_values[place]
         return _Decision(Verdict.reproduced if holds < level else Verdict.contradicted, place, level)
+
+    def foretold(self, now: int, looks: Sequence[int], alpha: float) -> Array:
+        """As `Standing` tells it, of a claim that may err by so much over the looks of its plan."""
+        taken = [*(look for look in self.looks.taken if look <= now), *looks]
+        at = np.array(levels(taken, alpha, max(self.looks.most, taken[-1]), self._arms))[-len(looks) :]
+        holding, failing = np.zeros(1), np.ones(1)
+        for place in range(len(self.compared)):
+            seen = self.seen(place, now)
+            if seen is None:
+                holding = np.ones(1)
+                continue
+            holds, fails = seen.foretold(now, looks, stream=place)
+            holding, failing = np.maximum(holding, holds), np.minimum(failing, fails)
+        decided: Array = np.broadcast_to((holding < at) | (failing * len(self.compared) < at), (DRAWS, len(looks)))
+        return np.logical_or.accumulate(decided, axis=-1)
 
     @cached_property
     def alone(self) -> _Decision:
@@ -296,6 +346,10 @@ def _of_looks(tested: Sequence[_Asked]) -> Iterator[str]:
     taken = sorted({look for each in tested for look in each.looks.taken})
     if planned := tested[0].study.design.looks:
         yield f"Looks at {_listed(planned)} seeds an arm, of which {_listed(taken) if taken else 'none'} could be taken."
+        behind = frozenset(run for each in tested for run in each.runs)
+        spent = [sum(record.run_id in behind for record in records) for records in tested[0].study.arms.values()]
+        arms = sum(count > 0 for count in spent)
+        yield f"Its claims rest on {sum(spent)} runs of {arms} arms; all seeds of the plan would have been {arms * planned[-1]}."
     else:
         given = sorted({each.looks.first for each in tested if each.is_planned})
         there = sorted({each.looks.first for each in tested if not each.is_planned})

@@ -12,7 +12,8 @@ from reglab.report.columns import Condition, Treatment, meets, typed
 from reglab.report.comparisons import Blocks
 from reglab.report.design import Design
 from reglab.report.measures import is_time, value_of
-from reglab.report.parts import Claimed, Compared, OfMeans
+from reglab.report.parts import Claimed
+from reglab.report.seen import Compared, OfMeans
 from reglab.report.sides import Arm, One, Sides
 from reglab.report.study import Study
 from reglab.statistics.contrast import of_differences

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from reglab.statistics.looks import levels
 
+LOOKS = (3, 5, 8, 12)
+"""The plan of a study that is run until its claims are settled, and says none of its own."""
+
 _QUICK = "-quick"
 """What a sweep is called behind its name where it runs for a look: with one seed."""
 

@@ -28,7 +28,10 @@ _MOST_CHANGES = 40
 
 
 class Version(BaseModel):
-    """A study file as it was at a moment, and the ids of the runs that were there."""
+    """A study file as it was at a moment, and the ids of the runs that were there.
+
+    `looks`: the plan by which its runs were to be looked at, where the file says none.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -36,6 +39,7 @@ class Version(BaseModel):
     study: str
     text: str
     runs: tuple[str, ...] = ()
+    looks: tuple[int, ...] = ()
 
 
 class Lock(BaseModel):
@@ -59,24 +63,37 @@ class Lock(BaseModel):
             raise UserError(f"{path} is damaged: {mend}")
         return found
 
+    def planned(self, design: Design) -> Design:
+        """The study with the plan of looks that was written down first, where its file says none."""
+        looks = next((version.looks for version in self.versions if version.looks), ())
+        return design if design.looks or not looks else design.model_copy(update={"looks": looks})
+
     def write(self, folder: Path) -> None:
         """Write it into the `folder` of the runs."""
         text = self.model_dump_json(indent=1) + "\n"
         write_whole(folder / LOCK, lambda stream: stream.write(text.encode()))
 
 
-def register(folder: Path, design: Design) -> str | None:
-    """Keep the study file beside the runs in a folder, unless it stands there as it is; what a person should know of that."""
+def register(folder: Path, design: Design, looks: Sequence[int] = ()) -> str | None:
+    """Keep the study file beside the runs in a folder, unless it stands there as it is; what a person should know of that.
+
+    `looks`: the plan of a study whose file says none, and whose runs are to be looked at again and again.
+    """
     assert design.path
     text, lock = design.path.read_text(encoding="utf-8"), Lock.read(folder)
-    if lock and lock.versions[-1].text == text:
+    is_planned = not looks or bool((lock.planned(design) if lock else design).looks)
+    if lock and lock.versions[-1].text == text and is_planned:
         return None
     there = tuple(sorted({path.name for path in run_folders(folder)}))
-    version = Version(written=datetime.now(UTC).replace(microsecond=0), study=design.name, text=text, runs=there)
+    version = Version(
+        written=datetime.now(UTC).replace(microsecond=0), study=design.name, text=text, runs=there, looks=() if is_planned else tuple(looks)
+    )
     folder.mkdir(parents=True, exist_ok=True)
     Lock(versions=(*(lock.versions if lock else ()), version)).write(folder)
     if lock is None:
         return f"{folder / LOCK} keeps the study file as it is now" + (f"; {len(there)} runs were there before" if there else "")
+    if lock.versions[-1].text == text:
+        return f"{folder / LOCK} keeps the plan of looks, at {', '.join(map(str, looks))} seeds an arm; {len(there)} runs were there before"
     since = f"{lock.versions[0].written:%Y-%m-%d %H:%M} UTC"
     return f"the study file has changed since {since}: {folder / LOCK} keeps both, and the report will show what has changed"
 

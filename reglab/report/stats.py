@@ -250,4 +250,9 @@ def arm(record: RunRecord) -> str:
     config = built(record)
     if config is None or foreign(config):  # whose code may be another one now
         return record.identity or record.run_id
-    return identity(at_default_speed(config))
+    return arm_of(config)
+
+
+def arm_of(config: RunConfig) -> str:
+    """What the arm of a run will be that is not there yet."""
+    return identity(config) if foreign(config) else identity(at_default_speed(config))

@@ -33,13 +33,18 @@ class SharedCases:
         the percentiles and the exact interval (Clopper and Pearson 1934) of as many cases as there are groups without a run in common, the
         wider bound counts on either side: a few runs drawn again know nothing of those that are not there.
         """
-        count, groups = self.share * self.groups, self.groups
-        low = float(beta.ppf(level / 2, count, groups - count + 1)) if count > 0 else 0.0
-        high = float(beta.ppf(1 - level / 2, count + 1, groups - count)) if count < groups else 1.0
+        low, high = exact(self.share * self.groups, self.groups, level)
         if not len(self._shares):
             return low, high
         percentiles = np.quantile(self._shares, [level / 2, 1 - level / 2])
         return min(low, float(percentiles[0])), max(high, float(percentiles[1]))
+
+
+def exact(count: float, of: int, level: float) -> tuple[float, float]:
+    """The interval of a share by independent cases, `count` of so many being so, at a two-sided level (Clopper and Pearson 1934)."""
+    low = float(beta.ppf(level / 2, count, of - count + 1)) if count > 0 else 0.0
+    high = float(beta.ppf(1 - level / 2, count + 1, of - count)) if count < of else 1.0
+    return low, high
 
 
 def _drawn_together(runs: Sequence[Collection[Hashable]]) -> list[list[int]]:

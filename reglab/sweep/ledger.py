@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import yaml
 
-from reglab.config import current, flat
+from reglab.config import current, flat, parse_overrides
 from reglab.errors import UserError
 from reglab.sweep.definition import Parameter, assembled, leaves, parameters_of, value_at
 from reglab.sweep.distributions import Constant, Distribution, IntUniform
@@ -238,17 +238,26 @@ def told_apart(spec: SweepSpec, cells: Sequence[Labelled]) -> list[str]:
     """A label for each cell. Cells of one label and seed get the searched keys that they differ in added: `baseline (optimizer.lr 0.1)`."""
     if spec.program:  # whose labels have all that is searched
         return [cell.label for cell in cells]
-    searched = [path for path, definition in leaves(spec.config.get("parameters", {})) if "value" not in definition]
+    fixed = {path for path, definition in leaves(spec.config.get("parameters", {})) if "value" in definition}
+    spelled = [_spelled(cell.values) for cell in cells]
+    searched = [path for path in dict.fromkeys(path for values in spelled for path in values) if path not in fixed]
     twins: dict[tuple[str, int], list[dict[str, Any]]] = {}
-    for cell in cells:
-        twins.setdefault((cell.label, cell.seed), []).append(flat(cell.values))
+    for cell, values in zip(cells, spelled, strict=True):
+        twins.setdefault((cell.label, cell.seed), []).append(values)
     labels = []
-    for cell in cells:
-        mine, alike = flat(cell.values), twins[cell.label, cell.seed]
+    for cell, mine in zip(cells, spelled, strict=True):
+        alike = twins[cell.label, cell.seed]
         differing = [path for path in searched if any(twin.get(path) != mine.get(path) for twin in alike)]
         suffix = ", ".join(f"{path} {mine.get(path)}" for path in differing)
         labels.append(f"{cell.label} ({suffix})" if suffix else cell.label)
     return labels
+
+
+def _spelled(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by their keys, with those that the key `cell` names in place of it."""
+    found = flat(values)
+    words = found.pop("cell", None)
+    return found if words is None else {**parse_overrides(shlex.split(words), are_kept=True), **found}
 
 
 def _by_run(spec: SweepSpec, records: Iterable[RunRecord]) -> dict[tuple[str, int], list[RunRecord]]:
@@ -290,7 +299,7 @@ def makeup(ledger: Ledger) -> list[str]:
     if "cell" in searched:  # a makeup of a makeup
         cells = [cell.values["cell"] for cell in ledger.lost]
     else:
-        cells = [" ".join(_word(path, flat(cell.values)[path]) for path in searched) for cell in ledger.lost]
+        cells = [words_of({path: flat(cell.values)[path] for path in searched}) for cell in ledger.lost]
     parameters: dict[str, Any] = {"cell": {"values": cells}}
     for path, definition in leaves(config["parameters"]):
         if "value" in definition:
@@ -330,7 +339,11 @@ def products(cells: Iterable[Sequence[Any]]) -> list[list[list[Any]]]:
     return found
 
 
+def words_of(values: Mapping[str, Any]) -> str:
+    """Keys and values as `section.key=value` words, which the key `cell` takes and `parse_overrides` reads again."""
+    return " ".join(_word(path, value) for path, value in values.items())
+
+
 def _word(path: str, value: Any) -> str:
-    """`section.key=value`, as `parse_overrides` reads it again."""
     text = yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("...\n").strip()
     return shlex.quote(f"{path}={text}")

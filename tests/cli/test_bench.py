@@ -18,6 +18,7 @@ def run(*words):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_two_benchmarks_show_their_tables_and_write_their_results(tmp_path):
     file = tmp_path / "results.json"
     shown = run("agc", "overhead", "model.width=4", "batchnorm.layers=1", "data.train_limit=64", "--rounds", "2", "--json", str(file))

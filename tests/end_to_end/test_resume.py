@@ -90,13 +90,9 @@ def whole(train):
     return state
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "step",
-    [
-        pytest.param(1, marks=pytest.mark.slow, id="in the first epoch"),
-        pytest.param(4, marks=pytest.mark.slow, id="between epochs"),
-        pytest.param(6, id="in the second epoch"),
-    ],
+    "step", [pytest.param(1, id="in the first epoch"), pytest.param(4, id="between epochs"), pytest.param(6, id="in the second epoch")]
 )
 def test_a_technique_resumes_bit_for_bit(train, whole, technique, step):
     same(whole(technique), without_times(train(technique, step)))

@@ -57,7 +57,7 @@ def test_what_lies_beside_a_report_stays(study, make, tmp_path):
     assert names(tmp_path) == {"report"}
 
 
-@pytest.mark.parametrize("name", ["claims.md", "others.md"])
+@pytest.mark.parametrize("name", [pytest.param("claims.md", marks=pytest.mark.slow), "others.md"])
 def test_what_is_in_the_way_and_not_the_earlier_report_s_is_named_and_stays(study, make, make_record, tmp_path, name):
     """One that was changed by hand, and one that the new report is the first to have."""
     folder = make(study)

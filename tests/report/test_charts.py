@@ -131,7 +131,9 @@ def test_a_figure_is_saved_as_png_svg_and_json(study, tmp_path):
 # What lines tell.
 
 
-@pytest.mark.parametrize("stem", ["figure_2", "figure_5", "figure_7", "figure_9"])
+@pytest.mark.parametrize(
+    "stem", ["figure_2", *(pytest.param(stem, marks=pytest.mark.slow) for stem in ("figure_5", "figure_7", "figure_9"))]
+)
 def test_means_over_seeds_have_an_interval_and_single_runs_have_none(study_of, stem):
     whole, single = svg(spec(stem, study_of["whole"])), svg(spec(stem, study_of["one seed"]))
     assert len(marks(whole, "rule")) == len(marks(whole, "symbol")) == len(marks(single, "symbol"))

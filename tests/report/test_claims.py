@@ -14,7 +14,8 @@ from scipy.stats import binomtest, t
 from reglab.config import RunConfig, identity, run_id
 from reglab.report import claims
 from reglab.report.findings import Verdict
-from reglab.report.parts import Claimed, almost_every
+from reglab.report.parts import Claimed
+from reglab.report.seen import almost_every
 from reglab.report.study import Study
 from reglab.sweep.spec import read, shipped
 from reglab.tracking.record import State

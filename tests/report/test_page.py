@@ -305,6 +305,7 @@ def test_a_figure_is_drawn_when_the_reader_comes_to_it(open_page):
     assert page.locator("#figure_15 svg text", has_text="p 15").count() > 0
 
 
+@pytest.mark.slow
 @in_chromium
 def test_all_figures_are_drawn_and_all_claims_open_on_paper(open_page):
     sections = [Section(f"s{n}", f"Question {n}", "What?", [figure(n, drawn())], None, [], []) for n in range(16)]
@@ -493,6 +494,7 @@ def test_a_table_of_many_rows_is_filtered(open_page):
     assert visible == ["arm 1", "arm 10", "arm 11"]
 
 
+@pytest.mark.slow
 @in_chromium
 def test_figures_are_turned_over_in_the_dark(open_page):
     for scheme, filtered in (("light", False), ("dark", True)):
@@ -592,6 +594,7 @@ def test_a_question_leads_to_its_runs(open_page):
     assert models(page) == ["baseline", "BN 10", "BN 2"]
 
 
+@pytest.mark.slow
 @in_chromium
 def test_a_page_of_10_000_runs_shows_the_first_and_finds_the_one(open_page):
     n = 10_000
@@ -624,7 +627,7 @@ def test_every_run_is_in_the_page_without_a_number_that_json_lacks():
 
 
 @in_chromium
-@pytest.mark.parametrize("width", [320, 390, 1000, 1440])
+@pytest.mark.parametrize("width", [390, *(pytest.param(width, marks=pytest.mark.slow) for width in (320, 1000, 1440))])
 def test_the_page_never_scrolls_sideways(open_page, width):
     long = finding(1, claim="a-claim-of-one-very-long-word-" * 5, effect="an_effect_of_one_very_long_word_" * 5, runs=("f" * 200,))
     page = open_page(study(findings=[long], notes=["note" * 80], label="label" * 50), viewport={"width": width, "height": 800})

@@ -58,6 +58,36 @@ def test_claims_that_stood_before_the_first_run_are_told_to(study, tmp_path, mak
     assert found.said.endswith("before the first run began. Nothing in the study file has changed since.")
 
 
+def test_a_plan_of_looks_is_kept_with_the_study_and_the_first_one_stands(study, runs):
+    design = study()
+    register(runs, design)
+    assert Lock.read(runs).planned(design).looks == ()
+    said = register(runs, design, (3, 5, 8))
+    assert said == f"{runs / LOCK} keeps the plan of looks, at 3, 5, 8 seeds an arm; 2 runs were there before"
+    assert register(runs, design, (2, 20)) is None
+    assert Lock.read(runs).planned(design).looks == (3, 5, 8)
+    register(runs, study("at_least: 0.5", "at_least: 0.3"), (4,))
+    assert Lock.read(runs).planned(design).looks == (3, 5, 8)
+
+
+def test_a_plan_that_the_study_file_has_is_not_kept_twice(study, tmp_path):
+    design = study("title:", "looks: [3, 6]\ntitle:")
+    register(tmp_path / "runs", design, (3, 5, 8))
+    assert Lock.read(tmp_path / "runs").versions[0].looks == ()
+    assert Lock.read(tmp_path / "runs").planned(design).looks == (3, 6)
+
+
+def test_a_report_is_judged_by_the_plan_of_its_lock(study, runs, tmp_path, make_record):
+    design = study()
+    for decay in (0.0, 0.1):
+        record = make_record(seed=1, config={"optimizer": {"name": "adamw", "weight_decay": decay}}, sweep="decay")
+        write_run(runs / record.run_id, record)
+    register(runs, design, (3, 5))
+    reglab.build_report(str(runs), tmp_path / "report", study=design.path)
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert "Looks at 3 and 5 seeds an arm, of which none could be taken." in page.replace("\N{NO-BREAK SPACE}", " ")
+
+
 def test_a_study_file_that_changes_is_kept_behind_the_first_and_never_in_its_place(study, runs, tmp_path):
     register(runs, study())
     said = register(runs, study("at_least: 0.5", "at_least: 0.3"))

@@ -80,6 +80,7 @@ def is_in(function, thread):
     return frame is not None
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_is_a_reading_too(make_config):
     later(lambda pid: os.kill(pid, signal.SIGKILL))
     assert measure(make_config(), [ANYWHERE], 600).fault == "killed by SIGKILL"

@@ -163,6 +163,7 @@ def one_epoch(run):
 PAIRS = [{**one, **other} for one, other in itertools.combinations(EACH.values(), 2)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sections", PAIRS, ids=" and ".join)
 def test_every_pair_trains(make_run, sections):
     row = one_epoch(run := make_run(**sections, data={"train_limit": 32, "test_limit": 32}))

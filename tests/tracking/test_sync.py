@@ -152,6 +152,7 @@ def test_one_run_that_w_and_b_refuses_keeps_no_other_back(wandb_server, store, m
     assert [(record.run_id, said) for record, said in outcome.failed] == [(refused, "permission denied")]
 
 
+@pytest.mark.slow
 def test_a_run_that_was_deleted_at_w_and_b_stays_here_and_goes_up_under_a_new_id_on_request(wandb_server, store, monkeypatch):
     """W&B gives the name of a deleted run to no other, and its client tries that for minutes."""
     monkeypatch.setattr(wandb_run, "BEGIN_SECONDS", 2.0)

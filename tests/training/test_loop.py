@@ -22,6 +22,7 @@ from reglab.training import checkpoint, clock, loop, optimizer
 from reglab.training.run import Run
 from reglab.training.step import EpochSums, TrainingStep
 from reglab.training.summary import summary as summary_of
+from tests.conftest import TECHNIQUES
 
 STEPS = 4
 """Of an epoch of a tiny run."""
@@ -578,6 +579,7 @@ def test_a_finished_run_leaves_no_checkpoint(make_run, train, tmp_path):
 # Which images it got right
 
 
+@pytest.mark.parametrize("technique", [TECHNIQUES[name] for name in ("mixup", "wide_resnet", "network_of_ones_own", "bf16")])
 def test_a_finished_run_keeps_which_test_images_it_got_right(make_run, train, images, tmp_path, technique):
     run = make_run(**technique)
     record = train(run, [LocalRun(tmp_path / "run")])

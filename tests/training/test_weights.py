@@ -13,6 +13,7 @@ from reglab.tracking.record import State
 from reglab.tracking.storage import File
 from reglab.tracking.store import LocalRun, read_run
 from reglab.training import evaluation, loop, weights
+from tests.conftest import TECHNIQUES
 
 CPU = torch.device("cpu")
 KEPT = {"keep_weights": True}
@@ -38,6 +39,9 @@ def with_weights(technique):
     return technique | {"train": technique.get("train", {}) | KEPT}
 
 
+@pytest.mark.parametrize(
+    "technique", [TECHNIQUES[name] for name in ("batchnorm", "standardize", "wide_resnet", "network_of_ones_own", "fp16")]
+)
 def test_kept_weights_give_the_recorded_result_to_the_last_bit(make_run, train, file, images, technique):
     record = train(make_run(**with_weights(technique)))
     found = evaluation.evaluate_kept(weights.load(file, record.weights), images, CPU)

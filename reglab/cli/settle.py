@@ -1,0 +1,203 @@
+"""`reglab study run --until-settled`, and what `reglab study plan` says of it: rounds of seeds, until every claim has a verdict."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+from rich.table import Column, Table
+
+from reglab.cli.local_sweep import Terms, carry_out
+from reglab.cli.sweep_view import duration
+from reglab.console import say, show, tell
+from reglab.errors import UserError
+from reglab.exits import FAILED, PREEMPTED, UNDECIDED
+
+if TYPE_CHECKING:
+    from reglab.report.design import Design
+    from reglab.settling.rounds import Course, Round, Wanted
+    from reglab.tracking.record import RunRecord
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What ends it before all is settled: seeds of an arm, and money, at a price of an hour of one GPU."""
+
+    most_seeds: int | None = None
+    budget: float | None = None
+    price: float | None = None
+
+    def check(self, until_settled: bool) -> None:
+        """Raises UserError for bounds of something else, and for a budget of which nothing says how long it lasts."""
+        if not until_settled and (self.most_seeds, self.budget, self.price) != (None, None, None):
+            raise UserError("--most-seeds, --budget and --price bound --until-settled: add it, or leave them out")
+        if self.budget is not None and not self.price:
+            raise UserError(f"--budget {self.budget:g}: give the --price of an hour, too")
+
+    @property
+    def seconds(self) -> float | None:
+        """Of one GPU, that the budget pays for."""
+        return None if self.budget is None or not self.price else 3600 * self.budget / self.price
+
+
+def course_of(
+    design: "Design",
+    files: Sequence[Path],
+    overrides: list[str],
+    quick: bool,
+    folder: Path,
+    most_seeds: int | None = None,
+    retry_failed: bool = False,
+) -> "Course":
+    """The arms that these sweeps of a study give it, and the plan of its looks: its file's, else the one with which its runs in a folder
+    were begun, else that of any.
+
+    Raises UserError for a study that claims nothing, and where no sweep has an arm that a claim asks for.
+    """
+    from reglab.report.plan import LOOKS
+    from reglab.report.registration import Lock
+    from reglab.settling.arms import arms_of
+    from reglab.settling.rounds import Course
+    from reglab.sweep.spec import read
+
+    if not design.claims:
+        raise UserError(f"{design.path}: --until-settled: it claims nothing that could be settled; add `claims:`")
+    if lock := Lock.read(folder):
+        design = lock.planned(design)
+    if not design.looks:
+        design = design.model_copy(update={"looks": LOOKS})
+    if most_seeds is not None and most_seeds < design.looks[0]:
+        raise UserError(f"--most-seeds {most_seeds}: the first look of {design.path} is at {design.looks[0]} seeds; give at least that")
+    specs = [read(file, overrides, quick) for file in files]
+    course = Course(design, arms_of(specs), most_seeds, retry_failed)
+    if not course.asked:
+        raise UserError(f"{design.path}: no grid among its sweeps has arms for any of its claims: nothing would be settled by more runs")
+    for spec in specs:
+        if spec.method != "grid":
+            say(f"note: {spec.path} is a search, of which no claim can foretell the arms: `reglab sweep run` runs it")
+    return course
+
+
+def run_until_settled(course: "Course", folder: Path, terms: Terms, bounds: Bounds, report: str) -> None:
+    """Run rounds of a study into its folder, until nothing is left that more seeds of the plan would settle.
+
+    Raises typer.Exit: 75 where it was interrupted, or the time is up; 1 where runs failed; 4 where a claim stays undecided.
+    """
+    from reglab.settling import files
+
+    terms = replace(terms, overrides=[], quick=False)  # a round's file has them
+    number, begun = files.latest(folder, course)
+    if begun:  # whatever was cut off has its checkpoints there
+        _carry_out(course, begun, folder, terms)
+    asked_before: frozenset[tuple[str, int]] = frozenset()
+    while True:
+        now = course.next(_records(folder, terms.given))
+        runs, stop = _within(now, bounds)
+        asked = frozenset((wanted.arm.name, wanted.seed) for wanted in runs)
+        if not runs or asked <= asked_before:
+            break
+        asked_before, number = asked, number + 1
+        say(f"round {number}: {_in_words(now, runs)}")
+        _carry_out(course, files.write(folder, number, runs, str(course.design.path)), folder, terms)
+    _tell(now, course)
+    if runs:
+        say(f"{folder}: {len(runs)} runs that are asked for were begun, and did not end; their logs beside their records say why")
+        raise typer.Exit(FAILED)
+    _close(now, folder, stop, report)
+
+
+def _carry_out(course: "Course", file: Path, folder: Path, terms: Terms) -> None:
+    """Raises typer.Exit (75) where runs of the round are left that another call would go on with."""
+    outcome = carry_out(file, terms, folder / file.stem)
+    if outcome.interrupted or outcome.rest.runs:
+        _tell(course.next(_records(folder, terms.given)), course)
+        say(f"{folder}: {len(outcome.rest.runs)} runs of {file.stem} are left; the same command goes on")
+        raise typer.Exit(PREEMPTED)
+
+
+def _records(folder: Path, given: "Sequence[RunRecord]") -> "list[RunRecord]":
+    """The runs of a study on this machine, and those from elsewhere."""
+    from reglab.tracking.store import read_runs, run_folders
+
+    return [*(read_runs(folder, history=False) if run_folders(folder) else []), *given]
+
+
+def _within(now: "Round", bounds: Bounds) -> "tuple[Sequence[Wanted], str]":
+    """As many of the runs that come next as the budget pays for, and why there are none. Where nothing tells what a run takes, and a budget
+    is given, one is run to see."""
+    if bounds.seconds is None:
+        return now.runs, ""
+    if any(wanted.seconds is None for wanted in now.runs):
+        return now.runs[:1], ""
+    there: list[Wanted] = []
+    left = bounds.seconds - now.seconds
+    for wanted in now.runs:
+        left -= wanted.seconds or 0.0
+        if left < 0:
+            break
+        there.append(wanted)
+    return there, "the budget is spent" if now.runs and not there else ""
+
+
+def _in_words(now: "Round", runs: "Sequence[Wanted]") -> str:
+    from reglab.settling.rounds import Stand
+
+    claims = now.are(Stand.open)
+    known = [wanted.seconds for wanted in runs if wanted.seconds is not None]
+    takes = f", about {duration(sum(known) / len(known) * len(runs))} of one worker" if known else ""
+    settled = len(now.are(Stand.settled))
+    return f"{len(runs)} runs for {_claims(len(claims))}{takes}; {settled} of {len(now.claims)} claims are settled"
+
+
+def _claims(count: int) -> str:
+    return f"{count} claim{'s' * (count != 1)}"
+
+
+def _tell(now: "Round", course: "Course") -> None:
+    """Every claim, how it stands, with how many seeds of its arms."""
+    table = Table("", Column("claim", overflow="fold"), "verdict", "seeds", Column("", overflow="fold"), box=None, pad_edge=False)
+    for claim in now.claims:
+        chance = f" (chance {claim.chance:.0%})" if claim.stand == "futile" else ""
+        why = f"next look at {claim.next}" if claim.next else f"{claim.stand}{chance}"
+        table.add_row(str(claim.number), claim.text, claim.verdict, str(claim.now or "–"), why)
+    show(table)
+    there, arms = sum(now.there.values()), len(course.asked)
+    tell(f"{there} runs of {arms} arms; {course.looks[-1]} seeds of each would be {arms * course.looks[-1]}")
+
+
+def _close(now: "Round", folder: Path, stop: str, report: str) -> None:
+    from reglab.settling.rounds import Stand
+
+    settled, failed = now.are(Stand.settled), now.are(Stand.failed)
+    open_ones = len(now.claims) - len(settled)
+    why = f"{stop}: " if stop else ""
+    said = "every claim is settled" if not open_ones else f"{why}{len(settled)} of {_claims(len(now.claims))} are settled"
+    say(f"{folder}: {said}; `{report}` shows it")
+    if failed:
+        say(f"{folder}: runs failed that {_claims(len(failed))} ask for; --retry-failed runs them once more")
+        raise typer.Exit(FAILED)
+    if open_ones:
+        raise typer.Exit(UNDECIDED)
+
+
+def say_outlook(course: "Course", folder: Path, effect: float | None, price: float | None) -> None:
+    """What it is likely to take until the claims of a study are settled, by the runs in its folder and by what runs here took."""
+    from reglab.settling import outlook as outlooks
+
+    records = _records(folder, ())
+    found = outlooks.outlook(course, records, outlooks.EFFECT if effect is None else effect)
+    hours = outlooks.hours_of(course, records or _records(folder.parent, ()))
+    table = Table(
+        "until settled", "runs", *(["GPU-hours"] if hours else []), *(["cost"] if hours and price else []), box=None, pad_edge=False
+    )
+    each = [found.runs(), found.runs(hours)] if hours else [found.runs()]
+    for place, name in enumerate(("at least", "as likely as not", "in nine of ten", f"{course.looks[-1]} seeds of all")):
+        row = [name, f"{each[0][place]:.0f}"]
+        if hours:
+            row.append(f"{each[1][place]:.2f}")
+        if hours and price:
+            row.append(f"{each[1][place] * price:,.2f}")
+        table.add_row(*row)
+    show(table)
+    tell(found.basis)

@@ -1,0 +1,73 @@
+"""The arms of a study's sweeps, each with the seeds that it may be given."""
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reglab.config import RunConfig, flat
+from reglab.report import stats
+from reglab.sweep.ledger import words_of
+from reglab.sweep.spec import SweepSpec
+from reglab.tracking.record import RunRecord
+
+SEED = "train.seed"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """An arm that a sweep file asks for. `name`: what reports call it; `values`: its keys without the seed, as the file has them.
+
+    `seeds`: those that the file gives it; beyond them it gets the next numbers, up to `most` in all where the file has `replicates`.
+    """
+
+    name: str
+    label: str
+    config: RunConfig
+    values: Mapping[str, Any]
+    seeds: tuple[int, ...]
+    most: int | None = None
+
+    def seed(self, place: int) -> int:
+        """Its seed at a place of their order, from 0 on."""
+        return self.seeds[place] if place < len(self.seeds) else max(self.seeds) + 1 + place - len(self.seeds)
+
+    def first(self, count: int) -> list[int]:
+        """So many seeds, or as many as it may have."""
+        return [self.seed(place) for place in range(min(count, self.most or count))]
+
+    def cell(self, seed: int) -> str:
+        """All that a run of it is, as the value of the key `cell`."""
+        values = dict(self.values)
+        preset = [word for word in shlex.split(str(values.pop("cell", ""))) if not word.startswith(f"{SEED}=")]
+        return " ".join([*map(shlex.quote, preset), words_of({**values, SEED: seed})])
+
+    def planned(self) -> RunRecord:
+        """A record that stands for its runs while there are none."""
+        return RunRecord(
+            run_id=f"planned-{self.name}", sweep="", label=self.label, identity=self.name, seed=0, config=self.config.model_dump()
+        )
+
+
+def arms_of(specs: Iterable[SweepSpec]) -> dict[str, Arm]:
+    """The arms of all grids among some sweeps of `reglab train`, by their names; of one that several ask for, the first's. What a search
+    will draw is not known before its time."""
+    found: dict[str, Arm] = {}
+    for spec in specs:
+        if spec.method != "grid" or spec.program:
+            continue
+        cells: dict[str, list[tuple[Mapping[str, Any], RunConfig]]] = {}
+        for values, asked in spec.cells:
+            assert asked.config
+            cells.setdefault(asked.identity, []).append((values, asked.config))
+        for there in cells.values():
+            arm = _of_cells(there, spec.replicates.most if spec.replicates else None)
+            found.setdefault(arm.name, arm)
+    return found
+
+
+def _of_cells(cells: Sequence[tuple[Mapping[str, Any], RunConfig]], most: int | None) -> Arm:
+    values, config = cells[0]
+    seeds = tuple(dict.fromkeys(each.train.seed for _, each in cells))
+    named = stats.arm_of(config)
+    return Arm(named, config.label, config, {key: value for key, value in flat(values).items() if key != SEED}, seeds, most)

@@ -1,0 +1,111 @@
+"""What a study will take until its claims are settled, as far as its runs, or an assumption where there are none, foretell it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtrit
+
+from reglab.errors import UserError
+from reglab.report.claims import Standing, standings
+from reglab.report.parts import LEVEL
+from reglab.report.study import Study
+from reglab.settling.rounds import ClaimState, Course, Stand
+from reglab.statistics.foretold import DRAWS
+from reglab.statistics.looks import levels
+from reglab.statistics.moderation import Array
+from reglab.sweep import plan
+from reglab.tracking.record import RunRecord
+
+EFFECT = 2.0
+"""Standard deviations of a seed by which arms are taken to differ of which no run tells."""
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """How many seeds each arm is likely to come to: (draws, arms), the arms in the order of `arms`; and how many it has (arms,).
+
+    `basis`: by what, for people.
+    """
+
+    arms: Sequence[str]
+    seeds: Array
+    there: Array
+    looks: Sequence[int]
+    basis: str
+
+    def runs(self, weights: Mapping[str, float] | None = None) -> tuple[float, float, float, float]:
+        """Runs to come, or their weights by arm such as hours.
+
+        In the luckiest of all draws, in the middle one, at most in nine of ten, and with every seed of the plan.
+        """
+        weight = np.array([(weights or {}).get(name, 1.0) for name in self.arms])
+        to_come = np.maximum(self.seeds - self.there, 0) @ weight
+        middle, high = np.quantile(to_come, [0.5, 0.9])
+        most = float(np.maximum(self.looks[-1] - self.there, 0) @ weight)
+        return float(to_come.min()), float(middle), float(high), most
+
+
+def outlook(course: Course, records: Iterable[RunRecord], effect: float = EFFECT) -> Outlook:
+    """What is to come: of a claim that runs speak to, as they foretell it; of another as if all arms that it compares differ by so many
+    standard deviations of a seed. That some are given up as unlikely to be settled is not counted."""
+    records = list(records)
+    arms = sorted(course.asked)
+    place = {name: number for number, name in enumerate(arms)}
+    seeds, there = np.zeros((DRAWS, len(arms))), np.zeros(len(arms))
+    now = course.next(records)
+    for name, count in now.there.items():
+        there[place[name]] = count
+    for state, standing in zip(now.claims, standings(Study.of(records, course.design)), strict=True):
+        if state.arms:
+            mine = _seeds(state, standing, course.looks, effect, len(arms), len(now.claims))
+            columns = [place[name] for name in state.arms]
+            seeds[:, columns] = np.maximum(seeds[:, columns], mine[:, None])
+    told = sum(_is_told(state, course.looks) for state in now.claims)
+    assumed = sum(state.stand == Stand.open for state in now.claims) - told
+    parts = [f"{told} open claims as their runs foretell it"] * (told > 0)
+    parts += [f"{assumed} as if the arms that they compare differed by {effect:g} standard deviations of a seed"] * (assumed > 0)
+    return Outlook(arms, seeds, there, course.looks, "; ".join(parts) or "no claim is open")
+
+
+def hours_of(course: Course, records: Iterable[RunRecord]) -> dict[str, float]:
+    """Of a run of each arm, from the finished runs on the device on which most finished; nothing where they do not tell of every arm."""
+    records = list(records)
+    found, on = dict[str, float](), plan.device(records, None)
+    for name in course.asked:
+        try:
+            found[name] = plan.forecast([course.arms[name].config], records, on).hours
+        except UserError:
+            return {}
+    return found
+
+
+def _is_told(state: ClaimState, looks: Sequence[int]) -> bool:
+    return state.stand == Stand.open and state.now >= looks[0]
+
+
+def _seeds(state: ClaimState, standing: Standing, looks: Sequence[int], effect: float, arms: int, claims: int) -> Array:
+    """How many seeds the arms of a claim come to for it: (draws,)."""
+    if state.stand != Stand.open:
+        there: Array = np.full(DRAWS, float(state.now))
+        return there
+    later = [look for look in looks if look > state.now]
+    if not _is_told(state, looks):
+        decided = _assumed(later, looks, effect, max(len(state.arms) - 1, 1), arms, LEVEL / claims, state.number)
+    else:
+        decided = standing.foretold(state.now, later)
+    first = np.where(decided.any(axis=-1), decided.argmax(axis=-1), len(later) - 1)
+    found: Array = np.asarray(later, dtype=float)[first]
+    return found
+
+
+def _assumed(later: Sequence[int], looks: Sequence[int], effect: float, comparisons: int, arms: int, alpha: float, stream: int) -> Array:
+    """Whether all of some comparisons of two arms have been decided by each look, where they differ by so much: (draws, looks)."""
+    rng = np.random.default_rng(stream)
+    at = np.array(levels(later, alpha, looks[-1], max(arms, 2)))
+    steps = np.diff([0, *later])
+    sums = np.cumsum(rng.standard_normal((DRAWS, comparisons, len(later))) * np.sqrt(2 * steps) + effect * steps, axis=-1)
+    statistic = sums / np.sqrt(2 * np.asarray(later))
+    needed = -stdtrit(arms * (np.asarray(later) - 1), at / 2)
+    decided: Array = np.logical_or.accumulate((statistic > needed).all(axis=1), axis=-1)
+    return decided

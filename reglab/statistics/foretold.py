@@ -1,0 +1,71 @@
+"""What later looks are likely to say: of a question that is open, the p-values at looks to come, drawn from what its runs tell so far.
+
+The predictive distribution of Spiegelhalter, Freedman and Blackburn (1986), "Monitoring clinical trials: conditional or predictive power?",
+with the uncertainty of the spread as well: the variance and the difference are drawn from their posterior, then the runs to come from
+these. Shapes: p-values are (draws, looks), two-sided as `Contrast.p_inside` and `p_outside` give them.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from scipy.special import stdtr
+
+from reglab.statistics.contrast import Contrast
+from reglab.statistics.moderation import Array
+
+DRAWS = 1000
+
+
+def of_difference(
+    found: Contrast, seeds: int, looks: Sequence[int], limits: tuple[float, float], draws: int = DRAWS, stream: int = 0
+) -> tuple[Array, Array]:
+    """P-values of a difference (or a mean) lying outside of some limits, and of its lying inside, at later looks.
+
+    `found` is what a look at `seeds` seeds saw; `looks` are numbers of seeds that rise from there. `stream` tells draws of several
+    questions apart: the same numbers each time.
+    """
+    rng = np.random.default_rng(stream)
+    mean, freedom, variance = float(found.mean), float(found.freedom), float(found.error) ** 2 * seeds  # of what one seed says
+    true = freedom * variance / rng.chisquare(freedom, draws)
+    centre = mean + np.sqrt(true / seeds) * rng.standard_normal(draws)
+    total, squares, before, known = np.full(draws, seeds * mean), np.full(draws, freedom * variance), seeds, freedom
+    holding, failing = [], []
+    for look in looks:
+        total = total + (look - before) * centre + np.sqrt((look - before) * true) * rng.standard_normal(draws)
+        more = freedom * (look - before) / max(seeds - 1, 1)
+        squares = squares + true * rng.chisquare(more, draws)
+        before, known = look, known + more
+        error, at = np.sqrt(squares / known / look), total / look
+        holding.append(_doubled(np.minimum(at - limits[0], limits[1] - at), error, known))
+        failing.append(_doubled(np.maximum(limits[0] - at, at - limits[1]), error, known))
+    return np.stack(holding, axis=-1), np.stack(failing, axis=-1)
+
+
+def _doubled(away: Array, error: Array, freedom: float) -> Array:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found: Array = np.where(error > 0, np.minimum(1.0, 2 * stdtr(freedom, -away / error)), np.where(away > 0, 0.0, 1.0))
+    return found
+
+
+def of_share(
+    share: float,
+    groups: int,
+    later: Sequence[int],
+    p_values: Callable[[int, int], tuple[float, float]],
+    draws: int = DRAWS,
+    stream: int = 0,
+) -> tuple[Array, Array]:
+    """The same of a share of cases of which `groups` are independent, where there will be `later` of them at each look.
+
+    `p_values` gives both for so many cases that are so, of so many. The share is drawn from its posterior (Jeffreys' prior), the cases
+    anew: those that are there may turn as their seeds grow.
+    """
+    rng = np.random.default_rng(stream)
+    count = share * groups
+    truth = rng.beta(count + 0.5, groups - count + 0.5, draws)
+    found = []
+    for cases in later:
+        table = np.array([p_values(so, cases) for so in range(cases + 1)])
+        found.append(table[rng.binomial(cases, truth)])
+    both = np.stack(found, axis=1)
+    return both[..., 0], both[..., 1]

@@ -1,0 +1,131 @@
+"""Runs are spent where a claim is open, and nowhere else."""
+
+from collections import Counter
+
+import pytest
+
+from reglab.settling.rounds import Stand
+from reglab.tracking.record import State
+
+
+def by_rate(config):
+    """A rate of 0.01 is better by ten points."""
+    return 0.6 + 0.1 * (config.optimizer.lr == 0.01)
+
+
+def only_without_layers(config):
+    return 0.6 + 0.1 * (config.optimizer.lr == 0.01 and not config.batchnorm.layers)
+
+
+def asked(found):
+    """How many runs of each arm, by its layers and its rate."""
+    return Counter((wanted.arm.config.batchnorm.layers, wanted.arm.config.optimizer.lr) for wanted in found.runs)
+
+
+def test_the_first_round_has_the_seeds_of_the_first_look_of_the_arms_that_claims_ask_for(course_of):
+    found = course_of().next([])
+    assert asked(found) == {(layers, rate): 3 for layers in (0, 2) for rate in (0.001, 0.01)}  # none asks for 0.1
+    assert {wanted.seed for wanted in found.runs} == {0, 1, 2}
+    assert [claim.stand for claim in found.claims] == [Stand.open] * 2
+
+
+def test_where_all_is_settled_nothing_is_asked_for(course_of, carry_out):
+    course = course_of()
+    found = course.next(carry_out(course.next([]).runs, by_rate))
+    assert [(claim.stand, claim.verdict) for claim in found.claims] == [(Stand.settled, "reproduced")] * 2
+    assert not found.runs and sum(found.there.values()) == 12
+
+
+def test_only_an_open_claim_gets_more_seeds_up_to_the_next_look(course_of, carry_out):
+    course = course_of()
+    first = course.next([]).runs
+    records = carry_out([run for run in first if not run.arm.config.batchnorm.layers], by_rate)
+    records += carry_out([run for run in first if run.arm.config.batchnorm.layers], spread=0.02)
+    found = course.next(records)
+    assert [claim.stand for claim in found.claims] == [Stand.settled, Stand.open]
+    assert asked(found) == {(2, 0.001): 2, (2, 0.01): 2}
+    assert {wanted.seed for wanted in found.runs} == {3, 4}  # the file has 0 to 2
+
+
+def test_a_round_that_was_cut_off_asks_for_what_is_left_of_it(course_of, carry_out):
+    course = course_of()
+    first = list(course.next([]).runs)
+    found = course.next(carry_out(first[:7], by_rate))
+    assert {(run.arm.name, run.seed) for run in found.runs} == {(run.arm.name, run.seed) for run in first[7:]}
+
+
+def test_what_no_look_is_likely_to_settle_gets_no_more(course_of, carry_out):
+    """Whether one of two arms that are alike is the better: hardly ever told, and not by eight seeds."""
+    course, records = course_of(), []
+    while found := course.next(records).runs:
+        records += carry_out(found, spread=0.01)
+    assert {claim.stand for claim in course.next(records).claims} == {Stand.futile}
+    assert len(records) < 4 * 8
+
+
+def test_equivalence_is_contradicted_by_what_differs_and_settled_by_what_does_not(course_of, carry_out):
+    course = course_of(course_of().design.path.read_text().replace("at_least: 0}", "within: 5}"))
+    first = course.next([]).runs
+    found = course.next(carry_out(first, only_without_layers, spread=0.002))
+    assert [claim.verdict for claim in found.claims] == ["contradicted", "reproduced"]
+
+
+def test_what_settles_most_for_its_time_comes_first(course_of, carry_out):
+    course = course_of()
+    first = course.next([]).runs
+    slow = [run for run in first if not run.arm.config.batchnorm.layers]
+    fast = [run for run in first if run.arm.config.batchnorm.layers]
+    records = carry_out(slow[:2], seconds=1000.0) + carry_out(fast[:2], seconds=10.0)
+    found = course.next(records)
+    assert [run.arm.config.batchnorm.layers for run in found.runs] == [2] * 4 + [0] * 4
+    assert found.runs[0].seconds == 20  # ten of training, and ten beside it
+
+
+def test_runs_that_failed_hold_up_their_claim_until_they_are_asked_for_again(course_of, carry_out):
+    course = course_of()
+    first = course.next([]).runs
+    broken = next(run for run in first if run.arm.config.batchnorm.layers)
+    records = [*carry_out([run for run in first if run != broken], by_rate), *carry_out([broken], state=State.failed)]
+    found = course.next(records)
+    assert [claim.stand for claim in found.claims] == [Stand.settled, Stand.failed]
+    assert not found.runs
+    again = course_of(retry_failed=True).next(records)
+    assert [(run.arm.name, run.seed) for run in again.runs] == [(broken.arm.name, broken.seed)]
+
+
+def test_a_run_that_diverged_counts_as_one_that_ended(course_of, carry_out):
+    course = course_of()
+    first = course.next([]).runs
+    records = carry_out(first[:-1], by_rate) + carry_out(first[-1:], state=State.diverged)
+    assert not {(run.arm.name, run.seed) for run in course.next(records).runs} & {(run.arm.name, run.seed) for run in first}
+
+
+def test_most_seeds_and_what_replicates_allow_end_the_plan_early(course_of, carry_out):
+    sweep = course_of().design.files[0].read_text()
+    replicated = sweep.replace("method: grid", "method: grid\nreplicates: {key: train.seed, first: 7, start: 2, most: 4}").replace(
+        ", seed: {values: [0, 1, 2]}", ""
+    )
+    for course in (course_of(most_seeds=4), course_of(sweep=replicated)):
+        first = course.next([]).runs
+        assert len(first) == 12
+        found = course.next(carry_out(first, spread=0.02))
+        assert {claim.stand for claim in found.claims} == {Stand.over} and not found.runs
+    assert {run.seed for run in first} == {7, 8, 9}
+
+
+def test_arms_of_another_set_up_are_not_asked_for(course_of):
+    """Of a claim whose levels no sweep has, nothing can be run, and the page says not tested."""
+    study = course_of().design.path.read_text().replace("{rate: 0.001}, at_least: 0}", "{rate: 0.5}, at_least: 0}", 1)
+    found = course_of(study).next([])
+    assert [claim.stand for claim in found.claims] == [Stand.without, Stand.open]
+    assert asked(found) == {(2, 0.001): 3, (2, 0.01): 3}
+
+
+@pytest.mark.parametrize("spread", [0.005, 0.02])
+def test_the_course_of_a_study_ends_and_is_the_same_each_time(course_of, carry_out, spread):
+    course, records, rounds = course_of(), [], []
+    while found := course.next(records).runs:
+        assert [(run.arm.name, run.seed) for run in course.next(records[::-1]).runs] == [(run.arm.name, run.seed) for run in found]
+        records += carry_out(found, lambda config: 0.6 + 0.02 * (config.optimizer.lr == 0.01), spread=spread)
+        rounds.append(len(found))
+    assert sum(rounds) == len(records) <= 4 * 8
