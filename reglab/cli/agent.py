@@ -1,7 +1,10 @@
 """`reglab agent`: this machine's part in a sweep on W&B."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,10 +12,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from reglab.cli.commands import MOST_AT_ONCE
+from reglab.cli.commands import MOST_AT_ONCE, Entity, Project
+from reglab.cli.settle import conclude, course_of, in_words, tell_claims
+from reglab.cli.sweep import Quick
 from reglab.cli.sweep_view import STYLES, duration
 from reglab.console import is_terminal, progress, say, styled
-from reglab.errors import UserError
+from reglab.errors import ReglabError, UserError
 from reglab.exits import FAILED, PREEMPTED
 from reglab.extras import need_training
 from reglab.processes.signals import Signals
@@ -20,45 +25,82 @@ from reglab.tracking import client
 
 if TYPE_CHECKING:
     from reglab.sweep.agent import SweepAgent
+    from reglab.sweep.remote import RemoteSweep
     from reglab.sweep.slots import Slot
+
+LOOK_SECONDS = 15.0
+"""Between two looks at the runs that other machines have of a round."""
 
 _GPU_WIDTH = 12
 """Of a GPU's name in the table: a UUID begins so, and is not read further."""
 
 
 def agent(
-    path: Annotated[str, typer.Argument(metavar="ENTITY/PROJECT/SWEEP", help="As `reglab sweep create` prints it.")],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ENTITY/PROJECT/SWEEP", help="As `reglab sweep create` prints it; with --study KEY=VALUE words, or none."),
+    ] = None,
     gpus: Annotated[str, typer.Option("--gpus", metavar="all|0,2", help="The GPUs to use.")] = "all",
     per_gpu: Annotated[
         int, typer.Option("--per-gpu", min=1, max=MOST_AT_ONCE, help="Runs at a time on each GPU, or on the processor without one.")
     ] = 1,
     count: Annotated[int | None, typer.Option("--count", min=1, help="Take this many runs and end.")] = None,
+    study: Annotated[
+        str | None, typer.Option("--study", metavar="FILE", help="A study with `looks`: follow its rounds until its claims are settled.")
+    ] = None,
+    quick: Quick = False,
+    entity: Entity = None,
+    project: Project = None,
 ) -> None:
-    """Work on a W&B sweep with every GPU of this machine, until no run is left.
+    """Work on a W&B sweep with every GPU of this machine, until no run is left; or on a study, until its claims are settled.
 
-    Exit code 0: every run of the sweep is well; 1: some failed, or this machine took no more; 75: preempted.
+    Exit code 0: every run of the sweep is well, or every claim of the study settled; 1: some failed, or this machine took no more;
+    4: a claim of the study stays undecided; 75: preempted.
     """
+    words = words or []
+    if study is None:
+        if len(words) != 1:
+            raise UserError("give one ENTITY/PROJECT/SWEEP, as `reglab sweep create` prints it, or --study FILE")
+        if quick or entity or project:
+            raise UserError("--quick, --entity and --project go with --study: the sweep's path says where it is")
+    elif count is not None:
+        raise UserError(f"--count {count}: goes with a sweep; a study ends by itself")
     with Signals() as signals, signals.at_once():
-        _work(path, gpus, per_gpu, count, signals)
+        _check_online()
+        if study is None:
+            _close(_work(remote_of(words[0]), gpus, per_gpu, count, signals))
+        else:
+            _follow(study, words, quick, entity, project, partial(_work, gpus=gpus, per_gpu=per_gpu, count=None, signals=signals))
 
 
-def _work(path: str, gpus: str, per_gpu: int, count: int | None, signals: Signals) -> None:
+def remote_of(path: str) -> "RemoteSweep":
+    """The sweep at W&B. Raises UserError where there is none."""
+    from reglab.sweep import remote
+
+    return remote.find(path)
+
+
+def _check_online() -> None:
     from reglab.processes import sockets
-    from reglab.running import worker
-    from reglab.settings import settings
-    from reglab.sweep import machine, metadata, remote
-    from reglab.sweep.agent import SweepAgent
-    from reglab.sweep.program import LACKS
-    from reglab.sweep.slots import slots
 
     if (mode := client.mode()) != "online":
         raise UserError(f"W&B is {mode} here: `wandb login` sets the key, and WANDB_MODE and `wandb offline` must not say otherwise")
     sockets.folder()  # before a run is taken
-    sweep = remote.find(path)
+
+
+def _work(sweep: "RemoteSweep", gpus: str, per_gpu: int, count: int | None, signals: Signals) -> "SweepAgent":
+    """This machine's part in a sweep, to its end."""
+    from reglab.running import worker
+    from reglab.settings import settings
+    from reglab.sweep import machine, metadata
+    from reglab.sweep.agent import SweepAgent
+    from reglab.sweep.program import LACKS
+    from reglab.sweep.slots import slots
+
     if sweep.program:
         sweep.program.check_is_here()
         start, hand_back = worker.starts(sweep.program)
-        say(f"{path}: starts `{sweep.program.shown}`: {LACKS}")
+        say(f"{sweep.path}: starts `{sweep.program.shown}`: {LACKS}")
     else:
         need_training()
         start, hand_back = worker.start, worker.hand_back
@@ -72,7 +114,42 @@ def _work(path: str, gpus: str, per_gpu: int, count: int | None, signals: Signal
     with signals.calling(crew.preempt), metadata.Watch(taken_back), _display(crew) as show:
         for _ in crew.run():
             show()
-    _close(crew)
+    return crew
+
+
+def _follow(
+    file: str, overrides: list[str], quick: bool, entity: str | None, project: str | None, work: "Callable[[RemoteSweep], SweepAgent]"
+) -> None:
+    """Work on the rounds of a study, one after the other, with whatever other machines follow them."""
+    from reglab.report.study_file import read
+    from reglab.settings import settings
+    from reglab.settling.remote import Rounds
+
+    design = read(file)
+    if not design.looks:
+        raise UserError(f"{file}: nothing says when its claims are looked at, and machines must agree on it: add `looks: [3, 5, 8, 12]`")
+    folder = settings().runs / f"{Path(design.name).stem}{'-quick' * quick}"
+    course = course_of(design, design.files, overrides, quick, folder)
+    rounds = Rounds.of(course, entity, project, folder)
+    number, ended = 0, -1
+    while True:
+        now, number, sweep = rounds.next(over=number)
+        if sweep is None:
+            break
+        if sweep.is_new and sum(now.there.values()) == ended:
+            tell_claims(now, course)
+            raise ReglabError(
+                f"{sweep.path}: the round before brought no run to its end, and this one asks for the same: see its runs at W&B"
+            )
+        ended = sum(now.there.values())
+        say(f"round {number}, {sweep.path}: {in_words(now, now.runs)}")
+        crew = work(sweep)
+        if crew.preempted or crew.complaint:
+            _close(crew)
+        while rounds.is_under_way(sweep):
+            time.sleep(LOOK_SECONDS)
+    tell_claims(now, course)
+    conclude(now, f"{rounds.entity}/{rounds.project}", "", f"reglab study report {file} --from wandb://{rounds.entity}/{rounds.project}")
 
 
 def _chosen(asked: str, there: list[str]) -> list[str]:

@@ -98,20 +98,20 @@ def run_until_settled(course: "Course", folder: Path, terms: Terms, bounds: Boun
         if not runs or asked <= asked_before:
             break
         asked_before, number = asked, number + 1
-        say(f"round {number}: {_in_words(now, runs)}")
+        say(f"round {number}: {in_words(now, runs)}")
         _carry_out(course, files.write(folder, number, runs, str(course.design.path)), folder, terms)
-    _tell(now, course)
+    tell_claims(now, course)
     if runs:
         say(f"{folder}: {len(runs)} runs that are asked for were begun, and did not end; their logs beside their records say why")
         raise typer.Exit(FAILED)
-    _close(now, folder, stop, report)
+    conclude(now, str(folder), stop, report)
 
 
 def _carry_out(course: "Course", file: Path, folder: Path, terms: Terms) -> None:
     """Raises typer.Exit (75) where runs of the round are left that another call would go on with."""
     outcome = carry_out(file, terms, folder / file.stem)
     if outcome.interrupted or outcome.rest.runs:
-        _tell(course.next(_records(folder, terms.given)), course)
+        tell_claims(course.next(_records(folder, terms.given)), course)
         say(f"{folder}: {len(outcome.rest.runs)} runs of {file.stem} are left; the same command goes on")
         raise typer.Exit(PREEMPTED)
 
@@ -140,7 +140,8 @@ def _within(now: "Round", bounds: Bounds) -> "tuple[Sequence[Wanted], str]":
     return there, "the budget is spent" if now.runs and not there else ""
 
 
-def _in_words(now: "Round", runs: "Sequence[Wanted]") -> str:
+def in_words(now: "Round", runs: "Sequence[Wanted]") -> str:
+    """What a round asks for, and how far the claims are."""
     from reglab.settling.rounds import Stand
 
     claims = now.are(Stand.open)
@@ -154,7 +155,7 @@ def _claims(count: int) -> str:
     return f"{count} claim{'s' * (count != 1)}"
 
 
-def _tell(now: "Round", course: "Course") -> None:
+def tell_claims(now: "Round", course: "Course") -> None:
     """Every claim, how it stands, with how many seeds of its arms."""
     table = Table("", Column("claim", overflow="fold"), "verdict", "seeds", Column("", overflow="fold"), box=None, pad_edge=False)
     for claim in now.claims:
@@ -166,16 +167,17 @@ def _tell(now: "Round", course: "Course") -> None:
     tell(f"{there} runs of {arms} arms; {course.looks[-1]} seeds of each would be {arms * course.looks[-1]}")
 
 
-def _close(now: "Round", folder: Path, stop: str, report: str) -> None:
+def conclude(now: "Round", where: str, stop: str, report: str) -> None:
+    """Say what came of it. Raises typer.Exit: 1 where runs failed, 4 where a claim stays undecided."""
     from reglab.settling.rounds import Stand
 
     settled, failed = now.are(Stand.settled), now.are(Stand.failed)
     open_ones = len(now.claims) - len(settled)
     why = f"{stop}: " if stop else ""
     said = "every claim is settled" if not open_ones else f"{why}{len(settled)} of {_claims(len(now.claims))} are settled"
-    say(f"{folder}: {said}; `{report}` shows it")
+    say(f"{where}: {said}; `{report}` shows it")
     if failed:
-        say(f"{folder}: runs failed that {_claims(len(failed))} ask for; --retry-failed runs them once more")
+        say(f"{where}: runs failed that {_claims(len(failed))} ask for; --retry-failed runs them once more")
         raise typer.Exit(FAILED)
     if open_ones:
         raise typer.Exit(UNDECIDED)

@@ -247,8 +247,8 @@ def told_apart(spec: SweepSpec, cells: Sequence[Labelled]) -> list[str]:
     labels = []
     for cell, mine in zip(cells, spelled, strict=True):
         alike = twins[cell.label, cell.seed]
-        differing = [path for path in searched if any(twin.get(path) != mine.get(path) for twin in alike)]
-        suffix = ", ".join(f"{path} {mine.get(path)}" for path in differing)
+        differing = [path for path in searched if path in mine and any(twin.get(path) != mine[path] for twin in alike)]
+        suffix = ", ".join(f"{path} {mine[path]}" for path in differing)
         labels.append(f"{cell.label} ({suffix})" if suffix else cell.label)
     return labels
 

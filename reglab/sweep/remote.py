@@ -12,7 +12,7 @@ from reglab.errors import ReglabError, UserError
 from reglab.sweep import program
 from reglab.sweep.program import Program
 from reglab.sweep.spec import SweepSpec
-from reglab.tracking.wandb_api import answering, does_not_answer
+from reglab.tracking.wandb_api import answering, connect, does_not_answer
 from reglab.tracking.wandb_library import server_api, wandb
 
 
@@ -61,8 +61,9 @@ def create(spec: SweepSpec, entity: str | None, project: str, again: bool = Fals
         if not entity:
             raise UserError("no W&B entity: give --entity, or set WANDB_ENTITY")
         with answering(spec.path):
-            if not again and (there := _find(api, entity, project, mark(spec))):
-                return RemoteSweep(entity, project, there.id, spec.method, state=there.state, scheduler=_scheduler(spec.config))
+            found = [] if again else [each for each in _registered(api, entity, project) if mark(spec) in each.description]
+            if found:
+                return RemoteSweep(entity, project, found[0].sweep_id, spec.method, state=found[0].state, scheduler=_scheduler(spec.config))
         described = f"{spec.config.get('description', '')} {mark(spec)}".strip()
         with answering(spec.path), redirect_stdout(sys.stderr):  # it says where the sweep is
             sweep_id = wandb.sweep(spec.config | {"description": described}, entity=entity, project=project)
@@ -107,13 +108,26 @@ def _scheduler(config: Mapping[str, Any]) -> str | None:
     return scheduler.get("engine") if isinstance(scheduler, Mapping) else None
 
 
-def _find(api: wandb.Api, entity: str, project: str, wanted: str) -> Any:
-    """The registered sweep that carries the mark; none where the project is not there yet."""
+@dataclass(frozen=True)
+class Registered:
+    """A sweep as a project lists it."""
+
+    sweep_id: str
+    state: str
+    description: str
+
+
+def registered(entity: str, project: str) -> list[Registered]:
+    """The sweeps of a project; none where it is not there yet. Raises UserError without a good key, ReglabError without an answer."""
+    with answering(f"{entity}/{project}"):
+        return _registered(connect(), entity, project)
+
+
+def _registered(api: wandb.Api, entity: str, project: str) -> list[Registered]:
     try:
-        sweeps = api.project(project, entity=entity).sweeps()
-        return next((sweep for sweep in sweeps if wanted in _described(sweep)), None)
+        return [Registered(sweep.id, sweep.state, _described(sweep)) for sweep in api.project(project, entity=entity).sweeps()]
     except ValueError:
-        return None
+        return []
 
 
 def _described(sweep: Any) -> str:

@@ -15,7 +15,7 @@ from reglab.running import one_run
 from tests.waiting import PATIENCE
 
 COMMANDS = {
-    "agent": ["--count", "--gpus", "--per-gpu"],
+    "agent": ["--count", "--entity", "--gpus", "--per-gpu", "--project", "--quick", "--study"],
     "bench": ["--json", "--list", "--rounds"],
     "dashboard push": ["--entity", "--project", "--study"],
     "demo": ["--out", "--workers"],
