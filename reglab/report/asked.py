@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cache, partial
 from itertools import pairwise, product
 
+import numpy as np
+
 from reglab.errors import UserError
 from reglab.report import comparisons
 from reglab.report.claim_kinds import (
@@ -188,7 +190,8 @@ def _best(asked: BestClaim, runs: Evidence) -> list[Compared]:
         means = [[statistics.fmean(values) for values in zip(*(each for each, _ in case), strict=True)] for case in there]
         won = [all(mean[place] > value for other, value in enumerate(mean) if other != place) for mean in means]
         of_runs = [{run for _, ids in case for run in ids} for case in there]
-        return OfShare(SharedCases(won, of_runs), almost)
+        by_level = [np.array([values for values, _ in case]).T for case in there]
+        return OfShare(SharedCases(won, of_runs), almost, means=(by_level, place))
 
     found = []
     for level in expanded(asked.level):

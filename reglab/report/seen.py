@@ -164,11 +164,16 @@ def almost_every(share: float, low: float, high: float, least: float = 0.75) -> 
 
 @dataclass(frozen=True)
 class OfShare:
-    """A share of cases, which may have runs in common. `grows`: whether each seed is a case of its own, so that more seeds are more."""
+    """A share of cases, which may have runs in common.
+
+    `grows`: whether each seed is a case of its own, so that more seeds are more; else `means`, where a case is decided by the largest of
+    some: what each seed came to, case by case (levels, seeds), and the level that is asked about.
+    """
 
     cases: SharedCases
     rule: Rule
     grows: bool = False
+    means: tuple[Sequence[Array], int] | None = None
     over: str = "cases"
     each: tuple[float, ...] = ()
     arms: int = 2
@@ -203,9 +208,11 @@ class OfShare:
 
     def foretold(self, seeds: int, looks: Sequence[int], stream: int) -> tuple[Array, Array]:
         """As if its cases were independent, as many of them as have no run in common."""
-        groups = self.cases.groups
+        groups, n = self.cases.groups, self.n
+        if self.means:
+            return foretold.of_means(*self.means, looks, lambda so, _: _p_values(self.rule, so * groups / n, groups), stream=stream)
         later = [max(groups, round(groups * look / seeds)) if self.grows else groups for look in looks]
-        return foretold.of_share(self.cases.share, groups, later, lambda count, of: _p_values(self.rule, count, of), stream=stream)
+        return foretold.of_new_cases(self.cases.share, groups, later, partial(_p_values, self.rule), stream=stream)
 
     def said(self, level: float) -> list[str]:
         """How it was compared."""
@@ -214,7 +221,7 @@ class OfShare:
 
 
 @lru_cache(maxsize=10_000)
-def _p_values(rule: Rule, count: int, of: int) -> tuple[float, float]:
+def _p_values(rule: Rule, count: float, of: int) -> tuple[float, float]:
     """Of so many independent cases being so: that the share is as is claimed, and that it is not."""
     interval = partial(exact, count, of)
     return _least(rule, count / of, interval, True), _least(rule, count / of, interval, False)

@@ -8,6 +8,7 @@ these. Shapes: p-values are (draws, looks), two-sided as `Contrast.p_inside` and
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import stdtr
 
 from reglab.statistics.contrast import Contrast
@@ -47,25 +48,51 @@ def _doubled(away: Array, error: Array, freedom: float) -> Array:
     return found
 
 
-def of_share(
-    share: float,
-    groups: int,
-    later: Sequence[int],
-    p_values: Callable[[int, int], tuple[float, float]],
-    draws: int = DRAWS,
-    stream: int = 0,
-) -> tuple[Array, Array]:
-    """The same of a share of cases of which `groups` are independent, where there will be `later` of them at each look.
+PValues = Callable[[int, int], tuple[float, float]]
+"""Of so many cases of so many being so: that their share is as is claimed, and that it is not."""
 
-    `p_values` gives both for so many cases that are so, of so many. The share is drawn from its posterior (Jeffreys' prior), the cases
-    anew: those that are there may turn as their seeds grow.
+
+def of_new_cases(
+    share: float, groups: int, later: Sequence[int], p_values: PValues, draws: int = DRAWS, stream: int = 0
+) -> tuple[Array, Array]:
+    """The same of a share of cases of which `groups` are independent, where each seed brings new ones: `later` are how many there will be.
+
+    The share is drawn from its posterior (Jeffreys' prior).
     """
     rng = np.random.default_rng(stream)
     count = share * groups
     truth = rng.beta(count + 0.5, groups - count + 0.5, draws)
+    return _by_counts([rng.binomial(cases, truth).astype(int) for cases in later], later, p_values)
+
+
+def of_means(
+    cases: Sequence[Array], best: int, looks: Sequence[int], p_values: PValues, draws: int = DRAWS, stream: int = 0
+) -> tuple[Array, Array]:
+    """The same of the share of cases in which one of some means is the largest, where more seeds move the means, and bring no new cases.
+
+    `cases` are (levels, seeds) each, of which the row `best` is asked about. The spread between seeds is that of all cases, and a mean is
+    drawn from its posterior.
+    """
+    rng = np.random.default_rng(stream)
+    squares = [float(case.var(axis=-1, ddof=1).mean()) for case in cases if case.shape[-1] > 1]
+    spread = float(np.sqrt(np.mean(squares))) if squares else 0.0
+    counts = np.zeros((len(looks), draws), dtype=int)
+    for case in cases:
+        seeds = case.shape[-1]
+        truth = case.mean(axis=-1)[:, None] + spread / np.sqrt(seeds) * rng.standard_normal((len(case), draws))
+        total, before = np.repeat(case.sum(axis=-1)[:, None], draws, axis=1), seeds
+        for place, look in enumerate(looks):
+            more = max(look - before, 0)
+            total = total + more * truth + np.sqrt(more) * spread * rng.standard_normal(truth.shape)
+            before = max(look, before)
+            counts[place] += total.argmax(axis=0) == best
+    return _by_counts(list(counts), [len(cases)] * len(looks), p_values)
+
+
+def _by_counts(counts: Sequence[NDArray[np.int64]], of: Sequence[int], p_values: PValues) -> tuple[Array, Array]:
     found = []
-    for cases in later:
-        table = np.array([p_values(so, cases) for so in range(cases + 1)])
-        found.append(table[rng.binomial(cases, truth)])
+    for so, cases in zip(counts, of, strict=True):
+        table = np.array([p_values(count, cases) for count in range(cases + 1)])
+        found.append(table[so])
     both = np.stack(found, axis=1)
     return both[..., 0], both[..., 1]

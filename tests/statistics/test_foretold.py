@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reglab.statistics.contrast import contrast
-from reglab.statistics.foretold import of_difference, of_share
+from reglab.statistics.foretold import of_difference, of_means, of_new_cases
 
 TWO = np.array([1.0, -1.0])
 ABOVE = (0.0, math.inf)
@@ -65,7 +65,30 @@ def binomial(count, of):
 
 
 def test_a_share_of_few_cases_is_never_settled_and_one_of_more_is():
-    holding, failing = of_share(1.0, 4, [4], binomial)
+    holding, failing = of_new_cases(1.0, 4, [4], binomial)
     assert min(holding.min(), failing.min()) > 0.05
-    holding, _ = of_share(1.0, 4, [4, 12], binomial)
+    holding, _ = of_new_cases(1.0, 4, [4, 12], binomial)
     assert (holding[:, 0] > 0.05).all() and (holding[:, 1] < 0.05).mean() > 0.6
+
+
+def test_cases_whose_means_lie_far_apart_stay_as_they_are_and_close_ones_turn():
+    apart = [np.array([[1.0, 1.1, 0.9], [0.0, 0.1, -0.1]])] * 6
+    holding, failing = of_means(apart, 0, [5, 12], binomial)
+    assert (holding == binomial(6, 6)[0]).all() and (failing == binomial(6, 6)[1]).all()
+    holding, _ = of_means(apart, 1, [5], binomial)
+    assert (holding == binomial(0, 6)[0]).all()
+    close = [np.array([[1.0, 0.0, 0.5], [0.4, 0.6, 0.45]])] * 6
+    counts = of_means(close, 0, [12], binomial)[0]
+    assert len(np.unique(counts)) > 3
+
+
+def test_a_case_turns_as_often_as_it_is_foretold():
+    rng = np.random.default_rng(2)
+    told, came = [], []
+    for _ in range(300):
+        results = rng.standard_normal((2, 8)) + np.array([[3 * rng.standard_normal()], [0.0]])
+        told.append((of_means([results[:, :3]], 0, [8], lambda so, of: (1 - so, so), draws=200)[0] == 0).mean())
+        came.append(results[0].mean() > results[1].mean())
+    assert np.mean(told) == pytest.approx(np.mean(came), abs=0.05)
+    told, came = np.array(told), np.array(came)
+    assert np.mean(np.where(came, told, 1 - told)) > 0.85
