@@ -30,6 +30,9 @@ PAGE = "index.html"
 RUNS = "runs.csv"
 """The files of a report that its page counts on."""
 
+_SHORT = 12
+"""Characters of a name that stands in a narrow column."""
+
 GENERATOR = '<meta name="generator" content="reglab">'
 """Tells a page of ours from another."""
 
@@ -62,6 +65,11 @@ class Figure:
     def name(self) -> str:
         """What links call it: what stands before the colon of its title."""
         return self.title.partition(":")[0]
+
+    @property
+    def link(self) -> str:
+        """What leads to it where there is room for a word or two: its name, if that is as short as `Figure 2`."""
+        return self.name if len(self.name) <= _SHORT else "figure"
 
 
 @dataclass(frozen=True)
