@@ -80,14 +80,14 @@ def check(
     ] = None,
 ) -> None:
     """Fail where a report is stale, altered, or mixes runs that are not comparable, and name what differs."""
-    from reglab.report.check import design_of, faults
+    from reglab.report.check import faults
     from reglab.report.collection import sweep_hashes
     from reglab.report.manifest import Manifest
 
     unwell = 0
     for folder in folders:
         runs = _runs_of(folder, sources)
-        found = faults(folder, sweep_hashes(design_of(folder, Manifest.read(folder))), runs)
+        found = faults(folder, sweep_hashes(Manifest.read(folder).design(folder)), runs)
         unwell += bool(found)
         for line in found:
             tell(f"{folder}: {line}")

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import gammaln, ndtr
 
 from reglab.report.stats import CONFIDENCE
@@ -126,6 +125,8 @@ def _shares(runs: int, others: Sequence[int]) -> Shares:
 
 @cache
 def _critical(shares: Shares, freedom: int, confidence: float) -> float:
+    from scipy.optimize import brentq  # a quarter of a second, for those who compare with the best
+
     return float(brentq(lambda d: _below(d, shares, freedom) - confidence, 0, 200))
 
 

@@ -12,13 +12,13 @@ import pandas as pd
 from reglab.atomic import held, is_abandoned
 from reglab.config import called, flat
 from reglab.errors import UserError
-from reglab.report import charts, claims, effects, own, per_image, stats, tables, texts, words
+from reglab.report import charts, claims, effects, own, own_extras, per_image, stats, tables, texts, words
 from reglab.report.cells import Cell
 from reglab.report.columns import written
 from reglab.report.design import Design, FigureData, Question
 from reglab.report.details import details
 from reglab.report.extra import Extra
-from reglab.report.manifest import MANIFEST, Judged, Manifest
+from reglab.report.manifest import MANIFEST, STUDY, Judged, Manifest
 from reglab.report.page import GENERATOR, PAGE, RUNS, Figure, Page, Section
 from reglab.report.programs import ProgramReport
 from reglab.report.registration import Lock, registered
@@ -34,9 +34,6 @@ CLAIMS = "claims"
 EFFECTS = "summary"
 _EARLIER = "earlier"
 """What the folder of the report that is replaced is called until it is gone."""
-
-STUDY = "study.yaml"
-"""The study file by which the runs were judged, as it was."""
 
 OTHERS = Question(
     name="others",
@@ -215,7 +212,7 @@ class Report:
         the best, main effects, and of a search what it found."""
         question, cells = self._first
         images = per_image.extra(self.study, cells, self._baseline(question, cells))
-        return [*([] if self.is_study else own.extras(self.study)), *([images] if images else [])]
+        return [*([] if self.is_study else own_extras.extras(self.study)), *([images] if images else [])]
 
     @property
     def _first(self) -> tuple[Question, Sequence[Cell]]:

@@ -4,11 +4,10 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from reglab.report import study_file
-from reglab.report.build import STUDY, Report
-from reglab.report.design import Design
-from reglab.report.manifest import AnyRun, Manifest, sha256
+from reglab.report.build import Report
+from reglab.report.manifest import STUDY, AnyRun, Manifest, sha256
 from reglab.report.programs import ProgramReport
+from reglab.report.registration import Lock
 from reglab.report.study import Study
 from reglab.tracking import program_run
 from reglab.tracking.store import ARCHIVE, read_archive
@@ -29,19 +28,8 @@ def faults(folder: Path, sweeps: Mapping[str, str], runs: Sequence[AnyRun] | Non
     if manifest.roles:
         programs = program_run.read_archive(folder / program_run.ARCHIVE)
         return found + _stale(manifest, ProgramReport(programs, manifest.roles, manifest.source, manifest.baseline))
-    records, design = read_archive(folder / ARCHIVE), design_of(folder, manifest)
-    report = Report(records, design, manifest.baseline)
+    report = Report(read_archive(folder / ARCHIVE), manifest.design(folder), manifest.baseline, Lock.read(folder))
     return found + _stale(manifest, report) + [f"mixed: {line}" for line in _mixed(report.study)]
-
-
-def design_of(folder: Path, manifest: Manifest) -> Design | None:
-    """The study of a report as it is now; where its file is out of reach, as it was. None of a report that is of no study."""
-    if manifest.study is None:
-        return None
-    there = Path(manifest.study)
-    if not there.suffix or there.exists():
-        return study_file.read(manifest.study)
-    return study_file.read(folder / STUDY, with_sweeps=False).model_copy(update={"planned": manifest.planned})
 
 
 def _stale(manifest: Manifest, report: Report | ProgramReport) -> list[str]:

@@ -10,12 +10,10 @@ from pathlib import Path
 import pandas as pd
 
 from reglab.errors import UserError
-from reglab.report import build, own, roles, study_file, tables
-from reglab.report.check import design_of
+from reglab.report import own, roles, study_file, tables
 from reglab.report.design import Design
 from reglab.report.manifest import MANIFEST, AnyRun, Manifest, sha256
 from reglab.report.program_arms import Programs
-from reglab.report.programs import ProgramReport
 from reglab.report.registration import Lock
 from reglab.report.roles import DO_WITHOUT, Asked, Roles
 from reglab.report.study import Study
@@ -71,6 +69,8 @@ class Runs:
     def arms(self) -> pd.DataFrame:
         """A row for each arm, as a report has it: means over runs with 95 % intervals, the best first."""
         if self.roles:
+            from reglab.report.programs import ProgramReport  # which draws: half a second, that a question does not wait for
+
             return ProgramReport(self.programs.runs, self.roles, self.source).arms_table()
         return tables.arms(self.study.answers(self.study.design.questions[0]), self.study.target, own=self.study.own)
 
@@ -176,6 +176,8 @@ def build_report(runs: Runs | str | Path, out: str | Path, study: str | Path | D
     they were read from, or by the published one where all are its sweeps', else reported by what differs among them, with the arm that
     has the `key=value` words of `baseline`. Raises `UserError` where none of them has finished.
     """
+    from reglab.report import build  # which draws: half a second, that nothing else here waits for
+
     found = runs if isinstance(runs, Runs) else read([str(runs)], Asked())
     by = judged(found, study_file.read(study) if isinstance(study, str | Path) else study, baseline)
     if found.roles:
@@ -221,7 +223,7 @@ def judged(found: Runs, design: Design | None = None, baseline: str | None = Non
     source, hashes = found.source, dict[str, str]()
     if earlier := found.earlier:  # a report that is built again tells of the same runs and sweeps, by the same study
         report = next(place.source for place in found.places or (found,) if place.earlier)
-        design, baseline = design or design_of(Path(report), earlier), baseline or earlier.baseline
+        design, baseline = design or earlier.design(Path(report)), baseline or earlier.baseline
         if found.places:
             hashes = sweep_hashes(design) | earlier.sweeps
         else:

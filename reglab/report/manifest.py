@@ -12,9 +12,14 @@ import reglab
 from reglab import reading
 from reglab.atomic import write_whole
 from reglab.errors import UserError
+from reglab.report import study_file
+from reglab.report.design import Design
 from reglab.report.roles import Roles
 from reglab.tracking.program_run import ProgramRun
 from reglab.tracking.record import RunRecord
+
+STUDY = "study.yaml"
+"""The study file by which the runs were judged, as it was."""
 
 MANIFEST = "manifest.json"
 
@@ -91,6 +96,15 @@ class Manifest(BaseModel):
             },
             files={path.name: sha256(path) for path in sorted(folder.iterdir())},
         )
+
+    def design(self, folder: Path) -> Design | None:
+        """The study of the report in `folder` as it is now; where its file is out of reach, as it was. None of one that is of no study."""
+        if self.study is None:
+            return None
+        there = Path(self.study)
+        if not there.suffix or there.exists():
+            return study_file.read(self.study)
+        return study_file.read(folder / STUDY, with_sweeps=False).model_copy(update={"planned": self.planned})
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":

@@ -72,7 +72,7 @@ class Programs:
         for run in self.counted:
             groups.setdefault(tuple(written(setting(run, key)) for key in self.roles.factors), []).append(run)
         made = [self._arm(group) for group in groups.values()]
-        return sorted(made, key=lambda arm: (-self.sign * arm.mean.mean, arm.label))
+        return sorted(made, key=lambda arm: (-self.sign * statistics.fmean(arm.values), arm.label))
 
     def _arm(self, group: Sequence[ProgramRun]) -> Arm:
         levels = {key: setting(group[0], key) for key in self.roles.factors}

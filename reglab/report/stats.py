@@ -6,16 +6,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import f, norm, t
 
 from reglab.config import FIELDS, SPEED_KEYS, RunConfig, at_default_speed, flat, foreign, identity
 from reglab.errors import UserError
+from reglab.statistics.tails import f_cdf, normal_ppf, t_isf, t_sf
 from reglab.tracking.record import Environment, RunRecord, State
 
 CONFIDENCE = 0.95
 
 _UPPER = (1 + CONFIDENCE) / 2
-_NORMAL = float(norm.ppf(_UPPER))
+_NORMAL = float(normal_ppf(_UPPER))
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Estimate:
         mean, n = statistics.fmean(values), len(values)
         if n == 1:
             return cls(mean, None, None, 1)
-        half = float(t.ppf(_UPPER, n - 1)) * statistics.stdev(values) / math.sqrt(n)
+        half = float(t_isf(1 - _UPPER, n - 1)) * statistics.stdev(values) / math.sqrt(n)
         return cls(mean, mean - half, mean + half, n)
 
     @property
@@ -88,7 +88,7 @@ class Difference(Estimate):
         if deviation == 0:
             p = 0.0 if estimate.mean else 1.0
         else:
-            p = 2 * float(t.sf(abs(estimate.mean) * math.sqrt(estimate.n) / deviation, estimate.n - 1))
+            p = 2 * float(t_sf(abs(estimate.mean) * math.sqrt(estimate.n) / deviation, estimate.n - 1))
         return cls(estimate.mean, estimate.low, estimate.high, estimate.n, deviation, p)
 
 
@@ -108,8 +108,8 @@ class Unpaired(Estimate):
         if not sum(errors):
             return cls(mean, None, None, n, None)
         freedom = sum(errors) ** 2 / sum(error**2 / (len(each) - 1) for error, each in zip(errors, (one, other), strict=True))
-        half = float(t.ppf(_UPPER, freedom)) * math.sqrt(sum(errors))
-        return cls(mean, mean - half, mean + half, n, 2 * float(t.sf(abs(mean) / math.sqrt(sum(errors)), freedom)))
+        half = float(t_isf(1 - _UPPER, freedom)) * math.sqrt(sum(errors))
+        return cls(mean, mean - half, mean + half, n, 2 * float(t_sf(abs(mean) / math.sqrt(sum(errors)), freedom)))
 
 
 @dataclass(frozen=True)
@@ -199,11 +199,11 @@ def further_seeds(difference: Difference, half_width: float = 0.01) -> int | Non
     if difference.deviation is None:
         return None
     n, variance = difference.n, difference.deviation**2
-    if variance == 0 or float(t.ppf(_UPPER, n - 1)) * difference.deviation / math.sqrt(n) <= half_width:
+    if variance == 0 or float(t_isf(1 - _UPPER, n - 1)) * difference.deviation / math.sqrt(n) <= half_width:
         return 0
     there = np.arange(n + 1, MOST_SEEDS + 1)
-    allowed = there * (there - 1) * (half_width / t.ppf(_UPPER, there - 1)) ** 2 / variance - (n - 1)  # of the squares to come, over it
-    kept = np.flatnonzero(f.cdf(allowed / (there - n), there - n, n - 1) >= ASSURANCE)
+    allowed = there * (there - 1) * (half_width / t_isf(1 - _UPPER, there - 1)) ** 2 / variance - (n - 1)  # of the squares to come, over it
+    kept = np.flatnonzero(f_cdf(allowed / (there - n), there - n, n - 1) >= ASSURANCE)
     return int(there[kept[0]]) - n if len(kept) else None
 
 

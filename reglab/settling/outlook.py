@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit
 
 from reglab.errors import UserError
 from reglab.report.claims import Standing, standings
@@ -14,6 +13,7 @@ from reglab.settling.rounds import ClaimState, Course, Stand
 from reglab.statistics.foretold import DRAWS
 from reglab.statistics.looks import levels
 from reglab.statistics.moderation import Array
+from reglab.statistics.tails import t_isf
 from reglab.sweep import plan
 from reglab.tracking.record import RunRecord
 
@@ -106,6 +106,6 @@ def _assumed(later: Sequence[int], looks: Sequence[int], effect: float, comparis
     steps = np.diff([0, *later])
     sums = np.cumsum(rng.standard_normal((DRAWS, comparisons, len(later))) * np.sqrt(2 * steps) + effect * steps, axis=-1)
     statistic = sums / np.sqrt(2 * np.asarray(later))
-    needed = -stdtrit(arms * (np.asarray(later) - 1), at / 2)
+    needed = t_isf(at / 2, arms * (np.asarray(later) - 1))
     decided: Array = np.logical_or.accumulate((statistic > needed).all(axis=1), axis=-1)
     return decided

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import f, t
 
 from reglab.statistics.moderation import Array, moderated, prior
+from reglab.statistics.tails import f_sf, t_isf, t_sf
 
 SEEDS_MATTER = 0.02
 """The probability with which seeds that do nothing are taken for something, and runs paired by them."""
@@ -34,14 +34,14 @@ class Contrast:
 
     def interval(self, level: float | Array) -> tuple[Array, Array]:
         """That of a two-sided test at this level, such as 0.05."""
-        half = np.where(self.error > 0, t.isf(np.asarray(level) / 2, self.freedom) * self.error, 0.0)
+        half = np.where(self.error > 0, t_isf(np.asarray(level) / 2, self.freedom) * self.error, 0.0)
         return self.mean - half, self.mean + half
 
     def p(self, nothing: float = 0.0) -> Array:
         """Two-sided, of the difference being this."""
         away = np.abs(self.mean - nothing)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(self.error > 0, 2 * t.sf(away / self.error, self.freedom), np.where(away > 0, 0.0, 1.0))
+            return np.where(self.error > 0, 2 * t_sf(away / self.error, self.freedom), np.where(away > 0, 0.0, 1.0))
 
     def p_inside(self, low: float | Array, high: float | Array = np.inf) -> Array:
         """Of the difference lying outside of this range, or at its ends: the larger of two one-sided ones (Schuirmann 1987), doubled, so
@@ -55,7 +55,7 @@ class Contrast:
 
     def _twice(self, away: Array) -> Array:
         with np.errstate(divide="ignore", invalid="ignore"):
-            doubled = np.minimum(1.0, 2 * t.sf(away / self.error, self.freedom))
+            doubled = np.minimum(1.0, 2 * t_sf(away / self.error, self.freedom))
             return np.where(self.error > 0, doubled, np.where(away > 0, 0.0, 1.0))
 
 
@@ -96,8 +96,8 @@ def contrast(results: Array, weights: Array, may_pair: bool = True) -> Contrast:
     freedom = (seeds - 1) * (arms - 1) / arms  # of an arm's residuals
     variances = (residuals**2).sum(axis=-1) / freedom
     paired = _weighed(block.mean(axis=-1), variances, np.full(arms, freedom), np.full(arms, seeds), weights[alike])
-    certain = f.sf(ratio, seeds - 1, (arms - 1) * (seeds - 1)) < SEEDS_MATTER
-    pays = certain & (t.isf(0.025, paired[2]) * paired[1] < t.isf(0.025, apart[2]) * apart[1])
+    certain = f_sf(ratio, seeds - 1, (arms - 1) * (seeds - 1)) < SEEDS_MATTER
+    pays = certain & (t_isf(0.025, paired[2]) * paired[1] < t_isf(0.025, apart[2]) * apart[1])
     mean, error, freedoms = (np.where(pays, mine, its) for mine, its in zip(paired, apart, strict=True))
     return Contrast(mean, error, freedoms, pays, correlation, int(counts[asked].min()))
 

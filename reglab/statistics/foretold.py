@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr
 
 from reglab.statistics.contrast import Contrast
 from reglab.statistics.moderation import Array
+from reglab.statistics.tails import t_sf
 
 DRAWS = 1000
 
@@ -44,7 +44,7 @@ def of_difference(
 
 def _doubled(away: Array, error: Array, freedom: float) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
-        found: Array = np.where(error > 0, np.minimum(1.0, 2 * stdtr(freedom, -away / error)), np.where(away > 0, 0.0, 1.0))
+        found: Array = np.where(error > 0, np.minimum(1.0, 2 * t_sf(away / error, freedom)), np.where(away > 0, 0.0, 1.0))
     return found
 
 

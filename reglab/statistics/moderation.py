@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 from scipy.special import digamma, polygamma
-from scipy.stats import f
+
+from reglab.statistics.tails import f_sf
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -73,7 +74,7 @@ def _of_the_others(variances: Array, freedom: Array) -> Prior:
 def _chance_of(variances: Array, freedom: Array, others: Prior) -> Array:
     """The probability of a variance as large in an arm that is as all others (…, arms); NaN where nothing says it."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        chance: Array = f.sf(variances / others.variance, freedom, np.minimum(others.freedom, freedom.sum() - freedom))
+        chance: Array = f_sf(variances / others.variance, freedom, np.minimum(others.freedom, freedom.sum() - freedom))
     return chance
 
 

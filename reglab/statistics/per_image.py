@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta, chi2, t
+
+from reglab.statistics.tails import beta_ppf, chi2_ppf, t_isf
 
 Answers = NDArray[np.bool_]
 
@@ -34,7 +35,7 @@ class Spread:
 
     def interval(self, level: float = 0.05) -> tuple[float, float]:
         """Of what is left, not below 0: that of a variance of normal accuracies (chi-squared), and of chance its estimate."""
-        bounds = (self.seen * self.freedom / float(chi2.ppf(tail, self.freedom)) for tail in (1 - level / 2, level / 2))
+        bounds = (self.seen * self.freedom / float(chi2_ppf(tail, self.freedom)) for tail in (1 - level / 2, level / 2))
         low, high = (max(0.0, bound - self.by_chance) * self.images / (self.images - 1) for bound in bounds)
         return low, high
 
@@ -83,11 +84,11 @@ class ShareOfImages:
             return None
         size = float(self.images)
         if self.error > 0:
-            wider = float(t.ppf(level / 2, self.freedom) / t.ppf(level / 2, self.images - 1))
+            wider = float(t_isf(level / 2, self.freedom) / t_isf(level / 2, self.images - 1))
             size = self.share * (1 - self.share) / (self.error * wider) ** 2
         count = self.share * size
-        low = float(beta.ppf(level / 2, count, size - count + 1)) if count > 0 else 0.0
-        high = float(beta.ppf(1 - level / 2, count + 1, size - count)) if count < size else 1.0
+        low = float(beta_ppf(level / 2, count, size - count + 1)) if count > 0 else 0.0
+        high = float(beta_ppf(1 - level / 2, count + 1, size - count)) if count < size else 1.0
         return low, high
 
 

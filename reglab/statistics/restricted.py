@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy.stats import t
+from reglab.statistics.tails import t_isf
 
 Times = Sequence[tuple[float, bool]]
 
@@ -26,7 +26,7 @@ class Restricted:
 
     def interval(self, level: float = 0.05) -> tuple[float, float]:
         """At this two-sided level."""
-        half = float(t.isf(level / 2, self.freedom)) * self.error if self.error else 0.0
+        half = float(t_isf(level / 2, self.freedom)) * self.error if self.error else 0.0
         return self.mean - half, self.mean + half
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Collection, Hashable, Sequence
 
 import numpy as np
-from scipy.stats import beta
+
+from reglab.statistics.tails import beta_ppf
 
 _DRAWS = 4000
 
@@ -42,8 +43,8 @@ class SharedCases:
 
 def exact(count: float, of: int, level: float) -> tuple[float, float]:
     """The interval of a share by independent cases, `count` of so many being so, at a two-sided level (Clopper and Pearson 1934)."""
-    low = float(beta.ppf(level / 2, count, of - count + 1)) if count > 0 else 0.0
-    high = float(beta.ppf(1 - level / 2, count + 1, of - count)) if count < of else 1.0
+    low = float(beta_ppf(level / 2, count, of - count + 1)) if count > 0 else 0.0
+    high = float(beta_ppf(1 - level / 2, count + 1, of - count)) if count < of else 1.0
     return low, high
 
 

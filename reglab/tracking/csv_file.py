@@ -47,6 +47,9 @@ _ENDED_AS = {
 }
 """What pages call the state of a run."""
 
+_TOLD = frozenset({*_IDS, *_NAMES, *_STATES, *_STARTS, *_SECONDS, *_ABOUT})
+"""Columns that tell of a run, and are no keys of it."""
+
 _NUMBER = re.compile(r"[-+]?((0|[1-9]\d*)(\.\d*)?|\.\d+)(e[-+]?\d+)?", re.IGNORECASE | re.ASCII)
 """007 is none: it is a name, and not 7."""
 
@@ -118,13 +121,12 @@ def _run(number: int, cells: Mapping[str, str], path: Path) -> ProgramRun:
         raise UserError(
             f"{path}:{number}: State is {excerpt(said)}, which is none of {', '.join(_ENDED_AS)}: rename the column, or mend it"
         )
-    about = {*_IDS, *_NAMES, *_STATES, *_STARTS, *_SECONDS, *_ABOUT}
     seconds = value(of(_SECONDS))
     return ProgramRun(
         id=of(_IDS) or of(_NAMES) or f"row {number - 1}",
         name=of(_NAMES),
         program=str(path),
-        config={name: value(cell) for name, cell in cells.items() if name not in about and name.strip()},
+        config={name: value(cell) for name, cell in cells.items() if name not in _TOLD and name.strip()},
         state=_ENDED_AS[said.lower()] if said else State.finished,
         seconds=seconds if isinstance(seconds, int | float) and math.isfinite(seconds) else None,
         created=_moment(of(_STARTS)),

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from reglab.report.build import build
-from reglab.report.check import design_of, faults
+from reglab.report.check import faults
 from reglab.report.manifest import Manifest
 from reglab.report.study_file import read
 from tests.report.published import DESIGN
@@ -77,5 +77,5 @@ def test_the_plan_of_sweeps_that_are_out_of_reach_is_that_of_before(make_record,
     folder = build(runs, tmp_path / "report", "runs/mine", {}, read(own)).parent
     assert "Its first look is at 5 seeds, and 3 are there" in (folder / "claims.md").read_text()
     shutil.rmtree(tmp_path / "sweeps")
-    assert design_of(folder, Manifest.read(folder)).planned == {"mine": 5}
+    assert Manifest.read(folder).design(folder).planned == {"mine": 5}
     assert faults(folder, {}, None) == []

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from reglab.errors import UserError
-from reglab.report import build, own
+from reglab.report import build, own, own_extras
 from reglab.report.check import faults
 from reglab.report.study import Study
 
@@ -82,7 +82,7 @@ def test_regularizers_keep_their_names(study):
 
 def test_arms_are_compared_with_the_best_of_the_others_all_at_once(runs):
     study = own_study(runs)
-    against, effects = own.extras(study)
+    against, effects = own_extras.extras(study)
     table = against.table.set_index("model")
     assert against.table["model"].tolist()[0] == "weight decay 0.01 · lr 0.01"
     assert table.loc["weight decay 0.1 · lr 0.01", "95 % interval, all at once"].endswith(" to 0")
@@ -130,7 +130,7 @@ def test_it_has_its_tables_and_figures_and_holds(report, runs):
 
 def test_a_search_is_told_by_what_it_found(searched, tmp_path):
     study = own_study(searched)
-    (found,) = own.extras(study)
+    (found,) = own_extras.extras(study)
     assert found.notes == [f"The best of 12 draws is {study.labels[searched[-1].run_id]}, with accuracy on held-out images 82.0%."]
     assert found.table["factor"].tolist()[0] == "lr"  # what leads to it
     folder = build.build(searched, tmp_path / "report", "runs/search", {}).parent
@@ -144,7 +144,7 @@ def test_a_search_by_the_test_images_is_said_to_be_too_good(searched):
         )
         for record in searched
     ]
-    assert any("too good" in note for note in own.extras(own_study(by_test))[0].notes)
+    assert any("too good" in note for note in own_extras.extras(own_study(by_test))[0].notes)
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +161,7 @@ def traded(make_record):
 
 
 def front(records):
-    return next((extra for extra in own.extras(own_study(records)) if extra.stem == "pareto"), None)
+    return next((extra for extra in own_extras.extras(own_study(records)) if extra.stem == "pareto"), None)
 
 
 def elsewhere(record, **changes):

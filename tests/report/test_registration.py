@@ -7,6 +7,7 @@ import pytest
 
 import reglab
 from reglab.errors import UserError
+from reglab.report.check import faults
 from reglab.report.collection import judged
 from reglab.report.registration import LOCK, Lock, Version, changes, register, registered
 from reglab.report.study_file import PUBLISHED, read
@@ -85,6 +86,7 @@ def test_a_report_is_judged_by_the_plan_of_its_lock(study, runs, tmp_path, make_
     register(runs, design, (3, 5))
     reglab.build_report(str(runs), tmp_path / "report", study=design.path)
     page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert faults(tmp_path / "report", {}, None) == []
     assert "Looks at 3 and 5 seeds an arm, of which none could be taken." in page.replace("\N{NO-BREAK SPACE}", " ")
 
 

@@ -6,7 +6,8 @@ import altair as alt
 import pandas as pd
 
 from reglab.report.charts.rows import ROW
-from reglab.report.charts.style import FAINT, PALETTE, RAMP, TEXT, Drawn, accuracy_domain, best, once, styled
+from reglab.report.charts.style import FAINT, TEXT, Drawn, accuracy_domain, best, once, styled
+from reglab.report.colours import PALETTE, RAMP
 from reglab.report.design import FigureData
 from reglab.report.study import Study
 

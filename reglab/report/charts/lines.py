@@ -18,7 +18,6 @@ from reglab.report.charts.style import (
     Drawn,
     accuracy_domain,
     by_machine,
-    colours,
     highest,
     once,
     plain,
@@ -26,6 +25,7 @@ from reglab.report.charts.style import (
     ticks,
     told_all,
 )
+from reglab.report.colours import colours
 from reglab.report.columns import REST, Column, Level, brief, meets, typed
 from reglab.report.design import FigureData
 from reglab.report.measures import POINTS, Kind, Target

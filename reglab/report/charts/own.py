@@ -6,9 +6,9 @@ from typing import Any
 import altair as alt
 import numpy as np
 import pandas as pd
-from scipy.stats import spearmanr
 
-from reglab.report.charts.style import PALETTE, QUIET, TEXT, Drawn, accuracy_domain, plain, styled
+from reglab.report.charts.style import QUIET, TEXT, Drawn, accuracy_domain, plain, styled
+from reglab.report.colours import PALETTE
 from reglab.report.columns import Column, brief
 from reglab.report.numbers import MINUS, told
 
@@ -108,7 +108,9 @@ def importance(table: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
     for column in columns:
         numbers = _codes(table[column.name])
         levels = numbers if numbers.nunique() <= _GROUPS else pd.qcut(numbers, _GROUPS, labels=False, duplicates="drop")
-        correlation = spearmanr(numbers, results).statistic if np.ptp(results) and numbers.nunique() > 1 else 0.0
+        correlation = (
+            numbers.corr(pd.Series(results, index=numbers.index), method="spearman") if np.ptp(results) and numbers.nunique() > 1 else 0.0
+        )
         rows.append({"factor": column.title, "importance": _between(levels.to_numpy(), results), "rank correlation": float(correlation)})
     return pd.DataFrame(rows).sort_values("importance", ascending=False, ignore_index=True)
 

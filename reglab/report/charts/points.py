@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
-from reglab.report.charts.style import PALETTE, RAMP, Drawn, styled
+from reglab.report.charts.style import Drawn, styled
+from reglab.report.colours import PALETTE, RAMP
 from reglab.report.stats import Estimate
 
 _ROW = 26
