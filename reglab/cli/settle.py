@@ -17,6 +17,7 @@ from reglab.exits import FAILED, PREEMPTED, UNDECIDED
 if TYPE_CHECKING:
     from reglab.report.design import Design
     from reglab.settling.rounds import Course, Round, Wanted
+    from reglab.sweep.spec import SweepSpec
     from reglab.tracking.record import RunRecord
 
 
@@ -105,6 +106,27 @@ def run_until_settled(course: "Course", folder: Path, terms: Terms, bounds: Boun
         say(f"{folder}: {len(runs)} runs that are asked for were begun, and did not end; their logs beside their records say why")
         raise typer.Exit(FAILED)
     conclude(now, str(folder), stop, report)
+
+
+def settle_sweep(spec: "SweepSpec", claims: Sequence[str], terms: Terms, bounds: Bounds, folder: Path) -> None:
+    """Run what settles some claims about the arms of a sweep, by a study file that is written beside the runs.
+
+    Raises typer.Exit as `run_until_settled`, and UserError for claims that cannot be made of it.
+    """
+    from reglab.atomic import write_whole
+    from reglab.report.registration import register
+    from reglab.report.study_file import read
+    from reglab.settling.claimed import text_of
+
+    text = text_of(spec, claims, spec.path.resolve())
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "study.yaml"
+    write_whole(file, lambda stream: stream.write(text.encode()))
+    design = read(file)
+    course = course_of(design, design.files, terms.overrides, terms.quick, folder, bounds.most_seeds, terms.retry_failed)
+    if said := register(folder, design):
+        say(said)
+    run_until_settled(course, folder, terms, bounds, f"reglab study report {file} --from {folder}")
 
 
 def _carry_out(course: "Course", file: Path, folder: Path, terms: Terms) -> None:

@@ -11,7 +11,7 @@ from reglab.cli.commands import Commands
 from reglab.cli.local_sweep import Outcome, Terms, carry_out, fetched, left_undone, limit_of
 from reglab.cli.report import write
 from reglab.cli.settle import Bounds, course_of, run_until_settled, say_outlook
-from reglab.cli.sweep import Given, Quick, StopAfter, Workers, check_name
+from reglab.cli.sweep import Budget, Given, MostSeeds, PriceOfBudget, Quick, StopAfter, Workers, check_name
 from reglab.console import say
 from reglab.errors import UserError
 from reglab.exits import FAILED, PREEMPTED
@@ -50,9 +50,9 @@ def run(
             "--until-settled", help="Only what its claims ask for, look by look, until each has a verdict; 4 where one stays open."
         ),
     ] = False,
-    most_seeds: Annotated[int | None, typer.Option("--most-seeds", min=2, help="Of an arm, with --until-settled.")] = None,
-    budget: Annotated[float | None, typer.Option("--budget", min=0, help="Money for all of its runs, with --until-settled.")] = None,
-    price: Annotated[float | None, typer.Option("--price", min=0, help="Of an hour of one worker, for --budget.")] = None,
+    most_seeds: MostSeeds = None,
+    budget: Budget = None,
+    price: PriceOfBudget = None,
 ) -> None:
     """Run every sweep of a study here, offline, in order of value. Run it again to finish what is missing."""
     from reglab.report.registration import register

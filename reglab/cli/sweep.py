@@ -42,6 +42,9 @@ Seeds = Annotated[
     int | None,
     typer.Option("--seeds", min=1, metavar="N", help="Of each arm, where the file has `replicates`; those of its first round by default."),
 ]
+MostSeeds = Annotated[int | None, typer.Option("--most-seeds", min=2, help="Of an arm, with --until-settled.")]
+Budget = Annotated[float | None, typer.Option("--budget", min=0, help="Money for all of its runs, with --until-settled.")]
+PriceOfBudget = Annotated[float | None, typer.Option("--price", min=0, help="Of an hour of one worker, for --budget.")]
 Given = Annotated[
     str | None,
     typer.Option(
@@ -116,13 +119,27 @@ def run(
     stop_after: StopAfter = None,
     source: Given = None,
     seeds: Seeds = None,
+    claims: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--until-settled", metavar="CLAIM", help="Only what tells whether 'A > B in METRIC by X', seed by seed; may be several."
+        ),
+    ] = None,
+    most_seeds: MostSeeds = None,
+    budget: Budget = None,
+    price: PriceOfBudget = None,
 ) -> None:
     """Run a sweep here, without W&B's server: same file, same search engine. Run it again to finish what is missing."""
+    from reglab.cli.settle import Bounds, settle_sweep
     from reglab.settings import settings
     from reglab.sweep.spec import read
 
     if name is not None:
         check_name(name)
+    bounds = Bounds(most_seeds, budget, price)
+    bounds.check(bool(claims))
+    if claims and seeds is not None:
+        raise UserError(f"--seeds {seeds}: with --until-settled the claims say how many")
     with Signals() as signals, signals.at_once():
         limit = limit_of(stop_after)
         spec = read(file, overrides or [], quick, seeds)  # before runs are fetched
@@ -131,6 +148,9 @@ def run(
         elif source is not None:
             raise UserError(f"--from {source}: takes runs of `reglab train` for done, and {file} starts `{spec.program.shown}`")
         terms = Terms(overrides or [], workers, quick, retry_failed, limit, given=fetched(source), signals=signals, seeds=seeds)
+        if claims:
+            settle_sweep(spec, claims, terms, bounds, settings().runs / (name or f"{spec.name}-settled"))
+            return
         folder = run_locally(file, terms, settings().runs / name if name else None)
         say(f"next: reglab report build --from {folder} --out {Path('reports') / folder.name}")
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reglab.config import FIELDS, SPEED_KEYS, as_given, effective, parse_overrides
+from reglab.config import FIELDS, SPEED_KEYS, RunConfig, as_given, effective, parse_overrides
 from reglab.errors import UserError
 from reglab.report import stats
 from reglab.report.colours import colours
@@ -22,6 +22,11 @@ def design(records: Sequence[RunRecord], baseline: str | None = None) -> Design:
     Raises UserError where none or several have.
     """
     arms = {stats.arm(record): config for record in records if stats.counts(record) and (config := stats.built(record))}
+    return of_arms(arms, ", ".join(dict.fromkeys(record.sweep for record in records)), baseline)
+
+
+def of_arms(arms: Mapping[str, RunConfig], title: str, baseline: str | None = None) -> Design:
+    """The same of configurations, by what reports call their arms."""
     given = {arm: as_given(config) for arm, config in arms.items()}
     acting = [effective(config) for config in arms.values()]
     known = [*FIELDS, *sorted({key for values in acting for key in values} - FIELDS.keys())]  # the latter of options
@@ -43,7 +48,6 @@ def design(records: Sequence[RunRecord], baseline: str | None = None) -> Design:
             scale=scale_of(levels),
             colours={written(level): colour for level, colour in zip(levels, colours(levels), strict=True)},
         )
-    sweeps = list(dict.fromkeys(record.sweep for record in records))
     question = Question(
         name=ARMS,
         title="What each arm came to",
@@ -52,7 +56,7 @@ def design(records: Sequence[RunRecord], baseline: str | None = None) -> Design:
         against=_against(baseline, names, given) if baseline else None,
         figures=(FigureData(name=ARMS, title="The arms", says="For each arm: test and clean training accuracy, and the times it took."),),
     )
-    return Design(title=", ".join(sweeps), factors=factors, questions=(question,), colour_by=tuple(factors)[:1], covers=differing)
+    return Design(title=title, factors=factors, questions=(question,), colour_by=tuple(factors)[:1], covers=differing)
 
 
 def _further(keys: Sequence[str], known: Sequence[str], arms: Sequence[Mapping[str, Any]]) -> list[str]:

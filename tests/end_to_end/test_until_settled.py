@@ -111,3 +111,14 @@ def test_a_budget_ends_it_between_two_runs(start, tmp_path):
     code, said = ended(start("study", "run", "study.yaml", "--until-settled", "--budget", "0.001", "--price", "1"))
     assert code == 4 and "the budget is spent" in said, said
     assert 1 <= len(read_runs(tmp_path / "runs" / "study")) <= 3
+
+
+@pytest.mark.slow
+def test_a_sweep_of_no_study_is_run_until_a_claim_of_its_arms_is_settled(start, tmp_path):
+    claim = "lr=0.01 > lr=0.000001 in train_clean/accuracy by 20"
+    code, said = ended(start("sweep", "run", "rates.yaml", "--until-settled", claim, "--workers", "2"))
+    assert code == 0 and "every claim is settled" in said, said
+    folder = tmp_path / "runs" / "rates-settled"
+    assert rates(read_runs(folder)) == {0.01: 3, 0.000001: 3}
+    code, said = ended(start("study", "report", str(folder / "study.yaml"), "--from", str(folder), "--out", "report"))
+    assert code == 0 and claim.replace(">", "&gt;") in (tmp_path / "report" / "index.html").read_text(encoding="utf-8"), said
