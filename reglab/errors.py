@@ -109,6 +109,16 @@ def is_full(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
+def path_fault(error: BaseException) -> UserError | None:
+    """The error in a line where a path that was given can be none: longer than the system takes, or links that lead in a circle."""
+    if not isinstance(error, OSError) or error.errno not in _OF_NO_PATH or error.filename is None:
+        return None
+    return UserError(f"{excerpt(error.filename)}: {_OF_NO_PATH[error.errno]}: give another")
+
+
+_OF_NO_PATH = {errno.ENAMETOOLONG: "no file can have so long a name", errno.ELOOP: "its links lead in a circle"}
+
+
 def machine_fault(error: BaseException) -> MachineError | None:
     """The error in a line with path and remedy, where it is a disk's; None where it is another's."""
     if isinstance(error, MachineError):

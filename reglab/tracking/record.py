@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 
 from reglab import names
 from reglab.config import IDENTITY_VERSION, RunConfig, acting, foreign, identity, under_todays_names
-from reglab.errors import UserError, shown
+from reglab.errors import UserError, excerpt, shown
 from reglab.tracking.per_image import PerImage
 from reglab.tracking.results import LONGEST_NAME, Count, Epoch, Logged, Name, OwnMetric, Stored, Summary, Text
 from reglab.tracking.state import State as State  # noqa: PLC0414 – a part of a record, to be had with it
@@ -159,7 +159,8 @@ class RunRecord(Stored):
                 printed["config"] = under_todays_names(printed["config"])
         record = cls.model_validate({"identity_version": 0} | printed | {"damage": None})
         if record.identity_version > IDENTITY_VERSION:
-            raise UserError(f"run {record.run_id} was written by a later reglab (identities {record.identity_version}): update reglab")
+            later = excerpt(record.identity_version)
+            raise UserError(f"run {record.run_id} was written by a later reglab (identities {later}): update reglab")
         is_known = record.identity_version == IDENTITY_VERSION
         if not record.identity or record.program is not None or (is_known and (record.formerly or not _NAME.fullmatch(record.run_id))):
             return record

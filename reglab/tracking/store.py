@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 
 from reglab import atomic, reading
 from reglab.atomic import naming, write_whole
-from reglab.errors import MachineError, UserError, shown
+from reglab.errors import MachineError, UserError, excerpt, shown
 from reglab.tracking import storage
 from reglab.tracking.images import KEPT, refuse_mixed
 from reglab.tracking.record import SCHEMA_VERSION, RunRecord, State
@@ -150,7 +150,7 @@ def read_run(folder: Path, history: bool = True) -> RunRecord | None:
     try:
         stored = reading.parsed(content)
         if stored.get("schema_version", 0) > SCHEMA_VERSION:
-            raise UserError(f"{path} was written by a later reglab (schema {stored['schema_version']}): update reglab to read it")
+            raise UserError(f"{path} was written by a later reglab (schema {excerpt(stored['schema_version'])}): update reglab to read it")
         record = RunRecord.stored(stored | {"history": [], "rows": None})
     except (ValueError, AttributeError, TypeError):  # not JSON, not text, not a record
         raise DamagedError(f"{path} is damaged: {mend}") from None

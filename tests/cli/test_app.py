@@ -240,3 +240,12 @@ def test_tab_completes_commands_and_options(reglab, monkeypatch, capsys, words, 
         monkeypatch.setenv(name, value)
     reglab()
     assert capsys.readouterr().out.split() == [found]
+
+
+@pytest.mark.parametrize(
+    "words", ["study run", "study report", "sweep check", "sweep run", "report build --out x --from", "report table x --from"]
+)
+def test_a_name_that_no_file_can_have_is_refused_in_a_line(reglab, capsys, words):
+    assert reglab(*words.split(), "y" * 5000) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and len(said) < 1000 and "no file can have so long a name: give another" in said

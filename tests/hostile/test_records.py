@@ -52,7 +52,9 @@ def _read(values, folder):
     try:
         return store.read_run(folder)
     except UserError as error:
-        assert re.fullmatch(rf"{folder}/run.json is (damaged|larger than 1 MB, .*): remove the folder {folder} to run it again", str(error))
+        told = rf"is (damaged|larger than 1 MB, .*): remove the folder {folder} to run it again"
+        later = r"was written by a later reglab \(schema .{1,400}\): update reglab to read it"
+        assert re.fullmatch(rf"{folder}/run.json ({told}|{later})", str(error))
         return None
 
 
