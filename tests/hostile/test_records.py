@@ -52,9 +52,9 @@ def _read(values, folder):
     try:
         return store.read_run(folder)
     except UserError as error:
-        told = rf"is (damaged|larger than 1 MB, .*): remove the folder {folder} to run it again"
-        later = r"was written by a later reglab \(schema .{1,400}\): update reglab to read it"
-        assert re.fullmatch(rf"{folder}/run.json ({told}|{later})", str(error))
+        told = rf"{folder}/run.json is (damaged|larger than 1 MB, .*): remove the folder {folder} to run it again"
+        later = r".{1,200} was written by a later reglab \((schema|identities) .{1,400}\): update reglab( to read it)?"
+        assert re.fullmatch(rf"{told}|{later}", str(error))
         return None
 
 
