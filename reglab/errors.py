@@ -110,7 +110,11 @@ def is_full(error: BaseException) -> bool:
 
 
 def path_fault(error: BaseException) -> UserError | None:
-    """The error in a line where a path that was given can be none: longer than the system takes, or links that lead in a circle."""
+    """The error in a line where a path that was given can be none: longer than the system takes, links that lead in a circle, a null."""
+    if isinstance(error, UnicodeEncodeError):  # of a path on its way to the system; what is written elsewhere is made fit before
+        return UserError(f"{excerpt(error.object)}: no file can have such a name: give another")
+    if isinstance(error, ValueError) and str(error) == "embedded null byte":  # Python 3.11 asks the system for it
+        return UserError("the name of a file has a null in it, which none can have: give another")
     if not isinstance(error, OSError) or error.errno not in _OF_NO_PATH or error.filename is None:
         return None
     return UserError(f"{excerpt(error.filename)}: {_OF_NO_PATH[error.errno]}: give another")

@@ -1,5 +1,6 @@
 """`reglab agent`: this machine's part in a sweep on W&B."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,12 +25,16 @@ from reglab.processes.signals import Signals
 from reglab.tracking import client
 
 if TYPE_CHECKING:
+    from reglab.settling.remote import Rounds
     from reglab.sweep.agent import SweepAgent
     from reglab.sweep.remote import RemoteSweep
     from reglab.sweep.slots import Slot
 
 LOOK_SECONDS = 15.0
 """Between two looks at the runs that other machines have of a round."""
+
+TRIES = 20
+"""Of such looks that W&B may leave without an answer."""
 
 _GPU_WIDTH = 12
 """Of a GPU's name in the table: a UUID begins so, and is not read further."""
@@ -130,26 +135,48 @@ def _follow(
         raise UserError(f"{file}: nothing says when its claims are looked at, and machines must agree on it: add `looks: [3, 5, 8, 12]`")
     folder = settings().runs / f"{Path(design.name).stem}{'-quick' * quick}"
     course = course_of(design, design.files, overrides, quick, folder)
-    rounds = Rounds.of(course, entity, project, folder)
-    number, ended = 0, -1
+    rounds = Rounds.of(course, entity, project, folder / "wandb")  # beside those of this machine alone
+    over, asked_before = 0, frozenset[tuple[str, int]]()
     while True:
-        now, number, sweep = rounds.next(over=number)
+        now, number, sweep = rounds.next(over)
         if sweep is None:
             break
-        if sweep.is_new and sum(now.there.values()) == ended:
+        asked = frozenset((wanted.arm.name, wanted.seed) for wanted in now.runs)
+        if sweep.is_new and asked <= asked_before:
             tell_claims(now, course)
-            raise ReglabError(
-                f"{sweep.path}: the round before brought no run to its end, and this one asks for the same: see its runs at W&B"
-            )
-        ended = sum(now.there.values())
+            raise ReglabError(f"{sweep.path} asks for nothing but what the round before did not bring to its end: see its runs at W&B")
+        asked_before, over = asked, number
         say(f"round {number}, {sweep.path}: {in_words(now, now.runs)}")
-        crew = work(sweep)
-        if crew.preempted or crew.complaint:
-            _close(crew)
-        while rounds.is_under_way(sweep):
-            time.sleep(LOOK_SECONDS)
+        while _leaves_some(rounds, work(sweep)):
+            pass
     tell_claims(now, course)
-    conclude(now, f"{rounds.entity}/{rounds.project}", "", f"reglab study report {file} --from wandb://{rounds.entity}/{rounds.project}")
+    report = f"reglab study report {file} --from wandb://{rounds.entity}/{rounds.project}"
+    conclude(now, f"{rounds.entity}/{rounds.project}", "", report, "delete them at W&B, and they are asked for again")
+
+
+def _leaves_some(rounds: "Rounds", crew: "SweepAgent") -> bool:
+    """Wait until no run of the round is under way anywhere; true as soon as there is one that this machine may go on with.
+
+    Raises typer.Exit where this machine was preempted, or takes no more runs.
+    """
+    from reglab.settling.remote import LEFT
+
+    if crew.preempted or crew.complaint:
+        _close(crew)
+    left, tries = math.inf, 0
+    while True:
+        try:
+            states, tries = rounds.under_way([crew.sweep]), 0
+        except ReglabError as error:  # W&B may be away for a while
+            tries += 1
+            if isinstance(error, UserError) or tries > TRIES:
+                raise
+        else:
+            there = sum(states[state] for state in LEFT)
+            if there > left or not any(states[state] for state in ("running", "pending", "preempting")):
+                return there > left or (states["preempted"] > 0 and crew.ended.total() > 0)  # else W&B keeps them to itself
+            left = min(left, there)
+        time.sleep(LOOK_SECONDS)
 
 
 def _chosen(asked: str, there: list[str]) -> list[str]:

@@ -74,9 +74,15 @@ def course_of(
     course = Course(design, arms_of(specs), most_seeds, retry_failed)
     if not course.asked:
         raise UserError(f"{design.path}: no grid among its sweeps has arms for any of its claims: nothing would be settled by more runs")
+    least = min(arm.most or design.looks[0] for name, arm in course.arms.items() if name in course.asked)
+    if least < design.looks[0]:
+        raise UserError(
+            f"{design.path}: the first look is at {design.looks[0]} seeds, and `replicates` of its sweeps allow {least}: raise `most`"
+        )
     for spec in specs:
-        if spec.method != "grid":
-            say(f"note: {spec.path} is a search, of which no claim can foretell the arms: `reglab sweep run` runs it")
+        if spec.method != "grid" or spec.program:
+            kind = "starts another program" if spec.program else "is a search"
+            say(f"note: {spec.path} {kind}: of its arms nothing is known beforehand; `reglab sweep run` runs it")
     return course
 
 
@@ -87,25 +93,27 @@ def run_until_settled(course: "Course", folder: Path, terms: Terms, bounds: Boun
     """
     from reglab.settling import files
 
-    terms = replace(terms, overrides=[], quick=False)  # a round's file has them
+    terms = replace(terms, overrides=[], quick=False, beyond=True)  # a round's file has them; a run may be longer than a call
+    now = course.next(_records(folder))
+    runs, stop = _within(now, bounds)
     number, begun = files.latest(folder, course)
-    if begun:  # whatever was cut off has its checkpoints there
+    if begun and files.is_within(begun, folder, runs):  # what was cut off has its checkpoints there
         _carry_out(course, begun, folder, terms)
-    asked_before: frozenset[tuple[str, int]] = frozenset()
-    while True:
-        now = course.next(_records(folder, terms.given))
+        now = course.next(_records(folder))
         runs, stop = _within(now, bounds)
-        asked = frozenset((wanted.arm.name, wanted.seed) for wanted in runs)
-        if not runs or asked <= asked_before:
-            break
+    asked_before: frozenset[tuple[str, int]] = frozenset()
+    while runs and not (asked := frozenset((wanted.arm.name, wanted.seed) for wanted in runs)) <= asked_before:
         asked_before, number = asked, number + 1
         say(f"round {number}: {in_words(now, runs)}")
         _carry_out(course, files.write(folder, number, runs, str(course.design.path)), folder, terms)
+        course = replace(course, retry_failed=False)  # once
+        now = course.next(_records(folder))
+        runs, stop = _within(now, bounds)
     tell_claims(now, course)
     if runs:
         say(f"{folder}: {len(runs)} runs that are asked for were begun, and did not end; their logs beside their records say why")
         raise typer.Exit(FAILED)
-    conclude(now, str(folder), stop, report)
+    conclude(now, str(folder), stop, report, "--retry-failed runs them once more")
 
 
 def settle_sweep(spec: "SweepSpec", claims: Sequence[str], terms: Terms, bounds: Bounds, folder: Path) -> None:
@@ -133,16 +141,16 @@ def _carry_out(course: "Course", file: Path, folder: Path, terms: Terms) -> None
     """Raises typer.Exit (75) where runs of the round are left that another call would go on with."""
     outcome = carry_out(file, terms, folder / file.stem)
     if outcome.interrupted or outcome.rest.runs:
-        tell_claims(course.next(_records(folder, terms.given)), course)
+        tell_claims(course.next(_records(folder)), course)
         say(f"{folder}: {len(outcome.rest.runs)} runs of {file.stem} are left; the same command goes on")
         raise typer.Exit(PREEMPTED)
 
 
-def _records(folder: Path, given: "Sequence[RunRecord]") -> "list[RunRecord]":
-    """The runs of a study on this machine, and those from elsewhere."""
+def _records(folder: Path) -> "list[RunRecord]":
+    """The runs of a study on this machine. Those from elsewhere come among them as a round takes them for done."""
     from reglab.tracking.store import read_runs, run_folders
 
-    return [*(read_runs(folder, history=False) if run_folders(folder) else []), *given]
+    return read_runs(folder, history=False) if run_folders(folder) else []
 
 
 def _within(now: "Round", bounds: Bounds) -> "tuple[Sequence[Wanted], str]":
@@ -150,7 +158,7 @@ def _within(now: "Round", bounds: Bounds) -> "tuple[Sequence[Wanted], str]":
     is given, one is run to see."""
     if bounds.seconds is None:
         return now.runs, ""
-    if any(wanted.seconds is None for wanted in now.runs):
+    if now.seconds < bounds.seconds and any(wanted.seconds is None for wanted in now.runs):
         return now.runs[:1], ""
     there: list[Wanted] = []
     left = bounds.seconds - now.seconds
@@ -189,8 +197,8 @@ def tell_claims(now: "Round", course: "Course") -> None:
     tell(f"{there} runs of {arms} arms; {course.looks[-1]} seeds of each would be {arms * course.looks[-1]}")
 
 
-def conclude(now: "Round", where: str, stop: str, report: str) -> None:
-    """Say what came of it. Raises typer.Exit: 1 where runs failed, 4 where a claim stays undecided."""
+def conclude(now: "Round", where: str, stop: str, report: str, mend: str) -> None:
+    """Say what came of it, and how to mend what failed. Raises typer.Exit: 1 where runs failed, 4 where a claim stays undecided."""
     from reglab.settling.rounds import Stand
 
     settled, failed = now.are(Stand.settled), now.are(Stand.failed)
@@ -199,7 +207,7 @@ def conclude(now: "Round", where: str, stop: str, report: str) -> None:
     said = "every claim is settled" if not open_ones else f"{why}{len(settled)} of {_claims(len(now.claims))} are settled"
     say(f"{where}: {said}; `{report}` shows it")
     if failed:
-        say(f"{where}: runs failed that {_claims(len(failed))} ask for; --retry-failed runs them once more")
+        say(f"{where}: runs failed that {_claims(len(failed))} ask for; {mend}")
         raise typer.Exit(FAILED)
     if open_ones:
         raise typer.Exit(UNDECIDED)
@@ -209,9 +217,9 @@ def say_outlook(course: "Course", folder: Path, effect: float | None, price: flo
     """What it is likely to take until the claims of a study are settled, by the runs in its folder and by what runs here took."""
     from reglab.settling import outlook as outlooks
 
-    records = _records(folder, ())
+    records = _records(folder)
     found = outlooks.outlook(course, records, outlooks.EFFECT if effect is None else effect)
-    hours = outlooks.hours_of(course, records or _records(folder.parent, ()))
+    hours = outlooks.hours_of(course, records or _records(folder.parent))
     table = Table(
         "until settled", "runs", *(["GPU-hours"] if hours else []), *(["cost"] if hours and price else []), box=None, pad_edge=False
     )

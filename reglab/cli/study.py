@@ -69,6 +69,8 @@ def run(
         files = _chosen(only, design)
         for file in files:  # all are valid before any begins
             read(file, overrides, quick)
+        if until_settled and only:
+            raise UserError(f"--only {only}: with --until-settled the claims of the study say what runs")
         course = course_of(design, files, overrides, quick, folder, most_seeds, retry_failed) if until_settled else None
         terms = Terms(overrides, workers, quick, retry_failed, limit, beyond=limit is None, given=fetched(source), signals=signals)
         if said := register(folder, design, course.design.looks if course else ()):  # nothing is refused from here on
@@ -151,6 +153,8 @@ def plan(
     from reglab.settings import settings
 
     design, overrides = _study(words)
+    if until_settled and probe:
+        raise UserError("--probe: measures what sweeps take; with --until-settled finished runs tell it")
     if until_settled:
         folder = settings().runs / _name(name, quick, design)
         say_outlook(course_of(design, design.files, overrides, quick, folder), folder, effect, price)

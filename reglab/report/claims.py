@@ -51,11 +51,11 @@ class Standing:
     verdict: Verdict
     seeds: int | None
     _asked: "_Asked"
-    _alpha: float
 
-    def foretold(self, now: int, looks: Sequence[int]) -> Array:
-        """What later looks may say, drawn from what it comes to with `now` seeds: (draws, looks), whether one of them decides it."""
-        return self._asked.foretold(now, looks, self._alpha)
+    def foretold(self, now: int, looks: Sequence[int], alpha: float) -> Array | None:
+        """What later looks may say, drawn from what it comes to with `now` seeds, if it may err by `alpha` over all looks: (draws, looks),
+        whether one of them decides it. None where nothing can be told: a comparison has too few runs that could be looked at now."""
+        return self._asked.foretold(now, looks, alpha)
 
 
 def standings(study: Study) -> list[Standing]:
@@ -63,13 +63,12 @@ def standings(study: Study) -> list[Standing]:
     asked = [_Asked(claim, study) for claim in study.design.claims]
     tested = [each for each in asked if each.is_tested]
     jointly = dict(zip(map(id, tested), _jointly(tested), strict=True))
-    open_ones = sum(decision.verdict == Verdict.undecided for decision in jointly.values()) + len(asked) - len(tested)
     found = []
     for each in asked:
         decision = jointly.get(id(each), _Decision(Verdict.not_tested, None, LEVEL))
         is_decided = decision.verdict in (Verdict.reproduced, Verdict.contradicted)
         seeds = each.looks.taken[decision.place] if is_decided and decision.place is not None and not each.looks.is_of_cases else None
-        found.append(Standing(each.claim, decision.verdict, seeds, each, LEVEL / max(open_ones, 1)))
+        found.append(Standing(each.claim, decision.verdict, seeds, each))
     return found
 
 
@@ -123,7 +122,7 @@ class _Asked:
     def seen(self, place: int, look: int | None) -> Seen | None:
         """What a comparison comes to at a look; None where it has too few seeds for it."""
         compared = self.compared[place]
-        if compared.look is None or (look is not None and compared.seeds < look):
+        if compared.look is None or (look is not None and plan.reached(compared.counts, self.looks.first) < look):
             return None
         return compared.look(look)
 
@@ -166,19 +165,19 @@ class _Asked:
         holds, _ = self.p_values[place]
         return _Decision(Verdict.reproduced if holds < level else Verdict.contradicted, place, level)
 
-    def foretold(self, now: int, looks: Sequence[int], alpha: float) -> Array:
-        """As `Standing` tells it, of a claim that may err by so much over the looks of its plan."""
+    def foretold(self, now: int, looks: Sequence[int], alpha: float) -> Array | None:
+        """As `Standing` tells it."""
+        seen = [None if self.looks.is_of_cases else self.seen(place, now) for place in range(len(self.compared))]
+        if not seen or None in seen:
+            return None
         taken = [*(look for look in self.looks.taken if look <= now), *looks]
         at = np.array(levels(taken, alpha, max(self.looks.most, taken[-1]), self._arms))[-len(looks) :]
         holding, failing = np.zeros(1), np.ones(1)
-        for place in range(len(self.compared)):
-            seen = self.seen(place, now)
-            if seen is None:
-                holding = np.ones(1)
-                continue
-            holds, fails = seen.foretold(now, looks, stream=place)
+        for place, each in enumerate(seen):
+            assert each
+            holds, fails = each.foretold(now, looks, stream=place)
             holding, failing = np.maximum(holding, holds), np.minimum(failing, fails)
-        decided: Array = np.broadcast_to((holding < at) | (failing * len(self.compared) < at), (DRAWS, len(looks)))
+        decided: Array = np.broadcast_to((holding < at) | (failing * len(seen) < at), (DRAWS, len(looks)))
         return np.logical_or.accumulate(decided, axis=-1)
 
     @cached_property

@@ -29,13 +29,20 @@ class Looks:
         return (alpha,) * len(self.taken) if self.is_of_cases else levels(self.taken, alpha, self.most, arms)
 
 
+def reached(counts: Sequence[int], first: int) -> int:
+    """How many seeds a comparison can be looked at with, by those of its cases: what all have that have enough for a first look.
+
+    A case more, or one less, from look to look would be another question each time.
+    """
+    return min((count for count in counts if count >= first), default=max(counts, default=0))
+
+
 def taken(plan: Sequence[int], counts: Iterable[Sequence[int]]) -> Looks:
     """The looks of a plan that were taken at a claim, by the seeds of the cases of each of its comparisons that runs speak to."""
-    there = [each for each in counts if each]
-    looks = [look for look in plan if any(max(each) >= look for each in there)]
-    beyond = [min((count for count in each if count >= plan[-1]), default=0) for each in there]
-    if beyond and min(beyond) > plan[-1]:
-        return Looks([*looks, min(beyond)], plan[0], min(beyond), is_exceeded=True)
+    there = [reached(each, plan[0]) for each in counts if each]
+    looks = [look for look in plan if any(count >= look for count in there)]
+    if there and min(there) > plan[-1]:
+        return Looks([*looks, min(there)], plan[0], min(there), is_exceeded=True)
     return Looks(looks, plan[0], plan[-1])
 
 

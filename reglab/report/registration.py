@@ -120,6 +120,11 @@ def registered(lock: Lock | None, design: Design, records: Iterable[RunRecord]) 
         said = f"{before} of {len(began)} runs were there before these claims were written down, on {when}: they may have been seen first."
     else:
         said = f"These claims were written down on {when}, before the first run began."
+    planned = next((version for version in lock.versions if version.looks), first)
+    if planned is not first:
+        there = sum(created < planned.written for created in began.values())
+        since = f"{planned.written:%Y-%m-%d %H:%M} UTC"
+        said += f" The plan of looks was written down on {since}, with {there} runs there, which may have been seen first."
     assert design.path
     now = design.path.read_text(encoding="utf-8")
     if first.text == now:

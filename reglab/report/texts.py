@@ -35,7 +35,7 @@ class Told:
     @property
     def csv(self) -> str:
         """The table for programs, as CSV."""
-        return to_csv(self.table if self.numbers is None else self.numbers)
+        return to_csv(self.table if self.numbers is None else self.numbers, _DIGITS)
 
     @property
     def markdown(self) -> str:
@@ -58,10 +58,18 @@ class Told:
         return {"LaTeX": self.latex, "Markdown": self.markdown}
 
 
-def to_csv(table: pd.DataFrame) -> str:
-    """With the values as they are: of a tidy table, numbers in full. A text that a spreadsheet would run has an apostrophe before it."""
+_DIGITS = 9
+"""Of what is worked out: beyond them it is the library's version that tells."""
+
+
+def to_csv(table: pd.DataFrame, digits: int | None = None) -> str:
+    """Numbers with so many digits, or in full. A text that a spreadsheet would run has an apostrophe before it."""
     texts = [name for name in table.columns if not is_numeric_dtype(table[name])]
-    return table.assign(**{name: table[name].map(_inert) for name in texts}).rename(columns=_inert).to_csv(index=False)
+    return (
+        table.assign(**{name: table[name].map(_inert) for name in texts})
+        .rename(columns=_inert)
+        .to_csv(index=False, float_format=f"%.{digits}g" if digits else None)
+    )
 
 
 def _inert(value: Any) -> Any:

@@ -1,8 +1,10 @@
 """The arms of a study's sweeps, each with the seeds that it may be given."""
 
+import itertools
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 from typing import Any
 
 from reglab.config import RunConfig, flat
@@ -16,9 +18,10 @@ SEED = "train.seed"
 
 @dataclass(frozen=True)
 class Arm:
-    """An arm that a sweep file asks for. `name`: what reports call it; `values`: its keys without the seed, as the file has them.
+    """An arm that sweep files ask for. `name`: what reports call it; `values`: its keys without the seed, as the first file has them.
 
-    `seeds`: those that the file gives it; beyond them it gets the next numbers, up to `most` in all where the file has `replicates`.
+    `seeds`: those that the files give it, as they rise; beyond them it gets the next numbers, up to `most` in all where a file has
+    `replicates`.
     """
 
     name: str
@@ -28,13 +31,16 @@ class Arm:
     seeds: tuple[int, ...]
     most: int | None = None
 
-    def seed(self, place: int) -> int:
-        """Its seed at a place of their order, from 0 on."""
-        return self.seeds[place] if place < len(self.seeds) else max(self.seeds) + 1 + place - len(self.seeds)
+    def further(self, there: Set[int], count: int, looked: int = 0) -> list[int]:
+        """The seeds with which an arm that has some comes to so many, or to as many as it may have.
 
-    def first(self, count: int) -> list[int]:
-        """So many seeds, or as many as it may have."""
-        return [self.seed(place) for place in range(min(count, self.most or count))]
+        `looked`: of how many a look was taken. Runs are looked at in the order of their seeds, so none is added before those that were.
+        """
+        count = min(count, self.most or count)
+        floor = sorted(there)[looked - 1] if 0 < looked <= len(there) else -1
+        above = max((*self.seeds, *there), default=-1) + 1
+        wanted = chain((seed for seed in self.seeds if seed not in there and seed > floor), itertools.count(above))
+        return list(islice(wanted, max(count - len(there), 0)))
 
     def cell(self, seed: int) -> str:
         """All that a run of it is, as the value of the key `cell`."""
@@ -50,8 +56,10 @@ class Arm:
 
 
 def arms_of(specs: Iterable[SweepSpec]) -> dict[str, Arm]:
-    """The arms of all grids among some sweeps of `reglab train`, by their names; of one that several ask for, the first's. What a search
-    will draw is not known before its time."""
+    """The arms of all grids among some sweeps of `reglab train`, by their names; of one that several ask for, with the seeds of all.
+
+    What a search will draw is not known before its time.
+    """
     found: dict[str, Arm] = {}
     for spec in specs:
         if spec.method != "grid" or spec.program:
@@ -62,12 +70,14 @@ def arms_of(specs: Iterable[SweepSpec]) -> dict[str, Arm]:
             cells.setdefault(asked.identity, []).append((values, asked.config))
         for there in cells.values():
             arm = _of_cells(there, spec.replicates.most if spec.replicates else None)
-            found.setdefault(arm.name, arm)
+            earlier = found.setdefault(arm.name, arm)
+            seeds = tuple(sorted({*earlier.seeds, *arm.seeds}))
+            found[arm.name] = replace(earlier, seeds=seeds, most=earlier.most or arm.most)
     return found
 
 
 def _of_cells(cells: Sequence[tuple[Mapping[str, Any], RunConfig]], most: int | None) -> Arm:
     values, config = cells[0]
-    seeds = tuple(dict.fromkeys(each.train.seed for _, each in cells))
+    seeds = tuple(sorted({each.train.seed for _, each in cells}))
     named = stats.arm_of(config)
     return Arm(named, config.label, config, {key: value for key, value in flat(values).items() if key != SEED}, seeds, most)

@@ -9,6 +9,7 @@ from reglab.atomic import write_whole
 from reglab.report import stats
 from reglab.settling.rounds import Course, Wanted
 from reglab.sweep.spec import read
+from reglab.tracking.store import read_runs, run_folders
 
 _FOLDER = "round_"
 
@@ -37,6 +38,15 @@ def latest(folder: Path, course: Course) -> tuple[int, Path | None]:
     path = folder / f"{_FOLDER}{max(numbers)}.yaml"
     arms = {stats.arm_of(asked.config) for _, asked in read(path).cells if asked.config}
     return max(numbers), path if arms <= course.asked else None
+
+
+def is_within(file: Path, folder: Path, runs: Sequence[Wanted]) -> bool:
+    """Whether all that a round has left, of the file in the folder of its study, is among the runs that are asked for now."""
+    wanted = {(each.arm.name, each.seed) for each in runs}
+    there = read_runs(folder / file.stem, history=False) if run_folders(folder / file.stem) else []
+    ended = {(stats.arm(record), record.seed) for record in there if record.state.ended}
+    cells = {(stats.arm_of(asked.config), asked.seed) for _, asked in read(file).cells if asked.config}
+    return cells - ended <= wanted
 
 
 def write(folder: Path, number: int, runs: Sequence[Wanted], study: str) -> Path:

@@ -7,7 +7,6 @@ import numpy as np
 
 from reglab.errors import UserError
 from reglab.report.claims import Standing, standings
-from reglab.report.parts import LEVEL
 from reglab.report.study import Study
 from reglab.settling.rounds import ClaimState, Course, Stand
 from reglab.statistics.foretold import DRAWS
@@ -53,15 +52,16 @@ def outlook(course: Course, records: Iterable[RunRecord], effect: float = EFFECT
     arms = sorted(course.asked)
     place = {name: number for number, name in enumerate(arms)}
     seeds, there = np.zeros((DRAWS, len(arms))), np.zeros(len(arms))
-    now = course.next(records)
+    now, standing = course.next(records), standings(Study.of(records, course.design))
     for name, count in now.there.items():
         there[place[name]] = count
-    for state, standing in zip(now.claims, standings(Study.of(records, course.design)), strict=True):
+    alpha, told = course.alpha(standing), 0
+    for state, each in zip(now.claims, standing, strict=True):
         if state.arms:
-            mine = _seeds(state, standing, course.looks, effect, len(arms), len(now.claims))
+            mine, is_told = _seeds(course, state, each, effect, alpha)
+            told += is_told
             columns = [place[name] for name in state.arms]
             seeds[:, columns] = np.maximum(seeds[:, columns], mine[:, None])
-    told = sum(_is_told(state, course.looks) for state in now.claims)
     assumed = sum(state.stand == Stand.open for state in now.claims) - told
     parts = [f"{told} open claims as their runs foretell it"] * (told > 0)
     parts += [f"{assumed} as if the arms that they compare differed by {effect:g} standard deviations of a seed"] * (assumed > 0)
@@ -80,23 +80,19 @@ def hours_of(course: Course, records: Iterable[RunRecord]) -> dict[str, float]:
     return found
 
 
-def _is_told(state: ClaimState, looks: Sequence[int]) -> bool:
-    return state.stand == Stand.open and state.now >= looks[0]
-
-
-def _seeds(state: ClaimState, standing: Standing, looks: Sequence[int], effect: float, arms: int, claims: int) -> Array:
-    """How many seeds the arms of a claim come to for it: (draws,)."""
+def _seeds(course: Course, state: ClaimState, standing: Standing, effect: float, alpha: float) -> tuple[Array, bool]:
+    """How many seeds the arms of a claim come to for it (draws,), and whether its runs tell that."""
     if state.stand != Stand.open:
         there: Array = np.full(DRAWS, float(state.now))
-        return there
-    later = [look for look in looks if look > state.now]
-    if not _is_told(state, looks):
-        decided = _assumed(later, looks, effect, max(len(state.arms) - 1, 1), arms, LEVEL / claims, state.number)
-    else:
-        decided = standing.foretold(state.now, later)
+        return there, False
+    later = course.later(state)
+    foretold = standing.foretold(state.now, later, alpha) if state.now >= course.looks[0] else None
+    if (decided := foretold) is None:
+        comparisons = max(len(state.arms) - 1, 1)
+        decided = _assumed(later, course.looks, effect, comparisons, len(course.asked), alpha, state.number)
     first = np.where(decided.any(axis=-1), decided.argmax(axis=-1), len(later) - 1)
     found: Array = np.asarray(later, dtype=float)[first]
-    return found
+    return found, foretold is not None
 
 
 def _assumed(later: Sequence[int], looks: Sequence[int], effect: float, comparisons: int, arms: int, alpha: float, stream: int) -> Array:

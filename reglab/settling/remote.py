@@ -1,13 +1,14 @@
 """Rounds of a study at W&B: sweeps that machines follow from one to the next, without knowing of each other.
 
-A round is registered once, under a mark in its description; where two machines register it at the same moment, all follow the one whose id
-comes first. A machine begins the next round only when no run of the last one is under way anywhere.
+A round is registered under a mark in its description. Where two machines register it within the same seconds, those that look later follow
+the sweep whose id comes first, and no machine begins the next round while a run of either is under way anywhere.
 """
 
 import hashlib
 import json
 import re
 import time
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,10 +22,13 @@ from reglab.sweep.spec import read
 from reglab.tracking import client
 from reglab.tracking.record import RunRecord
 from reglab.tracking.wandb_api import Project, default_entity
-from reglab.tracking.wandb_states import runs_of_sweep
+from reglab.tracking.wandb_states import is_there, runs_of_sweep
 
 UNDER_WAY = ("running", "pending", "preempting", "preempted")
 """W&B's states of runs that some machine has, or is to have."""
+
+LEFT = ("preempted", "crashed")
+"""Of runs that whoever asks next may go on with."""
 
 SETTLE_SECONDS = 3.0
 """After a round was registered, until its sweeps are looked at once more: another machine may have done so at the same moment."""
@@ -33,10 +37,11 @@ _MARK = re.compile(r"\[study (?P<study>[0-9a-f]{12}) round (?P<number>\d{1,6})\]
 
 
 def mark_of(course: Course) -> str:
-    """What tells the rounds of a study from those of others: a hash of its arms, its looks and its claims."""
-    claims = [claim.model_dump_json() for claim in course.design.claims]
-    text = json.dumps([sorted(course.asked), course.looks, claims])
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    """What tells the rounds of a study from those of others: a hash of all that its machines must agree on, which is its arms with their
+    seeds, its looks, and what it asks and claims."""
+    arms = [(name, course.arms[name].seeds, course.arms[name].most) for name in sorted(course.asked)]
+    design = course.design.model_dump_json(include={"factors", "columns", "questions", "claims"})
+    return hashlib.sha256(json.dumps([arms, course.looks, design]).encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -61,44 +66,51 @@ class Rounds:
         """All runs of the project; none where it is not there yet."""
         from reglab.tracking.wandb_project import records
 
-        there = remote.registered(self.entity, self.project)
-        return list(records(Project(self.entity, self.project), history=False)) if there else []
+        project = Project(self.entity, self.project)
+        return list(records(project, history=False)) if is_there(project) else []
 
-    def latest(self) -> tuple[int, RemoteSweep | None]:
-        """The number of the last round that was registered, 0 before the first, and its sweep."""
+    def latest(self) -> tuple[int, list[RemoteSweep]]:
+        """The number of the last round that was registered, 0 before the first, and its sweeps: of several that machines registered at one
+        moment, the one that is followed comes first."""
         mine: dict[int, list[tuple[str, str]]] = {}
         for sweep in remote.registered(self.entity, self.project):
             found = _MARK.search(sweep.description)
             if found and found["study"] == mark_of(self.course):
                 mine.setdefault(int(found["number"]), []).append((sweep.sweep_id, sweep.state))
-        if not mine:
-            return 0, None
-        sweep_id, state = min(mine[max(mine)])
-        return max(mine), RemoteSweep(self.entity, self.project, sweep_id, "grid", state=state)
+        number = max(mine, default=0)
+        there = sorted(mine.get(number, []))
+        return number, [RemoteSweep(self.entity, self.project, sweep_id, "grid", state=state) for sweep_id, state in there]
 
-    def is_under_way(self, sweep: RemoteSweep) -> bool:
-        """Whether some machine has a run of it, or is to have one."""
-        return any(run.state in UNDER_WAY for run in runs_of_sweep(self.entity, self.project, sweep.sweep_id))
+    def under_way(self, sweeps: Iterable[RemoteSweep]) -> Counter[str]:
+        """How many of their runs are in which state, of those that some machine has, or is to have, or has left."""
+        runs = [run for sweep in sweeps for run in runs_of_sweep(self.entity, self.project, sweep.sweep_id)]
+        return Counter(run.state for run in runs if run.state in (*UNDER_WAY, *LEFT))
 
     def next(self, over: int) -> tuple[Round, int, RemoteSweep | None]:
         """How the claims stand, and the round that is to be worked on, with its number: the one that is under way, else the next, which is
         registered; None where nothing is asked for any more. `over`: the number of the last round that has nothing left for this machine.
 
-        Raises UserError where the last round was stopped at W&B.
+        Raises UserError where runs are asked for, and the last round was stopped at W&B.
         """
-        number, sweep = self.latest()
-        if sweep and sweep.state in ("STOPPED", "CANCELED", "PAUSED"):
-            raise UserError(f"{sweep.path}, round {number} of the study, is {sweep.state.lower()} at W&B: resume it there, or end here")
+        number, sweeps = self.latest()
         now = self.course.next(self.records())
-        if sweep and number > over and (sweep.state in ("PENDING", "RUNNING") or self.is_under_way(sweep)):
-            return now, number, sweep
-        return (now, number + 1, self.begin(number + 1, now.runs)) if now.runs else (now, number, None)
+        going_on = [sweep for sweep in sweeps if sweep.state in ("PENDING", "RUNNING")]
+        if sweeps and number > over and (going_on or any(self.under_way(sweeps)[state] for state in UNDER_WAY)):
+            return now, number, sweeps[0]
+        if not now.runs:
+            return now, number, None
+        if sweeps and sweeps[0].state in ("STOPPED", "CANCELED", "PAUSED"):
+            stopped = sweeps[0]
+            raise UserError(f"{stopped.path}, round {number} of the study, is {stopped.state.lower()} at W&B: resume it there, or end here")
+        return now, number + 1, self.begin(number + 1, now.runs)
 
     def begin(self, number: int, runs: Iterable[Wanted]) -> RemoteSweep:
         """Register a round, or find it where another machine was sooner."""
         file = files.write(self.folder, number, list(runs), f"{self.course.design.path} [study {mark_of(self.course)} round {number}]")
-        made = remote.create(read(file), self.entity, self.project)
-        if made.is_new:
-            time.sleep(SETTLE_SECONDS)
-        _, first = self.latest()
-        return replace(first or made, is_new=made.is_new)
+        there, sweeps = self.latest()
+        if there == number:
+            return sweeps[0]
+        made = remote.create(read(file), self.entity, self.project, again=True)  # an earlier round may have asked for the same
+        time.sleep(SETTLE_SECONDS)
+        there, sweeps = self.latest()
+        return replace(sweeps[0], is_new=True) if there == number else made

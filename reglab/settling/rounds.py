@@ -9,11 +9,14 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Any
 
+from reglab.errors import UserError
 from reglab.report import planned, stats
 from reglab.report.claims import Standing, standings
 from reglab.report.design import Design
 from reglab.report.findings import Verdict
+from reglab.report.parts import LEVEL
 from reglab.report.study import Study
 from reglab.settling.arms import Arm
 from reglab.tracking.record import RunRecord, State
@@ -88,11 +91,13 @@ class Course:
     most_seeds: int | None = None
     retry_failed: bool = False
     _asked: Sequence[frozenset[str]] = field(init=False)
+    _fixed: Mapping[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
         plan = planned.of_plan(self.design, [arm.planned() for arm in self.arms.values()])
         asked = [planned.asked_by(claim, plan) for claim in self.design.claims]
         object.__setattr__(self, "_asked", asked)
+        object.__setattr__(self, "_fixed", plan.fixed)
 
     @property
     def asked(self) -> frozenset[str]:
@@ -105,34 +110,61 @@ class Course:
         return [look for look in self.design.looks if look <= (self.most_seeds or look)]
 
     def next(self, records: Iterable[RunRecord]) -> Round:
-        """How the claims stand by these runs, and what they ask for next."""
-        records = [record for record in records if stats.arm(record) in self.asked]
-        ended, took = _seeds(records), _Took(records)
-        failed = set() if self.retry_failed else {(stats.arm(each), each.seed) for each in records if each.state == State.failed}
-        stands = standings(Study.of(records, self.design))
-        claims = tuple(self._state(number, standing, ended, failed) for number, standing in enumerate(stands, start=1))
-        seconds = sum(record.summary.time_wall_seconds for record in records if record.summary)
-        return Round(claims, tuple(self._ordered(claims, ended, took)), {name: len(seeds) for name, seeds in ended.items()}, seconds)
+        """How the claims stand by all runs of a folder or a project, as a report on them has it, and what they ask for next.
 
-    def _state(self, number: int, standing: Standing, ended: Mapping[str, set[int]], failed: Set[tuple[str, int]]) -> ClaimState:
+        Raises UserError where most runs are of another set-up than these arms, which a report would leave out.
+        """
+        study = Study.of(records, self.design)
+        self._refuse_another_set_up(study)
+        mine = [record for record in study.records if stats.arm(record) in self.asked]
+        ended, took, standing = _seeds(mine), _Took(mine), standings(study)
+        failed = set() if self.retry_failed else {(stats.arm(each), each.seed) for each in mine if each.state == State.failed}
+        alpha = self.alpha(standing)
+        claims = tuple(self._state(number, each, ended, failed, alpha) for number, each in enumerate(standing, start=1))
+        there = {name: len(seeds) for name, seeds in ended.items()}
+        return Round(claims, tuple(self._ordered(claims, ended, took)), there, sum(map(_spent, mine)))
+
+    def _refuse_another_set_up(self, study: Study) -> None:
+        there = study.fixed if study.records else {}
+        odd = [f"{key} = {there[key]}, and not {value}" for key, value in self._fixed.items() if there.get(key, value) != value]
+        if odd:
+            said = f"most runs that are there have {'; '.join(odd)}: a report would leave these arms out"
+            raise UserError(f"{self.design.path}: {said}; give this one another --name, or project")
+
+    def alpha(self, standing: Sequence[Standing]) -> float:
+        """What each claim that is open may err by, jointly with all others that these arms can decide."""
+        decided = (Verdict.reproduced, Verdict.contradicted)
+        left = sum(bool(arms) and each.verdict not in decided for arms, each in zip(self._asked, standing, strict=True))
+        return LEVEL / max(left, 1)
+
+    def _state(
+        self, number: int, standing: Standing, ended: Mapping[str, set[int]], failed: Set[tuple[str, int]], alpha: float
+    ) -> ClaimState:
         arms = self._asked[number - 1]
         if not arms:
             return ClaimState(number, standing.claim.text, Stand.without, standing.verdict, arms, 0)
-        now = min(_leading(self.arms[name], ended.get(name, set())) for name in arms)
+        now = min(len(ended.get(name, ())) for name in arms)
         there = ClaimState(number, standing.claim.text, Stand.open, standing.verdict, arms, now)
         if standing.seeds is not None and standing.seeds <= now:
             return replace(there, stand=Stand.settled)
-        most = min(len(self.arms[name].first(self.looks[-1])) for name in arms)
-        later = [look for look in self.looks if now < look <= most]
+        later = self.later(there)
         if not later:
             return replace(there, stand=Stand.over)
         there = replace(there, next=later[0])
         if not failed.isdisjoint(self._missing(there, ended)):
             return replace(there, stand=Stand.failed, next=None)
-        return self._foretold(there, standing, later) if now >= self.looks[0] else there
+        return self._foretold(there, standing, later, alpha) if now >= self.looks[0] else there
 
-    def _foretold(self, there: ClaimState, standing: Standing, later: Sequence[int]) -> ClaimState:
-        decided = standing.foretold(there.now, later).mean(axis=0)
+    def later(self, claim: ClaimState) -> list[int]:
+        """The looks that a claim may still be looked at."""
+        most = min(self.arms[name].most or self.looks[-1] for name in claim.arms)
+        return [look for look in self.looks if claim.now < look <= most]
+
+    def _foretold(self, there: ClaimState, standing: Standing, later: Sequence[int], alpha: float) -> ClaimState:
+        foretold = standing.foretold(there.now, later, alpha)
+        if foretold is None:
+            return there
+        decided = foretold.mean(axis=0)
         if decided[-1] < FUTILE:
             return replace(there, stand=Stand.futile, next=None, chance=float(decided[-1]))
         return replace(there, chance=float(decided[0]))
@@ -154,10 +186,11 @@ class Course:
 
     def _missing(self, claim: ClaimState, ended: Mapping[str, set[int]]) -> list[tuple[str, int]]:
         """Seed by seed, so that what is cut short has every arm as often."""
+        looked = max((look for look in self.looks if look <= claim.now), default=0)
         names = sorted(claim.arms, key=list(self.arms).index)
-        count = claim.next or 0
-        by_place = [[(name, self.arms[name].seed(place)) for name in names] for place in range(count)]
-        return [(name, seed) for runs in by_place for name, seed in runs if seed not in ended.get(name, set())]
+        seeds = [(name, self.arms[name].further(ended.get(name, set()), claim.next or 0, looked)) for name in names]
+        runs = [(place, order, name, seed) for order, (name, each) in enumerate(seeds) for place, seed in enumerate(each)]
+        return [(name, seed) for _, _, name, seed in sorted(runs, key=lambda run: run[:2])]
 
 
 def _seeds(records: Iterable[RunRecord]) -> dict[str, set[int]]:
@@ -169,12 +202,9 @@ def _seeds(records: Iterable[RunRecord]) -> dict[str, set[int]]:
     return found
 
 
-def _leading(arm: Arm, there: set[int]) -> int:
-    """How many of an arm's first seeds are there, without a gap."""
-    count = 0
-    while arm.seed(count) in there and len(arm.first(count + 1)) > count:
-        count += 1
-    return count
+def _spent(record: RunRecord) -> float:
+    """Seconds that a run took; of one that did not come to its end, from its first word to its last."""
+    return record.summary.time_wall_seconds if record.summary else (record.updated - record.created).total_seconds()
 
 
 class _Took:

@@ -55,14 +55,20 @@ PValues = Callable[[int, int], tuple[float, float]]
 def of_new_cases(
     share: float, groups: int, later: Sequence[int], p_values: PValues, draws: int = DRAWS, stream: int = 0
 ) -> tuple[Array, Array]:
-    """The same of a share of cases of which `groups` are independent, where each seed brings new ones: `later` are how many there will be.
+    """The same of a share of cases of which `groups` are independent, where there will be `later` of them at each look.
 
-    The share is drawn from its posterior (Jeffreys' prior).
+    Those that are there stay as they are, and new ones come to them, of which the share is drawn from its posterior (Jeffreys' prior).
     """
     rng = np.random.default_rng(stream)
-    count = share * groups
-    truth = rng.beta(count + 0.5, groups - count + 0.5, draws)
-    return _by_counts([rng.binomial(cases, truth).astype(int) for cases in later], later, p_values)
+    there = round(share * groups)
+    truth = rng.beta(there + 0.5, groups - there + 0.5, draws)
+    counts, before = np.full(draws, there), groups
+    found = []
+    for cases in later:
+        counts = counts + rng.binomial(cases - before, truth)
+        before = cases
+        found.append(counts)
+    return _by_counts(found, later, p_values)
 
 
 def of_means(

@@ -18,7 +18,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from reglab import atomic
-from reglab.config import DataConfig
+from reglab.config import DataConfig, identity
 from reglab.errors import UserError, machine_fault
 from reglab.exits import PREEMPTED
 from reglab.processes.signals import STOP, Interrupted
@@ -344,7 +344,7 @@ class LocalSweep:
             run_id=cell.run_id,
             sweep=self.folder.name,
             label=cell.label,
-            identity="",
+            identity=identity(cell.config) if cell.config else "",
             seed=cell.seed,
             config=cell.values,
             program=self.spec.program and self.spec.program.shown,

@@ -1,6 +1,7 @@
 """Sweeps on W&B's server: registered once, found again by what they ask for."""
 
 import hashlib
+import json
 import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
@@ -126,6 +127,8 @@ def registered(entity: str, project: str) -> list[Registered]:
 def _registered(api: wandb.Api, entity: str, project: str) -> list[Registered]:
     try:
         return [Registered(sweep.id, sweep.state, _described(sweep)) for sweep in api.project(project, entity=entity).sweeps()]
+    except json.JSONDecodeError as error:  # a ValueError, too, and no word on whether there is a project
+        raise ReglabError(f"{entity}/{project}: W&B's answer cannot be read ({error})") from None
     except ValueError:
         return []
 

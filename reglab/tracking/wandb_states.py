@@ -79,6 +79,11 @@ class ServerRun:
         return self.state in GOES_ON
 
 
+def is_there(project: Project) -> bool:
+    """Whether there is such a project. Raises ReglabError where the server does not answer."""
+    return ask_if_there(connect(), project, _EXISTS) is not None
+
+
 def kept(project: Project) -> dict[str, ServerRun]:
     """What is there of each run, by its name; empty where there is no project. Raises ReglabError where the server does not answer."""
     api, found = connect(), {}

@@ -32,6 +32,7 @@ def test_a_plan_says_what_it_takes_until_all_is_settled(reglab, study, capsys):
         (("--budget", "10"), "--most-seeds, --budget and --price bound --until-settled"),
         (("--until-settled", "--budget", "10"), "--budget 10: give the --price of an hour, too"),
         (("--until-settled", "--most-seeds", "2"), "--most-seeds 2: the first look of study.yaml is at 3 seeds"),
+        (("--until-settled", "--only", "rates"), "--only rates: with --until-settled the claims of the study say what runs"),
     ],
 )
 def test_bounds_that_bound_nothing_are_refused(reglab, study, words, said, capsys):

@@ -13,6 +13,7 @@ from reglab.report.plan import Looks, of_sweeps, taken
         ([[3]], Looks([3], 3, 8)),
         ([[4]], Looks([3], 3, 8)),  # between two looks nothing is looked at
         ([[2, 5]], Looks([3, 5], 3, 8)),  # one case has them
+        ([[8, 3]], Looks([3], 3, 8)),  # with the one case alone it would be another question
         ([[8], [3]], Looks([3, 5, 8], 3, 8)),
         ([[9], [8]], Looks([3, 5, 8], 3, 8)),  # one comparison of two goes beyond
         ([[9], [12, 10]], Looks([3, 5, 8, 9], 3, 9, is_exceeded=True)),

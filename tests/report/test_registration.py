@@ -71,6 +71,17 @@ def test_a_plan_of_looks_is_kept_with_the_study_and_the_first_one_stands(study, 
     assert Lock.read(runs).planned(design).looks == (3, 5, 8)
 
 
+def test_a_plan_that_was_made_after_results_is_told_with_its_date(study, runs, make_record):
+    design = study()
+    register(runs, design)
+    for version in (2, 1):
+        later = make_record().model_copy(update={"created": datetime.now(UTC) + timedelta(seconds=-5 * (version - 1) + 1)})
+        if version == 1:
+            register(runs, design, (3, 5))
+        said = registered(Lock.read(runs), design, [later]).said
+        assert ("The plan of looks was written down on" in said) == (version == 1)
+
+
 def test_a_plan_that_the_study_file_has_is_not_kept_twice(study, tmp_path):
     design = study("title:", "looks: [3, 6]\ntitle:")
     register(tmp_path / "runs", design, (3, 5, 8))

@@ -1,10 +1,15 @@
 """Runs are spent where a claim is open, and nowhere else."""
 
 from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
-from reglab.settling.rounds import Stand
+from reglab.errors import UserError
+from reglab.report import claims
+from reglab.report.study import Study
+from reglab.settling.rounds import Stand, Wanted
 from reglab.tracking.record import State
 
 
@@ -111,6 +116,54 @@ def test_most_seeds_and_what_replicates_allow_end_the_plan_early(course_of, carr
         found = course.next(carry_out(first, spread=0.02))
         assert {claim.stand for claim in found.claims} == {Stand.over} and not found.runs
     assert {run.seed for run in first} == {7, 8, 9}
+
+
+def test_what_cannot_be_looked_at_yet_stays_open(course_of, carry_out):
+    """Of three seeds one diverged, and has no gap: the others may come to a look."""
+    course = course_of(course_of().design.path.read_text().replace("of: test/accuracy", "of: gap"))
+    first = list(course.next([]).runs)
+    found = course.next(carry_out(first[:-1], by_rate) + carry_out(first[-1:], state=State.diverged))
+    assert Stand.open in {claim.stand for claim in found.claims} <= {Stand.open, Stand.settled}
+
+
+def test_where_all_diverged_the_next_look_is_asked_for(course_of, carry_out):
+    course = course_of(course_of().design.path.read_text().replace("of: test/accuracy", "of: gap"))
+    found = course.next(carry_out(course.next([]).runs, state=State.diverged))
+    assert {claim.stand for claim in found.claims} == {Stand.open}
+
+
+def test_a_folder_of_another_set_up_is_refused(course_of, carry_out):
+    """A report on it would be one on the runs that were there before."""
+    course = course_of()
+    longer = course_of(sweep=course.design.files[0].read_text().replace("epochs: {value: 1}", "epochs: {value: 2}"))
+    records = carry_out(longer.next([]).runs)
+    with pytest.raises(UserError, match=r"most runs that are there have train\.epochs = 2, and not 1"):
+        course_of().next(records)
+
+
+def test_runs_that_no_claim_asks_for_tell_of_the_variance_as_in_a_report(course_of, carry_out):
+    course = course_of()
+    other = [Wanted(arm, seed, None) for arm in course.arms.values() if arm.name not in course.asked for seed in range(3)]
+    assert len(other) == 6
+    mine = carry_out(course.next([]).runs, by_rate, spread=0.001)
+    noisy = mine + carry_out(other, spread=0.1)
+    for records in (mine, noisy):
+        verdicts = [found.jointly for found in claims.judge(Study.of(records, course.design)).each]
+        assert [claim.verdict for claim in course.next(records).claims] == verdicts
+
+
+def test_seeds_that_are_there_count_whichever_they_are(course_of, carry_out):
+    course = course_of()
+    shifted = [replace(wanted, seed=wanted.seed + 10) for wanted in course.next([]).runs]
+    found = course.next(carry_out(shifted, by_rate))
+    assert [claim.stand for claim in found.claims] == [Stand.settled] * 2 and not found.runs
+
+
+def test_the_seconds_of_a_run_that_failed_are_counted(course_of, carry_out):
+    course = course_of()
+    (record,) = carry_out(course.next([]).runs[:1], state=State.failed)
+    record = record.model_copy(update={"updated": record.created + timedelta(seconds=50)})
+    assert course.next([record]).seconds == 50
 
 
 def test_arms_of_another_set_up_are_not_asked_for(course_of):
