@@ -58,7 +58,7 @@ class Told:
         return {"LaTeX": self.latex, "Markdown": self.markdown}
 
 
-_DIGITS = 9
+_DIGITS = 7
 """Of what is worked out: beyond them it is the library's version that tells."""
 
 
