@@ -35,7 +35,7 @@ else
 endif
 	@touch $@
 
-demo: $(READY)  ## train six models on real images on a CPU, and report: about two minutes
+demo: $(READY)  ## train six models on real images on a CPU, and report: two to four minutes
 	$(BIN)/reglab demo
 
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder

@@ -166,7 +166,7 @@ def _leaves_some(rounds: "Rounds", crew: "SweepAgent") -> bool:
     left, tries = math.inf, 0
     while True:
         try:
-            states, tries = rounds.under_way([crew.sweep]), 0
+            states, tries = rounds.under_way(rounds.beside(crew.sweep)), 0
         except ReglabError as error:  # W&B may be away for a while
             tries += 1
             if isinstance(error, UserError) or tries > TRIES:

@@ -81,6 +81,11 @@ class Rounds:
         there = sorted(mine.get(number, []))
         return number, [RemoteSweep(self.entity, self.project, sweep_id, "grid", state=state) for sweep_id, state in there]
 
+    def beside(self, sweep: RemoteSweep) -> list[RemoteSweep]:
+        """The sweeps of its round, where that is the last one: another machine may have registered it, too. Else it alone."""
+        _, sweeps = self.latest()
+        return sweeps if sweep.sweep_id in [each.sweep_id for each in sweeps] else [sweep]
+
     def under_way(self, sweeps: Iterable[RemoteSweep]) -> Counter[str]:
         """How many of their runs are in which state, of those that some machine has, or is to have, or has left."""
         runs = [run for sweep in sweeps for run in runs_of_sweep(self.entity, self.project, sweep.sweep_id)]
