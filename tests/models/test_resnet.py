@@ -65,7 +65,7 @@ def without_counters(tensors):
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
-@pytest.mark.parametrize("extent", [32, 64])
+@pytest.mark.parametrize("extent", [32, pytest.param(64, marks=pytest.mark.slow)])
 def test_three_normalized_units_are_torchvisions_resnet50(reference, standard, training, extent):
     standard.load_state_dict(without_counters(reference.state_dict()), strict=True)
     before = {name: value.clone() for name, value in reference.state_dict().items()}

@@ -42,6 +42,7 @@ def test_a_report_takes_the_place_of_an_earlier_one_whole(study, make, make_reco
     assert not Manifest.read(folder).altered(folder)
 
 
+@pytest.mark.slow
 def test_what_lies_beside_a_report_stays(study, make, tmp_path):
     folder = make(study)
     (folder / "notes.txt").write_text("years of work")
@@ -70,7 +71,7 @@ def test_what_is_in_the_way_and_not_the_earlier_report_s_is_named_and_stays(stud
     assert names(tmp_path) == {"report"}
 
 
-@pytest.mark.parametrize("content", [None, b"{"], ids=["gone", "damaged"])
+@pytest.mark.parametrize("content", [pytest.param(None, id="gone"), pytest.param(b"{", marks=pytest.mark.slow, id="damaged")])
 def test_without_its_manifest_nothing_of_a_report_is_replaced(study, make, content):
     folder = make(study)
     (folder / "manifest.json").unlink()

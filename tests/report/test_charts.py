@@ -201,6 +201,7 @@ def test_one_run_of_three_that_misses_the_target_is_counted_beside_the_median_of
     assert len(marks(root, "symbol")) >= 2 * 16
 
 
+@pytest.mark.slow
 def test_times_of_several_machines_are_drawn_apart(study_of):
     study = study_of["two machines"]
     shown = texts(svg(spec("figure_6", study)))
@@ -367,6 +368,7 @@ def test_ticks_of_times_are_few_round_and_reach_near_the_highest(highest):
     assert all(len(f"{tick:g}".strip("0.")) <= 3 for tick in ticks)
 
 
+@pytest.mark.slow
 def test_an_empty_panel_stands_where_a_machine_timed_no_run_of_a_batch_size(study_of):
     records = [r for r in study_of["two machines"].records if r.seed != 2 or r.config["train"]["batch_size"] == 256]
     drawn = spec("figure_7", published.study(records))

@@ -228,6 +228,7 @@ def test_a_claim_opens_by_keyboard_to_its_rule_its_parts_and_its_runs(open_page)
     assert behind.locator(".ids li").all_inner_texts() == ["a-s0", "b-s0"]
 
 
+@pytest.mark.slow
 @in_chromium
 def test_a_link_to_a_claim_opens_it(open_page):
     page = open_page(fragment="#claim-2")
@@ -247,6 +248,7 @@ def test_an_interval_that_is_open_on_one_side_says_so():
     assert page_module.interval(Part("", "ratio", 1.3, 1.1, None, 5, None)) == "1.10 to open"
 
 
+@pytest.mark.slow
 @in_chromium
 def test_a_table_has_a_caption_and_names_its_rows_and_columns(open_page):
     table = open_page().get_by_role("table", name="Results: Dropout", exact=True)
@@ -257,6 +259,7 @@ def test_a_table_has_a_caption_and_names_its_rows_and_columns(open_page):
     assert table.locator("tbody th").first.evaluate(right) == "left"
 
 
+@pytest.mark.slow
 @in_chromium
 def test_what_has_no_run_is_behind_one_line(open_page):
     page = open_page()
@@ -318,6 +321,7 @@ def test_all_figures_are_drawn_and_all_claims_open_on_paper(open_page):
     assert page.complaints == []
 
 
+@pytest.mark.slow
 @in_chromium
 def test_all_figures_are_drawn_where_the_browser_cannot_tell_what_is_near(open_page):
     page = open_page(before="delete window.IntersectionObserver")
@@ -333,6 +337,7 @@ def test_a_figure_has_a_name_and_a_description(open_page):
     expect(image).to_have_accessible_description("Test accuracy, as in figure 5.")
 
 
+@pytest.mark.slow
 @in_chromium
 def test_a_figure_that_cannot_be_drawn_says_so_and_the_others_are_drawn(open_page):
     broken = Section("broken", "Broken", "What?", [figure(3, Drawing('{"mark": 7}', 100, 100)), figure(5, drawn())], None, [], [])
@@ -343,6 +348,7 @@ def test_a_figure_that_cannot_be_drawn_says_so_and_the_others_are_drawn(open_pag
     expect(page.locator("#figure_5 svg")).to_be_visible()
 
 
+@pytest.mark.slow
 @in_chromium
 def test_the_page_brings_its_font_in_both_weights(open_page):
     """A digit of Liberation Sans is 0.556 of its size wide; a machine's own fixed-width font has others."""
@@ -358,6 +364,7 @@ def test_the_page_brings_its_font_in_both_weights(open_page):
     assert page.locator("body").evaluate("body => getComputedStyle(body).fontFamily").startswith('"Reglab Sans"')
 
 
+@pytest.mark.slow
 @in_chromium
 def test_a_figure_is_as_wide_in_the_page_as_in_its_files(open_page):
     """Whatever fonts the machine has: its texts are measured with the font that both bring. Some screens round each letter's width."""
@@ -428,6 +435,7 @@ def test_a_row_opens_its_arm_with_curves_runs_configuration_and_the_log_of_what_
     assert page.complaints == []
 
 
+@pytest.mark.slow
 @in_chromium
 def test_an_arm_without_epochs_says_so(open_page):
     page = open_page(study_of_arms(), fragment="#&arm=bbb")
@@ -448,6 +456,7 @@ def test_a_point_of_a_figure_leads_to_its_arm_and_both_are_pointed_at_together(o
     expect(page.locator("#arm-title")).to_have_text("BN 2")
 
 
+@pytest.mark.slow
 @in_chromium
 def test_what_was_chosen_stands_in_the_address_and_comes_back_from_it(open_page):
     page = open_page(study_of_arms())
@@ -472,6 +481,7 @@ def test_an_address_that_names_nothing_there_is_harmless(open_page):
     assert page.complaints == []
 
 
+@pytest.mark.slow
 @in_chromium
 def test_a_table_is_sorted_by_its_numbers_and_copied_whole(open_page):
     page = open_page(study_of_arms(), before="navigator.clipboard.writeText = async (text) => { window.copied = text; }")
@@ -507,6 +517,7 @@ def test_figures_are_turned_over_in_the_dark(open_page):
 # All runs.
 
 
+@pytest.mark.slow
 @in_chromium
 def test_typing_keeps_the_runs_that_have_every_word(open_page):
     page = open_page()
@@ -520,6 +531,7 @@ def test_typing_keeps_the_runs_that_have_every_word(open_page):
     assert rows(page).count() == 0
 
 
+@pytest.mark.slow
 @in_chromium
 def test_a_question_and_a_state_are_chosen_together(open_page):
     page = open_page()
@@ -530,6 +542,7 @@ def test_a_question_and_a_state_are_chosen_together(open_page):
     expect(page.get_by_role("status")).to_have_text("1 of 4 runs")
 
 
+@pytest.mark.slow
 @in_chromium
 def test_a_table_without_questions_has_no_such_choice(open_page):
     page = open_page(study(runs=RUNS.drop(columns=["question", "state"])))
@@ -539,6 +552,7 @@ def test_a_table_without_questions_has_no_such_choice(open_page):
     assert page.complaints == []
 
 
+@pytest.mark.slow
 @in_chromium
 def test_headings_sort_by_keyboard_and_what_is_missing_stands_last(open_page):
     page = open_page()
@@ -565,6 +579,7 @@ def test_values_read_alike_with_and_without_a_script(open_page, scripts):
     assert page.locator("#rows a").evaluate_all("links => links.map(link => link.href)") == ["https://wandb.ai/someone/project/runs/a-s0"]
 
 
+@pytest.mark.slow
 @in_chromium
 def test_a_run_behind_a_claim_leads_to_its_row(open_page):
     page = open_page(fragment="#claim-1")
@@ -575,6 +590,7 @@ def test_a_run_behind_a_claim_leads_to_its_row(open_page):
     expect(page.locator("#runs-title")).to_be_in_viewport()
 
 
+@pytest.mark.slow
 @in_chromium
 def test_nothing_moves_when_a_figure_is_drawn(open_page):
     watching = "new PerformanceObserver((seen) => moved.push(...seen.getEntries())).observe({type: 'layout-shift'})"
@@ -586,6 +602,7 @@ def test_nothing_moves_when_a_figure_is_drawn(open_page):
     assert page.evaluate("moved.length") == 0
 
 
+@pytest.mark.slow
 @in_chromium
 def test_a_question_leads_to_its_runs(open_page):
     page = open_page()
@@ -637,6 +654,7 @@ def test_the_page_never_scrolls_sideways(open_page, width):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.slow
 @in_chromium
 def test_a_number_stays_on_one_line_in_a_font_of_any_width(open_page):
     """A reader's browser may take fonts of its own only."""
@@ -704,6 +722,7 @@ def test_the_first_tab_leads_past_the_contents(open_page):
     expect(page.get_by_role("link", name="Skip to what came out")).to_be_in_viewport()
 
 
+@pytest.mark.slow
 @in_chromium
 @pytest.mark.parametrize(("motion", "scrolling"), [("reduce", "auto"), ("no-preference", "smooth")])
 def test_nothing_moves_where_the_reader_wants_less_motion(open_page, motion, scrolling):
@@ -718,6 +737,7 @@ def test_the_page_s_policy_lets_nothing_be_made_into_code():
     assert "eval" not in policy
 
 
+@pytest.mark.slow
 @in_chromium
 def test_figures_are_drawn_under_it(open_page):
     page = open_page()

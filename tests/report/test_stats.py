@@ -161,7 +161,7 @@ def test_what_was_not_tested_is_no_member_of_the_family():
     assert stats.holm([]) == []
 
 
-@pytest.mark.parametrize("n", [2, 3, 5, 8])
+@pytest.mark.parametrize("n", [3, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 5, 8))])
 def test_so_many_seeds_more_bring_the_interval_down_four_times_of_five(n):
     """Studies of which so many pairs are there: the further ones are drawn, and the interval of all of them is taken."""
     chance, kept, promised = np.random.default_rng(n), 0, 0
