@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 WORKERS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all chaos chaos-long lint format bench docs wheel oracle sky oldest lock clean
+.PHONY: help setup demo test test-all chaos chaos-long lint style types floors quick format bench docs wheel oracle sky oldest lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,7 +40,10 @@ demo: $(READY)  ## train six models on real images on a CPU, and report: two to 
 
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-test: lint  ## all checks, and the tests that are not slow
+test: $(READY)  ## all checks, and the tests that are not slow, side by side
+	@$(MAKE) -j4 --output-sync=line --no-print-directory style types floors quick
+
+quick: $(READY)
 	$(PYTEST) -m "not slow"
 
 # OTHER: the Python of an environment with what the tests need, the oldest that are supported, say (`make oldest` makes one, .venv-oldest/bin/python).
@@ -56,10 +59,17 @@ chaos: $(READY)  ## kill real runs 20 times, and have disk and W&B fail under th
 chaos-long: $(READY)  ## the same at every moment: hours
 	CHAOS=long $(BIN)/python -m pytest tests/chaos -s
 
-lint: $(READY)  ## style, types and the floors of the house
+lint: $(READY)  ## style, types and the floors of the house, side by side
+	@$(MAKE) -j3 --output-sync=target --no-print-directory style types floors
+
+style: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(READY)
 	$(BIN)/mypy
+
+floors: $(READY)
 	$(BIN)/lint-imports --no-cache
 
 format: $(READY)  ## rewrite the code in the house style
