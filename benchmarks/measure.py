@@ -32,6 +32,19 @@ class Outcome(Protocol):
 
 
 @dataclass(frozen=True)
+class Simulated:
+    """What came out of so many made-up studies of one kind."""
+
+    benchmark: str
+    case: str
+    studies: int
+    facts: Mapping[str, Any]
+
+    def cells(self) -> dict[str, str]:
+        return {"case": self.case, "studies": f"{self.studies:,}", "beside": beside(self.facts)}
+
+
+@dataclass(frozen=True)
 class Result:
     """One ratio of two sides that took turns on one device."""
 

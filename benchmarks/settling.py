@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import beside
+from benchmarks.measure import Simulated
 from reglab.report import claims, stats
 from reglab.report.findings import Verdict
 from reglab.report.plan import LOOKS
@@ -38,19 +38,6 @@ SPREAD = 1.0
 
 REPORTS = Path(__file__).parents[1] / "reports"
 DESIGN = read(PUBLISHED).model_copy(update={"looks": LOOKS})
-
-
-@dataclass(frozen=True)
-class Row:
-    """What came out of so many studies of one kind."""
-
-    benchmark: str
-    case: str
-    studies: int
-    facts: Mapping[str, Any]
-
-    def cells(self) -> dict[str, str]:
-        return {"case": self.case, "studies": str(self.studies), "beside": beside(self.facts)}
 
 
 @dataclass(frozen=True)
@@ -215,7 +202,7 @@ def facts_of(course: Course, world: World, studies: int, power: bool = True) -> 
     return facts | ({"over the plan of equal power": statistics.fmean(spent) / statistics.fmean(equal)} if power else {})
 
 
-def measure(overrides: Sequence[str], rounds: int | None = None) -> Iterator[Row]:
+def measure(overrides: Sequence[str], rounds: int | None = None) -> Iterator[Simulated]:
     studies = rounds or ROUNDS
     digits, h200 = World.of_report("digits_quick"), World.of_report("cifar10_jpeg_h200")
     claimed, arms = as_claimed(next(iter(digits.truths.values())))
@@ -225,8 +212,8 @@ def measure(overrides: Sequence[str], rounds: int | None = None) -> Iterator[Row
         ("effects as in reports/cifar10_jpeg_h200", lambda: Course(DESIGN, h200.arms()), h200),
     ]
     for case, course, world in cases:
-        yield Row("settling", case, studies, facts_of(course(), world, studies))
-    yield Row("settling", "nothing differs", studies, facts_of(Course(DESIGN, arms), claimed.alike(), studies, power=False))
+        yield Simulated("settling", case, studies, facts_of(course(), world, studies))
+    yield Simulated("settling", "nothing differs", studies, facts_of(Course(DESIGN, arms), claimed.alike(), studies, power=False))
 
 
 if __name__ == "__main__":

@@ -16,15 +16,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy.stats import t
 
-from benchmarks.measure import beside
+from benchmarks.measure import Simulated
 from reglab.statistics.contrast import contrast
 from reglab.statistics.families import decided, share_of
 from reglab.statistics.looks import levels
@@ -35,19 +34,6 @@ CLAIMS, CHANGES = 11, 50
 EVERY_ROUND = tuple(range(3, 13))
 LOOKS = (3, 5, 8, 12)
 RUNS = 10_000
-
-
-@dataclass(frozen=True)
-class Row:
-    """What came out of so many studies of one kind."""
-
-    benchmark: str
-    case: str
-    studies: int
-    facts: Mapping[str, Any]
-
-    def cells(self) -> dict[str, str]:
-        return {"case": self.case, "studies": f"{self.studies:,}", "beside": beside(self.facts)}
 
 
 @dataclass(frozen=True)
@@ -196,21 +182,21 @@ def seconds_of_judge(rounds: int) -> list[float]:
         return sorted(spent)
 
 
-def measure(overrides: Sequence[str], rounds: int | None = None) -> Iterator[Row]:
+def measure(overrides: Sequence[str], rounds: int | None = None) -> Iterator[Simulated]:
     studies = 1000 * (rounds or ROUNDS)
     for scenario in SCENARIOS:
-        yield Row("verdicts", scenario.name, studies, coverage(scenario, studies))
+        yield Simulated("verdicts", scenario.name, studies, coverage(scenario, studies))
     some = studies // 5
-    yield Row("verdicts", f"{CLAIMS} claims, nothing different, looked at with 3, 4, …, 12 seeds", some, wrong_claims(some))
+    yield Simulated("verdicts", f"{CLAIMS} claims, nothing different, looked at with 3, 4, …, 12 seeds", some, wrong_claims(some))
     searches = studies // 20
-    yield Row("verdicts", f"a gate, {CHANGES} changes that do nothing", searches, wrong_gate(searches))
+    yield Simulated("verdicts", f"a gate, {CHANGES} changes that do nothing", searches, wrong_gate(searches))
     for gain in (2.0, 3.0):
         for changes in (1, 10, CHANGES):
             facts = wrong_gate(searches, changes, gain)
-            yield Row("verdicts", f"a gate, a change that gains {gain:g} standard deviations", searches, facts)
+            yield Simulated("verdicts", f"a gate, a change that gains {gain:g} standard deviations", searches, facts)
     spent = seconds_of_judge(min(rounds or ROUNDS, 5))
     facts = {"seconds": spent[len(spent) // 2], "least": spent[0], "most": spent[-1]}
-    yield Row("verdicts", f"`reglab judge` on {RUNS:,} runs", len(spent), facts)
+    yield Simulated("verdicts", f"`reglab judge` on {RUNS:,} runs", len(spent), facts)
 
 
 if __name__ == "__main__":

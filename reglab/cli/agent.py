@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +14,7 @@ from rich.text import Text
 
 from reglab.cli.commands import MOST_AT_ONCE, Entity, Project
 from reglab.cli.settle import conclude, course_of, in_words, tell_claims
+from reglab.cli.study import name_of
 from reglab.cli.sweep import Quick
 from reglab.cli.sweep_view import STYLES, duration
 from reglab.console import is_terminal, progress, say, styled
@@ -70,27 +70,16 @@ def agent(
             raise UserError("--quick, --entity and --project go with --study: the sweep's path says where it is")
     elif count is not None:
         raise UserError(f"--count {count}: goes with a sweep; a study ends by itself")
-    with Signals() as signals, signals.at_once():
-        _check_online()
-        if study is None:
-            _close(_work(remote_of(words[0]), gpus, per_gpu, count, signals))
-        else:
-            _follow(study, words, quick, entity, project, partial(_work, gpus=gpus, per_gpu=per_gpu, count=None, signals=signals))
-
-
-def remote_of(path: str) -> "RemoteSweep":
-    """The sweep at W&B. Raises UserError where there is none."""
+    from reglab.processes import sockets
     from reglab.sweep import remote
 
-    return remote.find(path)
-
-
-def _check_online() -> None:
-    from reglab.processes import sockets
-
-    if (mode := client.mode()) != "online":
-        raise UserError(f"W&B is {mode} here: `wandb login` sets the key, and WANDB_MODE and `wandb offline` must not say otherwise")
-    sockets.folder()  # before a run is taken
+    with Signals() as signals, signals.at_once():
+        client.check_online()
+        sockets.folder()  # before a run is taken
+        if study is None:
+            _close(_work(remote.find(words[0]), gpus, per_gpu, count, signals))
+        else:
+            _follow(study, words, quick, entity, project, partial(_work, gpus=gpus, per_gpu=per_gpu, count=None, signals=signals))
 
 
 def _work(sweep: "RemoteSweep", gpus: str, per_gpu: int, count: int | None, signals: Signals) -> "SweepAgent":
@@ -129,13 +118,15 @@ def _follow(
     from reglab.report.study_file import read
     from reglab.settings import settings
     from reglab.settling.remote import Rounds
+    from reglab.sweep.spec import read as read_sweep
+    from reglab.tracking.wandb_api import SCHEME, destination
 
     design = read(file)
     if not design.looks:
         raise UserError(f"{file}: nothing says when its claims are looked at, and machines must agree on it: add `looks: [3, 5, 8, 12]`")
-    folder = settings().runs / f"{Path(design.name).stem}{'-quick' * quick}"
-    course = course_of(design, design.files, overrides, quick, folder)
-    rounds = Rounds.of(course, entity, project, folder / "wandb")  # beside those of this machine alone
+    folder = settings().runs / name_of(None, quick, design)
+    course = course_of(design, [read_sweep(each, overrides, quick) for each in design.files], folder)
+    rounds = Rounds(course, destination(entity, project), folder / "wandb")  # beside those of this machine alone
     over, asked_before = 0, frozenset[tuple[str, int]]()
     while True:
         now, number, sweep = rounds.next(over)
@@ -150,8 +141,8 @@ def _follow(
         while _leaves_some(rounds, work(sweep)):
             pass
     tell_claims(now, course)
-    report = f"reglab study report {file} --from wandb://{rounds.entity}/{rounds.project}"
-    conclude(now, f"{rounds.entity}/{rounds.project}", "", report, "delete them at W&B, and they are asked for again")
+    report = f"reglab study report {file} --from {rounds.project}"
+    conclude(now, str(rounds.project).removeprefix(SCHEME), "", report, "delete them at W&B, and they are asked for again")
 
 
 def _leaves_some(rounds: "Rounds", crew: "SweepAgent") -> bool:

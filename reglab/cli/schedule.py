@@ -35,8 +35,7 @@ def _look_after(path: str, batch_size: int | None, poll_interval: float | None, 
     from reglab.sweep import remote
     from reglab.sweep.scheduling import SchedulerProcess
 
-    if (mode := client.mode()) != "online":
-        raise UserError(f"W&B is {mode} here: `wandb login` sets the key, and WANDB_MODE and `wandb offline` must not say otherwise")
+    client.check_online()
     sweep = remote.find(path)
     if sweep.scheduler is None:
         raise UserError(f"{path}: W&B's server chooses its runs, method {sweep.method}: its file has no `scheduler`")

@@ -43,13 +43,7 @@ class Bounds:
 
 
 def course_of(
-    design: "Design",
-    files: Sequence[Path],
-    overrides: list[str],
-    quick: bool,
-    folder: Path,
-    most_seeds: int | None = None,
-    retry_failed: bool = False,
+    design: "Design", specs: "Sequence[SweepSpec]", folder: Path, most_seeds: int | None = None, retry_failed: bool = False
 ) -> "Course":
     """The arms that these sweeps of a study give it, and the plan of its looks: its file's, else the one with which its runs in a folder
     were begun, else that of any.
@@ -60,7 +54,6 @@ def course_of(
     from reglab.report.registration import Lock
     from reglab.settling.arms import arms_of
     from reglab.settling.rounds import Course
-    from reglab.sweep.spec import read
 
     if not design.claims:
         raise UserError(f"{design.path}: --until-settled: it claims nothing that could be settled; add `claims:`")
@@ -70,7 +63,6 @@ def course_of(
         design = design.model_copy(update={"looks": LOOKS})
     if most_seeds is not None and most_seeds < design.looks[0]:
         raise UserError(f"--most-seeds {most_seeds}: the first look of {design.path} is at {design.looks[0]} seeds; give at least that")
-    specs = [read(file, overrides, quick) for file in files]
     course = Course(design, arms_of(specs), most_seeds, retry_failed)
     if not course.asked:
         raise UserError(f"{design.path}: no grid among its sweeps has arms for any of its claims: nothing would be settled by more runs")
@@ -94,21 +86,18 @@ def run_until_settled(course: "Course", folder: Path, terms: Terms, bounds: Boun
     from reglab.settling import files
 
     terms = replace(terms, overrides=[], quick=False, beyond=True)  # a round's file has them; a run may be longer than a call
-    now = course.next(_records(folder))
-    runs, stop = _within(now, bounds)
+    now, runs, stop = _look(course, folder, bounds)
     number, begun = files.latest(folder, course)
     if begun and files.is_within(begun, folder, runs):  # what was cut off has its checkpoints there
         _carry_out(course, begun, folder, terms)
-        now = course.next(_records(folder))
-        runs, stop = _within(now, bounds)
+        now, runs, stop = _look(course, folder, bounds)
     asked_before: frozenset[tuple[str, int]] = frozenset()
     while runs and not (asked := frozenset((wanted.arm.name, wanted.seed) for wanted in runs)) <= asked_before:
         asked_before, number = asked, number + 1
         say(f"round {number}: {in_words(now, runs)}")
         _carry_out(course, files.write(folder, number, runs, str(course.design.path)), folder, terms)
         course = replace(course, retry_failed=False)  # once
-        now = course.next(_records(folder))
-        runs, stop = _within(now, bounds)
+        now, runs, stop = _look(course, folder, bounds)
     tell_claims(now, course)
     if runs:
         say(f"{folder}: {len(runs)} runs that are asked for were begun, and did not end; their logs beside their records say why")
@@ -131,7 +120,7 @@ def settle_sweep(spec: "SweepSpec", claims: Sequence[str], terms: Terms, bounds:
     file = folder / "study.yaml"
     write_whole(file, lambda stream: stream.write(text.encode()))
     design = read(file)
-    course = course_of(design, design.files, terms.overrides, terms.quick, folder, bounds.most_seeds, terms.retry_failed)
+    course = course_of(design, [spec], folder, bounds.most_seeds, terms.retry_failed)
     if said := register(folder, design):
         say(said)
     run_until_settled(course, folder, terms, bounds, f"reglab study report {file} --from {folder}")
@@ -148,9 +137,15 @@ def _carry_out(course: "Course", file: Path, folder: Path, terms: Terms) -> None
 
 def _records(folder: Path) -> "list[RunRecord]":
     """The runs of a study on this machine. Those from elsewhere come among them as a round takes them for done."""
-    from reglab.tracking.store import read_runs, run_folders
+    from reglab.tracking.store import runs_within
 
-    return read_runs(folder, history=False) if run_folders(folder) else []
+    return runs_within(folder)
+
+
+def _look(course: "Course", folder: Path, bounds: Bounds) -> "tuple[Round, Sequence[Wanted], str]":
+    """How the claims stand, the runs that come next, and why there are none."""
+    now = course.next(_records(folder))
+    return now, *_within(now, bounds)
 
 
 def _within(now: "Round", bounds: Bounds) -> "tuple[Sequence[Wanted], str]":

@@ -65,13 +65,12 @@ def run(
     bounds.check(until_settled)
     with Signals() as signals, signals.at_once():
         limit = limit_of(stop_after)
-        folder = settings().runs / _name(name, quick, design)
+        folder = settings().runs / name_of(name, quick, design)
         files = _chosen(only, design)
-        for file in files:  # all are valid before any begins
-            read(file, overrides, quick)
         if until_settled and only:
             raise UserError(f"--only {only}: with --until-settled the claims of the study say what runs")
-        course = course_of(design, files, overrides, quick, folder, most_seeds, retry_failed) if until_settled else None
+        specs = [read(file, overrides, quick) for file in files]  # all are valid before any begins
+        course = course_of(design, specs, folder, most_seeds, retry_failed) if until_settled else None
         terms = Terms(overrides, workers, quick, retry_failed, limit, beyond=limit is None, given=fetched(source), signals=signals)
         if said := register(folder, design, course.design.looks if course else ()):  # nothing is refused from here on
             say(said)
@@ -151,13 +150,15 @@ def plan(
     """Say what the sweeps of a study will take before anything starts: runs, hours of a GPU, cost."""
     from reglab.cli.ledger import say_plan
     from reglab.settings import settings
+    from reglab.sweep.spec import read
 
     design, overrides = _study(words)
     if until_settled and probe:
         raise UserError("--probe: measures what sweeps take; with --until-settled finished runs tell it")
     if until_settled:
-        folder = settings().runs / _name(name, quick, design)
-        say_outlook(course_of(design, design.files, overrides, quick, folder), folder, effect, price)
+        folder = settings().runs / name_of(name, quick, design)
+        course = course_of(design, [read(file, overrides, quick) for file in design.files], folder)
+        say_outlook(course, folder, effect, price)
         return
     if effect is not None:
         raise UserError(f"--effect {effect:g}: goes with --until-settled")
@@ -178,7 +179,7 @@ def report(
     design, overrides = _study(words)
     if overrides:
         raise UserError(f"{overrides[0]}: a report takes the runs as they are; `reglab study run` takes KEY=VALUE words")
-    name = _name(name, quick, design)
+    name = name_of(name, quick, design)
     write([source or str(settings().runs / name)], out or Path("reports") / name, design.name)
 
 
@@ -191,7 +192,8 @@ def _study(words: list[str] | None) -> "tuple[Design, list[str]]":
     return read(file), overrides
 
 
-def _name(name: str | None, quick: bool, design: "Design") -> str:
+def name_of(name: str | None, quick: bool, design: "Design") -> str:
+    """What the folder of a study's runs is called. Raises UserError for a name that none can have."""
     if name is not None:
         check_name(name)
         return name

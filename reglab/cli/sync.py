@@ -7,7 +7,6 @@ import typer
 
 from reglab.cli.commands import Entity, Project
 from reglab.console import counting, say
-from reglab.errors import UserError
 from reglab.exits import FAILED
 from reglab.tracking import client
 from reglab.tracking.recognized import say_recognized
@@ -25,15 +24,11 @@ def sync(
     from reglab.tracking import wandb_api
 
     found = tracking.read(folders or [settings().runs])
-    if (mode := client.mode()) != "online":
-        raise UserError(f"W&B is {mode} here: `wandb login` sets the key, and WANDB_MODE and `wandb offline` must not say otherwise")
-    entity, project = client.destination(entity, project)
-    entity = entity or wandb_api.default_entity()
-    if not entity:
-        raise UserError("no W&B entity: give --entity, or set WANDB_ENTITY")
+    client.check_online()
+    target = wandb_api.destination(entity, project)
     ours = [record for record in found.records if record.program is None]
     with counting("runs") as progress:
-        outcome = tracking.sync(ours, wandb_api.Project(entity, project), progress, as_new)
+        outcome = tracking.sync(ours, target, progress, as_new)
     say_recognized(record.run_id for record in found.records if record.formerly)
     say(f"{outcome.sent} sent, {outcome.there} there before, {outcome.going_on} going on")
     if others := len(found.records) - len(ours):

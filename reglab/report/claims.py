@@ -34,9 +34,7 @@ from reglab.statistics.moderation import Array
 
 def judge(study: Study) -> Findings:
     """What came out for every claim. Runs that failed or could not be built speak to none."""
-    asked = [_Asked(claim, study) for claim in study.design.claims]
-    tested = [each for each in asked if each.is_tested]
-    jointly = dict(zip(map(id, tested), _jointly(tested), strict=True))
+    asked, tested, jointly = _judged(study)
     found = (each.finding(number, jointly.get(id(each)), len(tested)) for number, each in enumerate(asked, start=1))
     return Findings(tuple(found), _in_words(tested, [decision.verdict for decision in jointly.values()]))
 
@@ -60,9 +58,7 @@ class Standing:
 
 def standings(study: Study) -> list[Standing]:
     """How every claim stands."""
-    asked = [_Asked(claim, study) for claim in study.design.claims]
-    tested = [each for each in asked if each.is_tested]
-    jointly = dict(zip(map(id, tested), _jointly(tested), strict=True))
+    asked, _, jointly = _judged(study)
     found = []
     for each in asked:
         decision = jointly.get(id(each), _Decision(Verdict.not_tested, None, LEVEL))
@@ -70,6 +66,13 @@ def standings(study: Study) -> list[Standing]:
         seeds = each.looks.taken[decision.place] if is_decided and decision.place is not None and not each.looks.is_of_cases else None
         found.append(Standing(each.claim, decision.verdict, seeds, each))
     return found
+
+
+def _judged(study: Study) -> "tuple[list[_Asked], list[_Asked], dict[int, _Decision]]":
+    """All claims, those that are tested, and the verdict on each of these among all, by its `id`."""
+    asked = [_Asked(claim, study) for claim in study.design.claims]
+    tested = [each for each in asked if each.is_tested]
+    return asked, tested, dict(zip(map(id, tested), _jointly(tested), strict=True))
 
 
 @dataclass(frozen=True)

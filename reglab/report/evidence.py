@@ -77,9 +77,13 @@ class Evidence:
                 by_level[number][seed] = record
         return {case: by_level for case, by_level in found.items() if all(by_level)}
 
+    def held(self, levels: Sequence[Condition]) -> Sequence[str] | None:
+        """The columns that runs must have in common: of one level all factors, of several what they do not look at (None)."""
+        return self.study.design.names if len(levels) == 1 else None
+
     def of_means(self, of: str, at: Condition, levels: Sequence[Condition], claimed: Claimed, what: str, unit: str) -> Compared:
         """The mean of one level, or what it is more than another: over cases of equal weight, by the runs of their seeds."""
-        rest = self.study.design.names if len(levels) == 1 else None
+        rest = self.held(levels)
         cases = list(filter(None, (_usable(of, case, self.study.measure(of).scale) for case in self.cases(at, levels, rest).values())))
         if not cases:
             return Compared(what, unit, claimed)

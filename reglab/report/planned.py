@@ -16,8 +16,7 @@ def asked_by(claim: Claim, study: Study) -> frozenset[str]:
     runs, found = Evidence(study, claim.question), set[str]()
     for _, comparison in claim.comparisons():
         for levels in [] if isinstance(comparison, PublishedValue) else together(comparison):
-            rest = study.design.names if len(levels) == 1 else None
-            for by_level in runs.cases(comparison.at, levels, rest).values():
+            for by_level in runs.cases(comparison.at, levels, runs.held(levels)).values():
                 found.update(stats.arm(record) for by_seed in by_level for record in by_seed.values())
     return frozenset(found)
 

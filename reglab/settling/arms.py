@@ -2,7 +2,7 @@
 
 import itertools
 import shlex
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any
@@ -64,20 +64,14 @@ def arms_of(specs: Iterable[SweepSpec]) -> dict[str, Arm]:
     for spec in specs:
         if spec.method != "grid" or spec.program:
             continue
-        cells: dict[str, list[tuple[Mapping[str, Any], RunConfig]]] = {}
+        most = spec.replicates.most if spec.replicates else None
         for values, asked in spec.cells:
-            assert asked.config
-            cells.setdefault(asked.identity, []).append((values, asked.config))
-        for there in cells.values():
-            arm = _of_cells(there, spec.replicates.most if spec.replicates else None)
-            earlier = found.setdefault(arm.name, arm)
-            seeds = tuple(sorted({*earlier.seeds, *arm.seeds}))
-            found[arm.name] = replace(earlier, seeds=seeds, most=earlier.most or arm.most)
+            config = asked.config
+            assert config
+            name = stats.arm_of(config)
+            if name not in found:
+                own = {key: value for key, value in flat(values).items() if key != SEED}
+                found[name] = Arm(name, config.label, config, own, (), most)
+            arm = found[name]
+            found[name] = replace(arm, seeds=tuple(sorted({*arm.seeds, asked.seed})), most=arm.most or most)
     return found
-
-
-def _of_cells(cells: Sequence[tuple[Mapping[str, Any], RunConfig]], most: int | None) -> Arm:
-    values, config = cells[0]
-    seeds = tuple(sorted({each.train.seed for _, each in cells}))
-    named = stats.arm_of(config)
-    return Arm(named, config.label, config, {key: value for key, value in flat(values).items() if key != SEED}, seeds, most)

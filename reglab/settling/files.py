@@ -9,7 +9,7 @@ from reglab.atomic import write_whole
 from reglab.report import stats
 from reglab.settling.rounds import Course, Wanted
 from reglab.sweep.spec import read
-from reglab.tracking.store import read_runs, run_folders
+from reglab.tracking.store import runs_within
 
 _FOLDER = "round_"
 
@@ -43,8 +43,7 @@ def latest(folder: Path, course: Course) -> tuple[int, Path | None]:
 def is_within(file: Path, folder: Path, runs: Sequence[Wanted]) -> bool:
     """Whether all that a round has left, of the file in the folder of its study, is among the runs that are asked for now."""
     wanted = {(each.arm.name, each.seed) for each in runs}
-    there = read_runs(folder / file.stem, history=False) if run_folders(folder / file.stem) else []
-    ended = {(stats.arm(record), record.seed) for record in there if record.state.ended}
+    ended = {(stats.arm(record), record.seed) for record in runs_within(folder / file.stem) if record.state.ended}
     cells = {(stats.arm_of(asked.config), asked.seed) for _, asked in read(file).cells if asked.config}
     return cells - ended <= wanted
 

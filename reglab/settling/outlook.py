@@ -5,16 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reglab.errors import UserError
-from reglab.report.claims import Standing, standings
-from reglab.report.study import Study
 from reglab.settling.rounds import ClaimState, Course, Stand
 from reglab.statistics.foretold import DRAWS
 from reglab.statistics.looks import levels
 from reglab.statistics.moderation import Array
 from reglab.statistics.tails import t_isf
 from reglab.sweep import plan
-from reglab.tracking.record import RunRecord
+from reglab.tracking.record import RunRecord, State
 
 EFFECT = 2.0
 """Standard deviations of a seed by which arms are taken to differ of which no run tells."""
@@ -48,20 +45,17 @@ class Outlook:
 def outlook(course: Course, records: Iterable[RunRecord], effect: float = EFFECT) -> Outlook:
     """What is to come: of a claim that runs speak to, as they foretell it; of another as if all arms that it compares differ by so many
     standard deviations of a seed. That some are given up as unlikely to be settled is not counted."""
-    records = list(records)
     arms = sorted(course.asked)
     place = {name: number for number, name in enumerate(arms)}
     seeds, there = np.zeros((DRAWS, len(arms))), np.zeros(len(arms))
-    now, standing = course.next(records), standings(Study.of(records, course.design))
+    now, told = course.next(records), 0
     for name, count in now.there.items():
         there[place[name]] = count
-    alpha, told = course.alpha(standing), 0
-    for state, each in zip(now.claims, standing, strict=True):
+    for state in now.claims:
         if state.arms:
-            mine, is_told = _seeds(course, state, each, effect, alpha)
-            told += is_told
+            told += state.foretold is not None
             columns = [place[name] for name in state.arms]
-            seeds[:, columns] = np.maximum(seeds[:, columns], mine[:, None])
+            seeds[:, columns] = np.maximum(seeds[:, columns], _seeds(course, state, effect, now.alpha)[:, None])
     assumed = sum(state.stand == Stand.open for state in now.claims) - told
     parts = [f"{told} open claims as their runs foretell it"] * (told > 0)
     parts += [f"{assumed} as if the arms that they compare differed by {effect:g} standard deviations of a seed"] * (assumed > 0)
@@ -70,29 +64,31 @@ def outlook(course: Course, records: Iterable[RunRecord], effect: float = EFFECT
 
 def hours_of(course: Course, records: Iterable[RunRecord]) -> dict[str, float]:
     """Of a run of each arm, from the finished runs on the device on which most finished; nothing where they do not tell of every arm."""
-    records = list(records)
-    found, on = dict[str, float](), plan.device(records, None)
+    finished = [record for record in records if record.state == State.finished]
+    known, on, found = plan.Paces(), plan.device(finished, None), dict[str, float]()
+    for number, record in enumerate(finished):
+        known.add(record, number)  # a run may be there twice
     for name in course.asked:
-        try:
-            found[name] = plan.forecast([course.arms[name].config], records, on).hours
-        except UserError:
+        config = course.arms[name].config
+        seconds = known.epoch_seconds(config, on)
+        if seconds is None:
             return {}
+        found[name] = config.train.epochs * seconds / 3600
     return found
 
 
-def _seeds(course: Course, state: ClaimState, standing: Standing, effect: float, alpha: float) -> tuple[Array, bool]:
-    """How many seeds the arms of a claim come to for it (draws,), and whether its runs tell that."""
+def _seeds(course: Course, state: ClaimState, effect: float, alpha: float) -> Array:
+    """How many seeds the arms of a claim come to for it: (draws,)."""
     if state.stand != Stand.open:
         there: Array = np.full(DRAWS, float(state.now))
-        return there, False
-    later = course.later(state)
-    foretold = standing.foretold(state.now, later, alpha) if state.now >= course.looks[0] else None
-    if (decided := foretold) is None:
+        return there
+    later, decided = course.later(state), state.foretold
+    if decided is None:
         comparisons = max(len(state.arms) - 1, 1)
         decided = _assumed(later, course.looks, effect, comparisons, len(course.asked), alpha, state.number)
     first = np.where(decided.any(axis=-1), decided.argmax(axis=-1), len(later) - 1)
     found: Array = np.asarray(later, dtype=float)[first]
-    return found, foretold is not None
+    return found
 
 
 def _assumed(later: Sequence[int], looks: Sequence[int], effect: float, comparisons: int, arms: int, alpha: float, stream: int) -> Array:

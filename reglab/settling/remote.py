@@ -9,8 +9,9 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from reglab.errors import UserError
@@ -19,9 +20,8 @@ from reglab.settling.rounds import Course, Round, Wanted
 from reglab.sweep import remote
 from reglab.sweep.remote import RemoteSweep
 from reglab.sweep.spec import read
-from reglab.tracking import client
 from reglab.tracking.record import RunRecord
-from reglab.tracking.wandb_api import Project, default_entity
+from reglab.tracking.wandb_api import Project
 from reglab.tracking.wandb_states import is_there, runs_of_sweep
 
 UNDER_WAY = ("running", "pending", "preempting", "preempted")
@@ -49,37 +49,30 @@ class Rounds:
     """Those of a study in a project at W&B. `folder`: where this machine keeps their files."""
 
     course: Course
-    entity: str
-    project: str
+    project: Project
     folder: Path
 
-    @classmethod
-    def of(cls, course: Course, entity: str | None, project: str | None, folder: Path) -> "Rounds":
-        """Those in the project that is meant, as for any sweep. Raises UserError without a good key."""
-        entity, project = client.destination(entity, project)
-        entity = entity or default_entity()
-        if not entity:
-            raise UserError("no W&B entity: give --entity, or set WANDB_ENTITY")
-        return cls(course, entity, project, folder)
+    @cached_property
+    def _mark(self) -> str:
+        return mark_of(self.course)
 
     def records(self) -> list[RunRecord]:
         """All runs of the project; none where it is not there yet."""
         from reglab.tracking.wandb_project import records
 
-        project = Project(self.entity, self.project)
-        return list(records(project, history=False)) if is_there(project) else []
+        return list(records(self.project, history=False)) if is_there(self.project) else []
 
     def latest(self) -> tuple[int, list[RemoteSweep]]:
         """The number of the last round that was registered, 0 before the first, and its sweeps: of several that machines registered at one
         moment, the one that is followed comes first."""
         mine: dict[int, list[tuple[str, str]]] = {}
-        for sweep in remote.registered(self.entity, self.project):
+        for sweep in remote.registered(self.project.entity, self.project.name):
             found = _MARK.search(sweep.description)
-            if found and found["study"] == mark_of(self.course):
+            if found and found["study"] == self._mark:
                 mine.setdefault(int(found["number"]), []).append((sweep.sweep_id, sweep.state))
         number = max(mine, default=0)
         there = sorted(mine.get(number, []))
-        return number, [RemoteSweep(self.entity, self.project, sweep_id, "grid", state=state) for sweep_id, state in there]
+        return number, [RemoteSweep(self.project.entity, self.project.name, sweep_id, "grid", state=state) for sweep_id, state in there]
 
     def beside(self, sweep: RemoteSweep) -> list[RemoteSweep]:
         """The sweeps of its round, where that is the last one: another machine may have registered it, too. Else it alone."""
@@ -88,7 +81,7 @@ class Rounds:
 
     def under_way(self, sweeps: Iterable[RemoteSweep]) -> Counter[str]:
         """How many of their runs are in which state, of those that some machine has, or is to have, or has left."""
-        runs = [run for sweep in sweeps for run in runs_of_sweep(self.entity, self.project, sweep.sweep_id)]
+        runs = [run for sweep in sweeps for run in runs_of_sweep(sweep.entity, sweep.project, sweep.sweep_id)]
         return Counter(run.state for run in runs if run.state in (*UNDER_WAY, *LEFT))
 
     def next(self, over: int) -> tuple[Round, int, RemoteSweep | None]:
@@ -99,8 +92,7 @@ class Rounds:
         """
         number, sweeps = self.latest()
         now = self.course.next(self.records())
-        going_on = [sweep for sweep in sweeps if sweep.state in ("PENDING", "RUNNING")]
-        if sweeps and number > over and (going_on or any(self.under_way(sweeps)[state] for state in UNDER_WAY)):
+        if number > over and self._goes_on(sweeps):
             return now, number, sweeps[0]
         if not now.runs:
             return now, number, None
@@ -109,13 +101,19 @@ class Rounds:
             raise UserError(f"{stopped.path}, round {number} of the study, is {stopped.state.lower()} at W&B: resume it there, or end here")
         return now, number + 1, self.begin(number + 1, now.runs)
 
+    def _goes_on(self, sweeps: Sequence[RemoteSweep]) -> bool:
+        if any(sweep.state in ("PENDING", "RUNNING") for sweep in sweeps):
+            return True
+        states = self.under_way(sweeps)
+        return any(states[state] for state in UNDER_WAY)
+
     def begin(self, number: int, runs: Iterable[Wanted]) -> RemoteSweep:
         """Register a round, or find it where another machine was sooner."""
-        file = files.write(self.folder, number, list(runs), f"{self.course.design.path} [study {mark_of(self.course)} round {number}]")
+        file = files.write(self.folder, number, list(runs), f"{self.course.design.path} [study {self._mark} round {number}]")
         there, sweeps = self.latest()
         if there == number:
             return sweeps[0]
-        made = remote.create(read(file), self.entity, self.project, again=True)  # an earlier round may have asked for the same
+        made = remote.create(read(file), self.project.entity, self.project.name, again=True)  # an earlier round may have asked for the same
         time.sleep(SETTLE_SECONDS)
         there, sweeps = self.latest()
         return replace(sweeps[0], is_new=True) if there == number else made

@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from functools import cached_property
 
 from reglab.errors import UserError
 from reglab.report import planned, stats
@@ -19,6 +19,7 @@ from reglab.report.findings import Verdict
 from reglab.report.parts import LEVEL
 from reglab.report.study import Study
 from reglab.settling.arms import Arm
+from reglab.statistics.moderation import Array
 from reglab.tracking.record import RunRecord, State
 
 FUTILE = 0.1
@@ -41,7 +42,7 @@ class ClaimState:
     """A claim, the arms that it asks for, how many seeds all of them have (`now`), and the next look at it, where it is open.
 
     `chance`: that the next look decides it, as far as its runs foretell it, one half where there are none; of one that is unlikely to be
-    settled, that any does.
+    settled, that any does. `foretold`: whether it is decided by each of its later looks (draws, looks), where its runs tell.
     """
 
     number: int
@@ -52,6 +53,7 @@ class ClaimState:
     now: int
     next: int | None = None
     chance: float = 0.5
+    foretold: Array | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -66,13 +68,14 @@ class Wanted:
 @dataclass(frozen=True)
 class Round:
     """How the claims stand, and the runs that come next: none where nothing is open. `there`: how many seeds each arm that is asked for
-    has; `seconds`: what all of its runs took, those that failed included.
+    has; `seconds`: what all of its runs took, those that failed included; `alpha`: what each open claim may err by.
     """
 
     claims: tuple[ClaimState, ...]
     runs: tuple[Wanted, ...]
     there: Mapping[str, int]
     seconds: float
+    alpha: float
 
     def are(self, *stands: Stand) -> list[ClaimState]:
         """The claims that stand so."""
@@ -90,16 +93,17 @@ class Course:
     arms: Mapping[str, Arm]
     most_seeds: int | None = None
     retry_failed: bool = False
-    _asked: Sequence[frozenset[str]] = field(init=False)
-    _fixed: Mapping[str, Any] = field(init=False)
 
-    def __post_init__(self) -> None:
-        plan = planned.of_plan(self.design, [arm.planned() for arm in self.arms.values()])
-        asked = [planned.asked_by(claim, plan) for claim in self.design.claims]
-        object.__setattr__(self, "_asked", asked)
-        object.__setattr__(self, "_fixed", plan.fixed)
+    @cached_property
+    def _plan(self) -> Study:
+        return planned.of_plan(self.design, [arm.planned() for arm in self.arms.values()])
 
-    @property
+    @cached_property
+    def _asked(self) -> Sequence[frozenset[str]]:
+        """The arms that each claim asks for."""
+        return [planned.asked_by(claim, self._plan) for claim in self.design.claims]
+
+    @cached_property
     def asked(self) -> frozenset[str]:
         """The arms that any claim asks for."""
         return frozenset[str]().union(*self._asked)
@@ -119,19 +123,19 @@ class Course:
         mine = [record for record in study.records if stats.arm(record) in self.asked]
         ended, took, standing = _seeds(mine), _Took(mine), standings(study)
         failed = set() if self.retry_failed else {(stats.arm(each), each.seed) for each in mine if each.state == State.failed}
-        alpha = self.alpha(standing)
+        alpha = self._alpha(standing)
         claims = tuple(self._state(number, each, ended, failed, alpha) for number, each in enumerate(standing, start=1))
         there = {name: len(seeds) for name, seeds in ended.items()}
-        return Round(claims, tuple(self._ordered(claims, ended, took)), there, sum(map(_spent, mine)))
+        return Round(claims, tuple(self._ordered(claims, ended, took)), there, sum(map(_spent, mine)), alpha)
 
     def _refuse_another_set_up(self, study: Study) -> None:
         there = study.fixed if study.records else {}
-        odd = [f"{key} = {there[key]}, and not {value}" for key, value in self._fixed.items() if there.get(key, value) != value]
+        odd = [f"{key} = {there[key]}, and not {value}" for key, value in self._plan.fixed.items() if there.get(key, value) != value]
         if odd:
             said = f"most runs that are there have {'; '.join(odd)}: a report would leave these arms out"
             raise UserError(f"{self.design.path}: {said}; give this one another --name, or project")
 
-    def alpha(self, standing: Sequence[Standing]) -> float:
+    def _alpha(self, standing: Sequence[Standing]) -> float:
         """What each claim that is open may err by, jointly with all others that these arms can decide."""
         decided = (Verdict.reproduced, Verdict.contradicted)
         left = sum(bool(arms) and each.verdict not in decided for arms, each in zip(self._asked, standing, strict=True))
@@ -167,7 +171,7 @@ class Course:
         decided = foretold.mean(axis=0)
         if decided[-1] < FUTILE:
             return replace(there, stand=Stand.futile, next=None, chance=float(decided[-1]))
-        return replace(there, chance=float(decided[0]))
+        return replace(there, chance=float(decided[0]), foretold=foretold)
 
     def _ordered(self, claims: Iterable[ClaimState], ended: Mapping[str, set[int]], took: "_Took") -> Iterable[Wanted]:
         """The runs of the claim first that its runs are likeliest to settle, for each second that they take; what two claims ask for is

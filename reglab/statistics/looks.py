@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import chdtri, stdtrit
+from scipy.special import chdtri
 
 from reglab.statistics.moderation import Array
+from reglab.statistics.tails import t_isf
 
 MOST_SEEDS = 12
 """Of a plan that nobody made."""
@@ -74,7 +75,7 @@ def further(away: float, error: float, freedom: float, seeds: int, alpha: float,
     wide = error * math.sqrt(freedom / float(chdtri(freedom, _ASSURANCE)))
     for there in range(seeds + 1, (most or _LONGEST) + 1):
         level = alpha * (spent(there, most or there) - spent(seeds, most or there))
-        if -float(stdtrit(freedom * (there - 1) / (seeds - 1), level / 2)) * wide * math.sqrt(seeds / there) <= away:
+        if float(t_isf(level / 2, freedom * (there - 1) / (seeds - 1))) * wide * math.sqrt(seeds / there) <= away:
             return there - seeds
     return None
 
@@ -99,7 +100,7 @@ def erring(looks: Sequence[int], at: Sequence[float], arms: int = 2, draws: int 
 
 def _beyond(level: Array | np.float64, freedom: float) -> Array:
     """Student's t of a two-sided level."""
-    found: Array = -stdtrit(freedom, level / 2)
+    found: Array = t_isf(level / 2, freedom)
     return found
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from reglab.statistics.tails import beta_ppf, chi2_ppf, t_isf
+from reglab.statistics.shares import exact
+from reglab.statistics.tails import chi2_ppf, t_isf
 
 Answers = NDArray[np.bool_]
 
@@ -86,10 +87,7 @@ class ShareOfImages:
         if self.error > 0:
             wider = float(t_isf(level / 2, self.freedom) / t_isf(level / 2, self.images - 1))
             size = self.share * (1 - self.share) / (self.error * wider) ** 2
-        count = self.share * size
-        low = float(beta_ppf(level / 2, count, size - count + 1)) if count > 0 else 0.0
-        high = float(beta_ppf(1 - level / 2, count + 1, size - count)) if count < size else 1.0
-        return low, high
+        return exact(self.share * size, size, level)
 
 
 def only_right(cases: Sequence[tuple[Answers, Answers]]) -> ShareOfImages:

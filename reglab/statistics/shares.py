@@ -41,7 +41,7 @@ class SharedCases:
         return min(low, float(percentiles[0])), max(high, float(percentiles[1]))
 
 
-def exact(count: float, of: int, level: float) -> tuple[float, float]:
+def exact(count: float, of: float, level: float) -> tuple[float, float]:
     """The interval of a share by independent cases, `count` of so many being so, at a two-sided level (Clopper and Pearson 1934)."""
     low = float(beta_ppf(level / 2, count, of - count + 1)) if count > 0 else 0.0
     high = float(beta_ppf(1 - level / 2, count + 1, of - count)) if count < of else 1.0

@@ -87,6 +87,12 @@ def destination(entity: str | None = None, project: str | None = None, file: Map
     return found[0] and str(found[0]), str(found[1] or PROJECT)
 
 
+def check_online() -> None:
+    """Raises UserError where runs of this machine do not go to W&B's server."""
+    if (found := mode()) != "online":
+        raise UserError(f"W&B is {found} here: `wandb login` sets the key, and WANDB_MODE and `wandb offline` must not say otherwise")
+
+
 def of_local_sweep(file: Mapping[str, Any]) -> dict[str, str]:
     """The variables for a run of a sweep that no server knows: offline, unless WANDB_MODE says otherwise or W&B is disabled."""
     found = mode()

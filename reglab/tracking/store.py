@@ -252,6 +252,11 @@ def former_names(records: Iterable[RunRecord]) -> dict[tuple[str, int], str]:
     return {(record.identity, record.seed): record.run_id for record in records if record.has_former_name}
 
 
+def runs_within(root: Path) -> list[RunRecord]:
+    """The runs in a folder without their epochs, as `read_runs` has them; none where there is none yet."""
+    return read_runs(root, history=False) if run_folders(root) else []
+
+
 def read_runs(root: Path, history: bool = True) -> list[RunRecord]:
     """The runs in a folder, oldest first; what several sweeps share is there once, as far as it came in any of them.
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from reglab import reading
 from reglab.errors import MachineError, ReglabError, UserError
+from reglab.tracking import client
 from reglab.tracking.wandb_library import server_api, wandb
 
 SCHEME = "wandb://"
@@ -65,6 +66,15 @@ class Project:
 def default_entity() -> str | None:
     """Whose key this is. Raises UserError without a good key, and ReglabError where the server does not answer."""
     return connect().default_entity
+
+
+def destination(entity: str | None, project: str | None) -> Project:
+    """The project that is meant, as for any run of this machine. Raises UserError without a good key, and where it is nobody's."""
+    entity, project = client.destination(entity, project)
+    entity = entity or default_entity()
+    if not entity:
+        raise UserError("no W&B entity: give --entity, or set WANDB_ENTITY")
+    return Project(entity, project)
 
 
 def connect() -> wandb.Api:
