@@ -182,9 +182,11 @@ def _claims(count: int) -> str:
 
 def tell_claims(now: "Round", course: "Course") -> None:
     """Every claim, how it stands, with how many seeds of its arms."""
+    from reglab.settling.rounds import Stand
+
     table = Table("", Column("claim", overflow="fold"), "verdict", "seeds", Column("", overflow="fold"), box=None, pad_edge=False)
     for claim in now.claims:
-        chance = f" (chance {claim.chance:.0%})" if claim.stand == "futile" else ""
+        chance = f" (chance {claim.chance:.0%})" if claim.stand == Stand.futile else ""
         why = f"next look at {claim.next}" if claim.next else f"{claim.stand}{chance}"
         table.add_row(str(claim.number), claim.text, claim.verdict, str(claim.now or "–"), why)
     show(table)

@@ -1,11 +1,13 @@
 """Runs are spent where a claim is open, and nowhere else."""
 
+import re
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from reglab.cli.settle import tell_claims
 from reglab.errors import UserError
 from reglab.report import claims
 from reglab.report.study import Study
@@ -59,13 +61,16 @@ def test_a_round_that_was_cut_off_asks_for_what_is_left_of_it(course_of, carry_o
     assert {(run.arm.name, run.seed) for run in found.runs} == {(run.arm.name, run.seed) for run in first[7:]}
 
 
-def test_what_no_look_is_likely_to_settle_gets_no_more(course_of, carry_out):
+def test_what_no_look_is_likely_to_settle_gets_no_more_and_is_told_with_its_chance(course_of, carry_out, capsys):
     """Whether one of two arms that are alike is the better: hardly ever told, and not by eight seeds."""
     course, records = course_of(), []
     while found := course.next(records).runs:
         records += carry_out(found, spread=0.01)
-    assert {claim.stand for claim in course.next(records).claims} == {Stand.futile}
+    now = course.next(records)
+    assert {claim.stand for claim in now.claims} == {Stand.futile}
     assert len(records) < 4 * 8
+    tell_claims(now, course)
+    assert re.search(r"unlikely to be settled by any look of the plan \(chance \d%\)", " ".join(capsys.readouterr().out.split()))
 
 
 def test_equivalence_is_contradicted_by_what_differs_and_settled_by_what_does_not(course_of, carry_out):
