@@ -26,7 +26,7 @@ from reglab.report.findings import Verdict
 from reglab.report.plan import LOOKS
 from reglab.report.study import Study
 from reglab.report.study_file import PUBLISHED, read
-from reglab.settling.arms import Arm, arms_of
+from reglab.settling.arms import PlannedArm, arms_of
 from reglab.settling.rounds import Course, Stand, Wanted
 from reglab.sweep import spec
 from reglab.tracking.fetch import fetch
@@ -60,16 +60,16 @@ class World:
             spreads[arm] = 100 * statistics.stdev(accuracies) if len(accuracies) > 2 else SPREAD
         return cls({arm: _mean(records) for arm, records in by_arm.items()}, spreads)
 
-    def arms(self) -> dict[str, Arm]:
+    def arms(self) -> dict[str, PlannedArm]:
         """Those of the report, as a sweep would have them."""
         found = {}
         for name, record in self.truths.items():
             config = stats.built(record)
             assert config
-            found[name] = Arm(name, record.label, config, {}, tuple(range(LOOKS[0])))
+            found[name] = PlannedArm(name, record.label, config, {}, tuple(range(LOOKS[0])))
         return found
 
-    def run(self, arm: Arm, seed: int, chance: np.random.Generator) -> RunRecord:
+    def run(self, arm: PlannedArm, seed: int, chance: np.random.Generator) -> RunRecord:
         """One run, by chance."""
         truth, spread = self.truths[arm.name], self.spreads[arm.name]
         assert truth.summary
@@ -110,7 +110,7 @@ def _mean(records: Sequence[RunRecord]) -> RunRecord:
     return records[0].model_copy(update={"summary": summaries[0].model_copy(update=told)})
 
 
-def as_claimed(like: RunRecord) -> tuple[World, dict[str, Arm]]:
+def as_claimed(like: RunRecord) -> tuple[World, dict[str, PlannedArm]]:
     """Effects as the published study tells them, on all arms of its grids: from 69 % of the plain network to 85 % and more."""
     arms = arms_of(spec.read(file) for file in DESIGN.files)
     truths = {}
@@ -151,7 +151,7 @@ def as_claimed(like: RunRecord) -> tuple[World, dict[str, Arm]]:
     return World(truths, dict.fromkeys(truths, SPREAD)), arms
 
 
-def _acting(arm: Arm) -> dict[str, Any]:
+def _acting(arm: PlannedArm) -> dict[str, Any]:
     from reglab.config import as_given, effective
 
     return as_given(arm.config) | effective(arm.config)

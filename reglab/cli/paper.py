@@ -47,10 +47,10 @@ def table(
     from reglab.report import collection, study_file
     from reglab.report.build import Report
     from reglab.report.programs import ProgramReport
-    from reglab.report.roles import Asked
+    from reglab.report.roles import AskedRoles
 
     design = study_file.read(study) if study else None
-    found = collection.read(sources, Asked())
+    found = collection.read(sources, AskedRoles())
     by = collection.judged(found, design, baseline)
     if found.roles:
         told = ProgramReport(found.programs.runs, found.roles, by.source, by.baseline).told

@@ -15,7 +15,7 @@ from reglab.tracking.recognized import say_recognized
 
 if TYPE_CHECKING:
     from reglab.report.manifest import AnyRun
-    from reglab.report.roles import Asked
+    from reglab.report.roles import AskedRoles
     from reglab.tracking.record import RunRecord
 
 app = Commands(help="Turn runs into tables, figures, verdicts and a page.")
@@ -63,9 +63,11 @@ def build(
     Others are reported by what varies among them; so are runs of any other program, in a table or a W&B project: which key is the
     metric, the seed, the time or a setting is guessed where it is not said, and each guess is told.
     """
-    from reglab.report.roles import Asked
+    from reglab.report.roles import AskedRoles
 
-    asked = Asked(metric, goal, seed_key, time_key, tuple(key.strip() for key in group_by.split(",")) if group_by is not None else None)
+    asked = AskedRoles(
+        metric, goal, seed_key, time_key, tuple(key.strip() for key in group_by.split(",")) if group_by is not None else None
+    )
     write(sources, out, study, baseline, asked)
 
 
@@ -98,15 +100,15 @@ def check(
 
 
 def write(
-    sources: Sequence[str], out: Path, study: str | None = None, baseline: str | None = None, asked: "Asked | None" = None
+    sources: Sequence[str], out: Path, study: str | None = None, baseline: str | None = None, asked: "AskedRoles | None" = None
 ) -> "Sequence[RunRecord]":
     """Build the report on the runs in `sources` and print where its page is; returns those of reglab."""
     from reglab.report import collection, study_file
-    from reglab.report.roles import Asked
+    from reglab.report.roles import AskedRoles
 
     design = study_file.read(study) if study else None  # a fault in it is told before any run is read
     with counting("reading runs") as progress:
-        found = collection.read(sources, asked or Asked(), progress)
+        found = collection.read(sources, asked or AskedRoles(), progress)
     say_recognized(record.run_id for record in found.records if record.formerly)
     if found.roles:
         for line in found.roles.guessed:

@@ -13,7 +13,7 @@ from reglab.errors import UserError
 from reglab.report import comparisons
 from reglab.report.claim_kinds import (
     BestClaim,
-    Comparison,
+    ClaimedComparison,
     DifferenceClaim,
     Kinds,
     Pairwise,
@@ -32,33 +32,33 @@ from reglab.statistics.shares import SharedCases
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedComparison:
     """One comparison as the file has it: what must be seen, in words, and how it is looked for."""
 
     rule: str
     look: Callable[[], Sequence[Compared]]
 
 
-def asked_of(kinds: Kinds, question: str | None, study: Study) -> Iterator[Asked]:
+def asked_of(kinds: Kinds, question: str | None, study: Study) -> Iterator[AskedComparison]:
     """What a claim asks, comparison by comparison."""
     runs = Evidence(study, question)
     for _, comparison in kinds.comparisons():
         match comparison:
             case DifferenceClaim() | RatioClaim():
-                yield Asked(_rule_of_pairs(comparison, study), partial(_pairwise, comparison, runs))
+                yield AskedComparison(_rule_of_pairs(comparison, study), partial(_pairwise, comparison, runs))
             case TrendClaim():
-                yield Asked(_rule_of_trend(comparison, study), partial(_trend, comparison, runs))
+                yield AskedComparison(_rule_of_trend(comparison, study), partial(_trend, comparison, runs))
             case BestClaim():
-                yield Asked(_rule_of_best(comparison, study), partial(_best, comparison, runs))
+                yield AskedComparison(_rule_of_best(comparison, study), partial(_best, comparison, runs))
             case SoonerClaim():
                 between, other = (say_all(study.design, each) for each in (comparison.between, comparison.other))
                 rule = f"{between} reaches the target sooner than {other}, in over half of the cases"
-                yield Asked(rule, partial(_sooner, comparison, runs))
+                yield AskedComparison(rule, partial(_sooner, comparison, runs))
             case ThresholdClaim():
-                yield Asked(_rule_of_threshold(comparison, study), partial(_threshold, comparison, runs))
+                yield AskedComparison(_rule_of_threshold(comparison, study), partial(_threshold, comparison, runs))
 
 
-def together(comparison: Comparison) -> list[Sequence[Condition]]:
+def together(comparison: ClaimedComparison) -> list[Sequence[Condition]]:
     """The levels that each comparison of a claim looks at together: cases that lack one of them speak to none."""
     match comparison:
         case Pairwise() | SoonerClaim():

@@ -9,7 +9,7 @@ import numpy as np
 from reglab.report import numbers, stats
 from reglab.report.asked import asked_of, better_of, pair, steps
 from reglab.report.cells import until_target
-from reglab.report.claim_kinds import Champion, Claim, Comparison, RatioClaim, SoonerClaim, TrendClaim
+from reglab.report.claim_kinds import Champion, Claim, ClaimedComparison, RatioClaim, SoonerClaim, TrendClaim
 from reglab.report.columns import ITS, Condition, Treatment, meets, of_base, written
 from reglab.report.evidence import TO_TARGET, Evidence, expanded, say
 from reglab.report.measures import NUMBER, POINTS, RATIO
@@ -46,7 +46,7 @@ def _restricted(claim: Claim, runs: Evidence) -> list[str]:
     return [f"Restricted mean time to the target, with 95 % intervals: {'; '.join(told)}."] if told else []
 
 
-def _levels_of(asked: Comparison) -> list[tuple[Condition, Condition]]:
+def _levels_of(asked: ClaimedComparison) -> list[tuple[Condition, Condition]]:
     match asked:
         case TrendClaim():
             return steps(asked)

@@ -18,8 +18,8 @@ from reglab.report.columns import written
 from reglab.report.design import Design, FigureData, Question
 from reglab.report.details import details
 from reglab.report.extra import Extra
-from reglab.report.manifest import MANIFEST, STUDY, Judged, Manifest
-from reglab.report.page import GENERATOR, PAGE, RUNS, Figure, Page, Section
+from reglab.report.manifest import MANIFEST, STUDY, JudgedBy, Manifest
+from reglab.report.page import GENERATOR, PAGE, RUNS, Figure, Page, PageSection
 from reglab.report.programs import ProgramReport
 from reglab.report.registration import Lock, registered
 from reglab.report.roles import Roles
@@ -72,14 +72,14 @@ def build(
         raise UserError(f"none of the {len(records)} runs has finished: finish the sweep first (`reglab sweep run` goes on)")
     report = Report(records, design, baseline, lock)
     mine = {stem: digest for stem, digest in sweeps.items() if stem in report.sweeps}
-    judged = Judged(design.name, baseline, planned=design.planned) if design else Judged(None, baseline)
+    judged = JudgedBy(design.name, baseline, planned=design.planned) if design else JudgedBy(None, baseline)
     return _put_in_place(folder, report.write, lambda made: Manifest.of(records, source, judged, mine, made))
 
 
 def build_programs(runs: Sequence[ProgramRun], folder: Path, source: str, roles: Roles, baseline: str | None = None) -> Path:
     """The same of runs of another program, by their roles."""
     report = ProgramReport(runs, roles, source, baseline)
-    return _put_in_place(folder, report.write, lambda made: Manifest.of(runs, source, Judged(None, baseline, roles), {}, made))
+    return _put_in_place(folder, report.write, lambda made: Manifest.of(runs, source, JudgedBy(None, baseline, roles), {}, made))
 
 
 def _put_in_place(folder: Path, write: Callable[[Path], None], manifest: Callable[[Path], Manifest]) -> Path:
@@ -235,11 +235,11 @@ class Report:
                 asked.setdefault(run_id, []).append(question.name)
         return tables.rows(self.records, asked, self.study)
 
-    def _sections(self, folder: Path) -> Iterator[Section]:
+    def _sections(self, folder: Path) -> Iterator[PageSection]:
         for question, cells in (self.answers | ({OTHERS: self.unasked} if self.unasked else {})).items():
             drawn = [self._figure(figure, cells, folder) for figure in question.figures]
             told = next((told for told in self.told if told.stem == question.name), None)
-            yield Section(
+            yield PageSection(
                 question.name,
                 question.title,
                 question.asks,
@@ -257,7 +257,7 @@ class Report:
                 for name, title, says, chart in extra.figures(self.subtitle(extra.cells))
             ]
             copies = next(told.copies for told in self.told if told.stem == extra.stem)
-            yield Section(extra.stem, extra.title, extra.asks, shown, extra.table, [], extra.notes, arms=extra.arms, texts=copies)
+            yield PageSection(extra.stem, extra.title, extra.asks, shown, extra.table, [], extra.notes, arms=extra.arms, texts=copies)
 
     def _effects(self, folder: Path) -> Figure | None:
         """The figure that stands first: what decides the claims, or, without claims, each arm against one; None of a search."""

@@ -43,7 +43,7 @@ Key = Annotated[str, AfterValidator(current)]
 """A path of the configuration, under the name that it has today."""
 
 
-class Comparison(Data):
+class ClaimedComparison(Data):
     """What is compared, of the runs at some levels."""
 
     of: Measured
@@ -61,7 +61,7 @@ def _written_as(field: str) -> str:
     return "and" if field == "other" else field
 
 
-class Pairwise(Comparison):
+class Pairwise(ClaimedComparison):
     """Level `between` against level `and`, pair by pair. A list of levels is a comparison for each."""
 
     between: Levels
@@ -99,7 +99,7 @@ class RatioClaim(Pairwise):
         return of
 
 
-class SoonerClaim(Comparison):
+class SoonerClaim(ClaimedComparison):
     """Level `between` reaches the target sooner than `and`, in over half of the cases: configurations, or each seed apart."""
 
     of: Literal["time_to_target/seconds"] = "time_to_target/seconds"
@@ -108,7 +108,7 @@ class SoonerClaim(Comparison):
     cases: Literal["configurations", "seeds"] = "configurations"
 
 
-class BestClaim(Comparison):
+class BestClaim(ClaimedComparison):
     """A level has the best of all levels, in a share of the cases."""
 
     level: Levels
@@ -116,7 +116,7 @@ class BestClaim(Comparison):
     in_at_least: float = Field(default=0.75, gt=0.5, le=1)
 
 
-class ThresholdClaim(Comparison):
+class ThresholdClaim(ClaimedComparison):
     """The mean of each of some levels is at least, or at most, so much: per cent, or seconds."""
 
     between: Levels
@@ -130,7 +130,7 @@ class ThresholdClaim(Comparison):
         return (self.at_least, self.at_most) != (None, None)
 
 
-class TrendClaim(Comparison):
+class TrendClaim(ClaimedComparison):
     """From each level to the next, it rises or falls."""
 
     over: Levels
@@ -143,7 +143,7 @@ class TrendClaim(Comparison):
         return self
 
 
-class Champion(Comparison):
+class Champion(ClaimedComparison):
     """The best of some arms of a question against the first of others that there is."""
 
     question: str
@@ -161,12 +161,12 @@ class Kinds(Data):
     sooner: Annotated[tuple[SoonerClaim, ...], Many] = ()
     threshold: Annotated[tuple[ThresholdClaim, ...], Many] = ()
 
-    def comparisons(self) -> Iterator[tuple[Place, Comparison]]:
+    def comparisons(self) -> Iterator[tuple[Place, ClaimedComparison]]:
         """All of them, each with its place in the file."""
         for field in type(self).model_fields:
             value = getattr(self, field)
             for number, comparison in enumerate(value if isinstance(value, tuple) else ()):
-                if isinstance(comparison, Comparison):
+                if isinstance(comparison, ClaimedComparison):
                     yield (field, number), comparison
 
 
@@ -176,7 +176,7 @@ class Beside(Kinds):
     champion: Annotated[tuple[Champion, ...], Many] = ()
 
 
-class PublishedValue(Comparison):
+class PublishedValue(ClaimedComparison):
     """What the study's authors report of a level."""
 
     value: str

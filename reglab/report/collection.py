@@ -15,7 +15,7 @@ from reglab.report.design import Design
 from reglab.report.manifest import MANIFEST, AnyRun, Manifest, sha256
 from reglab.report.program_arms import Programs
 from reglab.report.registration import Lock
-from reglab.report.roles import DO_WITHOUT, Asked, Roles
+from reglab.report.roles import DO_WITHOUT, AskedRoles, Roles
 from reglab.report.study import Study
 from reglab.tracking import fetch
 from reglab.tracking.program_run import ProgramRun
@@ -99,10 +99,12 @@ def runs(
     their keys, too. Raises `UserError` where there is none, and where a guess could be two things.
     """
     places = [source] if isinstance(source, str | Path) else source
-    return read([str(place) for place in places], Asked(metric, goal, seed_key, time_key, None if group_by is None else tuple(group_by)))
+    return read(
+        [str(place) for place in places], AskedRoles(metric, goal, seed_key, time_key, None if group_by is None else tuple(group_by))
+    )
 
 
-def read(sources: Sequence[str], asked: Asked, progress: Progress | None = None) -> Runs:
+def read(sources: Sequence[str], asked: AskedRoles, progress: Progress | None = None) -> Runs:
     """As `runs`; `progress` is told how many of a place's runs are here, of how many."""
     found = [_in_one_place(source, asked, progress) for source in sources]
     return found[0] if len(found) == 1 else _together(found)
@@ -119,7 +121,7 @@ def _together(places: Sequence[Runs]) -> Runs:
     return Runs(", ".join(place.source for place in places), tuple(records), None, reports[0] if reports else None, tuple(places))
 
 
-def _in_one_place(source: str, asked: Asked, progress: Progress | None) -> Runs:
+def _in_one_place(source: str, asked: AskedRoles, progress: Progress | None) -> Runs:
     earlier = _earlier(source)
     found = fetch.programs(source, all_of_them=asked.says_something)
     if found is not None:
@@ -139,7 +141,7 @@ def _earlier(source: str) -> Manifest | None:
     return Manifest.read(folder) if source and "://" not in source and (folder / MANIFEST).is_file() else None
 
 
-def of_either(source: str, of_programs: Asked, is_keyed: bool = False, progress: Progress | None = None) -> Runs:
+def of_either(source: str, of_programs: AskedRoles, is_keyed: bool = False, progress: Progress | None = None) -> Runs:
     """The runs in one place, by keys that hold for runs of another program only: those of reglab's are known. `is_keyed`: a person named
     a key, and runs of reglab in a project are taken by their keys, too."""
     earlier = _earlier(source)
@@ -149,7 +151,7 @@ def of_either(source: str, of_programs: Asked, is_keyed: bool = False, progress:
     found = fetch.programs(source, all_of_them=is_keyed)
     if found is not None:
         return Runs(source, tuple(found), roles.read(found, of_programs))
-    return _in_one_place(source, Asked(seed=of_programs.seed, group_by=of_programs.group_by), progress)
+    return _in_one_place(source, AskedRoles(seed=of_programs.seed, group_by=of_programs.group_by), progress)
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,7 @@ def build_report(runs: Runs | str | Path, out: str | Path, study: str | Path | D
     """
     from reglab.report import build  # which draws: half a second, that nothing else here waits for
 
-    found = runs if isinstance(runs, Runs) else read([str(runs)], Asked())
+    found = runs if isinstance(runs, Runs) else read([str(runs)], AskedRoles())
     by = judged(found, study_file.read(study) if isinstance(study, str | Path) else study, baseline)
     if found.roles:
         return Built(build.build_programs(found.programs.runs, Path(out), by.source, found.roles, by.baseline), None)

@@ -133,7 +133,7 @@ def stem_of(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
-class Parameter(Data):
+class StudiedParameter(Data):
     """A row of the table of what a study varies."""
 
     technique: str
@@ -162,7 +162,7 @@ class Design(Data):
     factors: Annotated[Mapping[str, ColumnData], BeforeValidator(_short)]
     columns: Mapping[str, ColumnData] = {}
     colour_by: tuple[str, ...] = ()
-    table_1: tuple[Parameter, ...] = ()
+    table_1: tuple[StudiedParameter, ...] = ()
     questions: tuple[Question, ...] = ()
     claims: tuple[Claim, ...] = ()
     looks: tuple[int, ...] = ()

@@ -14,7 +14,7 @@ from reglab.report.design import Design
 from reglab.report.measures import is_time, value_of
 from reglab.report.parts import Claimed
 from reglab.report.seen import Compared, OfMeans
-from reglab.report.sides import Arm, One, Sides
+from reglab.report.sides import ArmResults, One, Sides
 from reglab.report.study import Study
 from reglab.statistics.contrast import of_differences
 from reglab.tracking.record import RunRecord, State
@@ -90,7 +90,7 @@ class Evidence:
         runs = frozenset(run.run for case in cases for level in case.levels for run in level)
         return Compared(what, unit, claimed, runs, [case.seeds for case in cases], cache(_Means(self, of, cases, claimed, unit).look))
 
-    def beside(self, of: str, used: Set[str]) -> list[Arm]:
+    def beside(self, of: str, used: Set[str]) -> list[ArmResults]:
         """All other arms of the study that have the measure: they tell of the variance."""
         found = []
         for records in self.study.arms.values():
@@ -102,7 +102,7 @@ class Evidence:
                         places.setdefault(stats.place(record) if is_time(of) else None, []).append(
                             _one(of, record, value, self.study.measure(of).scale)
                         )
-                found += [Arm(tuple(runs)) for runs in places.values()]
+                found += [ArmResults(tuple(runs)) for runs in places.values()]
         return found
 
 
@@ -191,10 +191,10 @@ class _Means:
         return OfMeans(found, self.claimed, self.unit, over, each, is_partial, lies, said)
 
     def _sides(self, told: Sequence[_Case], seeds: int | None) -> Sides:
-        arms: list[Arm] = []
+        arms: list[ArmResults] = []
         pairs: list[tuple[int, int | None]] = []
         for case in told:
-            arms += map(Arm, case.levels)
+            arms += map(ArmResults, case.levels)
             pairs.append((len(arms) - 2, len(arms) - 1) if len(case.levels) > 1 else (len(arms) - 1, None))
         used = {run.run for case in self.cases for level in case.levels for run in level}
         sides = Sides([*arms, *self.runs.beside(self.of, used)], pairs, 1.0)

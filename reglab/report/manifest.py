@@ -47,7 +47,7 @@ class ReportedRun(BaseModel):
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedBy:
     """How runs are reported: by which study, by its name or its file, and how many seeds its sweeps plan; of none, against which arm; of
     another program, by which keys."""
 
@@ -79,7 +79,7 @@ class Manifest(BaseModel):
     files: dict[str, str]
 
     @classmethod
-    def of(cls, records: Sequence[AnyRun], source: str, judged: Judged, sweeps: Mapping[str, str], folder: Path) -> "Manifest":
+    def of(cls, records: Sequence[AnyRun], source: str, judged: JudgedBy, sweeps: Mapping[str, str], folder: Path) -> "Manifest":
         """Of the report in `folder`, which is whole but for its manifest."""
         return cls(
             built=datetime.now(UTC).replace(microsecond=0),

@@ -73,7 +73,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Section:
+class PageSection:
     """A question of the study. `table` has its files `<stem>.md`, `.csv` and `.tex` beside the page; `runs` are their labels or ids.
 
     `arms`: the identity of the arm of each row of the table, where a row is one; `below`: what must be known to read the table;
@@ -111,14 +111,14 @@ class Heading:
 
 
 @dataclass(frozen=True)
-class Grid:
+class PageGrid:
     """A table as text, row by row; the first column names the row."""
 
     columns: Sequence[Heading]
     rows: Sequence[Sequence[str]]
 
     @classmethod
-    def of(cls, table: pd.DataFrame) -> "Grid":
+    def of(cls, table: pd.DataFrame) -> "PageGrid":
         """Return the table as text; a column all of whose values are numbers is known as one."""
         values = [[_plain(value) for value in table.iloc[:, place]] for place in range(table.shape[1])]
         columns = [Heading(str(name), _are_numbers(column)) for name, column in zip(table.columns, values, strict=True)]
@@ -138,9 +138,9 @@ class RunsTable:
     """The identity of each run's arm, by its id."""
 
     @cached_property
-    def grid(self) -> Grid:
+    def grid(self) -> PageGrid:
         """The first rows as text: the page draws no more at once."""
-        return Grid.of(self._shown.head(ROWS_AT_ONCE))
+        return PageGrid.of(self._shown.head(ROWS_AT_ONCE))
 
     @property
     def links(self) -> list[str | None]:
@@ -177,7 +177,7 @@ class Page:
     what: str
     headline: Sequence[str]
     findings: Sequence[Finding]
-    sections: Sequence[Section]
+    sections: Sequence[PageSection]
     table_1: pd.DataFrame
     runs: pd.DataFrame
     machines: Sequence[str]
@@ -227,7 +227,7 @@ def _template() -> Template:
     environment = Environment(
         loader=PackageLoader("reglab.report", "web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"grid": Grid.of, "in_script": _in_script, "unbroken": _unbroken}
+    environment.filters |= {"grid": PageGrid.of, "in_script": _in_script, "unbroken": _unbroken}
     environment.filters |= {"estimate": estimate, "interval": interval, "unit": _UNITS.__getitem__}
     environment.tests |= {"long": lambda text: len(text) > _LONG}
     return environment.get_template("page.html.j2")

@@ -18,7 +18,7 @@ from reglab.tracking.state import State
 
 
 @dataclass(frozen=True)
-class Arm:
+class ProgramArm:
     """Runs that are alike in every setting that differs among all. Values are those of the metric."""
 
     label: str
@@ -37,7 +37,7 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class Compared:
+class ArmDifference:
     """One arm, or level, against another. `over` says what `n` counts."""
 
     estimate: Estimate
@@ -66,7 +66,7 @@ class Programs:
         return found
 
     @cached_property
-    def arms(self) -> list[Arm]:
+    def arms(self) -> list[ProgramArm]:
         """The best first."""
         groups: dict[tuple[str, ...], list[ProgramRun]] = {}
         for run in self.counted:
@@ -74,13 +74,13 @@ class Programs:
         made = [self._arm(group) for group in groups.values()]
         return sorted(made, key=lambda arm: (-self.sign * statistics.fmean(arm.values), arm.label))
 
-    def _arm(self, group: Sequence[ProgramRun]) -> Arm:
+    def _arm(self, group: Sequence[ProgramRun]) -> ProgramArm:
         levels = {key: setting(group[0], key) for key in self.roles.factors}
         label = " · ".join(column.say(levels[key]) for key, column in self.columns.items()) or "all runs"
         by_seed = self.by_seed(group)
         values = tuple(by_seed.values()) or tuple(self._value(run) for run in group)
         times = [seconds for run in group if (seconds := self.roles.seconds(run)) is not None]
-        return Arm(label, levels, tuple(group), by_seed, values, Estimate.of(times))
+        return ProgramArm(label, levels, tuple(group), by_seed, values, Estimate.of(times))
 
     def by_seed(self, group: Iterable[ProgramRun]) -> dict[str, float]:
         """The metric by seed; empty where there are no seeds, or a run lacks its own."""
@@ -104,13 +104,13 @@ class Programs:
         """What the arm of each run is called, by its id."""
         return {run.id: arm.label for arm in self.arms for run in arm.runs}
 
-    def contrast(self, one: Sequence[Arm], other: Sequence[Arm], but: Sequence[str]) -> Compared | None:
+    def contrast(self, one: Sequence[ProgramArm], other: Sequence[ProgramArm], but: Sequence[str]) -> ArmDifference | None:
         """What some arms have more than others: those are compared that have the same in every setting but some.
 
         Seed by seed where they have seeds in common, which keeps what a seed does to both out of it.
         """
 
-        def rest(arm: Arm) -> tuple[str, ...]:
+        def rest(arm: ProgramArm) -> tuple[str, ...]:
             return tuple(written(level) for key, level in arm.levels.items() if key not in but)
 
         theirs = {rest(arm): arm for arm in other}
@@ -154,7 +154,7 @@ class Programs:
             rows.append(row | {f"{key} (result)" if key in row else key: value for key, value in run.summary.items()})
         return pd.DataFrame(rows).dropna(axis="columns", how="all")
 
-    def arm_of(self, words: str) -> Arm:
+    def arm_of(self, words: str) -> ProgramArm:
         """The one arm with all of some `key=value` words. Raises UserError where none or several have them."""
         wanted = dict(word.partition("=")[::2] for word in words.split())
         names = {name: key for key, name in short_names(self.roles.factors).items()} | {key: key for key in self.roles.factors}
@@ -169,8 +169,8 @@ class Programs:
         return there[0]
 
 
-def _compared(found: Difference | Unpaired | None, over: str) -> Compared | None:
-    return None if found is None else Compared(found, found.p, over)
+def _compared(found: Difference | Unpaired | None, over: str) -> ArmDifference | None:
+    return None if found is None else ArmDifference(found, found.p, over)
 
 
 def _turned(each: WithTheBest) -> WithTheBest:

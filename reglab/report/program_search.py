@@ -10,7 +10,7 @@ from reglab.report import charts
 from reglab.report.charts import own
 from reglab.report.charts.style import Drawn
 from reglab.report.columns import Column
-from reglab.report.page import Figure, Section
+from reglab.report.page import Figure, PageSection
 from reglab.report.program_arms import Programs
 from reglab.report.roles import setting
 
@@ -49,7 +49,7 @@ class Search:
         table = own.importance(*self._draws()).rename(columns={"factor": "setting"})
         return table.map(lambda value: f"{value:.2f}" if isinstance(value, float) else value)
 
-    def section(self, folder: Path) -> Section:
+    def section(self, folder: Path) -> PageSection:
         """What led where, drawn into the folder."""
         table, columns = self._draws()
         falls, subtitle = self._programs.sign < 0, f"{len(table):,} runs"
@@ -75,4 +75,6 @@ class Search:
         figures = [Figure(stem, title, says, charts.save(draw(title), folder, stem)) for stem, title, says, draw in made]
         best = self._programs.arms[0]
         notes = [f"The best of {len(table):,} runs is of {best.label}: it was picked for its {self._metric}, so that number is too good."]
-        return Section(SEARCH, "What did the search find?", f"Runs by {self._metric}: what leads to it.", figures, self.table(), [], notes)
+        return PageSection(
+            SEARCH, "What did the search find?", f"Runs by {self._metric}: what leads to it.", figures, self.table(), [], notes
+        )

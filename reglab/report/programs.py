@@ -17,8 +17,8 @@ from reglab.report.charts.style import Drawn
 from reglab.report.columns import Column, Level, brief
 from reglab.report.digits import decimals, interval, number, told
 from reglab.report.numbers import NONE
-from reglab.report.page import PAGE, RUNS, Figure, Page, Section
-from reglab.report.program_arms import Compared, Programs
+from reglab.report.page import PAGE, RUNS, Figure, Page, PageSection
+from reglab.report.program_arms import ArmDifference, Programs
 from reglab.report.program_search import SEARCH, Search
 from reglab.report.roles import Roles, setting
 from reglab.report.stats import holm
@@ -204,21 +204,21 @@ class ProgramReport:
             rows.append({"arm": arm.label} | dict(arm.levels) | mean | seconds)
         return pd.DataFrame(rows)
 
-    def _arms(self, folder: Path) -> Section:
+    def _arms(self, folder: Path) -> PageSection:
         arms = self.programs.arms
         chart = points.means([(arm.label, arm.mean, arm.values) for arm in arms], self.metric, self.metric, self.subtitle())
         more = "more" if self.roles.goal == "maximize" else "less"
         drawn = self._figure(
             folder, ARMS, "The arms", f"For each arm its mean {self.metric}, with its interval, and what it is the mean of.", chart
         )
-        return Section(
+        return PageSection(
             ARMS, "What each arm came to", f"Every arm that ran, the best first: {more} is better.", [drawn], self.arms_table(), [], []
         )
 
     def _figure(self, folder: Path, stem: str, title: str, says: str, chart: Drawn) -> Figure:
         return Figure(stem, title, says, charts.save(chart, folder, stem))
 
-    def _compared(self, folder: Path) -> list[Section]:
+    def _compared(self, folder: Path) -> list[PageSection]:
         found = []
         if self.programs.with_the_best:
             found.append(self._best(folder))
@@ -251,7 +251,7 @@ class ProgramReport:
     def _places(each: WithTheBest) -> int:
         return decimals(None if each.low is None or each.high is None else (each.high - each.low) / 2, each.difference)
 
-    def _best(self, folder: Path) -> Section:
+    def _best(self, folder: Path) -> PageSection:
         compared = self.programs.with_the_best
         table = pd.DataFrame(
             [
@@ -275,7 +275,7 @@ class ProgramReport:
             "Each arm against the best of the others. The same runs say which that is, so the intervals hold for all arms at once (Hsu "
             f"1984); an arm whose interval {end} at 0 is not the best."
         )
-        return Section(BEST, "Which arms may be the best?", asks, [figure], self._best_table(), [], [self._surely()])
+        return PageSection(BEST, "Which arms may be the best?", asks, [figure], self._best_table(), [], [self._surely()])
 
     @staticmethod
     def _form(table: pd.DataFrame) -> str:
@@ -286,7 +286,7 @@ class ProgramReport:
 
     # What each setting does.
 
-    def _effects(self) -> list[tuple[Column, Level, Level, Compared | None]]:
+    def _effects(self) -> list[tuple[Column, Level, Level, ArmDifference | None]]:
         found = []
         if len(self.programs.arms) < 3:
             return []
@@ -297,7 +297,7 @@ class ProgramReport:
                 found.append((column, level, first, self.programs.contrast(one, other, (key,))))
         return found
 
-    def _effects_table(self, rows: Sequence[tuple[Column, Level, Level, Compared | None]]) -> pd.DataFrame:
+    def _effects_table(self, rows: Sequence[tuple[Column, Level, Level, ArmDifference | None]]) -> pd.DataFrame:
         adjusted = holm([each.p if each else None for *_, each in rows])
         return pd.DataFrame(
             [
@@ -313,7 +313,7 @@ class ProgramReport:
             ]
         )
 
-    def _effects_section(self, folder: Path, rows: Sequence[tuple[Column, Level, Level, Compared | None]]) -> Section:
+    def _effects_section(self, folder: Path, rows: Sequence[tuple[Column, Level, Level, ArmDifference | None]]) -> PageSection:
         table = pd.DataFrame(
             [
                 {
@@ -332,7 +332,7 @@ class ProgramReport:
             says = f"For each level of each setting: the difference in {self.metric} to its first level, with its interval."
             figures = [self._figure(folder, "main_effects", "What each setting does", says, chart)]
         asks = f"{self.metric} at each level of a setting less that at its first, over arms that have all else in common."
-        return Section(EFFECTS, "What does each setting do?", asks, figures, self._effects_table(rows), [], [])
+        return PageSection(EFFECTS, "What does each setting do?", asks, figures, self._effects_table(rows), [], [])
 
     # Runs.
 

@@ -28,7 +28,7 @@ CLOCK = "runtime, s"
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedRoles:
     """What a person says of the keys; None is for guessing."""
 
     metric: str | None = None
@@ -40,7 +40,7 @@ class Asked:
     @property
     def says_something(self) -> bool:
         """Whether any role is given."""
-        return self != Asked()
+        return self != AskedRoles()
 
 
 class Roles(BaseModel):
@@ -152,7 +152,7 @@ def _is_counter(key: str) -> bool:
 # Reading.
 
 
-def read(runs: Sequence[ProgramRun], asked: Asked) -> Roles:
+def read(runs: Sequence[ProgramRun], asked: AskedRoles) -> Roles:
     """What is what in these runs.
 
     Raises UserError where no run has finished, where what was asked for is not there, and where a guess could be two things.
@@ -164,7 +164,7 @@ def read(runs: Sequence[ProgramRun], asked: Asked) -> Roles:
 
 
 class _Reader:
-    def __init__(self, ended: Sequence[ProgramRun], asked: Asked):
+    def __init__(self, ended: Sequence[ProgramRun], asked: AskedRoles):
         self.ended, self.asked, self.said = ended, asked, list[str]()
         self.is_sorted = any(run.summary for run in ended)  # else settings and results stand in one table
         self.keys = list(dict.fromkeys(key for run in ended for key in (*run.config, *run.summary)))

@@ -85,7 +85,7 @@ def front(cells: Sequence[Cell]) -> Extra | None:
         if records:
             spread = 100 * statistics.stdev(accuracies) if len(records) > 1 else None
             accuracy = 100 * statistics.fmean(accuracies)
-            arms.append(Arm(cell.label, len(records), accuracy, spread, statistics.fmean(seconds)))
+            arms.append(SearchedArm(cell.label, len(records), accuracy, spread, statistics.fmean(seconds)))
     if max(arm.seconds for arm in arms) < _LONGER * min(arm.seconds for arm in arms):
         return None
     front = sorted((arm for arm in arms if not any(other.beats(arm) for other in arms)), key=lambda arm: arm.seconds)
@@ -124,7 +124,7 @@ _LONGER = 1.1
 
 
 @dataclass(frozen=True)
-class Arm:
+class SearchedArm:
     """What a configuration came to: means over its seeds, in per cent, with their standard deviation, and in seconds."""
 
     label: str
@@ -133,7 +133,7 @@ class Arm:
     spread: float | None
     seconds: float
 
-    def beats(self, other: "Arm") -> bool:
+    def beats(self, other: "SearchedArm") -> bool:
         """Whether it is at least as good in both, and better in one."""
         ours, theirs = (self.accuracy, -self.seconds), (other.accuracy, -other.seconds)
         return ours != theirs and all(mine >= its for mine, its in zip(ours, theirs, strict=True))

@@ -23,7 +23,7 @@ class One:
 
 
 @dataclass(frozen=True)
-class Arm:
+class ArmResults:
     """The results of runs that differ in their seeds only, in the order of these."""
 
     results: tuple[One, ...]
@@ -35,12 +35,12 @@ class Sides:
     with nothing, the second of each is None. `scale` times a result is in the unit of the comparison.
     """
 
-    arms: Sequence[Arm]
+    arms: Sequence[ArmResults]
     pairs: Sequence[tuple[int, int | None]]
     scale: float
 
     @property
-    def compared(self) -> list[Arm]:
+    def compared(self) -> list[ArmResults]:
         """The arms of both sides, pair by pair."""
         return [self.arms[place] for pair in self.pairs for place in pair if place is not None]
 
@@ -116,5 +116,5 @@ class Sides:
         return f"{float(other.mean):+.3g} ({numbers.between(low, high, True)})"
 
 
-def _but_diverged(arm: Arm) -> Arm:
+def _but_diverged(arm: ArmResults) -> ArmResults:
     return replace(arm, results=tuple(each for each in arm.results if not each.diverged))

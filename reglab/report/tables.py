@@ -8,7 +8,7 @@ import pandas as pd
 from reglab.report import comparisons, digits, stats
 from reglab.report.cells import Cell, Times
 from reglab.report.columns import Treatment, brief, in_order, meets
-from reglab.report.design import Design, Parameter
+from reglab.report.design import Design, StudiedParameter
 from reglab.report.findings import Finding
 from reglab.report.measures import POINTS, Kind, Target, test_accuracy
 from reglab.report.numbers import NONE, told
@@ -245,7 +245,7 @@ def parameters(study: Study) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _ran(parameter: Parameter, arms: Sequence[Treatment], design: Design) -> str:
+def _ran(parameter: StudiedParameter, arms: Sequence[Treatment], design: Design) -> str:
     levels = sorted({level for arm in arms if (level := arm[parameter.of]) is not None}, key=in_order)
     if design.by_name[parameter.of].kind == "keys" and len(levels) > 1:
         values = [float(part) for level in levels for part in str(level).split("/")]

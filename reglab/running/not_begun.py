@@ -12,7 +12,7 @@ from reglab.settings import settings
 from reglab.sweep import assignment
 from reglab.tracking import client
 from reglab.tracking.record import RunRecord, State
-from reglab.tracking.store import RUN_LOCK, DamagedError, LocalRun, read_run
+from reglab.tracking.store import RUN_LOCK, DamagedRecordError, LocalRun, read_run
 from reglab.tracking.wandb_run import WandbRun
 
 
@@ -31,7 +31,7 @@ def not_here() -> int:
 
 def _known(folder: Path) -> RunRecord | None:
     """How far the run is, where its record can be read."""
-    with suppress(DamagedError):
+    with suppress(DamagedRecordError):
         return read_run(folder)
     return None
 

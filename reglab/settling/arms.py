@@ -17,7 +17,7 @@ SEED = "train.seed"
 
 
 @dataclass(frozen=True)
-class Arm:
+class PlannedArm:
     """An arm that sweep files ask for. `name`: what reports call it; `values`: its keys without the seed, as the first file has them.
 
     `seeds`: those that the files give it, as they rise; beyond them it gets the next numbers, up to `most` in all where a file has
@@ -55,12 +55,12 @@ class Arm:
         )
 
 
-def arms_of(specs: Iterable[SweepSpec]) -> dict[str, Arm]:
+def arms_of(specs: Iterable[SweepSpec]) -> dict[str, PlannedArm]:
     """The arms of all grids among some sweeps of `reglab train`, by their names; of one that several ask for, with the seeds of all.
 
     What a search will draw is not known before its time.
     """
-    found: dict[str, Arm] = {}
+    found: dict[str, PlannedArm] = {}
     for spec in specs:
         if spec.method != "grid" or spec.program:
             continue
@@ -71,7 +71,7 @@ def arms_of(specs: Iterable[SweepSpec]) -> dict[str, Arm]:
             name = stats.arm_of(config)
             if name not in found:
                 own = {key: value for key, value in flat(values).items() if key != SEED}
-                found[name] = Arm(name, config.label, config, own, (), most)
+                found[name] = PlannedArm(name, config.label, config, own, (), most)
             arm = found[name]
             found[name] = replace(arm, seeds=tuple(sorted({*arm.seeds, asked.seed})), most=arm.most or most)
     return found

@@ -12,7 +12,7 @@ from reglab.report.columns import written
 from reglab.report.compare import condition, refuse_same
 from reglab.report.measures import MEASURES
 from reglab.report.plan import LOOKS
-from reglab.report.referee.question import Question
+from reglab.report.referee.question import JudgedQuestion
 from reglab.settling.arms import arms_of
 from reglab.sweep.spec import SweepSpec
 
@@ -44,7 +44,7 @@ def text_of(spec: SweepSpec, claims: Sequence[str], sweep: Path) -> str:
         "claims": [],
     }
     for text in claims:
-        asked = Question.read(text)
+        asked = JudgedQuestion.read(text)
         if asked.metric in MEASURES and MEASURES[asked.metric].is_time:
             raise UserError(f"{text}: times are compared by their ratio, which a study file can claim, and this cannot")
         (_, one), (_, other) = (condition(side, levels, columns) for side in (asked.one, asked.other))

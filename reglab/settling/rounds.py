@@ -18,7 +18,7 @@ from reglab.report.design import Design
 from reglab.report.findings import Verdict
 from reglab.report.parts import LEVEL
 from reglab.report.study import Study
-from reglab.settling.arms import Arm
+from reglab.settling.arms import PlannedArm
 from reglab.statistics.moderation import Array
 from reglab.tracking.record import RunRecord, State
 
@@ -60,7 +60,7 @@ class ClaimState:
 class Wanted:
     """A run that a round asks for. `seconds`: what it is expected to take; None where no run tells."""
 
-    arm: Arm
+    arm: PlannedArm
     seed: int
     seconds: float | None
 
@@ -90,7 +90,7 @@ class Course:
     """
 
     design: Design
-    arms: Mapping[str, Arm]
+    arms: Mapping[str, PlannedArm]
     most_seeds: int | None = None
     retry_failed: bool = False
 
@@ -221,7 +221,7 @@ class _Took:
                 by_arm.setdefault(stats.arm(record), []).append(record.summary.time_wall_seconds)
         self._by_arm = {name: statistics.median(seconds) for name, seconds in by_arm.items()}
 
-    def seconds(self, arm: Arm) -> float | None:
+    def seconds(self, arm: PlannedArm) -> float | None:
         """None where there is no run at all."""
         if arm.name in self._by_arm:
             return self._by_arm[arm.name]

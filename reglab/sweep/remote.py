@@ -110,7 +110,7 @@ def _scheduler(config: Mapping[str, Any]) -> str | None:
 
 
 @dataclass(frozen=True)
-class Registered:
+class RegisteredSweep:
     """A sweep as a project lists it."""
 
     sweep_id: str
@@ -118,15 +118,15 @@ class Registered:
     description: str
 
 
-def registered(entity: str, project: str) -> list[Registered]:
+def registered(entity: str, project: str) -> list[RegisteredSweep]:
     """The sweeps of a project; none where it is not there yet. Raises UserError without a good key, ReglabError without an answer."""
     with answering(f"{entity}/{project}"):
         return _registered(connect(), entity, project)
 
 
-def _registered(api: wandb.Api, entity: str, project: str) -> list[Registered]:
+def _registered(api: wandb.Api, entity: str, project: str) -> list[RegisteredSweep]:
     try:
-        return [Registered(sweep.id, sweep.state, _described(sweep)) for sweep in api.project(project, entity=entity).sweeps()]
+        return [RegisteredSweep(sweep.id, sweep.state, _described(sweep)) for sweep in api.project(project, entity=entity).sweeps()]
     except json.JSONDecodeError as error:  # a ValueError, too, and no word on whether there is a project
         raise ReglabError(f"{entity}/{project}: W&B's answer cannot be read ({error})") from None
     except ValueError:

@@ -62,7 +62,7 @@ _SHOWN = 3
 """Names of runs in a line; the rest is counted."""
 
 
-class DamagedError(UserError):
+class DamagedRecordError(UserError):
     """A record that cannot be read: it is set aside where its run goes on, and left out where it is only read."""
 
 
@@ -138,7 +138,7 @@ def write_record(folder: Path, record: RunRecord) -> None:
 def read_run(folder: Path, history: bool = True) -> RunRecord | None:
     """The run in `folder`, or None where none has begun. With its history, `damage` says what the summary has and the history lacks.
 
-    Raises DamagedError for a damaged record, UserError for one from a later version, MachineError where the disk does not give it.
+    Raises DamagedRecordError for a damaged record, UserError for one from a later version, MachineError where the disk does not give it.
     """
     path, mend = folder / RECORD, f"remove the folder {folder} to run it again"
     try:
@@ -146,14 +146,14 @@ def read_run(folder: Path, history: bool = True) -> RunRecord | None:
     except FileNotFoundError:
         return None
     except UserError as odd:
-        raise DamagedError(str(odd)) from None
+        raise DamagedRecordError(str(odd)) from None
     try:
         stored = reading.parsed(content)
         if stored.get("schema_version", 0) > SCHEMA_VERSION:
             raise UserError(f"{path} was written by a later reglab (schema {excerpt(stored['schema_version'])}): update reglab to read it")
         record = RunRecord.stored(stored | {"history": [], "rows": None})
     except (ValueError, AttributeError, TypeError):  # not JSON, not text, not a record
-        raise DamagedError(f"{path} is damaged: {mend}") from None
+        raise DamagedRecordError(f"{path} is damaged: {mend}") from None
     if not history:
         return record
     if record.program is not None:
@@ -222,7 +222,7 @@ def set_aside(folder: Path) -> RunRecord | None:
     """As `read_run`, but a damaged record is renamed, which is said: the run begins again, or goes on from its checkpoint."""
     try:
         return read_run(folder)
-    except DamagedError:
+    except DamagedRecordError:
         path = folder / RECORD
         names = (path.with_name(f"{RECORD}.damaged{number}") for number in ("", *(f"-{count}" for count in range(2, 1000))))
         aside = next(name for name in names if not name.exists())
@@ -269,7 +269,7 @@ def read_runs(root: Path, history: bool = True) -> list[RunRecord]:
             if record := read_run(folder):
                 is_whole = record.state == State.finished
                 found.append(record if is_whole else record.model_copy(update={"log": _end_of_log(folder / LOG)}))
-        except DamagedError as error:
+        except DamagedRecordError as error:
             damaged.append(str(error))
     if not found:
         raise UserError(damaged[0] if damaged else f"{root} holds no run: `reglab sweep run FILE` makes some")

@@ -17,7 +17,7 @@ from reglab.tracking.storage import File
 FORMAT = 2
 
 
-class DamagedError(UserError):
+class DamagedCheckpointError(UserError):
     """Bytes that are not those which were written: the run goes on from the checkpoint before."""
 
 
@@ -40,12 +40,12 @@ def _write(state: dict[str, Any], stream: BinaryIO) -> None:
 def load(file: File, device: torch.device) -> dict[str, Any] | None:
     """The state in `file`, or None where there is none. Loads data only, never code.
 
-    Raises DamagedError where its checksums do not hold, and UserError for a file that is whole and no checkpoint.
+    Raises DamagedCheckpointError where its checksums do not hold, and UserError for a file that is whole and no checkpoint.
     """
     if (content := file.read()) is None:
         return None
     if fault := _damage(content):
-        raise DamagedError(f"{file} is damaged ({fault}): remove it to train this run from the start")
+        raise DamagedCheckpointError(f"{file} is damaged ({fault}): remove it to train this run from the start")
     try:
         state = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
     except Exception:  # torch raises a dozen kinds for a damaged or foreign file; its words are not passed on, since they advise to run it

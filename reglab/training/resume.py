@@ -48,7 +48,7 @@ def _latest(file: File, device: torch.device) -> tuple[File, dict[str, Any]] | N
         try:
             if (state := checkpoint.load(each, device)) is not None:
                 return each, state
-        except checkpoint.DamagedError as error:
+        except checkpoint.DamagedCheckpointError as error:
             _log.warning("%s: set aside; the run goes on from the checkpoint before, or begins again", str(error).rpartition(":")[0])
             each.set_aside()
     return None

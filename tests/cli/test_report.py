@@ -7,7 +7,7 @@ import pytest
 from reglab.errors import UserError
 from reglab.report.build import build
 from reglab.report.collection import runs
-from reglab.report.manifest import Judged, Manifest
+from reglab.report.manifest import JudgedBy, Manifest
 from reglab.tracking.record import RunRecord, State
 from reglab.tracking.store import ARCHIVE, write_archive, write_run
 
@@ -57,7 +57,7 @@ def test_what_is_not_of_one_kind_is_not_taken_together(study, tmp_path):
     for folder, by in zip(reports, ("four_regularizers", None), strict=True):
         folder.mkdir()
         write_archive(folder / ARCHIVE, study)
-        Manifest.of(study, "runs", Judged(by), {}, folder).write(folder)
+        Manifest.of(study, "runs", JudgedBy(by), {}, folder).write(folder)
     (tmp_path / "other.csv").write_text("lr,seed,accuracy\n0.1,0,0.5\n0.1,1,0.6\n")
     with pytest.raises(UserError, match="judge their runs by different studies"):
         runs(reports)

@@ -1,7 +1,7 @@
 import pytest
 
 from reglab.errors import UserError
-from reglab.report.manifest import MANIFEST, Judged, Manifest
+from reglab.report.manifest import MANIFEST, JudgedBy, Manifest
 from reglab.tracking.record import State
 
 
@@ -14,7 +14,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def manifest(folder, study):
-    made = Manifest.of(study, "runs/final", Judged("four_regularizers"), {"final": "d1"}, folder)
+    made = Manifest.of(study, "runs/final", JudgedBy("four_regularizers"), {"final": "d1"}, folder)
     made.write(folder)
     return made
 

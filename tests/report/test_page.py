@@ -15,7 +15,7 @@ from reglab.report import page as page_module
 from reglab.report.charts import Drawing
 from reglab.report.findings import Finding, Verdict
 from reglab.report.font import FAMILY
-from reglab.report.page import Figure, Page, Section
+from reglab.report.page import Figure, Page, PageSection
 from reglab.report.parts import Part
 from tests.waiting import PATIENCE
 
@@ -70,11 +70,11 @@ RUNS = pd.DataFrame(
 def study(**changes):
     """A page of two questions with three figures, one of them without a run, and of three claims."""
     table = pd.DataFrame({"arm": ["baseline", "BN 2"], "test, %": ["61.2 ± 1.0", "–"]})
-    dropout = Section(
+    dropout = PageSection(
         "dropout", "Dropout", "Which probability is best?", [figure(2, drawn()), figure(4, None)], table, ["a-s0", "d-s0"], []
     )
-    layers = Section("layers", "Layers", "How many layers?", [figure(5, drawn())], None, ["a-s0"], ["Half of the grid is there."])
-    nothing = Section("arrays", "Arrays", "Which arrays?", [], None, [], [])
+    layers = PageSection("layers", "Layers", "How many layers?", [figure(5, drawn())], None, ["a-s0"], ["Half of the grid is there."])
+    nothing = PageSection("arrays", "Arrays", "Which arrays?", [], None, [], [])
     findings = [finding(1), finding(2, Verdict.contradicted, figure="figure_5"), finding(3, Verdict.undecided, parts=(), runs=())]
     made = Page(
         title="Four regularizers on digits",
@@ -299,7 +299,7 @@ def test_the_text_the_tables_and_the_claims_are_there_without_a_script(open_page
 
 @in_chromium
 def test_a_figure_is_drawn_when_the_reader_comes_to_it(open_page):
-    sections = [Section(f"s{n}", f"Question {n}", "What?", [figure(n, drawn(f"p {n}"))], None, [], []) for n in range(16)]
+    sections = [PageSection(f"s{n}", f"Question {n}", "What?", [figure(n, drawn(f"p {n}"))], None, [], []) for n in range(16)]
     page = open_page(study(sections=sections))
     expect(page.locator("#figure_0 svg")).to_be_attached()
     assert page.locator("#figure_15 svg").count() == 0
@@ -311,7 +311,7 @@ def test_a_figure_is_drawn_when_the_reader_comes_to_it(open_page):
 @pytest.mark.slow
 @in_chromium
 def test_all_figures_are_drawn_and_all_claims_open_on_paper(open_page):
-    sections = [Section(f"s{n}", f"Question {n}", "What?", [figure(n, drawn())], None, [], []) for n in range(16)]
+    sections = [PageSection(f"s{n}", f"Question {n}", "What?", [figure(n, drawn())], None, [], []) for n in range(16)]
     page = open_page(study(sections=sections))
     seen = "[document.querySelectorAll('.drawing svg').length, document.querySelectorAll('details.more[open]').length]"
     page.evaluate(f"addEventListener('beforeprint', () => {{ window.printed = {seen}; }})")
@@ -340,7 +340,7 @@ def test_a_figure_has_a_name_and_a_description(open_page):
 @pytest.mark.slow
 @in_chromium
 def test_a_figure_that_cannot_be_drawn_says_so_and_the_others_are_drawn(open_page):
-    broken = Section("broken", "Broken", "What?", [figure(3, Drawing('{"mark": 7}', 100, 100)), figure(5, drawn())], None, [], [])
+    broken = PageSection("broken", "Broken", "What?", [figure(3, Drawing('{"mark": 7}', 100, 100)), figure(5, drawn())], None, [], [])
     page = open_page(study(sections=[broken]))
     page.locator("#figure_3").scroll_into_view_if_needed()
     expect(page.locator("#figure_3 .drawing")).to_have_text("This figure cannot be drawn here: open its PNG or SVG below.")
@@ -370,7 +370,7 @@ def test_a_figure_is_as_wide_in_the_page_as_in_its_files(open_page):
     """Whatever fonts the machine has: its texts are measured with the font that both bring. Some screens round each letter's width."""
     mark = {"type": "text", "text": "a text that another font would give more room, or less", "align": "left", "x": 0}
     spec = json.dumps({"data": {"values": [{}]}, "width": 10, "mark": mark, "config": {"font": FAMILY}})
-    page = open_page(study(sections=[Section("dropout", "Dropout", "Which?", [figure(2, Drawing(spec, 300, 30))], None, [], [])]))
+    page = open_page(study(sections=[PageSection("dropout", "Dropout", "Which?", [figure(2, Drawing(spec, 300, 30))], None, [], [])]))
     scroll_through(page)
     there = float(page.locator("#figure_2 svg").get_attribute("width"))
     here = float(re.search(r'width="([\d.]+)"', vl_convert.vegalite_to_svg(spec)).group(1))
@@ -408,7 +408,7 @@ def study_of_arms(**changes):
     chart = alt.Chart(frame, width=300, height=200).mark_point(size=400, filled=True, opacity=1).encode(x="x:Q", y="accuracy:Q")
     table = pd.DataFrame({"arm": ["baseline", "BN 2"], "test, %": ["61.2 ± 1.0", "9.5 (0 to 50)"]})
     points = Drawing(chart.configure(font=FAMILY).to_json(), 350, 250)
-    section = Section(
+    section = PageSection(
         "dropout", "Dropout", "Which?", [figure(2, points)], table, ["a-s0"], [], ["aaa", "bbb"], "", {"LaTeX": "\\begin{table}"}
     )
     return study(sections=[section], details=ARMS, **changes)
@@ -498,7 +498,7 @@ def test_a_table_is_sorted_by_its_numbers_and_copied_whole(open_page):
 @in_chromium
 def test_a_table_of_many_rows_is_filtered(open_page):
     table = pd.DataFrame({"arm": [f"arm {number}" for number in range(12)], "n": ["x"] * 12})
-    page = open_page(study(sections=[Section("dropout", "Dropout", "Which?", [], table, [], [])]))
+    page = open_page(study(sections=[PageSection("dropout", "Dropout", "Which?", [], table, [], [])]))
     page.get_by_label("Rows with").fill("arm 1")
     visible = page.locator("table[data-table=dropout] tbody tr:visible th").all_inner_texts()
     assert visible == ["arm 1", "arm 10", "arm 11"]
@@ -753,7 +753,7 @@ def test_hostile_text_is_only_text_wherever_it_stands(open_page, scripts):
     hostile = Finding(1, HOSTILE, HOSTILE, Verdict.reproduced, HOSTILE, (part,), (HOSTILE,), "figure_2")
     table = pd.DataFrame({HOSTILE: [HOSTILE], "value": [HOSTILE]})
     picture = Figure("figure_2", HOSTILE, HOSTILE, drawn(HOSTILE))
-    section = Section("dropout", HOSTILE, HOSTILE, [picture], table, [HOSTILE], [HOSTILE])
+    section = PageSection("dropout", HOSTILE, HOSTILE, [picture], table, [HOSTILE], [HOSTILE])
     runs = pd.DataFrame(
         {"run": [HOSTILE], "question": [[HOSTILE]], "state": [HOSTILE], HOSTILE: [HOSTILE], "url": [f"https://x/{HOSTILE}"]}
     )

@@ -14,7 +14,7 @@ from reglab.report.check import faults
 from reglab.report.digits import decimals, told
 from reglab.report.program_arms import Programs
 from reglab.report.programs import ProgramReport
-from reglab.report.roles import Asked, read
+from reglab.report.roles import AskedRoles, read
 from reglab.report.stats import Estimate
 from reglab.tracking.program_run import ProgramRun, read_archive
 from reglab.tracking.state import State
@@ -33,7 +33,7 @@ def grid(seeds=None, metric="val_acc", repeats=3, **more):
 
 
 def report(runs, tmp_path, asked=None, baseline=None):
-    roles = read(runs, asked or Asked())
+    roles = read(runs, asked or AskedRoles())
     return build.build_programs(runs, tmp_path / "report", "theirs.csv", roles, baseline).parent
 
 
@@ -68,7 +68,7 @@ def test_it_has_its_tables_and_figures_and_holds_until_a_run_changes(tmp_path):
 
 
 def test_runs_without_seeds_are_compared_as_no_pairs():
-    programs = Programs(runs := grid(), read(runs, Asked()))
+    programs = Programs(runs := grid(), read(runs, AskedRoles()))
     better = next(arm for arm in programs.arms if arm.levels == {"optimizer.lr": 0.01, "decay": 0})
     worse = next(arm for arm in programs.arms if arm.levels == {"optimizer.lr": 0.001, "decay": 0})
     found = programs.contrast([better], [worse], ("optimizer.lr",))
@@ -78,7 +78,7 @@ def test_runs_without_seeds_are_compared_as_no_pairs():
 
 
 def test_runs_of_one_seed_are_pairs():
-    programs = Programs(runs := grid(seeds=(1, 2, 3)), read(runs, Asked()))
+    programs = Programs(runs := grid(seeds=(1, 2, 3)), read(runs, AskedRoles()))
     better, worse = (next(arm for arm in programs.arms if arm.levels == {"optimizer.lr": lr, "decay": 0}) for lr in (0.01, 0.001))
     found = programs.contrast([better], [worse], ("optimizer.lr",))
     assert (found.over, found.estimate.n) == ("pairs of one seed", 3)
@@ -88,8 +88,8 @@ def test_runs_of_one_seed_are_pairs():
 
 def test_what_is_to_be_small_is_best_where_it_is_smallest(tmp_path):
     runs = [run.model_copy(update={"summary": {"val_loss": 1 - run.summary["val_acc"]}}) for run in grid()]
-    made = ProgramReport(runs, read(runs, Asked()), "theirs.csv")
-    higher = ProgramReport(grid(), read(grid(), Asked()), "theirs.csv")
+    made = ProgramReport(runs, read(runs, AskedRoles()), "theirs.csv")
+    higher = ProgramReport(grid(), read(grid(), AskedRoles()), "theirs.csv")
     assert [arm.levels for arm in made.programs.arms] == [arm.levels for arm in higher.programs.arms]
     assert "has the lowest val_loss" in made.headline()[0]
     for label, each in made.programs.with_the_best.items():
@@ -119,7 +119,7 @@ def test_what_does_not_count_is_named(tmp_path):
 
 
 def test_one_run_an_arm_tells_nothing_from_chance(tmp_path):
-    made = ProgramReport(runs := grid(repeats=1), read(runs, Asked()), "theirs.csv")
+    made = ProgramReport(runs := grid(repeats=1), read(runs, AskedRoles()), "theirs.csv")
     assert made.headline()[1].startswith("There is one run an arm: nothing tells a difference from chance")
     assert set(made._best_table()["95 % interval, all at once"]) == {"–"}
     assert report(runs, tmp_path)
@@ -133,7 +133,7 @@ def test_one_arm_alone_is_told(tmp_path):
 
 def test_runs_that_repeat_an_arm_and_seed_count_once(tmp_path):
     runs = grid(seeds=(1, 2, 2))
-    made = ProgramReport(runs, read(runs, Asked()), "theirs.csv")
+    made = ProgramReport(runs, read(runs, AskedRoles()), "theirs.csv")
     assert {len(arm.values) for arm in made.programs.arms} == {2}
     assert any("6 runs repeat an arm and seed" in note for note in made.notes())
 
@@ -181,7 +181,7 @@ def test_hostile_keys_and_values_are_text(tmp_path, hostile):
 
 def test_keys_that_the_page_uses_itself_are_still_told(tmp_path):
     runs = [ProgramRun(id=f"r{n}", config={"state": n % 2, "question": n // 2, "run": n % 2 + 5}, summary={"acc": n}) for n in range(4)]
-    page = words(report(runs, tmp_path, Asked(group_by=("state", "question", "run"))))
+    page = words(report(runs, tmp_path, AskedRoles(group_by=("state", "question", "run"))))
     assert "state (key)" in page
     assert "question (key)" in page
 

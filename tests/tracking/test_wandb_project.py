@@ -13,7 +13,7 @@ from reglab.config import RunConfig, identity, run_id
 from reglab.errors import ReglabError, UserError
 from reglab.report import tables
 from reglab.report.measures import Target
-from reglab.report.roles import CLOCK, Asked
+from reglab.report.roles import CLOCK, AskedRoles
 from reglab.report.roles import read as read_roles
 from reglab.settings import settings
 from reglab.tracking import wandb_api, wandb_programs, wandb_project, wandb_states
@@ -353,7 +353,7 @@ def test_runs_of_a_script_that_knows_nothing_of_reglab_are_read_by_their_keys(wa
     assert first.url == f"{wandb_server.url}/{ENTITY}/theirs/runs/{first.id}"
     assert first.seconds >= 0
     assert second.created >= first.created
-    roles = read_roles([first, second], Asked(metric="val/acc"))
+    roles = read_roles([first, second], AskedRoles(metric="val/acc"))
     assert (roles.factors, roles.seed, roles.time) == (("optimizer.lr", "out"), "seed", CLOCK)
 
 

@@ -133,7 +133,7 @@ def test_flipped_bytes_wherever_they_are_are_never_taken_over(path, part):
     flipped(path, part * (path.stat().st_size - 64) // 19)
     try:
         found = checkpoint.load(File(path), CPU)
-    except checkpoint.DamagedError:
+    except checkpoint.DamagedCheckpointError:
         return
     assert torch.equal(found["network"]["weight"], state["network"]["weight"])
     assert found["history"] == state["history"]
@@ -144,7 +144,7 @@ def test_flipped_weights_are_damage(path):
     checkpoint.save(File(path), {"network": {"weight": torch.zeros(4096)}})
     flipped(path, path.read_bytes().index(b"\0" * 8192) + 4096)
     assert torch.load(path, weights_only=True)["network"]["weight"].any()
-    with pytest.raises(checkpoint.DamagedError, match=r"is damaged \(its part .* has another checksum\)"):
+    with pytest.raises(checkpoint.DamagedCheckpointError, match=r"is damaged \(its part .* has another checksum\)"):
         checkpoint.load(File(path), CPU)
 
 

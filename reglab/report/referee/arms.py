@@ -12,9 +12,9 @@ from reglab.report.collection import Runs
 from reglab.report.columns import Condition, written
 from reglab.report.compare import condition, measured, refuse_same
 from reglab.report.measures import POINTS
-from reglab.report.referee.question import Question, Unit, unit_of
+from reglab.report.referee.question import JudgedQuestion, Unit, unit_of
 from reglab.report.roles import number, result, setting
-from reglab.report.sides import Arm, One, Sides
+from reglab.report.sides import ArmResults, One, Sides
 from reglab.tracking.record import RunRecord
 from reglab.tracking.state import State as StateOf
 
@@ -23,14 +23,14 @@ CHANCE_OUT = "none"
 
 
 @dataclass(frozen=True)
-class Known(Arm):
+class Known(ArmResults):
     """`levels` are written, by column."""
 
     levels: Mapping[str, str]
 
 
 @dataclass(frozen=True)
-class Asked(Sides):
+class AskedMetric(Sides):
     """The sides of a question. `lost`: runs of theirs that finished without a number and count for nothing."""
 
     arms: Sequence[Known]
@@ -58,12 +58,12 @@ class Asked(Sides):
         return sorted(hashlib.sha256(text.encode()).hexdigest()[:12] for text in told)
 
 
-def sides(runs: Runs, question: Question, unit: str | None = None, chance: str | None = None) -> Asked:
+def sides(runs: Runs, question: JudgedQuestion, unit: str | None = None, chance: str | None = None) -> AskedMetric:
     """Raises UserError for a condition that no run meets, for sides that do not exclude each other, and where nothing can be compared."""
     return _of_programs(runs, question, unit, chance) if runs.roles else _of_records(runs, question, unit, chance)
 
 
-def _of_programs(runs: Runs, question: Question, unit: str | None, chance: str | None) -> Asked:
+def _of_programs(runs: Runs, question: JudgedQuestion, unit: str | None, chance: str | None) -> AskedMetric:
     programs = runs.programs
     names = {key: column.name for key, column in programs.columns.items()}
     labels = {arm.label: {names[key]: (written(level),) for key, level in arm.levels.items()} for arm in programs.arms}
@@ -92,10 +92,10 @@ def _of_programs(runs: Runs, question: Question, unit: str | None, chance: str |
     keys = list(groups)
     gone = 0 if of_chance is not None else sum(lost.get(keys[place], 0) for pair in pairs for place in pair)
     in_unit = unit_of(question, values, unit)
-    return Asked(arms, pairs, in_unit.scale, one, other, in_unit, gone)
+    return AskedMetric(arms, pairs, in_unit.scale, one, other, in_unit, gone)
 
 
-def _of_records(runs: Runs, question: Question, unit: str | None, chance: str | None) -> Asked:
+def _of_records(runs: Runs, question: JudgedQuestion, unit: str | None, chance: str | None) -> AskedMetric:
     study = runs.study
     kind = measured(question.metric, study.records)
     if unit is not None:
@@ -132,11 +132,11 @@ def _of_records(runs: Runs, question: Question, unit: str | None, chance: str | 
     if without := next((unknown[key] for key in compared if key in unknown), None):
         raise UserError(f"{without.run_id} diverged, and counts as chance: say with --chance what that is (0.1 of ten classes), or none")
     if kind.unit == POINTS:
-        return Asked(arms, pairs, 100.0, one, other, Unit(POINTS, 100.0))
+        return AskedMetric(arms, pairs, 100.0, one, other, Unit(POINTS, 100.0))
     if not kind.is_time:
         if question.in_points:
             raise UserError(f"by {question.margin:g} points: {question.metric} is in a unit of its own, and has none")
-        return Asked(arms, pairs, 1.0, one, other, Unit(""))
+        return AskedMetric(arms, pairs, 1.0, one, other, Unit(""))
     known = {each.run for pair in pairs for place in pair for each in arms[place].results}
     there = {stats.place(record) for record in study.records if record.run_id in known}
     if len(there) > 1:
@@ -145,7 +145,7 @@ def _of_records(runs: Runs, question: Question, unit: str | None, chance: str | 
     if any(math.isinf(each.value) for arm in mine for each in arm.results):
         raise UserError(f"{question.metric}: some of these runs never got there, and no difference of means says how much later that is")
     finite = [replace(arm, results=tuple(each for each in arm.results if math.isfinite(each.value))) for arm in arms]
-    return Asked(finite, pairs, 1.0, one, other, Unit("s"))
+    return AskedMetric(finite, pairs, 1.0, one, other, Unit("s"))
 
 
 def _number(text: str) -> float:

@@ -16,9 +16,9 @@ from reglab.report.digits import decimals
 from reglab.report.measures import POINTS
 from reglab.report.parts import Claimed
 from reglab.report.referee import arms
-from reglab.report.referee.ledger import FAMILY, Answer, Standing, opened
-from reglab.report.referee.question import Question
-from reglab.report.roles import DO_WITHOUT, Asked
+from reglab.report.referee.ledger import FAMILY, Answer, QuestionStanding, opened
+from reglab.report.referee.question import JudgedQuestion
+from reglab.report.roles import DO_WITHOUT, AskedRoles
 from reglab.statistics.contrast import Contrast
 from reglab.statistics.looks import MOST_SEEDS, further, levels
 from reglab.tracking.csv_file import SUFFIX
@@ -126,7 +126,7 @@ def judge(
     The keys are those of `reglab.runs`; `unit` (`share`, `percent` or `own`) says what the metric of another program is in, and `chance`
     what a run counts as that diverged. Raises `UserError` for what cannot be compared, and for a ledger that cannot be written.
     """
-    asked = Question.read(question)
+    asked = JudgedQuestion.read(question)
     if not 0 < level < 1:
         raise UserError(f"--level {level:g}: the probability of a wrong verdict lies between 0 and 1, such as 0.05")
     if most_seeds is not None and most_seeds < 2:
@@ -147,9 +147,9 @@ def judge(
 
 
 def _read(
-    runs: Runs | str | Path, asked: Question, seed_key: str | None, group_by: Sequence[str] | None, progress: Progress | None
+    runs: Runs | str | Path, asked: JudgedQuestion, seed_key: str | None, group_by: Sequence[str] | None, progress: Progress | None
 ) -> Runs:
-    keys = Asked(
+    keys = AskedRoles(
         asked.metric, "maximize" if asked.sign == ">" else "minimize", seed_key, DO_WITHOUT, None if group_by is None else tuple(group_by)
     )
     if not isinstance(runs, Runs):
@@ -173,7 +173,7 @@ def beside(source: str) -> Path:
     return path.with_suffix(_ENDING) if path.suffix == SUFFIX else path / _ENDING.lstrip(".")
 
 
-def _asks(asked: Question, compared: arms.Asked) -> tuple[str | float, ...]:
+def _asks(asked: JudgedQuestion, compared: arms.AskedMetric) -> tuple[str | float, ...]:
     """The same for a question in other words: `a < b` is `b > a`."""
     first, second = (compared.other, compared.one) if asked.sign == "<" else (compared.one, compared.other)
     if asked.sign == "=":
@@ -181,7 +181,9 @@ def _asks(asked: Question, compared: arms.Asked) -> tuple[str | float, ...]:
     return (first, "=" if asked.sign == "=" else ">", second, asked.metric, compared.unit.name, asked.margin)
 
 
-def _answer(asked: Question, compared: arms.Asked, standing: Standing, family: str, level: float, ledger: str) -> tuple[Judgement, Answer]:
+def _answer(
+    asked: JudgedQuestion, compared: arms.AskedMetric, standing: QuestionStanding, family: str, level: float, ledger: str
+) -> tuple[Judgement, Answer]:
     """What the runs say, and the line that keeps it."""
     found, seeds = compared.contrast(), compared.seeds
     at = _level_of(found, seeds, standing)
@@ -236,7 +238,7 @@ def _answer(asked: Question, compared: arms.Asked, standing: Standing, family: s
     return judgement, answer
 
 
-def _level_of(found: Contrast, seeds: int, standing: Standing) -> float | None:
+def _level_of(found: Contrast, seeds: int, standing: QuestionStanding) -> float | None:
     """Of a look at so many seeds: what it had before, else what the looks before it have left. None where nothing tells of chance."""
     error = float(found.error)
     if seeds < 2 or not math.isfinite(error) or (seeds == 2 and error == 0):  # two that happen to be alike tell nothing either
@@ -251,7 +253,7 @@ def _level_of(found: Contrast, seeds: int, standing: Standing) -> float | None:
     return levels([*before, seeds], standing.alpha, standing.most_seeds, known_so_well, tuple(known.values()))[-1]
 
 
-def _that_stands(compared: arms.Asked, standing: Standing) -> Answer | None:
+def _that_stands(compared: arms.AskedMetric, standing: QuestionStanding) -> Answer | None:
     """The look whose verdict is the question's: the one that decided it, or one at as many seeds that other runs have come to since."""
     decided = next((look for look in standing.looks if look.verdict != UNDECIDED), None)
     of_others = (look for look in standing.looks if look.seeds >= compared.seeds and set(look.runs) != set(compared.digests))
@@ -265,17 +267,17 @@ def _interval(found: Contrast, at: float | None) -> tuple[float | None, float | 
     return float(low), float(high)
 
 
-def _verdict(asked: Question, bounds: tuple[float | None, float | None]) -> str:
+def _verdict(asked: JudgedQuestion, bounds: tuple[float | None, float | None]) -> str:
     holds = Claimed(*asked.claimed()).holds(*bounds)
     return UNDECIDED if holds is None else HOLDS if holds else FAILS
 
 
-def _more(asked: Question, found: Contrast, seeds: int, standing: Standing) -> int | None:
+def _more(asked: JudgedQuestion, found: Contrast, seeds: int, standing: QuestionStanding) -> int | None:
     away = min(abs(float(found.mean) - bound) for bound in asked.claimed() if math.isfinite(bound))
     return further(away, float(found.error), float(found.freedom), seeds, standing.alpha, standing.most_seeds)
 
 
-def _said_of(found: Contrast, compared: arms.Asked, asked: Question, at: float | None) -> list[str]:
+def _said_of(found: Contrast, compared: arms.AskedMetric, asked: JudgedQuestion, at: float | None) -> list[str]:
     """How it was compared, for people."""
     said = [f"over the {len(compared.pairs)} settings of all else that both sides have"] if len(compared.pairs) > 1 else []
     said += compared.said(found, at)

@@ -48,7 +48,7 @@ class Answer(BaseModel):
 
 
 @dataclass(frozen=True)
-class Standing:
+class QuestionStanding:
     """A question among all. `looks` are those that were taken, `alpha` what it may err in all; `before`: how often it was asked."""
 
     number: int
@@ -59,13 +59,15 @@ class Standing:
     is_anew: bool  # asked before of runs that are gone, or say otherwise now
 
 
-class Ledger:
+class QuestionLedger:
     """The answers in a file, while no other process answers from it."""
 
     def __init__(self, path: Path, answers: Sequence[Answer]):
         self.path, self.answers = path, answers
 
-    def standing(self, family: str, level: float, asks: tuple[str | float, ...], runs: Sequence[str], most_seeds: int | None) -> Standing:
+    def standing(
+        self, family: str, level: float, asks: tuple[str | float, ...], runs: Sequence[str], most_seeds: int | None
+    ) -> QuestionStanding:
         """Raises UserError for a level that is not the family's, and for a plan that is not the question's."""
         there = [each for each in self.answers if each.family == family]
         if there and there[0].level != level:
@@ -87,7 +89,7 @@ class Ledger:
             number, most, is_anew = 1 + max((each.question for each in there), default=0), most_seeds or 0, bool(same)
         looks = [each for each in mine if each.at is not None]
         first_of_each = {each.seeds: each for each in reversed(looks)}
-        return Standing(
+        return QuestionStanding(
             number, level * share_of(number), most, len(same), sorted(first_of_each.values(), key=lambda each: each.seeds), is_anew
         )
 
@@ -101,7 +103,7 @@ class Ledger:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Ledger]:
+def opened(path: Path) -> Iterator[QuestionLedger]:
     """The ledger in a file, made where there is none, and held against other processes.
 
     Raises UserError for one that cannot be read or written, and MachineError where another process holds it for too long.
@@ -119,7 +121,7 @@ def opened(path: Path) -> Iterator[Ledger]:
             path.open("ab").close()
         except OSError as error:
             raise _unwritable(path, error) from None
-        yield Ledger(path, list(_answers(path)))
+        yield QuestionLedger(path, list(_answers(path)))
     finally:
         lock.release()
 

@@ -16,7 +16,7 @@ _MARGIN = re.compile(r"(?P<number>(\d+\.?\d*|\.\d+)(e[-+]?\d+)?)\s*(?P<unit>\S.*
 
 
 @dataclass(frozen=True)
-class Question:
+class JudgedQuestion:
     """Whether `one` has more (`>`) or less (`<`) than `other` in `metric`, by more than `margin`; with `=`, whether they are within it.
 
     `in_points`: whether the margin is said to be one of points.
@@ -30,7 +30,7 @@ class Question:
     in_points: bool = False
 
     @classmethod
-    def read(cls, text: str) -> "Question":
+    def read(cls, text: str) -> "JudgedQuestion":
         """Raises UserError for what is none, and for a margin that could be two things."""
         words = " ".join(text.split())
         if len(re.findall(r" [<>=] ", words)) != 1 or not (found := _FORM.fullmatch(words)):
@@ -90,7 +90,7 @@ _SHARES = each_word("accuracy acc acc1 acc5 top1 top5 auc auroc auprc f1 iou mio
 _AMOUNTS = each_word("loss perplexity ppl rmse mse mae nll bpb bpc fid psnr logloss reward return elo seconds runtime")
 
 
-def unit_of(question: Question, values: Sequence[float], given: str | None = None) -> Unit:
+def unit_of(question: JudgedQuestion, values: Sequence[float], given: str | None = None) -> Unit:
     """The unit of a metric of another program, by what a person says, else by its name and values.
 
     Raises UserError where what is said cannot be, and where the margin would mean two things.

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from reglab.errors import UserError
-from reglab.report.referee.question import Question, unit_of
+from reglab.report.referee.question import JudgedQuestion, unit_of
 
 
 @pytest.mark.parametrize(
@@ -18,10 +18,10 @@ from reglab.report.referee.question import Question, unit_of
     ],
 )
 def test_a_question_is_read(text, read, claimed):
-    found = Question.read(text)
+    found = JudgedQuestion.read(text)
     assert (found.one, found.sign, found.other, found.metric, found.margin, found.in_points) == read
     assert found.claimed() == pytest.approx(claimed)
-    assert Question.read(found.text) == found
+    assert JudgedQuestion.read(found.text) == found
 
 
 @pytest.mark.parametrize(
@@ -44,11 +44,11 @@ def test_a_question_is_read(text, read, claimed):
 )
 def test_what_is_no_question_or_two_is_refused_in_a_line(text, said):
     with pytest.raises(UserError, match=said):
-        Question.read(text)
+        JudgedQuestion.read(text)
 
 
 def unit(text, values, given=None):
-    found = unit_of(Question.read(text), values, given)
+    found = unit_of(JudgedQuestion.read(text), values, given)
     return found.name, found.scale
 
 
@@ -63,8 +63,8 @@ def test_a_share_is_told_by_its_name_and_values():
 
 
 def test_how_it_was_taken_is_said():
-    assert "0.5 points are 0.005 of it" in unit_of(Question.read("a > b in acc by 0.5"), [0.7, 0.9]).said
-    assert "1 point is 0.01 of it" in unit_of(Question.read("a > b in acc"), [0.7, 0.9]).said
+    assert "0.5 points are 0.005 of it" in unit_of(JudgedQuestion.read("a > b in acc by 0.5"), [0.7, 0.9]).said
+    assert "1 point is 0.01 of it" in unit_of(JudgedQuestion.read("a > b in acc"), [0.7, 0.9]).said
 
 
 @pytest.mark.parametrize(
