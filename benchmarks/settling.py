@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measure import Simulated
-from reglab.report import claims, stats
+from reglab.report import claim_looks, stats
 from reglab.report.findings import Verdict
 from reglab.report.plan import LOOKS
 from reglab.report.study import Study
@@ -175,7 +175,7 @@ def of_equal_power(course: Course, world: World, settled: float, chance: np.rand
     for seeds in range(2, LOOKS[-1] + 1):
         new = range(seeds) if seeds == 2 else [seeds - 1]
         records += [world.run(course.arms[name], seed, chance) for name in sorted(course.asked) for seed in new]
-        found = claims.standings(Study.of(records, course.design.model_copy(update={"looks": (seeds,)})))
+        found = claim_looks.standings(Study.of(records, course.design.model_copy(update={"looks": (seeds,)})))
         if sum(each.verdict in (Verdict.reproduced, Verdict.contradicted) for each in found) >= settled:
             return seeds
     return LOOKS[-1]

@@ -58,6 +58,17 @@ def asked_of(kinds: Kinds, question: str | None, study: Study) -> Iterator[Asked
                 yield AskedComparison(_rule_of_threshold(comparison, study), partial(_threshold, comparison, runs))
 
 
+def looked_at(comparison: ClaimedComparison) -> list[list[Sequence[Condition]]]:
+    """Of each `Compared` that a comparison of a file comes to, in their order: the levels that it looks at together, one or several."""
+    levels = together(comparison)
+    match comparison:
+        case TrendClaim(of=name) if name == TO_TARGET:
+            return [levels]
+        case BestClaim():
+            return [levels] * len(expanded(comparison.level))
+    return [[each] for each in levels]
+
+
 def together(comparison: ClaimedComparison) -> list[Sequence[Condition]]:
     """The levels that each comparison of a claim looks at together: cases that lack one of them speak to none."""
     match comparison:

@@ -3,22 +3,23 @@
 from collections.abc import Iterable
 
 from reglab.report import stats
-from reglab.report.asked import together
-from reglab.report.claim_kinds import Claim, PublishedValue
+from reglab.report.asked import looked_at
+from reglab.report.claim_kinds import Claim
 from reglab.report.design import Design
 from reglab.report.evidence import Evidence
 from reglab.report.study import Study
 from reglab.tracking.record import RunRecord, State
 
 
-def asked_by(claim: Claim, study: Study) -> frozenset[str]:
-    """The arms whose runs would speak to a claim, by what reports call an arm, where `study` is one of planned runs."""
-    runs, found = Evidence(study, claim.question), set[str]()
-    for _, comparison in claim.comparisons():
-        for levels in [] if isinstance(comparison, PublishedValue) else together(comparison):
-            for by_level in runs.cases(comparison.at, levels, runs.held(levels)).values():
-                found.update(stats.arm(record) for by_seed in by_level for record in by_seed.values())
-    return frozenset(found)
+def asked_by(claim: Claim, study: Study) -> list[frozenset[str]]:
+    """Of each comparison of a claim, in the order in which it is judged, the arms whose runs would speak to it, by what reports call an
+    arm, where `study` is one of planned runs. None of one that no arm speaks to."""
+    runs, found = Evidence(study, claim.question), list[frozenset[str]]()
+    for place, comparison in claim.comparisons():
+        for looked in looked_at(comparison) if place[0] != "published" else ():
+            cases = (by_level for levels in looked for by_level in runs.cases(comparison.at, levels, runs.held(levels)).values())
+            found.append(frozenset(stats.arm(record) for case in cases for by_seed in case for record in by_seed.values()))
+    return found
 
 
 def of_plan(design: Design, planned: Iterable[RunRecord]) -> Study:

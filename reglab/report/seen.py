@@ -207,12 +207,12 @@ class OfShare:
         return None
 
     def foretold(self, seeds: int, looks: Sequence[int], stream: int) -> tuple[Array, Array]:
-        """As if its cases were independent, as many of them as have no run in common."""
-        groups, n = self.cases.groups, self.n
+        """As if there were as many independent cases as it is known by."""
+        known, n = self.cases.independent, self.n
         if self.means and all(np.isfinite(case).all() for case in self.means[0]):  # what was never reached has no mean to move
-            return foretold.of_means(*self.means, looks, lambda so, _: _p_values(self.rule, so * groups / n, groups), stream=stream)
-        later = [max(groups, round(groups * look / seeds)) if self.grows else groups for look in looks]
-        return foretold.of_new_cases(self.cases.share, groups, later, partial(_p_values, self.rule), stream=stream)
+            return foretold.of_means(*self.means, looks, lambda so, _: _p_values(self.rule, so * known / n, known), stream=stream)
+        later = [max(known, known * look / seeds) if self.grows else known for look in looks]
+        return foretold.of_new_cases(self.cases.share, known, later, partial(_p_values, self.rule), stream=stream)
 
     def said(self, level: float) -> list[str]:
         """How it was compared."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reglab.report.claim_looks import Foretold
 from reglab.settling.rounds import ClaimState, Course, Stand
 from reglab.statistics.foretold import DRAWS
 from reglab.statistics.looks import levels
@@ -52,10 +53,10 @@ def outlook(course: Course, records: Iterable[RunRecord], effect: float = EFFECT
     for name, count in now.there.items():
         there[place[name]] = count
     for state in now.claims:
-        if state.arms:
-            told += state.foretold is not None
-            columns = [place[name] for name in state.arms]
-            seeds[:, columns] = np.maximum(seeds[:, columns], _seeds(course, state, effect, now.alpha)[:, None])
+        told += state.foretold is not None
+        for comparison, to_come in zip(state.comparisons, _seeds(course, state, effect, now.alpha), strict=True):
+            columns = [place[name] for name in comparison.arms]
+            seeds[:, columns] = np.maximum(seeds[:, columns], to_come[:, None])
     assumed = sum(state.stand == Stand.open for state in now.claims) - told
     parts = [f"{told} open claims as their runs foretell it"] * (told > 0)
     parts += [f"{assumed} as if the arms that they compare differed by {effect:g} standard deviations of a seed"] * (assumed > 0)
@@ -78,26 +79,25 @@ def hours_of(course: Course, records: Iterable[RunRecord]) -> dict[str, float]:
 
 
 def _seeds(course: Course, state: ClaimState, effect: float, alpha: float) -> Array:
-    """How many seeds the arms of a claim come to for it: (draws,)."""
+    """How many seeds the arms of each comparison of a claim come to for it: (comparisons, draws)."""
+    there: Array = np.tile(np.array([[float(each.now)] for each in state.comparisons]).reshape(-1, 1), DRAWS)
     if state.stand != Stand.open:
-        there: Array = np.full(DRAWS, float(state.now))
         return there
-    later, decided = course.later(state), state.foretold
-    if decided is None:
-        comparisons = max(len(state.arms) - 1, 1)
-        decided = _assumed(later, course.looks, effect, comparisons, len(course.asked), alpha, state.number)
-    first = np.where(decided.any(axis=-1), decided.argmax(axis=-1), len(later) - 1)
-    found: Array = np.asarray(later, dtype=float)[first]
-    return found
+    found = state.foretold or _assumed(state, course.looks, effect, len(course.asked), alpha)
+    for number, each in enumerate(state.comparisons):
+        if each.is_open:
+            ends = found.decided | found.held[:, number]
+            first = np.where(ends.any(axis=-1), ends.argmax(axis=-1), len(state.looks) - 1)
+            there[number] = np.clip(np.array(state.looks, dtype=float)[first], each.later[0], each.later[-1])
+    return there
 
 
-def _assumed(later: Sequence[int], looks: Sequence[int], effect: float, comparisons: int, arms: int, alpha: float, stream: int) -> Array:
-    """Whether all of some comparisons of two arms have been decided by each look, where they differ by so much: (draws, looks)."""
-    rng = np.random.default_rng(stream)
-    at = np.array(levels(later, alpha, looks[-1], max(arms, 2)))
+def _assumed(state: ClaimState, looks: Sequence[int], effect: float, arms: int, alpha: float) -> Foretold:
+    """What later looks say of a claim of which no run tells, where the arms of each of its comparisons differ by so much."""
+    rng, later = np.random.default_rng(state.number), np.asarray(state.looks)
+    at = np.array(levels(state.looks, alpha, looks[-1], max(arms, 2)))
     steps = np.diff([0, *later])
-    sums = np.cumsum(rng.standard_normal((DRAWS, comparisons, len(later))) * np.sqrt(2 * steps) + effect * steps, axis=-1)
-    statistic = sums / np.sqrt(2 * np.asarray(later))
-    needed = t_isf(at / 2, arms * (np.asarray(later) - 1))
-    decided: Array = np.logical_or.accumulate((statistic > needed).all(axis=1), axis=-1)
-    return decided
+    shape = (DRAWS, len(state.comparisons), len(later))
+    sums = np.cumsum(rng.standard_normal(shape) * np.sqrt(2 * steps) + effect * steps, axis=-1)
+    held = np.logical_or.accumulate(sums / np.sqrt(2 * later) > t_isf(at / 2, arms * (later - 1)), axis=-1)
+    return Foretold(held.all(axis=1), held)

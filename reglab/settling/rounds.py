@@ -1,8 +1,8 @@
 """The next round of a study that is run until its claims are settled: which seeds of which arms, the most telling first.
 
-A claim is looked at where all arms that it asks for have as many seeds as a look of the study's plan. Where that leaves it open, its arms
-are asked for up to the next look, unless no later look is likely to decide it. Everything follows from the records, so a round that was
-cut off asks for what is left of it.
+A comparison of a claim is looked at where all arms that it asks for have as many seeds as a look of the study's plan. Where a claim is
+open, the arms of those of its comparisons that do not hold yet are asked for up to the next look, unless no later look is likely to decide
+it. Everything follows from the records, so a round that was cut off asks for what is left of it.
 """
 
 import statistics
@@ -13,16 +13,15 @@ from functools import cached_property
 
 from reglab.errors import UserError
 from reglab.report import planned, stats
-from reglab.report.claims import Standing, standings
+from reglab.report.claim_looks import Foretold, PartStanding, Standing, standings
 from reglab.report.design import Design
 from reglab.report.findings import Verdict
 from reglab.report.parts import LEVEL
 from reglab.report.study import Study
 from reglab.settling.arms import PlannedArm
-from reglab.statistics.moderation import Array
 from reglab.tracking.record import RunRecord, State
 
-FUTILE = 0.1
+FUTILE = 0.2
 """The probability of being decided by any look that is left, below which a claim gets no more runs."""
 
 
@@ -38,22 +37,53 @@ class Stand(StrEnum):
 
 
 @dataclass(frozen=True)
+class ComparisonState:
+    """A comparison of a claim: the arms that it asks for, how many seeds all of them have (`now`), the looks at it that are left (`later`),
+    and whether it is `done`: it holds, or contradicts its claim, at a look that all of its arms have come to."""
+
+    arms: frozenset[str]
+    now: int
+    later: tuple[int, ...] = ()
+    done: bool | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may still be decided."""
+        return self.done is None and bool(self.later)
+
+
+@dataclass(frozen=True)
 class ClaimState:
-    """A claim, the arms that it asks for, how many seeds all of them have (`now`), and the next look at it, where it is open.
+    """A claim, and its comparisons that some arms of the study speak to.
 
     `chance`: that the next look decides it, as far as its runs foretell it, one half where there are none; of one that is unlikely to be
-    settled, that any does. `foretold`: whether it is decided by each of its later looks (draws, looks), where its runs tell.
+    settled, that any does. `looks` are those that are left, and `foretold` what they may say, where its runs tell.
     """
 
     number: int
     text: str
     stand: Stand
     verdict: Verdict
-    arms: frozenset[str]
-    now: int
-    next: int | None = None
+    comparisons: tuple[ComparisonState, ...] = ()
+    looks: tuple[int, ...] = ()
     chance: float = 0.5
-    foretold: Array | None = field(default=None, compare=False, repr=False)
+    foretold: Foretold | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def arms(self) -> frozenset[str]:
+        """All that it asks for."""
+        return frozenset[str]().union(*(each.arms for each in self.comparisons))
+
+    @property
+    def now(self) -> int:
+        """How many seeds all arms of all comparisons have that are not done, or, where all are, of all."""
+        left = [each.now for each in self.comparisons if each.done is None]
+        return min(left or [each.now for each in self.comparisons], default=0)
+
+    @property
+    def next(self) -> int | None:
+        """The seeds of the next look at any of its comparisons, where it is open."""
+        return self.looks[0] if self.stand == Stand.open else None
 
 
 @dataclass(frozen=True)
@@ -99,14 +129,14 @@ class Course:
         return planned.of_plan(self.design, [arm.planned() for arm in self.arms.values()])
 
     @cached_property
-    def _asked(self) -> Sequence[frozenset[str]]:
-        """The arms that each claim asks for."""
+    def _asked(self) -> Sequence[Sequence[frozenset[str]]]:
+        """The arms that each comparison of each claim asks for."""
         return [planned.asked_by(claim, self._plan) for claim in self.design.claims]
 
     @cached_property
     def asked(self) -> frozenset[str]:
         """The arms that any claim asks for."""
-        return frozenset[str]().union(*self._asked)
+        return frozenset[str]().union(*(arms for claim in self._asked for arms in claim))
 
     @property
     def looks(self) -> list[int]:
@@ -138,39 +168,43 @@ class Course:
     def _alpha(self, standing: Sequence[Standing]) -> float:
         """What each claim that is open may err by, jointly with all others that these arms can decide."""
         decided = (Verdict.reproduced, Verdict.contradicted)
-        left = sum(bool(arms) and each.verdict not in decided for arms, each in zip(self._asked, standing, strict=True))
+        left = sum(any(arms) and each.verdict not in decided for arms, each in zip(self._asked, standing, strict=True))
         return LEVEL / max(left, 1)
 
     def _state(
         self, number: int, standing: Standing, ended: Mapping[str, set[int]], failed: Set[tuple[str, int]], alpha: float
     ) -> ClaimState:
-        arms = self._asked[number - 1]
-        if not arms:
-            return ClaimState(number, standing.claim.text, Stand.without, standing.verdict, arms, 0)
-        now = min(len(ended.get(name, ())) for name in arms)
-        there = ClaimState(number, standing.claim.text, Stand.open, standing.verdict, arms, now)
-        if standing.seeds is not None and standing.seeds <= now:
+        there = ClaimState(number, standing.looks.claim.text, Stand.without, standing.verdict)
+        asked = zip(self._asked[number - 1], standing.parts, strict=True)
+        comparisons = tuple(self._comparison(arms, part, ended) for arms, part in asked)
+        if not any(each.arms for each in comparisons):
+            return there
+        there = replace(there, comparisons=comparisons)
+        if all(each.done for each in comparisons) or any(each.done is False for each in comparisons):
             return replace(there, stand=Stand.settled)
-        later = self.later(there)
-        if not later:
+        looks = tuple(sorted({look for each in comparisons if each.is_open for look in each.later}))
+        if not looks:
             return replace(there, stand=Stand.over)
-        there = replace(there, next=later[0])
+        there = replace(there, stand=Stand.open, looks=looks)
         if not failed.isdisjoint(self._missing(there, ended)):
-            return replace(there, stand=Stand.failed, next=None)
-        return self._foretold(there, standing, later, alpha) if now >= self.looks[0] else there
+            return replace(there, stand=Stand.failed)
+        return self._foretold(there, standing, alpha) if there.now >= self.looks[0] else there
 
-    def later(self, claim: ClaimState) -> list[int]:
-        """The looks that a claim may still be looked at."""
-        most = min(self.arms[name].most or self.looks[-1] for name in claim.arms)
-        return [look for look in self.looks if claim.now < look <= most]
+    def _comparison(self, arms: frozenset[str], part: PartStanding, ended: Mapping[str, set[int]]) -> ComparisonState:
+        if not arms:
+            return ComparisonState(arms, 0)
+        now = min(len(ended.get(name, ())) for name in arms)
+        most = min(self.arms[name].most or self.looks[-1] for name in arms)
+        done = part.holds if part.seeds is not None and part.seeds <= now else None
+        return ComparisonState(arms, now, tuple(look for look in self.looks if now < look <= most), done)
 
-    def _foretold(self, there: ClaimState, standing: Standing, later: Sequence[int], alpha: float) -> ClaimState:
-        foretold = standing.foretold(there.now, later, alpha)
+    def _foretold(self, there: ClaimState, standing: Standing, alpha: float) -> ClaimState:
+        foretold = standing.looks.foretold([each.now for each in there.comparisons], there.looks, alpha)
         if foretold is None:
             return there
-        decided = foretold.mean(axis=0)
+        decided = foretold.decided.mean(axis=0)
         if decided[-1] < FUTILE:
-            return replace(there, stand=Stand.futile, next=None, chance=float(decided[-1]))
+            return replace(there, stand=Stand.futile, chance=float(decided[-1]))
         return replace(there, chance=float(decided[0]), foretold=foretold)
 
     def _ordered(self, claims: Iterable[ClaimState], ended: Mapping[str, set[int]], took: "_Took") -> Iterable[Wanted]:
@@ -190,9 +224,14 @@ class Course:
 
     def _missing(self, claim: ClaimState, ended: Mapping[str, set[int]]) -> list[tuple[str, int]]:
         """Seed by seed, so that what is cut short has every arm as often."""
-        looked = max((look for look in self.looks if look <= claim.now), default=0)
-        names = sorted(claim.arms, key=list(self.arms).index)
-        seeds = [(name, self.arms[name].further(ended.get(name, set()), claim.next or 0, looked)) for name in names]
+        to_come, looked = dict[str, int](), dict[str, int]()
+        for each in claim.comparisons:
+            last = max((look for look in self.looks if look <= each.now), default=0)
+            for name in each.arms if each.is_open else ():
+                to_come[name] = max(to_come.get(name, 0), each.later[0])
+                looked[name] = max(looked.get(name, 0), last)
+        names = sorted(to_come, key=list(self.arms).index)
+        seeds = [(name, self.arms[name].further(ended.get(name, set()), to_come[name], looked[name])) for name in names]
         runs = [(place, order, name, seed) for order, (name, each) in enumerate(seeds) for place, seed in enumerate(each)]
         return [(name, seed) for _, _, name, seed in sorted(runs, key=lambda run: run[:2])]
 

@@ -6,6 +6,7 @@ these. Shapes: p-values are (draws, looks), two-sided as `Contrast.p_inside` and
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,25 +49,26 @@ def _doubled(away: Array, error: Array, freedom: float) -> Array:
     return found
 
 
-PValues = Callable[[int, int], tuple[float, float]]
+PValues = Callable[[float, float], tuple[float, float]]
 """Of so many cases of so many being so: that their share is as is claimed, and that it is not."""
 
 
 def of_new_cases(
-    share: float, groups: int, later: Sequence[int], p_values: PValues, draws: int = DRAWS, stream: int = 0
+    share: float, known: float, later: Sequence[float], p_values: PValues, draws: int = DRAWS, stream: int = 0
 ) -> tuple[Array, Array]:
-    """The same of a share of cases of which `groups` are independent, where there will be `later` of them at each look.
+    """The same of a share that is known as by so many independent cases, where it will be by `later` of them at each look.
 
     Those that are there stay as they are, and new ones come to them, of which the share is drawn from its posterior (Jeffreys' prior).
     """
     rng = np.random.default_rng(stream)
-    there = round(share * groups)
-    truth = rng.beta(there + 0.5, groups - there + 0.5, draws)
-    counts, before = np.full(draws, there), groups
+    there = share * known
+    truth = rng.beta(there + 0.5, known - there + 0.5, draws)
+    counts, before = np.full(draws, there), 0
     found = []
     for cases in later:
-        counts = counts + rng.binomial(cases - before, truth)
-        before = cases
+        new = round(cases - known)
+        counts = counts + rng.binomial(new - before, truth)
+        before = new
         found.append(counts)
     return _by_counts(found, later, p_values)
 
@@ -95,10 +97,10 @@ def of_means(
     return _by_counts(list(counts), [len(cases)] * len(looks), p_values)
 
 
-def _by_counts(counts: Sequence[NDArray[np.int64]], of: Sequence[int], p_values: PValues) -> tuple[Array, Array]:
+def _by_counts(counts: Sequence[NDArray[Any]], of: Sequence[float], p_values: PValues) -> tuple[Array, Array]:
     found = []
     for so, cases in zip(counts, of, strict=True):
-        table = np.array([p_values(count, cases) for count in range(cases + 1)])
-        found.append(table[so])
+        each, places = np.unique(so, return_inverse=True)
+        found.append(np.array([p_values(float(count), cases) for count in each])[places])
     both = np.stack(found, axis=1)
     return both[..., 0], both[..., 1]

@@ -1,12 +1,14 @@
 """The interval of a share of cases that have runs in common: such cases are no independent ones."""
 
 from collections.abc import Collection, Hashable, Sequence
+from functools import cached_property
 
 import numpy as np
 
 from reglab.statistics.tails import beta_ppf
 
 _DRAWS = 4000
+_HALVINGS = 12
 
 
 class SharedCases:
@@ -39,6 +41,17 @@ class SharedCases:
             return low, high
         percentiles = np.quantile(self._shares, [level / 2, 1 - level / 2])
         return min(low, float(percentiles[0])), max(high, float(percentiles[1]))
+
+    @cached_property
+    def independent(self) -> float:
+        """By how many independent cases it is known, at most `groups`: their exact interval is as wide as its own at the 5 % level."""
+        low, high = self.interval()
+        fewest, most = 1.0, float(self.groups)
+        for _ in range(_HALVINGS):
+            middle = (fewest + most) / 2
+            its_low, its_high = exact(self.share * middle, middle, 0.05)
+            fewest, most = (middle, most) if its_high - its_low > high - low else (fewest, middle)
+        return most
 
 
 def exact(count: float, of: float, level: float) -> tuple[float, float]:

@@ -1,10 +1,12 @@
 import json
 import math
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+import benchmarks
 from benchmarks import NAMES
 from reglab.cli import app as cli
 from reglab.cli import bench
@@ -79,3 +81,11 @@ def test_outside_a_checkout_one_line_says_so(monkeypatch, tmp_path):
     monkeypatch.delitem(sys.modules, "benchmarks", raising=False)
     with pytest.raises(UserError, match="clone the repository"):
         run("--list")
+
+
+def test_every_benchmark_has_its_name_in_the_list_and_its_row_in_the_readme():
+    folder = Path(benchmarks.__file__).parent
+    there = {path.stem for path in folder.glob("*.py") if "\ndef measure(" in path.read_text(encoding="utf-8")}
+    assert there == set(NAMES)
+    told = (folder / "README.md").read_text(encoding="utf-8")
+    assert [name for name in NAMES if f"| `{name}` |" not in told] == []

@@ -54,6 +54,36 @@ def test_only_an_open_claim_gets_more_seeds_up_to_the_next_look(course_of, carry
     assert {wanted.seed for wanted in found.runs} == {3, 4}  # the file has 0 to 2
 
 
+def test_a_comparison_that_holds_gets_no_more_while_another_of_its_claim_is_open(course_of, carry_out):
+    study = course_of().design.path.read_text()
+    head, _, claimed = study.partition("claims:")
+    first, second = re.findall(r"difference: (.*)", claimed)
+    course = course_of(f"{head}claims:\n  - text: A rate of 0.01 is better.\n    difference: [{first}, {second}]\n")
+    runs = course.next([]).runs
+    records = carry_out([run for run in runs if not run.arm.config.batchnorm.layers], by_rate)
+    records += carry_out([run for run in runs if run.arm.config.batchnorm.layers], spread=0.02)
+    found = course.next(records)
+    assert [[each.done for each in claim.comparisons] for claim in found.claims] == [[True, None]]
+    assert asked(found) == {(2, 0.001): 2, (2, 0.01): 2}
+    records += carry_out(found.runs, lambda config: 0.6 + 0.3 * (config.optimizer.lr == 0.01), spread=0.02)
+    while found := course.next(records).runs:
+        assert {run.arm.config.batchnorm.layers for run in found} == {2}
+        records += carry_out(found, lambda config: 0.6 + 0.3 * (config.optimizer.lr == 0.01), spread=0.02)
+    (claim,) = claims.judge(Study.of(records, course.design)).each
+    assert claim.jointly == "reproduced"
+    assert claim.parts[0].n == 3 < claim.parts[1].n
+
+
+def test_what_contradicts_a_claim_settles_it_whatever_its_other_comparisons_are(course_of, carry_out):
+    study = course_of().design.path.read_text()
+    head, _, claimed = study.partition("claims:")
+    first, second = re.findall(r"difference: (.*)", claimed)
+    course = course_of(f"{head}claims:\n  - text: A rate of 0.01 is better.\n    difference: [{first}, {second}]\n")
+    runs = [run for run in course.next([]).runs if not run.arm.config.batchnorm.layers]
+    found = course.next(carry_out(runs, lambda config: 0.6 - 0.1 * (config.optimizer.lr == 0.01)))
+    assert [(claim.stand, claim.verdict) for claim in found.claims] == [(Stand.settled, "contradicted")] and not found.runs
+
+
 def test_a_round_that_was_cut_off_asks_for_what_is_left_of_it(course_of, carry_out):
     course = course_of()
     first = list(course.next([]).runs)
@@ -131,10 +161,14 @@ def test_what_cannot_be_looked_at_yet_stays_open(course_of, carry_out):
     assert Stand.open in {claim.stand for claim in found.claims} <= {Stand.open, Stand.settled}
 
 
-def test_where_all_diverged_the_next_look_is_asked_for(course_of, carry_out):
+def test_what_no_run_has_a_value_of_is_given_up(course_of, carry_out):
+    """A run that diverged has no gap."""
     course = course_of(course_of().design.path.read_text().replace("of: test/accuracy", "of: gap"))
-    found = course.next(carry_out(course.next([]).runs, state=State.diverged))
-    assert {claim.stand for claim in found.claims} == {Stand.open}
+    first = course.next([]).runs
+    records = carry_out([run for run in first if not run.arm.config.batchnorm.layers])
+    found = course.next(records + carry_out([run for run in first if run.arm.config.batchnorm.layers], state=State.diverged))
+    assert found.claims[1].stand == Stand.futile
+    assert {run.arm.config.batchnorm.layers for run in found.runs} <= {0}
 
 
 def test_a_folder_of_another_set_up_is_refused(course_of, carry_out):

@@ -10,7 +10,11 @@ from reglab.statistics.looks import levels
 
 
 def decided(p_values, looks, alpha):
-    return families.decided(p_values, alpha, lambda each: np.array(levels(looks, each))[:, None])
+    return places(p_values, alpha, lambda each: np.array(levels(looks, each))[:, None])
+
+
+def places(p_values, alpha, levels_of):
+    return families.decided(lambda each: p_values < levels_of(each), p_values.shape[-1], alpha)[0]
 
 
 def test_the_shares_of_all_questions_are_one():
@@ -43,4 +47,11 @@ def test_claims_may_have_looks_of_their_own():
     def levels_of(alpha):
         return np.array([[alpha, levels((3, 6), alpha, 6)[0]], [np.nan, levels((3, 6), alpha, 6)[1]]])
 
-    assert list(families.decided(np.array([[0.02, 0.02], [np.nan, 0.02]]), 0.05, levels_of)) == [0, 1]
+    assert list(places(np.array([[0.02, 0.02], [np.nan, 0.02]]), 0.05, levels_of)) == [0, 1]
+
+
+def test_a_claim_is_told_how_many_were_decided_before_it():
+    """Three of four, the last of them only by what the first two leave it."""
+    p_values = np.array([[0.001, 0.002, 0.022, 0.9]])
+    found, before = families.decided(lambda each: p_values < each, 4, 0.05)
+    assert list(found) == [0, 0, 0, -1] and list(before) == [0, 0, 2, 3]

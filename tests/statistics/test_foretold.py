@@ -59,6 +59,7 @@ def test_the_same_is_foretold_each_time_and_other_numbers_of_another_comparison(
 
 def binomial(count, of):
     """Of more than one half: the exact two-sided p, and of less."""
+    count, of = int(count), int(of)
     above = sum(math.comb(of, each) for each in range(count, of + 1)) / 2**of
     below = sum(math.comb(of, each) for each in range(count + 1)) / 2**of
     return min(1.0, 2 * above), min(1.0, 2 * below)
