@@ -30,7 +30,7 @@ from reglab.statistics.looks import levels
 from reglab.statistics.moderation import Array
 
 ROUNDS = 10
-CLAIMS, CHANGES = 11, 50
+CLAIMS, PARTS, CHANGES = 11, 4, 50
 EVERY_ROUND = tuple(range(3, 13))
 LOOKS = (3, 5, 8, 12)
 RUNS = 10_000
@@ -138,6 +138,25 @@ def wrong_claims(studies: int, looks: Sequence[int] = EVERY_ROUND, seed: int = 1
     }
 
 
+def wrong_parts(studies: int, looks: Sequence[int] = LOOKS, seed: int = 3) -> dict[str, float]:
+    """How often a claim of some comparisons, each that one arm is better than another, is decided wrongly, where one that holds at a look
+    has no more runs: reproduced though one of them is not so, and contradicted though all of them just are."""
+    at = np.array(levels(looks, 0.05, looks[-1], 2 * PARTS))
+    found = []
+    for others in (5.0, 0.0):  # standard deviations by which all but the first are better
+        results = np.random.default_rng(seed).standard_normal((studies, 2 * PARTS, looks[-1]))
+        results[:, 2::2] += others
+        held, failed = np.zeros((studies, PARTS), dtype=bool), np.zeros(studies, dtype=bool)
+        for look, level in zip(looks, at, strict=True):
+            for part in range(PARTS):
+                each = contrast(results[..., :look], np.eye(2 * PARTS)[2 * part] - np.eye(2 * PARTS)[2 * part + 1])
+                held[:, part] |= ~failed & (each.p_inside(0.0, np.inf) < level)
+                failed |= ~held.all(axis=1) & ~held[:, part] & (PARTS * each.p_outside(0.0, np.inf) < level)
+        found.append((100 * float(held.all(axis=1).mean()), 100 * float(failed.mean())))
+    (reproduced, _), (_, contradicted) = found
+    return {"reproduced though one is not so %": reproduced, "contradicted though all just are %": contradicted}
+
+
 def wrong_gate(searches: int, changes: int = CHANGES, gain: float = 0.0, seed: int = 2) -> dict[str, float]:
     """How often a search over changes, each asked with 3, 5, 8 and 12 seeds against the plain arm, accepts any that does nothing.
 
@@ -189,6 +208,7 @@ def measure(overrides: Sequence[str], rounds: int | None = None) -> Iterator[Sim
         yield Simulated("verdicts", scenario.name, studies, coverage(scenario, studies))
     some = studies // 5
     yield Simulated("verdicts", f"{CLAIMS} claims, nothing different, looked at with 3, 4, …, 12 seeds", some, wrong_claims(some))
+    yield Simulated("verdicts", f"a claim of {PARTS} comparisons, each looked at until it holds", some, wrong_parts(some))
     searches = studies // 20
     yield Simulated("verdicts", f"a gate, {CHANGES} changes that do nothing", searches, wrong_gate(searches))
     for gain in (2.0, 3.0):

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from reglab.errors import UserError
+from reglab.errors import ReglabError, UserError
 from reglab.report import own, roles, study_file, tables
 from reglab.report.design import Design
+from reglab.report.details import POINTS
 from reglab.report.manifest import MANIFEST, AnyRun, Manifest, sha256
 from reglab.report.program_arms import Programs
 from reglab.report.registration import Lock
@@ -183,10 +184,22 @@ def build_report(runs: Runs | str | Path, out: str | Path, study: str | Path | D
     found = runs if isinstance(runs, Runs) else read([str(runs)], AskedRoles())
     by = judged(found, study_file.read(study) if isinstance(study, str | Path) else study, baseline)
     if found.roles:
-        return Built(build.build_programs(found.programs.runs, Path(out), by.source, found.roles, by.baseline), None)
+        return Built(build.build_programs(_with_curves(found), Path(out), by.source, found.roles, by.baseline), None)
     lock = _lock(found) if by.design else None
     page = build.build(found.records, Path(out), by.source, by.sweeps, by.design, by.baseline, lock)
     return Built(page, by.design)
+
+
+def _with_curves(found: Runs) -> list[ProgramRun]:
+    """Runs of another program with the curves of what they are told by, where their source has them."""
+    assert found.roles
+    metric = found.roles.metric
+    try:
+        curves = fetch.curves(found.source, metric, POINTS)
+    except ReglabError as error:
+        _log.warning("the page is without curves: %s", error)
+        curves = {}
+    return [run.model_copy(update={"curves": {metric: curves[run.id]}}) if run.id in curves else run for run in found.programs.runs]
 
 
 def _registered(found: Runs) -> Design | None:

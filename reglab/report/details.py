@@ -1,15 +1,17 @@
 """What a page tells of an arm when it is asked for: the curves of its runs, its configuration, and the log of what failed."""
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from reglab.config import flat
 from reglab.report import stats
-from reglab.report.columns import written
+from reglab.report.columns import in_order, written
+from reglab.report.program_arms import Programs
+from reglab.report.roles import setting
 from reglab.report.study import Study
 from reglab.tracking.record import RunRecord
-from reglab.tracking.results import Epoch
+from reglab.tracking.results import Epoch, thinned
 
 POINTS = 40
 """Of a curve: more are not told apart on a page."""
@@ -20,12 +22,25 @@ MOST_RUNS = 500
 _LINES = {"test": "test_accuracy", "train": "train_accuracy", "clean": "train_clean_accuracy", "val": "val_accuracy"}
 """The curves of a run, by the field of an epoch; `train` is the running accuracy, `clean` that in evaluation mode."""
 
+SHOWN: Mapping[str, Any] = {
+    "first": "seed",
+    "x": "epoch",
+    "y": "accuracy, %",
+    "lines": [["test", "test"], ["val", "held-out"], ["train", "training, running"], ["clean", "training, clean"]],
+    "columns": [["test", "test, %"], ["train", "training (running), %"]],
+    "clean": "training (clean), %",
+    "places": 1,
+    "note": "Running training accuracy is of an epoch’s own batches, augmented and with dropout",
+}
+"""How the page tells the runs of an arm: what stands first in their table, the axes of their curves, a line for each kind, the columns that
+have the last value of one, the name of what was measured at the end, and its digits behind the point."""
+
 _NO_KEYS = ("arm", "cell", "train.seed")
 """Of a configuration: the short ways to give others, and what tells the runs of an arm apart."""
 
 
 def details(study: Study) -> dict[str, Any]:
-    """As JSON has it: `common` configuration, and each arm by its identity, with what it has of its own and its runs."""
+    """As JSON has it: what all arms have in `common`, each of the `arms` by its identity with its own keys and runs, and `shown` how."""
     records = [*study.records, *study.others, *study.again]
     grouped: dict[str, list[RunRecord]] = {}
     for record in records:
@@ -41,7 +56,28 @@ def details(study: Study) -> dict[str, Any]:
         arms[arm] = {"label": study.labels[group[0].run_id], "own": own, "runs": runs}
         if not each_run and (mean := _mean_curve(group)):
             arms[arm]["mean"] = mean
-    return {"common": common, "arms": arms}
+    return {"common": common, "arms": arms, "shown": SHOWN}
+
+
+def of_programs(programs: Programs) -> dict[str, Any]:
+    """The same of runs of another program: their settings that differ, and the curve of what they are told by."""
+    metric, seed = programs.roles.metric, programs.roles.seed
+    each_run = len(programs.counted) <= MOST_RUNS
+    arms: dict[str, Any] = {}
+    for arm in programs.arms:
+        runs = []
+        for run in sorted(arm.runs, key=lambda run: (in_order(setting(run, seed)) if seed else (), run.id)):
+            at = setting(run, seed) if seed else None
+            name = run.name or run.id if at is None else f"seed {written(at)}"
+            found: dict[str, Any] = {"run": run.id, "seed": run.name or run.id if at is None else written(at), "name": name}
+            found |= {"state": run.state.value, "clean": programs.roles.value(run)}
+            if each_run and (curve := run.curves.get(metric)):
+                found["curve"] = {"at": [step for step, _ in curve], "value": [value for _, value in curve]}
+            runs.append(found)
+        own = {key: _read(level) for key, level in arm.levels.items()}
+        arms[arm.identity] = {"label": arm.label, "own": own, "runs": runs}
+    shown = {"first": "seed" if seed else "name", "x": "step", "y": metric, "lines": [["value", metric]], "columns": [], "note": ""}
+    return {"common": {}, "arms": arms, "shown": shown | {"clean": metric, "places": None}}
 
 
 def _config(record: RunRecord) -> dict[str, str]:
@@ -55,7 +91,7 @@ def _read(value: Any) -> str:
 
 def _run(record: RunRecord, with_curve: bool) -> dict[str, Any]:
     summary = record.summary
-    found: dict[str, Any] = {"run": record.run_id, "seed": record.seed, "state": record.state.value}
+    found: dict[str, Any] = {"run": record.run_id, "seed": record.seed, "name": f"seed {record.seed}", "state": record.state.value}
     found |= {"reason": record.reason} if record.reason else {}
     found |= {"log": record.log} if record.log else {}
     if summary and summary.train_clean_accuracy is not None:
@@ -67,8 +103,8 @@ def _run(record: RunRecord, with_curve: bool) -> dict[str, Any]:
 
 def curve(history: Sequence[Epoch]) -> dict[str, list[float | int | None]]:
     """Some 40 epochs of a run, the first and the last among them, and its accuracies there in per cent."""
-    rows = [history[place] for place in thinned(len(history))]
-    found: dict[str, list[float | int | None]] = {"epoch": [row.epoch for row in rows]}
+    rows = [history[place] for place in thinned(len(history), POINTS)]
+    found: dict[str, list[float | int | None]] = {"at": [row.epoch for row in rows]}
     for line, field in _LINES.items():
         values = [getattr(row, field) for row in rows]
         if any(value is not None for value in values):
@@ -76,20 +112,13 @@ def curve(history: Sequence[Epoch]) -> dict[str, list[float | int | None]]:
     return found
 
 
-def thinned(length: int) -> list[int]:
-    """Places of a row of so many: all, or 40 at even distances, with both ends."""
-    if length <= POINTS:
-        return list(range(length))
-    return sorted({round(place * (length - 1) / (POINTS - 1)) for place in range(POINTS)})
-
-
 def _mean_curve(records: Iterable[RunRecord]) -> dict[str, list[float | int | None]] | None:
     """Of the runs of an arm, at the epochs that all of them have."""
     histories = [record.history for record in records if record.history]
     if not histories:
         return None
-    places = thinned(min(map(len, histories)))
-    found: dict[str, list[float | int | None]] = {"epoch": [histories[0][place].epoch for place in places], "runs": [len(histories)]}
+    places = thinned(min(map(len, histories)), POINTS)
+    found: dict[str, list[float | int | None]] = {"at": [histories[0][place].epoch for place in places], "runs": [len(histories)]}
     for line, field in _LINES.items():
         values = [[value for history in histories if (value := getattr(history[place], field)) is not None] for place in places]
         if any(values):

@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from typing import Any
 
 import pandas as pd
@@ -27,6 +28,11 @@ class ProgramArm:
     by_seed: Mapping[str, float]  # of several runs of one seed their mean; empty where runs have no seeds
     values: tuple[float, ...]  # by seed, or run by run
     seconds: Estimate | None
+
+    @property
+    def identity(self) -> str:
+        """By which the page of a report knows it: the hash of what it is called."""
+        return sha256(self.label.encode()).hexdigest()[:12]
 
     @property
     def mean(self) -> Estimate:

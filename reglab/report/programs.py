@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from reglab.report import charts, texts
+from reglab.report import charts, details, texts
 from reglab.report.best import WithTheBest
 from reglab.report.charts import own, points
 from reglab.report.charts.style import Drawn
@@ -56,6 +56,7 @@ class ProgramReport:
             notes=self.notes(),
             label=None,
             reading=self._reading(),
+            details=details.of_programs(self.programs),
         )
         (folder / PAGE).write_text(page.render(), encoding="utf-8")
 
@@ -206,13 +207,20 @@ class ProgramReport:
 
     def _arms(self, folder: Path) -> PageSection:
         arms = self.programs.arms
-        chart = points.means([(arm.label, arm.mean, arm.values) for arm in arms], self.metric, self.metric, self.subtitle())
+        chart = points.means([(arm.identity, arm.label, arm.mean, arm.values) for arm in arms], self.metric, self.metric, self.subtitle())
         more = "more" if self.roles.goal == "maximize" else "less"
         drawn = self._figure(
             folder, ARMS, "The arms", f"For each arm its mean {self.metric}, with its interval, and what it is the mean of.", chart
         )
         return PageSection(
-            ARMS, "What each arm came to", f"Every arm that ran, the best first: {more} is better.", [drawn], self.arms_table(), [], []
+            ARMS,
+            "What each arm came to",
+            f"Every arm that ran, the best first: {more} is better.",
+            [drawn],
+            self.arms_table(),
+            [],
+            [],
+            [arm.identity for arm in arms],
         )
 
     def _figure(self, folder: Path, stem: str, title: str, says: str, chart: Drawn) -> Figure:
@@ -255,7 +263,8 @@ class ProgramReport:
         compared = self.programs.with_the_best
         table = pd.DataFrame(
             [
-                {"model": arm.label, "value": (each := compared[arm.label]).difference, "low": each.low, "high": each.high}
+                {"model": arm.label, "identity": arm.identity, "value": (each := compared[arm.label]).difference}
+                | {"low": each.low, "high": each.high}
                 for arm in self.programs.arms
             ]
         )
@@ -275,7 +284,8 @@ class ProgramReport:
             "Each arm against the best of the others. The same runs say which that is, so the intervals hold for all arms at once (Hsu "
             f"1984); an arm whose interval {end} at 0 is not the best."
         )
-        return PageSection(BEST, "Which arms may be the best?", asks, [figure], self._best_table(), [], [self._surely()])
+        arms = [arm.identity for arm in self.programs.arms]
+        return PageSection(BEST, "Which arms may be the best?", asks, [figure], self._best_table(), [], [self._surely()], arms)
 
     @staticmethod
     def _form(table: pd.DataFrame) -> str:

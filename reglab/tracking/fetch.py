@@ -6,7 +6,7 @@ from pathlib import Path
 from reglab import reading
 from reglab.errors import UserError
 from reglab.tracking import csv_file, program_run
-from reglab.tracking.program_run import ProgramRun
+from reglab.tracking.program_run import Curve, ProgramRun
 from reglab.tracking.record import RunRecord
 from reglab.tracking.store import ARCHIVE, read_archive, read_runs, readable, run_folders
 
@@ -31,6 +31,23 @@ def programs(source: str, all_of_them: bool = False) -> list[ProgramRun] | None:
     if not all_of_them and holds_records(project):
         return None
     return program_run.each_alone(program_runs(project), f"--from {source}")
+
+
+def curves(source: str, metric: str, points: int) -> dict[str, Curve]:
+    """What the runs of another program in a folder or a project logged of a metric, by their ids, so many points each; none of a table.
+
+    Raises ReglabError where the server does not answer.
+    """
+    if source.startswith("wandb://"):
+        from reglab.tracking import wandb_programs
+        from reglab.tracking.wandb_api import Project
+
+        return wandb_programs.curves(Project.parse(source), metric, points)
+    folder = Path(source)
+    if not reading.is_folder(folder) or not run_folders(folder):
+        return {}
+    told = ((record.run_id, program_run.curve(record.rows or (), metric, points)) for record in read_runs(folder))
+    return {run_id: curve for run_id, curve in told if curve}
 
 
 def _of_a_sweep(folder: Path) -> list[ProgramRun] | None:

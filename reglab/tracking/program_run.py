@@ -17,6 +17,7 @@ from reglab import reading
 from reglab.atomic import write_whole
 from reglab.errors import UserError, shown
 from reglab.tracking.record import RunRecord
+from reglab.tracking.results import thinned
 from reglab.tracking.state import State
 
 ARCHIVE = "program_runs.jsonl.gz"
@@ -35,12 +36,15 @@ _EXACT = 10**12
 Value = str | int | float | bool | None
 """What a key of a configuration or of a result holds."""
 
+Curve = list[tuple[float, float]]
+"""Steps, as they rise, each with a value."""
+
 
 class ProgramRun(BaseModel):
     """A run of a program that is not reglab's.
 
     `config` is what it was given and `summary` what it came to, by key paths such as `optimizer.lr`; where its source does not tell
-    the two apart, as a table's columns do not, all of it is in `config`. `history` has a row for each step that was kept.
+    the two apart, as a table's columns do not, all of it is in `config`. `curves` has for a metric its steps and values, thinned out.
     `seconds` is how long it took by the clock of whoever ran it. `program` is the command, file or address that it comes from.
     """
 
@@ -51,7 +55,7 @@ class ProgramRun(BaseModel):
     program: str = ""
     config: dict[str, Value] = {}
     summary: dict[str, Value] = {}
-    history: list[dict[str, Value]] = []
+    curves: dict[str, Curve] = {}
     state: State = State.finished
     reason: str | None = None
     seconds: float | None = None
@@ -70,8 +74,8 @@ class ProgramRun(BaseModel):
 
     @property
     def digest(self) -> str:
-        """Of all that the run says: another one where any of it has changed."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
+        """Of all that the run says but for its curves: another one where any of it has changed."""
+        return hashlib.sha256(self.model_dump_json(exclude={"curves"}).encode()).hexdigest()[:12]
 
 
 def of_record(record: RunRecord) -> ProgramRun:
@@ -88,6 +92,16 @@ def of_record(record: RunRecord) -> ProgramRun:
         created=record.created,
         url=record.url,
     )
+
+
+def curve(rows: Iterable[Mapping[str, Any]], metric: str, points: int) -> Curve:
+    """What a program logged of a metric, by its steps, of many rows so many."""
+    there = [(float(row["_step"]), float(row[metric])) for row in rows if all(_is_finite(row.get(key)) for key in ("_step", metric))]
+    return [there[place] for place in thinned(len(there), points)]
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def by_paths(values: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Value]]:

@@ -205,3 +205,10 @@ class OwnMetric(Stored):
     def name(self) -> str:
         """What it is logged as, and what its numbers' names begin with where it has several."""
         return own_name(self.reference)
+
+
+def thinned(length: int, points: int) -> list[int]:
+    """Places of a row of so many: all, or `points` at even distances, with both ends."""
+    if length <= points:
+        return list(range(length))
+    return sorted({round(place * (length - 1) / (points - 1)) for place in range(points)})

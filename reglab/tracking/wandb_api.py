@@ -23,19 +23,22 @@ MOST_PAGES = 1000
 _PAUSES = (0.5, 2.0)
 """Seconds before a request is tried again."""
 
-PAGE = """
-query %(name)s($entity: String!, $project: String!, $filters: JSONString!, $after: String, $first: Int!) {
-  project(name: $project, entityName: $entity) {
-    runs(filters: $filters, after: $after, first: $first, order: "+created_at") {
-      edges { node { %(fields)s } }
-      pageInfo { endCursor hasNextPage }
-    }
-  }
-}
-"""
-"""Of a query for runs: its name, and the fields that it asks for."""
 
-CONFIGURATIONS = PAGE % {"name": "ListConfigurations", "fields": "name state heartbeatAt config"}
+def page(name: str, fields: str, variables: str = "") -> str:
+    """A query for runs, page by page: what it is called, the fields that it asks for, and the variables of these."""
+    return f"""
+query {name}($entity: String!, $project: String!, $filters: JSONString!, $after: String, $first: Int!{variables}) {{
+  project(name: $project, entityName: $entity) {{
+    runs(filters: $filters, after: $after, first: $first, order: "+created_at") {{
+      edges {{ node {{ {fields} }} }}
+      pageInfo {{ endCursor hasNextPage }}
+    }}
+  }}
+}}
+"""
+
+
+CONFIGURATIONS = page("ListConfigurations", "name state heartbeatAt config")
 
 
 @dataclass(frozen=True)
@@ -116,11 +119,16 @@ def _no_answer(where: object, fault: str) -> MachineError:
     )
 
 
-def nodes(api: wandb.Api, project: Project, query: str, filters: dict[str, Any], at_once: int) -> Iterator[dict[str, Any]]:
-    """What the server says of each run that passes the filters, page by page. Raises MachineError for a listing without end."""
+def nodes(
+    api: wandb.Api, project: Project, query: str, filters: dict[str, Any], at_once: int, **variables: Any
+) -> Iterator[dict[str, Any]]:
+    """What the server says of each run that passes the filters, page by page; `variables` are those of the query's fields.
+
+    Raises MachineError for a listing without end.
+    """
     after: str | None = None
     for _ in range(MOST_PAGES):
-        found = ask(api, project, query, filters=json.dumps(filters), after=after, first=at_once)
+        found = ask(api, project, query, filters=json.dumps(filters), after=after, first=at_once, **variables)
         with answering(project):
             found_nodes = [checked(edge["node"]) for edge in found["runs"]["edges"]]
             goes_on, before, after = found["runs"]["pageInfo"]["hasNextPage"], after, found["runs"]["pageInfo"]["endCursor"]

@@ -1,5 +1,6 @@
-"""Runs of any program in a project on W&B's server, without their histories."""
+"""Runs of any program in a project on W&B's server, and the curve of one of their metrics."""
 
+import json
 import logging
 import math
 from contextlib import suppress
@@ -7,12 +8,12 @@ from typing import Any
 from urllib.parse import quote
 
 from reglab.errors import first_line
-from reglab.tracking.program_run import ProgramRun, by_paths
+from reglab.tracking import program_run
+from reglab.tracking.program_run import Curve, ProgramRun, by_paths
 from reglab.tracking.record import RunRecord, State
 from reglab.tracking.wandb_api import (
     CONFIGURATIONS,
     LISTED_AT_ONCE,
-    PAGE,
     UNREADABLE,
     Project,
     address_of_runs,
@@ -21,15 +22,19 @@ from reglab.tracking.wandb_api import (
     mapping_in,
     moment_of,
     nodes,
+    page,
 )
 from reglab.tracking.wandb_files import metrics
 from reglab.tracking.wandb_project import SILENT
 from reglab.tracking.wandb_run import LOGGED_BESIDE
 
+CURVES_AT_ONCE = 50
+"""Runs in one answer."""
+
 _log = logging.getLogger(__name__)
 
-_SUMMARIES = PAGE % {"name": "ListSummaries", "fields": "name state createdAt heartbeatAt sweepName group config summaryMetrics"}
-_RESULTS = PAGE % {"name": "ListResults", "fields": "name displayName state createdAt config summaryMetrics"}
+_SUMMARIES = page("ListSummaries", "name state createdAt heartbeatAt sweepName group config summaryMetrics")
+_RESULTS = page("ListResults", "name displayName state createdAt config summaryMetrics")
 
 
 def holds_records(project: Project) -> bool:
@@ -85,6 +90,25 @@ def program_runs(project: Project) -> list[ProgramRun]:
             found.append(_program_run(node, project))
         except UNREADABLE as error:
             _log.warning("run %s at W&B is left out: it cannot be read (%s)", node["name"], " ".join(str(error).split()))
+    return found
+
+
+def curves(project: Project, metric: str, points: int) -> dict[str, Curve]:
+    """What the runs in a project logged of a metric, by their ids: W&B itself thins each to so many points.
+
+    A run that cannot be read has none, with a warning that names it. Raises ReglabError where the server does not answer.
+    """
+    specs = [json.dumps({"keys": ["_step", metric], "samples": points})]
+    listing = page("ListCurves", "name sampledHistory(specs: $specs)", ", $specs: [JSONString!]!")
+    found = {}
+    for node in nodes(connect(), project, listing, project.filters, CURVES_AT_ONCE, specs=specs):
+        try:
+            rows = sorted((dict(row) for sampled in node["sampledHistory"] for row in sampled), key=lambda row: row["_step"])
+        except UNREADABLE as error:
+            _log.warning("the curve of run %s at W&B is left out: it cannot be read (%s)", node["name"], first_line(error))
+            continue
+        if curve := program_run.curve(rows, metric, points):
+            found[node["name"]] = curve
     return found
 
 

@@ -18,7 +18,6 @@ from reglab.tracking.results import Epoch, Summary
 from reglab.tracking.wandb_api import (
     LISTED_AT_ONCE,
     MOST_PAGES,
-    PAGE,
     UNREADABLE,
     Project,
     address_of_runs,
@@ -30,6 +29,7 @@ from reglab.tracking.wandb_api import (
     mapping_in,
     moment_of,
     nodes,
+    page,
 )
 from reglab.tracking.wandb_library import wandb
 from reglab.tracking.wandb_run import LOGGED_BESIDE
@@ -46,12 +46,12 @@ ROWS_AT_ONCE = 1000
 _MOST_HISTORY = 10**8
 """Characters of the epochs of one run."""
 
-_LISTING = PAGE % {"name": "ListRuns", "fields": "name state heartbeatAt"}
-_WHOLE = PAGE % {
-    "name": "ReadRuns",
-    "fields": f"""name state heartbeatAt sweepName group config summaryMetrics historyLineCount
+_LISTING = page("ListRuns", "name state heartbeatAt")
+_WHOLE = page(
+    "ReadRuns",
+    f"""name state heartbeatAt sweepName group config summaryMetrics historyLineCount
       history(minStep: 0, maxStep: {ROWS_AT_ONCE}, samples: {ROWS_AT_ONCE})""",
-}
+)
 _MORE_HISTORY = """
 query ReadHistory($entity: String!, $project: String!, $run: String!, $from: Int64!, $to: Int64!, $samples: Int!) {
   project(name: $project, entityName: $entity) {

@@ -9,7 +9,6 @@ from reglab.names import fault
 from reglab.tracking.wandb_api import (
     CONFIGURATIONS,
     LISTED_AT_ONCE,
-    PAGE,
     UNREADABLE,
     Project,
     answering,
@@ -19,12 +18,13 @@ from reglab.tracking.wandb_api import (
     mapping_in,
     moment_of,
     nodes,
+    page,
 )
 
 GOES_ON = ("running", "pending", "preempting")
 """W&B's words for a run that has not ended."""
 
-_EXTENTS = PAGE % {"name": "ListExtents", "fields": "name state historyLineCount config summaryMetrics"}
+_EXTENTS = page("ListExtents", "name state historyLineCount config summaryMetrics")
 _EXISTS = "query FindProject($entity: String!, $project: String!) { project(name: $project, entityName: $entity) { id } }"
 _SWEEP_STATE = """
 query SweepState($entity: String!, $project: String!, $sweep: String!) {

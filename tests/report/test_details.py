@@ -29,8 +29,8 @@ def epochs(count):
 @pytest.mark.parametrize("count", [1, 39, 40, 41, 200, 1000])
 def test_a_curve_has_some_40_points_with_both_ends(count):
     curve = details.curve(epochs(count))
-    assert len(curve["epoch"]) == min(count, 40)
-    assert (curve["epoch"][0], curve["epoch"][-1]) == (1, count)
+    assert len(curve["at"]) == min(count, 40)
+    assert (curve["at"][0], curve["at"][-1]) == (1, count)
     assert curve["train"][-1] == round(count / 10, 2)  # per cent
     assert "clean" not in curve
 
@@ -54,4 +54,4 @@ def test_above_500_runs_an_arm_has_one_curve(make_record, monkeypatch):
     runs = [make_record(seed=seed).model_copy(update={"history": epochs(4 + seed)}) for seed in (0, 1)]
     (arm,) = details.details(published.study(runs))["arms"].values()
     assert "curve" not in arm["runs"][0]
-    assert (arm["mean"]["runs"], arm["mean"]["epoch"]) == ([2], [1, 2, 3, 4])
+    assert (arm["mean"]["runs"], arm["mean"]["at"]) == ([2], [1, 2, 3, 4])

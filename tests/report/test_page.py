@@ -13,6 +13,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from reglab.report import page as page_module
 from reglab.report.charts import Drawing
+from reglab.report.details import SHOWN
 from reglab.report.findings import Finding, Verdict
 from reglab.report.font import FAMILY
 from reglab.report.page import Figure, Page, PageSection
@@ -381,6 +382,7 @@ def test_a_figure_is_as_wide_in_the_page_as_in_its_files(open_page):
 
 
 ARMS = {
+    "shown": SHOWN,
     "common": {"optimizer.lr": "0.001"},
     "arms": {
         "aaa": {
@@ -390,14 +392,26 @@ ARMS = {
                 {
                     "run": "a-s0",
                     "seed": 0,
+                    "name": "seed 0",
                     "state": "finished",
                     "clean": 98.1,
-                    "curve": {"epoch": [1, 2], "test": [50.0, 60.0], "train": [55.0, 70.0]},
+                    "curve": {"at": [1, 2], "test": [50.0, 60.0], "train": [55.0, 70.0]},
                 },
-                {"run": "d-s0", "seed": 1, "state": "failed", "reason": "out of memory", "log": ["step 7", "<b>CUDA error</b>"]},
+                {
+                    "run": "d-s0",
+                    "seed": 1,
+                    "name": "seed 1",
+                    "state": "failed",
+                    "reason": "out of memory",
+                    "log": ["step 7", "<b>CUDA error</b>"],
+                },
             ],
         },
-        "bbb": {"label": "BN 2", "own": {"batchnorm.layers": "2"}, "runs": [{"run": "b-s0", "seed": 0, "state": "finished"}]},
+        "bbb": {
+            "label": "BN 2",
+            "own": {"batchnorm.layers": "2"},
+            "runs": [{"run": "b-s0", "seed": 0, "name": "seed 0", "state": "finished"}],
+        },
     },
 }
 

@@ -4,20 +4,24 @@ import json
 import random
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from reglab.errors import UserError
-from reglab.report import build
+from reglab.report import build, details
 from reglab.report.check import faults
+from reglab.report.collection import build_report
 from reglab.report.digits import decimals, told
 from reglab.report.program_arms import Programs
 from reglab.report.programs import ProgramReport
 from reglab.report.roles import AskedRoles, read
 from reglab.report.stats import Estimate
 from reglab.tracking.program_run import ProgramRun, read_archive
+from reglab.tracking.record import RunRecord
 from reglab.tracking.state import State
+from reglab.tracking.store import write_run
 
 
 def grid(seeds=None, metric="val_acc", repeats=3, **more):
@@ -65,6 +69,34 @@ def test_it_has_its_tables_and_figures_and_holds_until_a_run_changes(tmp_path):
     changed = [runs[0].model_copy(update={"summary": {"val_acc": 0.1}}), *runs[1:]]
     assert faults(folder, {}, changed) == ["stale: 1 run is changed: r0"]
     assert read_archive(folder / "program_runs.jsonl.gz") == runs
+
+
+def test_an_arm_is_told_with_its_settings_its_runs_and_their_curves():
+    runs = [run.model_copy(update={"curves": {"val_acc": [(0, 0.1), (10, 0.8)], "other": [(0, 9)]}}) for run in grid(seeds=(10, 9, 8))]
+    programs = Programs(runs, read(runs, AskedRoles()))
+    found = details.of_programs(programs)
+    arm = found["arms"][programs.arms[0].identity]
+    assert arm["own"] == {"optimizer.lr": "0.01", "decay": arm["own"]["decay"]}
+    assert [(run["seed"], run["name"]) for run in arm["runs"]] == [("8", "seed 8"), ("9", "seed 9"), ("10", "seed 10")]
+    assert arm["runs"][0]["curve"] == {"at": [0, 10], "value": [0.1, 0.8]}
+    assert found["shown"]["lines"] == [["value", "val_acc"]]
+
+
+def test_runs_have_the_curves_of_their_folder_and_a_report_keeps_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for number, lr in enumerate((0.1, 0.2, 0.3)):
+        rows = [{"_step": step, "acc": lr * step / 100, "text": "x"} for step in range(101)]
+        record = RunRecord(
+            run_id=f"r{number}", sweep="s", label="r", identity="", seed=0, config={"lr": lr}, program="python x.py",
+            state=State.finished, rows=rows, logged={"acc": lr},
+        )  # fmt: skip
+        write_run(tmp_path / "runs" / "s" / f"r{number}", record)
+    built = build_report("runs/s", "report")
+    archived = read_archive(tmp_path / "report" / "program_runs.jsonl.gz")
+    assert [len(run.curves["acc"]) for run in archived] == [40] * 3
+    assert archived[0].curves["acc"][-1] == (100, pytest.approx(0.1))
+    build_report(Path(built).parent, "again")
+    assert read_archive(tmp_path / "again" / "program_runs.jsonl.gz") == archived
 
 
 def test_runs_without_seeds_are_compared_as_no_pairs():

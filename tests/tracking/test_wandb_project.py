@@ -18,7 +18,7 @@ from reglab.report.roles import read as read_roles
 from reglab.settings import settings
 from reglab.tracking import wandb_api, wandb_programs, wandb_project, wandb_states
 from reglab.tracking.client import PROJECT
-from reglab.tracking.fetch import fetch, programs
+from reglab.tracking.fetch import curves, fetch, programs
 from reglab.tracking.per_image import PerImage
 from reglab.tracking.record import Environment, RunRecord, State
 from reglab.tracking.results import Epoch, OwnMetric, Summary
@@ -27,6 +27,7 @@ from reglab.tracking.wandb_api import Project
 from reglab.tracking.wandb_project import records
 from reglab.tracking.wandb_run import WandbRun
 from reglab.tracking.wandb_states import runs_of_sweep
+from tests.loopback import graphql
 from tests.loopback.faults import Fault
 from tests.loopback.state import ENTITY, HISTORY, Run
 from tests.report import published
@@ -353,6 +354,9 @@ def test_runs_of_a_script_that_knows_nothing_of_reglab_are_read_by_their_keys(wa
     assert first.url == f"{wandb_server.url}/{ENTITY}/theirs/runs/{first.id}"
     assert first.seconds >= 0
     assert second.created >= first.created
+    found = curves(f"wandb://{ENTITY}/theirs", "val/acc", 40)
+    assert found[first.id] == [(0, pytest.approx(0.3)), (1, pytest.approx(0.6)), (2, pytest.approx(0.9))]
+    assert len(curves(f"wandb://{ENTITY}/theirs", "val/acc", 2)[first.id]) == 2
     roles = read_roles([first, second], AskedRoles(metric="val/acc"))
     assert (roles.factors, roles.seed, roles.time) == (("optimizer.lr", "out"), "seed", CLOCK)
 
@@ -405,6 +409,16 @@ def test_a_run_of_another_that_cannot_be_read_is_left_out_with_a_word(wandb_serv
     broken.config = ["no", "mapping"]
     assert [run.id for run in programs(f"wandb://{ENTITY}/theirs")] == ["good"]
     assert "run broken at W&B is left out: it cannot be read" in caplog.text
+
+
+def test_a_curve_has_the_numbers_of_its_metric_and_what_cannot_be_read_is_said(wandb_server, caplog, monkeypatch):
+    for name, rows in {"good": ["NaN", 0.5, "text", 0.6], "none": [], "odd": [0.1]}.items():
+        run = theirs(wandb_server, name, {"lr": 1}, {"acc": 0.6})
+        run.streams[HISTORY] = [json.dumps({"_step": 10 * step, "acc": value}) for step, value in enumerate(rows)]
+    sampled = graphql._sampled_history
+    monkeypatch.setattr(graphql, "_sampled_history", lambda run, spec: 7 if run.name == "odd" else sampled(run, spec))
+    assert curves(f"wandb://{ENTITY}/theirs", "acc", 40) == {"good": [(10, 0.5), (30, 0.6)]}
+    assert "the curve of run odd at W&B is left out" in caplog.text
 
 
 def test_a_project_without_a_run_is_refused(wandb_server):

@@ -13,12 +13,20 @@ _ROW = 26
 _MOST = 60
 
 
-def means(arms: Sequence[tuple[str, Estimate, Sequence[float]]], of: str, title: str, subtitle: str) -> Drawn:
-    """A row for each arm, in the order given, of very many the first: its values as ticks, their mean as a point, and its interval."""
+def means(arms: Sequence[tuple[str, str, Estimate, Sequence[float]]], of: str, title: str, subtitle: str) -> Drawn:
+    """A row for each arm, in the order given, of very many the first: its values as ticks, their mean as a point, and its interval.
+
+    `arms`: of each its identity, what it is called, its mean, and what that is the mean of.
+    """
     shown = arms[:_MOST]
-    order = [label for label, _, _ in shown]
-    table = pd.DataFrame([{"arm": label, "mean": mean.mean, "low": mean.low, "high": mean.high, "n": mean.n} for label, mean, _ in shown])
-    each = pd.DataFrame([{"arm": label, "value": value} for label, _, values in shown for value in values])
+    order = [label for _, label, _, _ in shown]
+    table = pd.DataFrame(
+        [
+            {"arm": label, "mean": mean.mean, "low": mean.low, "high": mean.high, "n": mean.n, "identity": identity}
+            for identity, label, mean, _ in shown
+        ]
+    )
+    each = pd.DataFrame([{"arm": label, "value": value, "identity": identity} for identity, label, _, values in shown for value in values])
     y = alt.Y("arm:N", sort=order, title=None, axis=alt.Axis(labelLimit=330, domain=False, ticks=False, grid=False))
     scale = alt.Scale(zero=False, nice=True)
     base = alt.Chart(table, width=560, height={"step": _ROW})

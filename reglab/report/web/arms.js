@@ -1,25 +1,24 @@
 /* An arm: its runs with their curves, its configuration, and the end of the log of what failed. In the address, so that it is shared. */
-const {common, arms} = JSON.parse(one("#arms-json").textContent);
-const LINES = [["test", "test"], ["val", "held-out"], ["train", "training, running"], ["clean", "training, clean"]];
+const {common, arms, shown} = JSON.parse(one("#arms-json").textContent);
 const FEW_COLOURS = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8A6D00", "#6B1426"];
 
 const curves = (arm) => {
   const found = [];
-  const add = (name, curve) => LINES.forEach(([key, line]) => (curve[key] ?? []).forEach((value, place) => {
-    if (value !== null) found.push({run: name, line, epoch: curve.epoch[place], accuracy: value});
+  const add = (name, curve) => shown.lines.forEach(([key, line]) => (curve[key] ?? []).forEach((value, place) => {
+    if (value !== null) found.push({run: name, line, at: curve.at[place], value});
   }));
   if (arm.mean) add(`mean of ${arm.mean.runs[0]} runs`, arm.mean);
-  for (const run of arm.runs) if (run.curve) add(`seed ${run.seed}`, run.curve);
+  for (const run of arm.runs) if (run.curve) add(run.name, run.curve);
   return found;
 };
 
 const curveSpec = (values, ends) => {
-  const runs = [...new Set(values.map(({run}) => run))], lines = LINES.map(([, line]) => line).filter((line) => values.some((value) => value.line === line));
-  const dashes = {test: [1, 0], "held-out": [8, 3], "training, running": [3, 3], "training, clean": [6, 2, 1, 2]};
+  const runs = [...new Set(values.map(({run}) => run))], lines = shown.lines.map(([, line]) => line).filter((line) => values.some((value) => value.line === line));
+  const dashes = [[1, 0], [8, 3], [3, 3], [6, 2, 1, 2]];
   const many = runs.length > FEW_COLOURS.length;
   const colour = many ? {value: FEW_COLOURS[0]} : {field: "run", type: "nominal", title: null, scale: {domain: runs, range: FEW_COLOURS.slice(0, runs.length)}, legend: runs.length > 1 ? {symbolStrokeWidth: 3} : null};
-  const y = {field: "accuracy", type: "quantitative", title: "accuracy, %", scale: {zero: false, nice: true}};
-  const tooltip = ["run", "line", "epoch", "accuracy"].map((field) => ({field, type: field === "epoch" || field === "accuracy" ? "quantitative" : "nominal"}));
+  const y = {field: "value", type: "quantitative", title: shown.y, scale: {zero: false, nice: true}};
+  const tooltip = [["run", "nominal"], ["line", "nominal"], ["at", "quantitative", shown.x], ["value", "quantitative", shown.y]].map(([field, type, title = field]) => ({field, type, title}));
   return {
     $schema: "https://vega.github.io/schema/vega-lite/v6.json",
     width: "container", height: 240, autosize: {type: "fit", contains: "padding"},
@@ -27,11 +26,11 @@ const curveSpec = (values, ends) => {
       {
         data: {values}, mark: {type: "line", strokeWidth: 1.75, opacity: many ? 0.45 : 0.9, point: values.length < 60 ? {size: 14} : false},
         encoding: {
-          x: {field: "epoch", type: "quantitative", title: "epoch", axis: {tickMinStep: 1, grid: false}, scale: {zero: false, nice: false}}, y, color: colour, detail: {field: "run"},
-          strokeDash: {field: "line", type: "nominal", title: null, scale: {domain: lines, range: lines.map((line) => dashes[line])}, legend: {symbolStrokeColor: "#333", symbolStrokeWidth: 1.75, symbolFillColor: "transparent", symbolType: "stroke", symbolSize: 300}}, tooltip,
+          x: {field: "at", type: "quantitative", title: shown.x, axis: {tickMinStep: 1, grid: false}, scale: {zero: false, nice: false}}, y, color: colour, detail: {field: "run"},
+          strokeDash: {field: "line", type: "nominal", title: null, scale: {domain: lines, range: lines.map((line) => dashes[shown.lines.findIndex(([, its]) => its === line)])}, legend: {symbolStrokeColor: "#333", symbolStrokeWidth: 1.75, symbolFillColor: "transparent", symbolType: "stroke", symbolSize: 300}}, tooltip,
         },
       },
-      ...(ends.length ? [{data: {values: ends}, mark: {type: "point", shape: "diamond", size: 60, strokeWidth: 2, opacity: 1}, encoding: {x: {field: "epoch", type: "quantitative"}, y, color: colour, tooltip}}] : []),
+      ...(ends.length ? [{data: {values: ends}, mark: {type: "point", shape: "diamond", size: 60, strokeWidth: 2, opacity: 1}, encoding: {x: {field: "at", type: "quantitative"}, y, color: colour, tooltip}}] : []),
     ],
     config: {
       font: getComputedStyle(document.body).fontFamily, background: "white", view: {stroke: null}, legend: {orient: "top", labelColor: "#333", labelFontSize: 11, columns: 4, labelLimit: 0},
@@ -57,24 +56,24 @@ const tell = (identity) => {
   one("#arm-title").textContent = arm.label;
   told.replaceChildren();
   const values = curves(arm);
-  const ends = values.some(({line}) => line === "training, clean") ? [] : arm.runs.filter((run) => run.curve && run.clean !== undefined)
-    .map((run) => ({run: `seed ${run.seed}`, line: "training, clean, at the end", epoch: run.curve.epoch.at(-1), accuracy: run.clean}));
+  const ends = !shown.lines.some(([line]) => line === "clean") || values.some(({line}) => line === "training, clean") ? [] : arm.runs.filter((run) => run.curve && run.clean !== undefined)
+    .map((run) => ({run: run.name, line: "training, clean, at the end", at: run.curve.at.at(-1), value: run.clean}));
   if (values.length) {
     const drawing = made("div", {className: "drawing"});
     drawing.setAttribute("role", "img");
-    drawing.setAttribute("aria-label", `Learning curves of ${arm.label}: accuracy by epoch`);
-    told.append(made("div", {className: "card"}, drawing), made("p", {className: "quiet"},
-      "Running training accuracy is of an epoch’s own batches, augmented and with dropout" + (ends.length ? "; ◇ is the clean one, measured at the end." : ".")));
+    drawing.setAttribute("aria-label", `Learning curves of ${arm.label}: ${shown.y} by ${shown.x}`);
+    told.append(made("div", {className: "card"}, drawing));
+    if (shown.note) told.append(made("p", {className: "quiet"}, shown.note + (ends.length ? "; ◇ is the clean one, measured at the end." : ".")));
     vegaEmbed(drawing, curveSpec(values, ends), OPTIONS).then(() => silence(drawing)).catch(console.error);
-  } else told.append(made("p", {className: "quiet"}, "No epochs are kept of these runs: there is no curve."));
+  } else told.append(made("p", {className: "quiet"}, `No ${shown.x}s are kept of these runs: there is no curve.`));
 
-  const percent = (value) => (value === undefined || value === null ? "–" : value.toFixed(1));
-  const last = (run, line) => percent(run.curve?.[line]?.findLast((value) => value !== null));
-  const withCurves = arm.runs.some((run) => run.curve);
-  told.append(table("Its runs", ["seed", "state", "run", ...(withCurves ? ["test, %", "training (running), %"] : []), "training (clean), %"],
-    arm.runs.map((run) => [String(run.seed), run.state, run.run, ...(withCurves ? [last(run, "test"), last(run, "train")] : []), percent(run.clean)])));
+  const said = (value) => (value === undefined || value === null ? "–" : shown.places === null ? String(Number(value.toPrecision(5))) : value.toFixed(shown.places));
+  const last = (run, line) => said(run.curve?.[line]?.findLast((value) => value !== null));
+  const columns = arm.runs.some((run) => run.curve) ? shown.columns : [];
+  told.append(table("Its runs", [shown.first, "state", "run", ...columns.map(([, heading]) => heading), ...(shown.clean ? [shown.clean] : [])],
+    arm.runs.map((run) => [String(run.seed), run.state, run.run, ...columns.map(([line]) => last(run, line)), ...(shown.clean ? [said(run.clean)] : [])])));
   for (const run of arm.runs.filter((run) => run.reason || run.log)) {
-    told.append(made("h3", {}, `Seed ${run.seed}: ${run.state}`), made("p", {}, run.reason ?? ""));
+    told.append(made("h3", {}, `${run.name[0].toUpperCase()}${run.name.slice(1)}: ${run.state}`), made("p", {}, run.reason ?? ""));
     if (run.log) told.append(made("pre", {tabIndex: 0}, run.log.join("\n")));
   }
   const own = Object.entries(arm.own), shared = Object.entries(common);

@@ -20,7 +20,7 @@
     const said = text(value);
     found.className = isNumber[column] ? "number" : said.length > 40 ? "long" : "";
     if (links[index] && columns[column] === "run") found.append(made("a", {href: links[index], rel: "noreferrer"}, said));
-    else if (arms[index] && columns[column] === "model") found.append(armButton(arms[index], said));
+    else if (arms[index] && ["model", "arm"].includes(columns[column])) found.append(armButton(arms[index], said));
     else found.textContent = said;
     return found;
   };
