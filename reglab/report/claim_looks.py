@@ -125,6 +125,7 @@ class ClaimLooks:
         return found
 
     def seeds_of(self, look: int) -> int | None:
+        """The seeds of an arm that a look has; None, for all there are, where configurations are looked at as they come."""
         return None if self.looks.is_of_cases else look
 
     @cached_property
