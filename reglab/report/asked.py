@@ -10,7 +10,7 @@ from itertools import pairwise, product
 import numpy as np
 
 from reglab.errors import UserError
-from reglab.report import comparisons
+from reglab.report import blocks
 from reglab.report.claim_kinds import (
     BestClaim,
     ClaimedComparison,
@@ -174,7 +174,7 @@ def _races(by_level: Sequence[BySeed]) -> dict[int, _Race | None]:
     for seed in sorted(one.keys() & other.keys()):
         first, second = one[seed], other[seed]
         mine, its = (result_of(TO_TARGET, record) for record in (first, second))
-        if comparisons.on_one_machine(first, second) and mine is not None and its is not None:
+        if blocks.on_one_machine(first, second) and mine is not None and its is not None:
             found[seed] = _Race((first.run_id, second.run_id), mine < its) if min(mine, its) < math.inf else None
     return found
 

@@ -6,10 +6,10 @@ from reglab.report import stats
 from reglab.report.best import with_the_best
 from reglab.report.cells import Cell
 from reglab.report.charts.effects import Effect
+from reglab.report.differences import of_cells
 from reglab.report.findings import Finding, deciding
 from reglab.report.measures import test_accuracy
-from reglab.report.parts import Part
-from reglab.report.stats import Difference
+from reglab.report.parts import LEVEL, Part
 
 MOST = 18
 """Rows of the figure: of claims with more comparisons, the one that decides each is shown."""
@@ -25,15 +25,15 @@ def of_claims(findings: Sequence[Finding]) -> list[Effect]:
     ]
 
 
-def of_arms(cells: Sequence[Cell], baseline: Cell | None) -> list[Effect]:
-    """Test accuracy of each arm less that of the baseline, or, without one, of the best of the others; none of a single arm."""
+def of_arms(cells: Sequence[Cell], baseline: Cell | None, among: Sequence[Cell]) -> list[Effect]:
+    """Test accuracy of each arm less that of the baseline, or, without one, of the best of the others; none of a single arm.
+
+    `among`: all arms that tell of the variance.
+    """
     values = {cell.identity: by_seed(cell) for cell in cells}
     there = [cell for cell in cells if values[cell.identity]]
     if baseline and values.get(baseline.identity):
-        others = [cell for cell in there if cell is not baseline]
-        return [
-            _effect(f"{cell.label} against {baseline.label}", values[cell.identity], values[baseline.identity], cell) for cell in others
-        ]
+        return [_effect(cell, baseline, among) for cell in there if cell is not baseline]
     return _against_the_best(there, values)
 
 
@@ -42,24 +42,13 @@ def by_seed(cell: Cell) -> dict[int, float]:
     return {record.seed: value for record in cell.records if stats.counts(record) and (value := test_accuracy(record)) is not None}
 
 
-def _effect(label: str, mine: Mapping[int, float], its: Mapping[int, float], cell: Cell) -> Effect:
-    """Paired by seed; of arms that have no seed in common a difference of two means."""
-    shared = sorted(mine.keys() & its.keys())
-    each = [mine[seed] - its[seed] for seed in shared]
-    found = Difference.of(each) if shared else stats.Unpaired.between(list(mine.values()), list(its.values()))
+def _effect(cell: Cell, baseline: Cell, among: Sequence[Cell]) -> Effect:
+    found = of_cells(cell, baseline, among)
     assert found
-    low, high = (None if bound is None else 100 * bound for bound in (found.low, found.high))
-    part = Part(
-        label if shared else f"{label}, unpaired",
-        "points",
-        100 * found.mean,
-        low,
-        high,
-        found.n,
-        None,
-        each=tuple(100 * one for one in each),
-    )
-    return Effect(part.what, part, is_claimed=False, leads_to=cell.identity)
+    low, high = found.interval(LEVEL) or (None, None)
+    what = f"{cell.label} against {baseline.label}"
+    part = Part(what, found.unit, found.estimate, low, high, found.n, None, each=found.each, over=found.over)
+    return Effect(what, part, is_claimed=False, leads_to=cell.identity)
 
 
 def _against_the_best(cells: Sequence[Cell], values: Mapping[str, Mapping[int, float]]) -> list[Effect]:

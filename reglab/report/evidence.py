@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import product
 
-from reglab.report import comparisons, stats
+from reglab.report import blocks, stats
+from reglab.report.blocks import Blocks
 from reglab.report.chance import counts_as_chance, of_guessing
 from reglab.report.columns import Condition, Treatment, meets, typed
-from reglab.report.comparisons import Blocks
 from reglab.report.design import Design
 from reglab.report.measures import is_time, value_of
-from reglab.report.parts import Claimed
+from reglab.report.parts import ANYTHING, Claimed
 from reglab.report.seen import Compared, OfMeans
 from reglab.report.sides import ArmResults, One, Sides
 from reglab.report.study import Study
@@ -48,7 +48,7 @@ class Evidence:
     study: Study
     question: str | None
 
-    def at(self, at: Condition, diverged: bool = False) -> list[comparisons.Treated]:
+    def at(self, at: Condition, diverged: bool = False) -> list[blocks.Treated]:
         """Return the runs that have these levels and have ended, with those that diverged where asked for."""
         asked = next((each for each in self.study.design.questions if each.name == self.question), None)
         return list(self.study.ended(asked, at, diverged))
@@ -64,7 +64,7 @@ class Evidence:
                 places[treated] = found[0] if found else None
             return places[treated]
 
-        return comparisons.in_blocks(self.at(at, diverged), place, lambda treated: tuple(treated[name] for name in columns))
+        return blocks.in_blocks(self.at(at, diverged), place, lambda treated: tuple(treated[name] for name in columns))
 
     def cases(self, at: Condition, levels: Sequence[Condition], rest: Sequence[str] | None = None) -> dict[Hashable, list[BySeed]]:
         """Runs by what they have in common: for each of some levels, by its place, those of each seed. Cases that lack a level are none."""
@@ -89,6 +89,13 @@ class Evidence:
             return Compared(what, unit, claimed)
         runs = frozenset(run.run for case in cases for level in case.levels for run in level)
         return Compared(what, unit, claimed, runs, [case.seeds for case in cases], cache(_Means(self, of, cases, claimed, unit).look))
+
+    def difference(self, of: str, one: Condition, other: Condition) -> OfMeans | None:
+        """What a level has more than another, by all runs that have all else in common; None where there are none."""
+        found = self.of_means(of, {}, (one, other), ANYTHING, "", self.study.measure(of).unit)
+        seen = found.look(None) if found.look else None
+        assert seen is None or isinstance(seen, OfMeans)
+        return seen
 
     def beside(self, of: str, used: Set[str]) -> list[ArmResults]:
         """All other arms of the study that have the measure: they tell of the variance."""

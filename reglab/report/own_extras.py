@@ -1,23 +1,23 @@
 """What a report of no study shows beside its arms: against the best, main effects and interactions, and of a search what it found."""
 
-import statistics
-from collections.abc import Callable, Hashable, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from reglab.report import comparisons, searches, stats
+from reglab.report import searches, stats
 from reglab.report.best import with_the_best
 from reglab.report.cells import Cell
 from reglab.report.charts import lines
 from reglab.report.charts import own as charts
 from reglab.report.charts.style import Drawn
-from reglab.report.columns import Column, Level, Treatment, brief, written
+from reglab.report.columns import Column, brief, written
 from reglab.report.design import FigureData
 from reglab.report.effects import by_seed
+from reglab.report.evidence import Evidence
 from reglab.report.extra import Extra, levels_of
-from reglab.report.measures import test_accuracy
 from reglab.report.numbers import NONE, between, plain
+from reglab.report.parts import LEVEL
+from reglab.report.seen import OfMeans
 from reglab.report.study import Study
 from reglab.report.tables import p_text, tidy
 
@@ -119,34 +119,30 @@ def _effects(study: Study, cells: Sequence[Cell]) -> Extra | None:
     columns = [column for column in study.design.by_name.values() if 1 < len(levels_of(column, cells)) <= _FEW]
     if len(columns) < 1 or len(cells) < 3:
         return None
-    rows, found = [], []
-    runs = list(study.ended(None, {}))
+    rows, found, evidence = [], list[OfMeans | None](), Evidence(study, None)
     for column in columns:
         first, *others = levels_of(column, cells)
-        rest = [name for name in study.design.names if name != column.name]
-        blocks = comparisons.in_blocks(runs, partial(_level_of, column.name), partial(_levels_in, rest))
         for level in others:
-            difference = _difference(blocks, written(level), written(first))
-            found.append(difference)
+            one, other = ({column.name: (written(each),)} for each in (level, first))
+            found.append(evidence.difference("test/accuracy", one, other))
             rows.append({"factor": column.title, "level": brief(level), "against": brief(first)})
     adjusted = stats.holm([difference.p if difference else None for difference in found])
     numbers = []
     for row, difference, p in zip(rows, found, adjusted, strict=True):
-        row["test accuracy, points"] = NONE if difference is None else plain(100 * difference.mean, 1, signed=True)
-        has_interval = difference is not None and difference.low is not None and difference.high is not None
-        row["95 % interval"] = between(100 * difference.low, 100 * difference.high, signed=True) if has_interval else NONE  # type: ignore[union-attr, operator]
+        bounds = difference.interval(LEVEL) if difference else None
+        row["test accuracy, points"] = plain(difference.estimate, 1, signed=True) if difference else NONE
+        row["95 % interval"] = between(bounds[0], bounds[1], signed=True) if bounds else NONE
         row["p (Holm)"] = NONE if p is None else p_text(p)
         row["n"] = str(difference.n) if difference else "0"
         if difference:
             name = f"{row['factor']}: {row['level']} against {row['against']}"
-            numbers.append(
-                {"model": name, "value": 100 * difference.mean, "low": _points(difference.low), "high": _points(difference.high)}
-            )
+            low, high = bounds or (None, None)
+            numbers.append({"model": name, "value": difference.estimate, "low": low, "high": high})
     table = pd.DataFrame(numbers)
     return Extra(
         "effects",
         "What does each factor do?",
-        "Test accuracy at each level of a factor less that at its first, over pairs of runs of one seed that have all else in common.",
+        "Test accuracy at each level of a factor less that at its first, over arms that have all else in common.",
         pd.DataFrame(rows),
         cells,
         [
@@ -164,27 +160,8 @@ def _effects(study: Study, cells: Sequence[Cell]) -> Extra | None:
                 else []
             ),
         ],
-        ["An interval is over seeds: of each the mean over all pairs that every seed has. Of one seed it is over the pairs."],
+        ["An interval is over seeds, with the variance of all arms; where no arm has two, over the pairs of arms as they come."],
     )
-
-
-def _difference(blocks: comparisons.Blocks, level: str, first: str) -> stats.Difference | None:
-    """Over seeds, of each the mean over the settings of everything else that all seeds have; of one seed over these."""
-    by_seed: dict[int, dict[Hashable, float]] = {}
-    for pair in comparisons.pairs(blocks, level, first, test_accuracy):
-        by_seed.setdefault(pair.first.seed, {})[pair.rest] = pair.one - pair.other
-    shared = frozenset.intersection(*(frozenset(each) for each in by_seed.values())) if by_seed else frozenset()
-    if len(by_seed) < 2 or not shared:
-        return comparisons.difference(blocks, level, first, test_accuracy)
-    return stats.Difference.of([statistics.fmean(each[rest] for rest in shared) for each in by_seed.values()])
-
-
-def _level_of(name: str, treated: Treatment) -> str:
-    return written(treated[name])
-
-
-def _levels_in(names: Sequence[str], treated: Treatment) -> tuple[Level, ...]:
-    return tuple(treated[name] for name in names)
 
 
 def _interactions(

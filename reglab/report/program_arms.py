@@ -12,8 +12,12 @@ import pandas as pd
 from reglab.errors import UserError
 from reglab.report.best import WithTheBest, of_groups, with_the_best
 from reglab.report.columns import Column, Level, in_order, scale_of, short_names, written
+from reglab.report.differences import of_sides
+from reglab.report.measures import NUMBER
+from reglab.report.parts import LEVEL
 from reglab.report.roles import CLOCK, Roles, setting
-from reglab.report.stats import Difference, Estimate, Unpaired
+from reglab.report.sides import ArmResults, One, Sides
+from reglab.report.stats import Estimate
 from reglab.tracking.program_run import ProgramRun
 from reglab.tracking.state import State
 
@@ -35,6 +39,12 @@ class ProgramArm:
         return sha256(self.label.encode()).hexdigest()[:12]
 
     @property
+    def results(self) -> ArmResults:
+        """Its values, with their seeds where it has some."""
+        by_seed = [One(f"{self.identity}-{seed}", seed, value) for seed, value in self.by_seed.items()]
+        return ArmResults(tuple(by_seed or (One(run.id, None, value) for run, value in zip(self.runs, self.values, strict=True))))
+
+    @property
     def mean(self) -> Estimate:
         """The mean of the metric over its runs, with its interval."""
         found = Estimate.of(self.values)
@@ -44,7 +54,7 @@ class ProgramArm:
 
 @dataclass(frozen=True)
 class ArmDifference:
-    """One arm, or level, against another. `over` says what `n` counts."""
+    """One arm, or level, against another. `over` says what `n` counts: of the arm that has least."""
 
     estimate: Estimate
     p: float | None
@@ -111,26 +121,20 @@ class Programs:
         return {run.id: arm.label for arm in self.arms for run in arm.runs}
 
     def contrast(self, one: Sequence[ProgramArm], other: Sequence[ProgramArm], but: Sequence[str]) -> ArmDifference | None:
-        """What some arms have more than others: those are compared that have the same in every setting but some.
-
-        Seed by seed where they have seeds in common, which keeps what a seed does to both out of it.
-        """
+        """What some arms have more than others, with the variance of all, over those that have the same in all but some settings."""
 
         def rest(arm: ProgramArm) -> tuple[str, ...]:
             return tuple(written(level) for key, level in arm.levels.items() if key not in but)
 
-        theirs = {rest(arm): arm for arm in other}
-        pairs = [(arm, theirs[rest(arm)]) for arm in one if rest(arm) in theirs]
+        theirs, places = {rest(arm): arm for arm in other}, {arm.label: place for place, arm in enumerate(self.arms)}
+        pairs = [(places[arm.label], places[theirs[rest(arm)].label]) for arm in one if rest(arm) in theirs]
         if not pairs:
             return None
-        shared = frozenset.intersection(*(frozenset(mine.by_seed.keys() & its.by_seed.keys()) for mine, its in pairs))
-        if len(shared) > 1 or (shared and len(pairs) == 1):
-            by_seed = [statistics.fmean(mine.by_seed[seed] - its.by_seed[seed] for mine, its in pairs) for seed in sorted(shared)]
-            return _compared(Difference.of(by_seed), "pairs of one seed")
-        if len(pairs) > 1:
-            return _compared(Difference.of([mine.mean.mean - its.mean.mean for mine, its in pairs]), "pairs of settings")
-        ((mine, its),) = pairs
-        return _compared(Unpaired.between(mine.values, its.values), "runs, no pairs")
+        found = of_sides(Sides([arm.results for arm in self.arms], pairs, 1.0), NUMBER)
+        assert found
+        low, high = found.interval(LEVEL) or (None, None)
+        over = "pairs of settings" if found.over == "cases" else "seeds" if self.roles.seed else "runs"
+        return ArmDifference(Estimate(found.estimate, low, high, found.n), found.p, over)
 
     @cached_property
     def with_the_best(self) -> dict[str, WithTheBest]:
@@ -173,10 +177,6 @@ class Programs:
             which = "no arm has" if not there else f"{len(there)} arms have"
             raise UserError(f"--baseline {words}: {which} that; give a value of each of {', '.join(self.roles.factors)}")
         return there[0]
-
-
-def _compared(found: Difference | Unpaired | None, over: str) -> ArmDifference | None:
-    return None if found is None else ArmDifference(found, found.p, over)
 
 
 def _turned(each: WithTheBest) -> WithTheBest:

@@ -115,6 +115,21 @@ class OfMeans:
         low, high = (min(max(self._told(float(bound)), self.range[0]), self.range[1]) for bound in self.found.interval(level))
         return low, high
 
+    @property
+    def p(self) -> float | None:
+        """Two-sided, of there being no difference; None where nothing tells of chance."""
+        return float(self.found.p()) if self.is_told else None
+
+    def seeds_more(self, least: float) -> int | None:
+        """How many more seeds of each arm are likely to tell it from none, or, of one smaller than `least`, to show that it is about as
+        small: 0 where its interval does so already, None where no number is foretold."""
+        if (bounds := self.interval(LEVEL)) is None or self.over != "seeds":
+            return None
+        away, (low, high) = max(abs(self.estimate), least), bounds
+        if not low <= 0 <= high or (high - low) / 2 <= away:
+            return 0
+        return further(away, float(self.found.error), float(self.found.freedom), self.n, LEVEL, None)
+
     def more(self, alpha: float, most: int | None) -> int | None:
         """By what lies between the estimate and the nearest limit."""
         away = [abs(float(self.found.mean) - limit) for limit in self._limits if math.isfinite(limit)]

@@ -5,11 +5,9 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from reglab.config import FIELDS, SPEED_KEYS, RunConfig, at_default_speed, flat, foreign, identity
 from reglab.errors import UserError
-from reglab.statistics.tails import f_cdf, normal_ppf, t_isf, t_sf
+from reglab.statistics.tails import normal_ppf, t_isf
 from reglab.tracking.record import Environment, RunRecord, State
 
 CONFIDENCE = 0.95
@@ -66,50 +64,6 @@ def _spread(values: Sequence[float]) -> float:
     """Their standard deviation; 0 of values that are alike but for rounding, as means of the same results are."""
     found = statistics.stdev(values)
     return found if found > 1e-12 * max(map(abs, values)) else 0.0
-
-
-@dataclass(frozen=True)
-class Difference(Estimate):
-    """A mean of differences between paired runs. `p`: of the paired t-test, two-sided; None where there is one pair."""
-
-    deviation: float | None
-    p: float | None
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> "Difference | None":
-        """None for no values."""
-        if (estimate := Estimate.of(values)) is None:
-            return None
-        if estimate.n == 1:
-            return cls(estimate.mean, None, None, 1, None, None)
-        deviation = _spread(values)
-        if deviation == 0 and estimate.n == 2:  # two that happen to be alike say nothing of the spread
-            return cls(estimate.mean, None, None, 2, None, None)
-        if deviation == 0:
-            p = 0.0 if estimate.mean else 1.0
-        else:
-            p = 2 * float(t_sf(abs(estimate.mean) * math.sqrt(estimate.n) / deviation, estimate.n - 1))
-        return cls(estimate.mean, estimate.low, estimate.high, estimate.n, deviation, p)
-
-
-@dataclass(frozen=True)
-class Unpaired(Estimate):
-    """A difference of two means over runs that are no pairs (Welch 1947); `n` runs in all. `p` is two-sided."""
-
-    p: float | None
-
-    @classmethod
-    def between(cls, one: Sequence[float], other: Sequence[float]) -> "Unpaired | None":
-        """The mean of one less that of the other; None where either has no value, without an interval where either has one only."""
-        if not one or not other:
-            return None
-        mean, n = statistics.fmean(one) - statistics.fmean(other), len(one) + len(other)
-        errors = [_spread(each) ** 2 / len(each) for each in (one, other)] if min(len(one), len(other)) > 1 else []
-        if not sum(errors):
-            return cls(mean, None, None, n, None)
-        freedom = sum(errors) ** 2 / sum(error**2 / (len(each) - 1) for error, each in zip(errors, (one, other), strict=True))
-        half = float(t_isf(1 - _UPPER, freedom)) * math.sqrt(sum(errors))
-        return cls(mean, mean - half, mean + half, n, 2 * float(t_sf(abs(mean) / math.sqrt(sum(errors)), freedom)))
 
 
 @dataclass(frozen=True)
@@ -170,41 +124,6 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
         highest = max(highest, min(1.0, (len(tested) - rank) * p))
         adjusted[place] = highest
     return adjusted
-
-
-MOST_SEEDS = 1000
-
-
-ASSURANCE = 0.8
-"""The probability with which a promise about further seeds is kept."""
-
-
-def seeds_to_settle(difference: Difference, least: float = 0.01) -> int | None:
-    """How many more pairs would tell a difference from none, or, of one smaller than `least`, show that it is about as small.
-
-    None as of `further_seeds`; 0 where its interval does so already.
-    """
-    if difference.low is not None and difference.high is not None and not difference.low <= 0 <= difference.high:
-        return 0
-    return further_seeds(difference, max(abs(difference.mean), least))
-
-
-def further_seeds(difference: Difference, half_width: float = 0.01) -> int | None:
-    """How many more pairs bring a difference's interval down to this half width, with a probability of `ASSURANCE`.
-
-    The spread of the pairs there is uncertain, and so is that of those to come: the squares that m more add to the sum of squares, over
-    the variance there, are m times a variable of Fisher's F with m and n - 1 degrees of freedom.
-    None where one pair says nothing of the spread, or where more than `MOST_SEEDS` would be needed.
-    """
-    if difference.deviation is None:
-        return None
-    n, variance = difference.n, difference.deviation**2
-    if variance == 0 or float(t_isf(1 - _UPPER, n - 1)) * difference.deviation / math.sqrt(n) <= half_width:
-        return 0
-    there = np.arange(n + 1, MOST_SEEDS + 1)
-    allowed = there * (there - 1) * (half_width / t_isf(1 - _UPPER, there - 1)) ** 2 / variance - (n - 1)  # of the squares to come, over it
-    kept = np.flatnonzero(f_cdf(allowed / (there - n), there - n, n - 1) >= ASSURANCE)
-    return int(there[kept[0]]) - n if len(kept) else None
 
 
 # Runs, and what they measure.

@@ -8,9 +8,9 @@ from typing import Any
 
 from reglab.config import FIELDS, SPEED_KEYS, RunConfig, as_given, effective
 from reglab.report import stats
+from reglab.report.blocks import Treated
 from reglab.report.cells import Cell, cells, told_apart
 from reglab.report.columns import Condition, Treatment, in_order, meets, of_base, written
-from reglab.report.comparisons import Treated
 from reglab.report.design import Design, Question
 from reglab.report.measures import MEASURES, Kind, Target, measured, names_of, unmeasured
 from reglab.tracking.record import RunRecord, State

@@ -5,31 +5,37 @@ from typing import Any
 
 import pandas as pd
 
-from reglab.report import comparisons, digits, stats
+from reglab.report import digits, stats
 from reglab.report.cells import Cell, Times
 from reglab.report.columns import Treatment, brief, in_order, meets
 from reglab.report.design import Design, StudiedParameter
+from reglab.report.differences import of_cells
 from reglab.report.findings import Finding
-from reglab.report.measures import POINTS, Kind, Target, test_accuracy
+from reglab.report.measures import POINTS, Kind, Target
 from reglab.report.numbers import NONE, told
-from reglab.report.stats import Difference, Estimate, TimeToTarget
+from reglab.report.parts import LEVEL
+from reglab.report.seen import OfMeans
+from reglab.report.stats import Estimate, TimeToTarget
 from reglab.report.study import Study
+from reglab.statistics.looks import LONGEST
 from reglab.tracking.record import Environment, RunRecord
 from reglab.tracking.results import Summary
 
 # Arms.
 
 
-def arms(cells: Sequence[Cell], target: Target, baseline: Cell | None = None, own: Sequence[Kind] = ()) -> pd.DataFrame:
+def arms(
+    cells: Sequence[Cell], target: Target, baseline: Cell | None = None, own: Sequence[Kind] = (), among: Sequence[Cell] = ()
+) -> pd.DataFrame:
     """One row an arm, formatted: accuracies in per cent with 95 % intervals, times in seconds. Training accuracy is the clean one.
 
     Of metrics of the user's (`own`) those that give one number. Times of several machines stand beside each other, in the order of
     `timed_on`, and once where they read alike.
-    With a baseline: the difference in test accuracy to it, paired by seed, with Holm's p over the table's arms; and how many
-    more seeds would settle it.
+    With a baseline: the difference in test accuracy to it, by the variance of these arms and of all that they are `among`, with Holm's p
+    over the table's arms; and how many more seeds would settle it.
     """
     machines = list(dict.fromkeys(times.machine for cell in cells for times in cell.times))
-    against = _against(cells, baseline) if baseline else {}
+    against = _against(cells, baseline, [*cells, *among]) if baseline else {}
     is_searched = any(cell.is_searched for cell in cells)
     rows = [
         {"model": cell.label, "runs": str(cell.counted) if cell.counted == len(cell.records) else f"{cell.counted} of {len(cell.records)}"}
@@ -97,11 +103,11 @@ def short_machines(names: Iterable[str]) -> dict[str, str]:
     return {name: ", ".join(words).replace("NVIDIA ", "").replace("(R)", "").replace("(TM)", "") for name, words in short.items()}
 
 
-def _against(cells: Sequence[Cell], baseline: Cell) -> dict[str, dict[str, str]]:
+def _against(cells: Sequence[Cell], baseline: Cell, among: Sequence[Cell]) -> dict[str, dict[str, str]]:
     """The two columns of the comparison, by the arm's identity."""
     # What held images out saw fewer of them than the baseline: nothing to compare with.
     alike = [cell for cell in cells if cell.held_out == baseline.held_out]
-    differences = {cell.identity: difference(cell, baseline) for cell in alike if cell.identity != baseline.identity}
+    differences = {cell.identity: of_cells(cell, baseline, among) for cell in alike if cell.identity != baseline.identity}
     p_values = stats.holm([each.p if each else None for each in differences.values()])
     columns = {
         identity: {"difference, points": points(each, p), "seeds more": _further(each)}
@@ -109,15 +115,6 @@ def _against(cells: Sequence[Cell], baseline: Cell) -> dict[str, dict[str, str]]
     }
     nothing = {cell.identity: {"difference, points": NONE, "seeds more": NONE} for cell in cells}
     return nothing | columns | {baseline.identity: {"difference, points": "baseline", "seeds more": NONE}}
-
-
-def difference(cell: Cell, baseline: Cell) -> Difference | None:
-    """What the test accuracy of an arm has more than that of another, seed by seed."""
-    mine, others = ({record.seed: record for record in each.records if stats.counts(record)} for each in (cell, baseline))
-    blocks: comparisons.Blocks = {
-        (cell.identity, seed): {"arm": mine[seed], "baseline": others[seed]} for seed in mine.keys() & others.keys()
-    }
-    return comparisons.difference(blocks, "arm", "baseline", test_accuracy)
 
 
 def tidy(cells: Sequence[Cell], design: Design, own: Sequence[Kind] = ()) -> pd.DataFrame:
@@ -282,20 +279,24 @@ def percent(estimate: Estimate | None) -> str:
     return NONE if estimate is None else _told(estimate, 100)
 
 
-def _told(estimate: Estimate, scale: float, signed: bool = False) -> str:
+def _told(estimate: Estimate, scale: float) -> str:
     low, high = (None if bound is None else scale * bound for bound in (estimate.low, estimate.high))
-    return told(scale * estimate.mean, low, high, estimate.n, signed)
+    return told(scale * estimate.mean, low, high, estimate.n)
 
 
-def points(difference: Difference | None, p: float | None) -> str:
+def points(difference: OfMeans | None, p: float | None) -> str:
     """`+3.2 ± 1.1 (p 0.004)`."""
     if difference is None:
         return NONE
-    said = _told(difference, 100, signed=True)
+    low, high = difference.interval(LEVEL) or (None, None)
+    said = told(difference.estimate, low, high, difference.n, signed=True)
     return said if p is None else f"{said} (p {p_text(p)})"
 
 
 _SMALL = 0.0005
+
+_SMALL_POINTS = 1.0
+"""A difference below which one is about none."""
 
 
 def p_text(p: float) -> str:
@@ -303,11 +304,11 @@ def p_text(p: float) -> str:
     return "< 0.001" if p < _SMALL else f"{p:.3f}"
 
 
-def _further(difference: Difference | None) -> str:
-    if difference is None or difference.deviation is None:
+def _further(difference: OfMeans | None) -> str:
+    if difference is None or difference.interval(LEVEL) is None or difference.over != "seeds":
         return NONE
-    further = stats.seeds_to_settle(difference)
-    return f"> {stats.MOST_SEEDS}" if further is None else str(further)
+    more = difference.seeds_more(_SMALL_POINTS)
+    return f"> {LONGEST}" if more is None else str(more)
 
 
 def _seconds(estimate: Estimate | None) -> str:

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from reglab.report import numbers, stats, tables
+from reglab.report import stats, tables
 from reglab.report.cells import Cell
 from reglab.report.design import Question
+from reglab.report.differences import of_cells
 from reglab.report.findings import Finding, Verdict
 from reglab.report.study import Study
 from reglab.tracking.record import RunRecord, State
@@ -61,9 +62,7 @@ def _best(best: Cell, question: Question, first: Sequence[Cell], study: Study) -
     line = f"Of {question.called}, {best.label} has the best test accuracy: {tables.percent(best.test_accuracy)} %"
     plain = next((cell for cell in first if cell.treatment and study.is_baseline(question, cell.treatment)), None)
     if plain and plain is not best and plain.test_accuracy:
-        difference = tables.difference(best, plain)
-        mean = 100 * (best.test_accuracy.mean - plain.test_accuracy.mean)
-        gained = tables.points(difference, None) if difference else numbers.plain(mean, 1, signed=True)
+        gained = tables.points(of_cells(best, plain, [*first, *study.cells(study.records)]), None)
         line += f", {gained} points against {plain.label}"
     return f"{line}.{_as_good(best, first)}"
 

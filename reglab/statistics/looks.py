@@ -24,7 +24,7 @@ RISE = 1.5
 _DRAWS = 8_000
 _STEPS = 3
 _ASSURANCE = 0.8
-_LONGEST = 1000
+LONGEST = 1000
 """Seeds of a plan that goes on for as long as it takes."""
 _MOST_ARMS = 12
 """Beyond which more arms change no level in its second digit."""
@@ -73,7 +73,7 @@ def further(away: float, error: float, freedom: float, seeds: int, alpha: float,
     if away <= 0 or not math.isfinite(error):
         return None
     wide = error * math.sqrt(freedom / float(chdtri(freedom, _ASSURANCE)))
-    for there in range(seeds + 1, (most or _LONGEST) + 1):
+    for there in range(seeds + 1, (most or LONGEST) + 1):
         level = alpha * (spent(there, most or there) - spent(seeds, most or there))
         if float(t_isf(level / 2, freedom * (there - 1) / (seeds - 1))) * wide * math.sqrt(seeds / there) <= away:
             return there - seeds

@@ -83,7 +83,7 @@ def test_runs_of_any_program_are_compared_in_their_own_numbers(theirs):
     assert theirs.roles.metric == "acc"
     found = reglab.compare(theirs, "lr=0.1", {"lr": 0.01})
     assert found.estimate == pytest.approx(0.18)
-    assert (found.n, found.over, found.unit) == (3, "pairs of one seed", "")
+    assert (found.n, found.over, found.unit) == (3, "seeds", "")
     assert reglab.compare(theirs, "lr 0.1", "lr 0.01", on="acc").estimate == pytest.approx(0.18)
     with pytest.raises(UserError, match="these runs are told by acc"):
         reglab.compare(theirs, "lr=0.1", "lr=0.01", on="loss")

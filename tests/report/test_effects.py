@@ -26,18 +26,18 @@ def test_of_many_comparisons_the_one_that_decides_each_claim_is_shown(whole_stud
 def test_arms_are_compared_with_the_baseline_seed_by_seed(study):
     study = published.study(study)
     cells = study.answers(FINAL)
-    found = effects.of_arms(cells, cells[0])
+    found = effects.of_arms(cells, cells[0], cells)
     assert [each.leads_to for each in found] == [cell.identity for cell in cells[1:]]
     assert found[0].part.each == pytest.approx([4.0, 4.0, 4.0])
     assert not any(each.is_claimed for each in found)
 
 
-def test_arms_without_a_common_seed_are_compared_and_said_to_be_unpaired(make_record):
+def test_arms_without_a_common_seed_are_compared(make_record):
     records = [make_record(seed=seed, test=0.6 + 0.01 * seed) for seed in (0, 1, 2)]
     records += [make_record("symmetric_cutout_2", seed, test=0.7 + 0.01 * seed) for seed in (3, 4, 5)]
     study = published.study(records)
     cells = study.answers(FINAL)
-    (found,) = effects.of_arms(cells, cells[0])
-    assert found.label.endswith(", unpaired")
+    (found,) = effects.of_arms(cells, cells[0], cells)
+    assert found.part.each == ()
     assert found.part.estimate == pytest.approx(13.0)
     assert found.part.low < 13 < found.part.high

@@ -99,21 +99,20 @@ def test_runs_have_the_curves_of_their_folder_and_a_report_keeps_them(tmp_path, 
     assert read_archive(tmp_path / "again" / "program_runs.jsonl.gz") == archived
 
 
-def test_runs_without_seeds_are_compared_as_no_pairs():
+def test_runs_without_seeds_are_compared():
     programs = Programs(runs := grid(), read(runs, AskedRoles()))
     better = next(arm for arm in programs.arms if arm.levels == {"optimizer.lr": 0.01, "decay": 0})
     worse = next(arm for arm in programs.arms if arm.levels == {"optimizer.lr": 0.001, "decay": 0})
     found = programs.contrast([better], [worse], ("optimizer.lr",))
-    assert found.over == "runs, no pairs"
-    assert found.estimate.n == 6
+    assert (found.over, found.estimate.n) == ("runs", 3)
     assert found.estimate.low < 0.05 < found.estimate.high
 
 
-def test_runs_of_one_seed_are_pairs():
+def test_runs_with_seeds_are_compared_by_their_means():
     programs = Programs(runs := grid(seeds=(1, 2, 3)), read(runs, AskedRoles()))
     better, worse = (next(arm for arm in programs.arms if arm.levels == {"optimizer.lr": lr, "decay": 0}) for lr in (0.01, 0.001))
     found = programs.contrast([better], [worse], ("optimizer.lr",))
-    assert (found.over, found.estimate.n) == ("pairs of one seed", 3)
+    assert (found.over, found.estimate.n) == ("seeds", 3)
     differences = [better.by_seed[seed] - worse.by_seed[seed] for seed in ("1", "2", "3")]
     assert found.estimate.mean == pytest.approx(sum(differences) / 3)
 

@@ -10,7 +10,7 @@ from statsmodels.duration.survfunc import SurvfuncRight
 from statsmodels.stats.multitest import multipletests
 
 from reglab.report import stats
-from reglab.report.stats import Difference, Estimate, TimeToTarget
+from reglab.report.stats import Estimate, TimeToTarget
 
 # Weeks in remission of 21 children with leukaemia under 6-MP (Freireich et al. 1963), and whether they relapsed then.
 REMISSION = [
@@ -41,34 +41,6 @@ def test_one_value_has_no_interval_and_none_has_no_estimate():
     assert Estimate.of([0.7]) == Estimate(0.7, None, None, 1)
     assert Estimate.of([0.7]).half_width is None
     assert Estimate.of([]) is None
-
-
-@given(st.lists(st.tuples(st.floats(0.1, 1), st.floats(0.1, 1)), min_size=2, max_size=12))
-def test_a_difference_is_scipys_paired_t_test(paired):
-    one, other = np.array(paired).T
-    assume(np.std(one - other) > 1e-6)
-    expected = scipy_stats.ttest_rel(one, other)
-    found = Difference.of(list(one - other))
-    assert found.p == pytest.approx(expected.pvalue, rel=1e-6, abs=1e-12)
-    assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval(0.95)), rel=1e-6, abs=1e-12)
-
-
-def test_the_sleep_of_students_ten_patients():
-    gained = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]  # hours, one drug against the other (Student 1908)
-    found = Difference.of(gained)
-    assert (found.mean, found.deviation) == pytest.approx((1.58, 1.23), abs=5e-3)
-    assert found.p == pytest.approx(0.00283, abs=5e-6)
-    assert (found.low, found.high) == pytest.approx((0.70, 2.46), abs=5e-3)
-
-
-def test_one_pair_has_no_interval_and_no_test():
-    assert Difference.of([0.1]) == Difference(0.1, None, None, 1, None, None)
-    assert Difference.of([]) is None
-
-
-@pytest.mark.parametrize(("value", "p"), [(0.25, 0.0), (0.0, 1.0)])
-def test_differences_that_do_not_spread_are_certain(value, p):
-    assert Difference.of([value] * 3) == Difference(value, value, value, 3, 0.0, p)
 
 
 # Time to the target.
@@ -161,26 +133,6 @@ def test_what_was_not_tested_is_no_member_of_the_family():
     assert stats.holm([]) == []
 
 
-@pytest.mark.parametrize("n", [3, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 5, 8))])
-def test_so_many_seeds_more_bring_the_interval_down_four_times_of_five(n):
-    """Studies of which so many pairs are there: the further ones are drawn, and the interval of all of them is taken."""
-    chance, kept, promised = np.random.default_rng(n), 0, 0
-    for _ in range(800):
-        first = chance.normal(0, 0.01, n)
-        further = stats.further_seeds(Difference.of(list(first)), 0.01)
-        if further:  # else the interval is as narrow already, or no number of seeds is promised to do
-            whole = Difference.of([*first, *chance.normal(0, 0.01, further)])
-            promised += 1
-            kept += (whole.high - whole.low) / 2 <= 0.01
-    assert promised > 100
-    assert kept / promised >= 0.77
-
-
-def test_an_interval_that_is_narrow_enough_needs_no_seed():
-    assert stats.further_seeds(Difference.of([0.001, 0.002, 0.003]), 0.01) == 0
-    assert stats.further_seeds(Difference.of([0.2, -0.1]), 0.0001) is None
-
-
 def test_an_interval_of_the_median_covers_it():
     """Of exponential times, some of them censored: the coverage with few runs that Greenwood's plain interval has not."""
     chance, inside = np.random.default_rng(0), {3: 0, 6: 0, 10: 0}
@@ -190,49 +142,6 @@ def test_an_interval_of_the_median_covers_it():
             found = TimeToTarget.of([(float(min(at, end)), bool(at <= end)) for at, end in zip(times, ends, strict=True)])
             inside[n] += (found.low or 0) <= 1 <= (found.high or math.inf)
     assert all(count / 1500 >= 0.93 for count in inside.values()), inside
-
-
-def test_one_pair_says_nothing_of_further_seeds():
-    assert stats.further_seeds(Difference.of([0.1])) is None
-
-
-def test_a_difference_of_runs_that_are_no_pairs_is_welch_s():
-    one, other = [0.9, 0.8, 0.95, 0.7], [0.5, 0.52]
-    found = stats.Unpaired.between(one, other)
-    peer = scipy_stats.ttest_ind(one, other, equal_var=False)
-    assert found.p == pytest.approx(peer.pvalue)
-    assert (found.low, found.high) == pytest.approx(tuple(peer.confidence_interval()))
-    assert found.n == 6
-
-
-@pytest.mark.parametrize(("one", "other"), [([1.0], [2.0, 3.0]), ([1.0, 1.0], [2.0, 2.0])])
-def test_where_nothing_spreads_there_is_no_interval(one, other):
-    found = stats.Unpaired.between(one, other)
-    assert (found.low, found.high, found.p) == (None, None, None)
-    assert stats.Unpaired.between(one, []) is None
-
-
-def test_two_differences_that_are_alike_but_for_rounding_say_nothing_of_the_spread():
-    """Means of fractions of one number of images agree often: their last digit is no spread, and gave p < 0.001."""
-    found = Difference.of([0.1 + 0.2, 0.3])
-    assert (found.low, found.p, found.deviation) == (None, None, None)
-    assert Difference.of([0.1 + 0.2, 0.3, 0.3]).p == 0.0
-    assert stats.Unpaired.between([0.1 + 0.2, 0.3], [0.5, 0.5]).p is None
-
-
-def test_no_more_seeds_are_asked_for_where_a_difference_is_told_from_none():
-    """It was 41 more, at p < 0.001."""
-    found = stats.Difference.of([0.10, 0.14, 0.12, 0.15])
-    assert found.p < 0.01 and stats.further_seeds(found) > 0
-    assert stats.seeds_to_settle(found) == 0
-
-
-def test_seeds_that_settle_a_difference_bring_its_interval_down_to_it():
-    found = stats.Difference.of([0.06, 0.01, 0.03])
-    further = stats.seeds_to_settle(found)
-    assert further == stats.further_seeds(found, abs(found.mean)) > 0
-    small = stats.Difference.of([0.02, -0.021])
-    assert stats.seeds_to_settle(small) == stats.further_seeds(small, 0.01)  # shown to be about as small
 
 
 def test_the_interval_of_shares_stays_between_0_and_1():

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from reglab.config.arms import FINAL_ARMS
-from reglab.report import latex, stats, tables, texts
+from reglab.report import latex, tables, texts
+from reglab.report.differences import of_cells
 from reglab.report.findings import Finding, Verdict
 from reglab.report.measures import Target
 from reglab.tracking.record import State
@@ -80,20 +81,21 @@ def test_machines_are_named_by_their_device_and_what_tells_them_apart(names, sho
     assert tables.short_machines(names) == dict(zip(names, short, strict=True))
 
 
-def test_a_difference_to_the_baseline_is_paired_by_seed(make_record):
+def test_a_difference_to_the_baseline_is_told_with_its_interval(make_record):
     baseline = [make_record(seed=seed, test=test) for seed, test in enumerate([0.60, 0.70, 0.80])]
     better = [make_record("symmetric_cutout_2", seed, test=test) for seed, test in enumerate([0.63, 0.73, 0.83001])]
     unpaired = [make_record("asymmetric_cutout_2", 7, test=0.9)]
     cells = arms_of(baseline + better + unpaired)
     table = tables.arms(cells, TARGET, cells[0]).set_index("model")
-    assert table["difference, points"].tolist() == ["baseline", "+3.000 ± 0.001 (p < 0.001)", "–"]
+    assert table["difference, points"].tolist() == ["baseline", "+3.000 ± 0.001 (p < 0.001)", "+20.0"]
     assert table["seeds more"].tolist() == ["–", "0", "–"]
 
 
 def test_p_values_are_adjusted_over_the_arms_of_the_table(study):
     cells = arms_of(study)
     table = tables.arms([cells[0], *map(noisy, cells[1:4])], TARGET, cells[0])
-    raw = [stats.Difference.of([ahead + 0.02, ahead - 0.02, ahead]).p for ahead in (0.04, 0.08, 0.12)]
+    arms = [cells[0], *map(noisy, cells[1:4])]
+    raw = sorted(of_cells(arm, cells[0], arms).p for arm in arms[1:])[::-1]
     shown = [float(text.rpartition("p ")[2].rstrip(")")) for text in table["difference, points"].tolist()[1:]]
     assert shown == pytest.approx([raw[0], 2 * raw[1], 3 * raw[2]], abs=6e-4)
     assert len(set(shown)) == 3
@@ -101,7 +103,7 @@ def test_p_values_are_adjusted_over_the_arms_of_the_table(study):
 
 def noisy(cell):
     """The same arm with seeds that do not agree."""
-    scores = {0: 0.02, 1: -0.02, 2: 0.0}
+    scores = {0: 0.06, 1: -0.06, 2: 0.0}
     records = [
         record.model_copy(
             update={"summary": record.summary.model_copy(update={"test_accuracy": record.summary.test_accuracy + scores[record.seed]})}
@@ -114,9 +116,9 @@ def noisy(cell):
 def test_more_seeds_are_asked_for_where_seeds_do_not_agree(study):
     cells = arms_of(study)
     table = tables.arms([cells[0], noisy(cells[1])], TARGET, cells[0])
-    difference = stats.Difference.of([0.06, 0.02, 0.04])
-    assert table["seeds more"].tolist() == ["–", str(stats.seeds_to_settle(difference))]
-    assert 0 < stats.seeds_to_settle(difference) < stats.further_seeds(difference)
+    more = of_cells(noisy(cells[1]), cells[0], [cells[0], noisy(cells[1])]).seeds_more(1.0)
+    assert table["seeds more"].tolist() == ["–", str(more)]
+    assert more > 0
 
 
 def test_a_single_seed_has_a_difference_without_p_and_asks_for_no_number_of_seeds(study):

@@ -1,0 +1,44 @@
+"""What an arm has more than another, as tables and figures tell it: compared as claims are, with the variance of all arms."""
+
+from collections.abc import Iterator, Sequence
+
+from reglab.report import stats
+from reglab.report.cells import Cell
+from reglab.report.measures import POINTS, test_accuracy
+from reglab.report.parts import ANYTHING
+from reglab.report.seen import OfMeans
+from reglab.report.sides import ArmResults, One, Sides
+from reglab.statistics.contrast import of_differences
+
+
+def of_cells(one: Cell, other: Cell, among: Sequence[Cell]) -> OfMeans | None:
+    """What the test accuracy of an arm has more than that of another, in points; `among`: all arms that tell of the variance.
+
+    None where either has no result.
+    """
+    cells = list({cell.identity: cell for cell in (*among, one, other)}.values())
+    places = {cell.identity: place for place, cell in enumerate(cells)}
+    return of_sides(Sides(list(map(_results, cells)), [(places[one.identity], places[other.identity])], 1.0), POINTS)
+
+
+def _results(cell: Cell) -> ArmResults:
+    runs = [(record, test_accuracy(record)) for record in cell.records if stats.counts(record)]
+    return ArmResults(tuple(One(record.run_id, str(record.seed), 100 * value) for record, value in runs if value is not None))
+
+
+def of_sides(sides: Sides, unit: str) -> OfMeans | None:
+    """What one side has more than the other; None where either has no result. Where no arm has two runs, over the pairs as they come."""
+    if not sides.least:
+        return None
+    each = tuple(_by_seed(sides))
+    if any(len(arm.results) > 1 for arm in sides.arms):
+        return OfMeans(sides.contrast(), ANYTHING, unit, "seeds", each)
+    values = [sides.arms[one].results[0].value - sides.arms[other].results[0].value for one, other in sides.pairs if other is not None]
+    return OfMeans(of_differences(values), ANYTHING, unit, "cases", each)
+
+
+def _by_seed(sides: Sides) -> Iterator[float]:
+    for one, other in sides.pairs:
+        if other is not None:
+            its = {each.seed: each.value for each in sides.arms[other].results}
+            yield from (each.value - its[each.seed] for each in sides.arms[one].results if each.seed is not None and each.seed in its)
