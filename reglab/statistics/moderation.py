@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import digamma, polygamma
 
 from reglab.statistics.tails import f_sf
@@ -20,8 +21,11 @@ FEWEST_ARMS = 3
 UNLIKE = 0.01
 """The probability that an arm which is as the others is taken for unlike them."""
 
-FAR = 0.001
+FAR = 0.0002
 """The same, of being so unlike that it has no say in what all have in common."""
+
+_HIDING = FEWEST_ARMS + 3
+"""Arms from which on one that is far from the others is looked for behind the largest of these."""
 
 _LEAST = 1e-5
 """Of the median variance: a smaller one counts as this, since a logarithm is taken (limma's own bound)."""
@@ -46,8 +50,7 @@ def prior(variances: Array, freedom: Array) -> Prior:
     An arm far from all others, as one is of which a run diverged, has no say in it.
     """
     logs, chance = _logarithms(variances, freedom)
-    told = np.broadcast_to(freedom > 0, variances.shape)
-    told = told & ~(_chance_of(variances, freedom, _of_the_others(variances, freedom)) < FAR)
+    told = _alike(variances, freedom)
     arms = told.sum(axis=-1)
     sums = np.maximum(arms, 1)
     mean = (logs * told).sum(axis=-1) / sums
@@ -57,25 +60,48 @@ def prior(variances: Array, freedom: Array) -> Prior:
     return Prior(pooled, np.where(arms < FEWEST_ARMS, 0.0, _freedom_of(spread)))
 
 
-def _of_the_others(variances: Array, freedom: Array) -> Prior:
-    """For each arm (…, arms), the prior of all others."""
-    told = freedom > 0
-    arms = int(told.sum())
-    if arms <= FEWEST_ARMS:
-        return Prior(np.zeros(variances.shape), np.zeros(variances.shape))
+def _alike(variances: Array, freedom: Array) -> NDArray[np.bool_]:
+    """Which arms say what all have in common (…, arms): an arm that is far from the others is left out, then the next.
+
+    Of the others the largest is not looked at, where there are enough: two arms that are far would hide each other.
+    """
+    told = np.broadcast_to(freedom > 0, variances.shape).copy()
+    for _ in range(variances.shape[-1]):
+        largest = _largest(variances, told)
+        several = told.sum(axis=-1, keepdims=True) >= _HIDING
+        behind = _chance_of(variances, freedom, np.where(several, told & ~largest, told))
+        of_largest = _chance_of(variances, freedom, np.where(several, told & ~_largest(variances, told & ~largest), told))
+        chance = np.where(told, np.where(largest, of_largest, behind), np.nan)
+        far = (chance < FAR) & (chance == np.nanmin(np.where(np.isnan(chance), np.inf, chance), axis=-1, keepdims=True))
+        if not far.any():
+            break
+        told &= ~far
+    return told
+
+
+def _largest(variances: Array, told: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The arm of the largest variance (…, arms)."""
+    places = np.where(told, variances, -np.inf).argmax(axis=-1)
+    found: NDArray[np.bool_] = np.arange(variances.shape[-1]) == places[..., None]
+    return found
+
+
+def _chance_of(variances: Array, freedom: Array, told: NDArray[np.bool_]) -> Array:
+    """The probability of a variance as large in an arm that is as all others which are told of (…, arms); NaN where these are too few."""
     logs, chance = _logarithms(variances, freedom)
-    away = np.where(told, logs - logs.sum(axis=-1, keepdims=True) / arms, 0.0)
-    squares = (away**2).sum(axis=-1, keepdims=True) - arms / (arms - 1) * away**2
-    sums = variances * freedom
-    pooled = (sums.sum(axis=-1, keepdims=True) - sums) / (freedom.sum() - freedom)
-    return Prior(pooled, _freedom_of(squares / (arms - 2) - (chance.sum() - chance) / (arms - 1)))
 
+    def of_others(values: Array) -> Array:
+        summed: Array = (values * told).sum(axis=-1, keepdims=True) - values * told
+        return summed
 
-def _chance_of(variances: Array, freedom: Array, others: Prior) -> Array:
-    """The probability of a variance as large in an arm that is as all others (…, arms); NaN where nothing says it."""
+    arms, known = of_others(np.ones(variances.shape)), of_others(np.broadcast_to(freedom, variances.shape))
     with np.errstate(invalid="ignore", divide="ignore"):
-        chance: Array = f_sf(variances / others.variance, freedom, np.minimum(others.freedom, freedom.sum() - freedom))
-    return chance
+        spread = (of_others(logs**2) - of_others(logs) ** 2 / arms) / (arms - 1) - of_others(
+            np.broadcast_to(chance, variances.shape)
+        ) / arms
+        common = of_others(variances * freedom) / known
+        found = f_sf(variances / common, freedom, np.minimum(_freedom_of(np.where(arms > 1, spread, 1.0)), known))
+    return np.where(arms < FEWEST_ARMS, np.nan, found)
 
 
 def moderated(variances: Array, freedom: Array, common: Prior) -> tuple[Array, Array]:
@@ -86,7 +112,7 @@ def moderated(variances: Array, freedom: Array, common: Prior) -> tuple[Array, A
     such an arm fewer degrees of freedom of the prior; here none): its interval is wider for it. One that is small is drawn up as any.
     """
     variance, weight, total = common.variance[..., None], common.freedom[..., None], freedom.sum()
-    chance = _chance_of(variances, freedom, _of_the_others(variances, freedom))
+    chance = _chance_of(variances, freedom, _alike(variances, freedom))
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.where(np.isinf(weight), 1.0, weight / (weight + freedom))
         drawn = share * variance + (1 - share) * variances

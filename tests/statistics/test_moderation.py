@@ -71,3 +71,14 @@ def test_an_arm_of_one_seed_has_the_variance_of_the_others():
     values, freedoms = moderated(variances, freedom, prior(variances, freedom))
     assert values[3] == pytest.approx(1)
     assert freedoms[3] == 6
+
+
+def test_two_wild_arms_do_not_hide_each_other():
+    """Variances of test accuracy as they were: of one arm a run of two had collapsed, of another one of three nearly."""
+    variances = np.array([13.8, 0.64, 0.05, 2.05, 0.55, 0.16, 145.2, 0.10, 0.05, 0.19, 0.58, 0.16])
+    freedom = np.array([2.0, 1, 2, 2, 1, 2, 1, 2, 2, 2, 2, 2])
+    common = prior(variances, freedom)
+    assert common.variance < 0.6
+    found, _ = moderated(variances, freedom, common)
+    assert found[[0, 6]] == pytest.approx(variances[[0, 6]])
+    assert (np.delete(found, [0, 3, 6]) < 0.6).all()
