@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from reglab.errors import ReglabError, UserError
-from reglab.report import own, roles, study_file, tables
+from reglab.report import own, roles, study_file
 from reglab.report.design import Design
 from reglab.report.details import POINTS
 from reglab.report.manifest import MANIFEST, AnyRun, Manifest, sha256
@@ -22,6 +21,9 @@ from reglab.tracking import fetch
 from reglab.tracking.program_run import ProgramRun
 from reglab.tracking.record import RunRecord
 from reglab.tracking.store import each_once
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _log = logging.getLogger(__name__)
 
@@ -63,16 +65,20 @@ class Runs:
         """Those of reglab, by what differs among them."""
         return Study.of(self.records, own.design(self.records))
 
-    def frame(self) -> pd.DataFrame:
+    def frame(self) -> "pd.DataFrame":
         """A row for each run: what differs among them, all that each came to, and where it ran. Accuracies are fractions."""
+        from reglab.report import tables  # pandas: most of a second, that a question does not wait for
+
         return self.programs.frame() if self.roles else tables.runs(self.records, self.study)
 
-    def arms(self) -> pd.DataFrame:
+    def arms(self) -> "pd.DataFrame":
         """A row for each arm, as a report has it: means over runs with 95 % intervals, the best first."""
         if self.roles:
-            from reglab.report.programs import ProgramReport  # which draws: half a second, that a question does not wait for
+            from reglab.report.programs import ProgramReport  # which draws
 
             return ProgramReport(self.programs.runs, self.roles, self.source).arms_table()
+        from reglab.report import tables
+
         return tables.arms(self.study.answers(self.study.design.questions[0]), self.study.target, own=self.study.own)
 
     def __repr__(self) -> str:

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from reglab.report.cells import Cell
-from reglab.report.charts.style import Drawn
 from reglab.report.columns import Column, Level
+
+if TYPE_CHECKING:  # more than a second, that whoever asks a question does not wait for
+    import pandas as pd
+
+    from reglab.report.charts.style import Drawn
 
 
 @dataclass(frozen=True)
@@ -17,14 +20,14 @@ class Extra:
     stem: str
     title: str
     asks: str
-    table: pd.DataFrame
+    table: "pd.DataFrame"
     cells: Sequence[Cell]
-    drawn: Sequence[tuple[str, str, str, Callable[[str, str], Drawn]]]
+    drawn: Sequence[tuple[str, str, str, Callable[[str, str], "Drawn"]]]
     notes: Sequence[str] = ()
     arms: Sequence[str] = ()
     is_search: bool = False
 
-    def figures(self, subtitle: str) -> Iterator[tuple[str, str, str, Drawn]]:
+    def figures(self, subtitle: str) -> "Iterator[tuple[str, str, str, Drawn]]":
         """Yield its figures as drawn: name, title, description, drawing."""
         for name, title, says, draw in self.drawn:
             yield name, title, says, draw(title, subtitle)

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from reglab.errors import UserError
 from reglab.report import numbers
@@ -90,6 +89,8 @@ def extra(study: Study, cells: Sequence[Cell], baseline: Cell | None) -> Extra |
 
     The spread between seeds is that of all arms of the study.
     """
+    import pandas as pd
+
     told = Counter(_set_of(record) for record in study.records if counts(record) and record.per_image)
     if not told:
         return None

@@ -5,9 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from reglab.errors import UserError
 from reglab.report.best import WithTheBest, of_groups, with_the_best
@@ -20,6 +18,9 @@ from reglab.report.sides import ArmResults, One, Sides
 from reglab.report.stats import Estimate
 from reglab.tracking.program_run import ProgramRun
 from reglab.tracking.state import State
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -153,8 +154,10 @@ class Programs:
         """Return the levels of a setting among the arms, in their order."""
         return sorted({arm.levels[key] for arm in self.arms}, key=in_order)
 
-    def frame(self) -> pd.DataFrame:
+    def frame(self) -> "pd.DataFrame":
         """One row a run: all of its keys, as they are."""
+        import pandas as pd  # most of a second, that a question does not wait for
+
         labels = self.labels
         rows = []
         for run in self.runs:

@@ -1,6 +1,8 @@
 """`reglab judge`: its exit codes, its lines, and what it leaves behind."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -28,6 +30,14 @@ def test_the_answer_is_its_exit_code_and_its_first_line(reglab, source, capsys, 
     assert lines[0].startswith(first)
     assert "asked 1 time, question 1 of all in" in lines[2]
     assert source.with_name("runs.questions.jsonl").exists()
+
+
+def test_a_question_waits_for_no_library_that_draws_or_trains(source):
+    words = ["-X", "importtime", "-m", "reglab", "judge", "arm=a > arm=b in acc", "--from", str(source)]
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True)
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert "numpy" in loaded
+    assert not loaded & {"torch", "pandas", "altair", "wandb", "vl_convert"}
 
 
 def test_a_program_reads_it_as_json(reglab, source, capsys):
