@@ -7,8 +7,6 @@ its bytes. CHROMIUM names the browser where it is not on the path.
     reglab bench page [--rounds N]
 """
 
-import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,13 +16,12 @@ import torch
 from playwright.sync_api import Browser, sync_playwright
 
 from benchmarks import measure as shared
+from benchmarks.browser import CHROMIUM, FLAGS
 from benchmarks.measure import Absent, Outcome, Result
 
 ROUNDS = 7
 REPORTS = Path(__file__).parents[1] / "reports"
 ONE_LINE = "<!doctype html><html lang='en'><title>one line</title><p>A page of one line.</p></html>"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update")
 
 _PAINTED = """() => new Promise((seen) => new PerformanceObserver((list) => {
   const paint = list.getEntriesByName('first-contentful-paint')[0];
@@ -42,12 +39,11 @@ def opened(browser: Browser, page: Path) -> tuple[float, float]:
 
 
 def measure(overrides: Sequence[str] = (), rounds: int | None = None) -> Iterator[Outcome]:
-    chromium = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
-    if chromium is None:
+    if CHROMIUM is None:
         yield Absent("page", "all", "there is no Chromium here: install it, or name it in CHROMIUM")
         return
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         line = Path(folder) / "index.html"
         line.write_text(ONE_LINE, encoding="utf-8")
         for page in sorted(REPORTS.glob("*/index.html")):

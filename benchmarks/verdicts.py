@@ -39,7 +39,8 @@ RUNS = 10_000
 @dataclass(frozen=True)
 class Scenario:
     """`spread`: standard deviations of the arms, by a word: equal, or so many of their logarithm (`log 0.5`), or the first arm's against 1
-    of all others' (`first 3`), or that of two arms beside those that are compared (`wild 20`). `common`: the correlation of runs of one seed. `tails`: of the noise, degrees of freedom of Student's t.
+    of all others' (`first 3`), or that of two arms beside those that are compared (`wild 20`). `common`: the correlation of runs of one
+    seed. `tails`: of the noise, degrees of freedom of Student's t.
     """
 
     name: str

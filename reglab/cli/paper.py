@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from reglab import reading
 from reglab.atomic import write_whole
 from reglab.cli.report import Baseline, Sources, Study
 from reglab.console import tell
@@ -75,6 +74,7 @@ def figure(
     letters: Annotated[float, typer.Option(metavar="POINTS", help="Size of its letters.", min=3, max=30)] = 8,
 ) -> None:
     """A figure as PDF, as wide as a paper's column and with letters of its size; without its title, which is the caption's."""
+    from reglab import reading
     from reglab.config import nearest
     from reglab.report.charts.paper import length, pdf
     from reglab.report.manifest import Manifest

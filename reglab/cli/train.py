@@ -4,7 +4,6 @@ import sys
 from typing import Annotated
 
 import typer
-import yaml
 
 from reglab.extras import need_training
 from reglab.processes.signals import FROM_OUTSIDE, UNDER_WANDB
@@ -24,6 +23,8 @@ def train(
         need_training()
     job, words = assignment.received(), overrides or []
     if print_config:
+        import yaml
+
         config = one_run.asked(job, words, again, as_new)
         sys.stdout.write(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
         return

@@ -249,3 +249,10 @@ def test_a_name_that_no_file_can_have_is_refused_in_a_line(reglab, capsys, words
     assert reglab(*words.split(), "y" * 5000) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and len(said) < 1000 and "no file can have so long a name: give another" in said
+
+
+def test_help_waits_for_no_library_but_those_that_write_it():
+    done = subprocess.run([sys.executable, "-X", "importtime", "-m", "reglab", "--help"], capture_output=True, text=True, check=True)
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert "typer" in loaded
+    assert not loaded & {"yaml", "pydantic", "pydantic_core", "numpy", "torch", "pandas", "wandb"}

@@ -1,7 +1,5 @@
 import json
-import os
 import re
-import shutil
 from dataclasses import replace
 from itertools import pairwise
 
@@ -11,6 +9,7 @@ import pytest
 import vl_convert
 from playwright.sync_api import expect, sync_playwright
 
+from benchmarks.browser import CHROMIUM, FLAGS
 from reglab.report import page as page_module
 from reglab.report.charts import Drawing
 from reglab.report.details import SHOWN
@@ -20,10 +19,6 @@ from reglab.report.page import Figure, Page, PageSection
 from reglab.report.parts import Part
 from tests.waiting import PATIENCE
 
-CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
-).split()
 HOSTILE = """</script><script>window.broken = 1</script><!--<script><img src=x onerror="window.broken = 1">"'><b>"""
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 800}
 

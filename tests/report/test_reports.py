@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import sync_playwright
 
+from benchmarks.browser import CHROMIUM, FLAGS
 from reglab.report.check import faults
 from reglab.report.collection import sweep_hashes
 from reglab.report.manifest import MANIFEST
 from tests.report.published import DESIGN
-from tests.report.test_page import CHROMIUM, DESKTOP, FLAGS, in_chromium, scroll_through
+from tests.report.test_page import DESKTOP, in_chromium, scroll_through
 
 REPORTS = sorted(path.parent for path in (Path(__file__).parents[2] / "reports").glob(f"*/{MANIFEST}"))
 
