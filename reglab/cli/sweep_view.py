@@ -1,5 +1,6 @@
 """How a sweep on this machine is shown while it runs: a live table on a terminal, lines elsewhere."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -26,6 +27,10 @@ STYLES = {
 }
 
 
+_FEW = 12
+"""Runs that ended before, up to which each is named."""
+
+
 @contextmanager
 def display(sweep: "LocalSweep") -> Iterator[Callable[[], None]]:
     """A live table on a terminal; elsewhere a line whenever a run begins, ends or completes an epoch."""
@@ -44,12 +49,16 @@ class _PlainLines:
 
     def __call__(self) -> None:
         first_look = not self.said
+        there = Counter(cell.state for cell, _ in self.names if cell.state.ended) if first_look else Counter[State]()
+        if there.total() > _FEW:
+            say(f"{there.total()} of {len(self.sweep.cells)} runs ended before: {', '.join(f'{n} {state}' for state, n in there.items())}")
         for cell, label in self.names:
             now = (cell.state, cell.epochs_done)
             before = self.said.get(cell.run_id, (State.pending, 0))
             self.said[cell.run_id] = now
             if first_look and cell.state.ended:
-                say(f"{label} s{cell.seed}: {cell.state} before")
+                if there.total() <= _FEW:
+                    say(f"{label} s{cell.seed}: {cell.state} before")
             elif now != before and (now[0] != before[0] or _is_milestone(cell)):
                 say(f"{label} s{cell.seed}: {cell.state}, {_how_far(cell)}{_left(self.sweep)}")
 
