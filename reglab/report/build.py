@@ -12,7 +12,7 @@ import pandas as pd
 from reglab.atomic import held, is_abandoned
 from reglab.config import called, flat
 from reglab.errors import UserError
-from reglab.report import charts, claims, effects, own, own_extras, per_image, stats, tables, texts, words
+from reglab.report import charts, claims, convergence, effects, own, own_extras, per_image, stats, tables, texts, words
 from reglab.report.cells import Cell
 from reglab.report.columns import written
 from reglab.report.design import Design, FigureData, Question
@@ -208,11 +208,12 @@ class Report:
 
     @cached_property
     def extras(self) -> list[Extra]:
-        """What a report has that no question asks: which images are right, where runs tell; and where there is no study, comparisons with
-        the best, main effects, and of a search what it found."""
+        """What a report has that no question asks: whether runs were long enough and which images are right, where they tell; and where
+        there is no study, comparisons with the best, main effects, and of a search what it found."""
         question, cells = self._first
         images = per_image.extra(self.study, cells, self._baseline(question, cells))
-        return [*([] if self.is_study else own_extras.extras(self.study)), *([images] if images else [])]
+        epochs = convergence.extra(self.study, cells)
+        return [*([] if self.is_study else own_extras.extras(self.study)), *filter(None, (epochs, images))]
 
     @property
     def _first(self) -> tuple[Question, Sequence[Cell]]:

@@ -152,6 +152,7 @@ class Design(Data):
     """What a study file says. `setup`: in which set-up it was published, by keys, `images`, `train_images` and `seeds`.
 
     `looks`: the numbers of seeds an arm at which its claims are decided; `planned`: how many seeds each of its sweeps gives an arm.
+    `targets`: training accuracies whose time is told beside that of the runs' own target, from their epochs.
     """
 
     title: str
@@ -167,6 +168,7 @@ class Design(Data):
     claims: tuple[Claim, ...] = ()
     looks: tuple[int, ...] = ()
     planned: Mapping[str, int] = {}
+    targets: Annotated[tuple[float, ...], Many] = ()
     covers: frozenset[str] = Field(default=frozenset(), description="keys that follow from the factors, and are no set-up of their own")
     path: Path | None = None
     is_shipped: bool = False
@@ -177,6 +179,13 @@ class Design(Data):
         if list(looks) != sorted({*looks}) or (looks and looks[0] < 2):
             raise ValueError("must be numbers of seeds that rise, from 2 on, such as [3, 5, 8, 12]")
         return looks
+
+    @field_validator("targets")
+    @classmethod
+    def _are_shares(cls, targets: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(0 < target < 1 for target in targets):
+            raise ValueError("must be shares of the training images between 0 and 1, such as 0.6")
+        return targets
 
     @property
     def name(self) -> str:

@@ -61,7 +61,7 @@ def _of_a_sweep(folder: Path) -> list[ProgramRun] | None:
 def fetch(source: str, history: bool = True, progress: Callable[[int, int], None] | None = None) -> list[RunRecord]:
     """The records of `runs/<sweep>`, `runs/<study>`, `reports/<name>` or `wandb://entity/project[/sweep]`, oldest first.
 
-    With their epochs or without; a report has none. `progress` is told how many runs are here, of how many.
+    With their epochs or without; a report has those that it was built from. `progress` is told how many runs are here, of how many.
     Raises UserError where there are none.
     """
     if source.startswith("wandb://"):

@@ -2,12 +2,12 @@
 
 import pandas as pd
 
-from reglab.report.charts import arrays, effects, lines, rows
+from reglab.report.charts import arrays, effects, epochs, lines, rows
 from reglab.report.charts.style import Drawing, Drawn, save
 from reglab.report.design import FigureData
 from reglab.report.study import Study
 
-__all__ = ["Drawing", "draw", "effects", "save"]
+__all__ = ["Drawing", "draw", "effects", "epochs", "save"]
 
 
 def draw(table: pd.DataFrame, figure: FigureData, study: Study, subtitle: str) -> Drawn:
