@@ -43,6 +43,8 @@ def extra(study: Study, cells: Sequence[Cell]) -> Extra | None:
     shown = [cell for cell in cells if cell.identity in rises][:MOST] or arms[:MOST]
     curves = _curves(shown)
     colours = [arm_colour(cell.treatment, study) if cell.treatment else OTHER for cell in shown]
+    said = ": means over seeds" * any(cell.counted > 1 for cell in shown)
+    said += f"; {len(shown)} of {len(arms)} arms" if len(shown) < len(arms) else ""
     lower = [Target(share, study.target.on) for share in study.design.targets]
     return Extra(
         STEM,
@@ -58,7 +60,7 @@ def extra(study: Study, cells: Sequence[Cell]) -> Extra | None:
                 "test_accuracy_by_epoch",
                 "Test accuracy by epoch",
                 "For each arm its test accuracy after each epoch, a mean over seeds.",
-                lambda title, subtitle: charts.epochs.draw(curves, colours, title, f"{subtitle.rpartition(': ')[0]}: means over seeds"),
+                lambda title, subtitle: charts.epochs.draw(curves, colours, title, f"{subtitle.rpartition(': ')[0]}{said}"),
             )
         ],
         [_said(arms, rises)],
