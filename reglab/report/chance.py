@@ -6,7 +6,8 @@ from reglab.tracking.record import RunRecord, State
 ACCURACIES = ("test/accuracy", "val/accuracy", "train_clean/accuracy")
 """The measures in which it counts so; in all others it has no value."""
 
-_CLASSES = {"cifar10": 10, "cifar100": 100, "svhn": 10, "fashion_mnist": 10, "digits": 10}
+_CLASSES_OF_BEFORE = {"cifar10": 10, "cifar100": 100, "svhn": 10, "fashion_mnist": 10, "digits": 10}
+"""By data source, of records that do not say it."""
 
 
 def counts_as_chance(record: RunRecord, measure: str) -> bool:
@@ -15,7 +16,8 @@ def counts_as_chance(record: RunRecord, measure: str) -> bool:
 
 
 def of_guessing(record: RunRecord) -> float | None:
-    """The share that guessing has right among its images' classes; None where its configuration does not tell how many those are."""
-    config = stats.built(record)
-    classes = _CLASSES.get(config.data.source) if config else None
+    """The share that guessing has right among its images' classes; None where neither its record nor its data source tells how many."""
+    classes = record.environment.classes if record.environment else None
+    if classes is None and (config := stats.built(record)):
+        classes = _CLASSES_OF_BEFORE.get(config.data.source)
     return 1 / classes if classes else None

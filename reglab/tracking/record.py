@@ -57,6 +57,7 @@ class Environment(Stored):
     data_fingerprint: Text
     train_images: Count
     test_images: Count
+    classes: Count | None = Field(default=None, description="of the images; records of before lack it")
 
 
 _NAME = re.compile(r"[0-9a-f]{12}-s(?P<seed>\d+)")

@@ -46,6 +46,7 @@ def describe(device: torch.device, precision: str, compiled: bool, images: Image
         data_fingerprint=images.fingerprint,
         train_images=len(images.train),
         test_images=len(images.test),
+        classes=len(images.classes),
     )
 
 
