@@ -144,15 +144,13 @@ def push(entity: str | None, project: str, design: Design) -> Links:
     import wandb_workspaces.reports.v2 as wr
     import wandb_workspaces.workspaces as ws
 
-    from reglab.tracking.wandb_api import answering
+    from reglab.tracking.wandb_api import answering, owner
     from reglab.tracking.wandb_library import server_api, wandb
 
     try:
         with answering(f"{entity or ''}/{project}"):
             api = server_api()
-        entity = entity or api.default_entity
-        if not entity:
-            raise UserError("no W&B entity: give --entity, or set WANDB_ENTITY")
+        entity = entity or owner(api)
         saved = _saved(api, entity, project)
         report = wr.Report(
             project, entity, design.title, "What the study asks, and what the runs say so far.", list(_blocks(entity, project, design))

@@ -13,7 +13,7 @@ from reglab.errors import ReglabError, UserError
 from reglab.sweep import program
 from reglab.sweep.program import Program
 from reglab.sweep.spec import SweepSpec
-from reglab.tracking.wandb_api import answering, connect, does_not_answer
+from reglab.tracking.wandb_api import answering, connect, does_not_answer, owner
 from reglab.tracking.wandb_library import server_api, wandb
 
 
@@ -58,9 +58,7 @@ def create(spec: SweepSpec, entity: str | None, project: str, again: bool = Fals
     check_command(spec.config, spec.path)
     try:
         api = server_api()
-        entity = entity or api.default_entity
-        if not entity:
-            raise UserError("no W&B entity: give --entity, or set WANDB_ENTITY")
+        entity = entity or owner(api)
         with answering(spec.path):
             found = [] if again else [each for each in _registered(api, entity, project) if mark(spec) in each.description]
             if found:

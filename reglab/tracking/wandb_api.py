@@ -74,10 +74,14 @@ def default_entity() -> str | None:
 def destination(entity: str | None, project: str | None) -> Project:
     """The project that is meant, as for any run of this machine. Raises UserError without a good key, and where it is nobody's."""
     entity, project = client.destination(entity, project)
-    entity = entity or default_entity()
-    if not entity:
+    return Project(entity or owner(connect()), project)
+
+
+def owner(api: wandb.Api) -> str:
+    """Whose projects are meant where nobody says it. Raises UserError where it is nobody's."""
+    if not (entity := api.default_entity):
         raise UserError("no W&B entity: give --entity, or set WANDB_ENTITY")
-    return Project(entity, project)
+    return str(entity)
 
 
 def connect() -> wandb.Api:
