@@ -26,7 +26,13 @@ def report(study, tmp_path, monkeypatch):
     return make
 
 
-@pytest.mark.parametrize("place", ["runs/final", "elsewhere/final", "here/own/final", "here/reports/beside"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "runs/final",
+        *(pytest.param(place, marks=pytest.mark.slow) for place in ("elsewhere/final", "here/own/final", "here/reports/beside")),
+    ],
+)
 def test_runs_are_looked_at_where_runs_and_reports_are_and_nowhere_else(report, reglab, make_record, tmp_path, capsys, place):
     """The manifest may be another's, and name any folder of this machine."""
     folder = report(str(tmp_path / place), make_record(seed=7))

@@ -81,6 +81,7 @@ def test_without_its_manifest_nothing_of_a_report_is_replaced(study, make, conte
         make(study)
 
 
+@pytest.mark.slow
 def test_what_a_killed_build_left_goes_with_the_next_and_brings_back_the_earlier_report(study, make, tmp_path):
     """Killed as it put its report in place; and a build that goes on beside it keeps its folder."""
     folder = make(study)
