@@ -155,9 +155,11 @@ def _share_sooner(what: str, runs: Evidence, at: Condition, steps: Sequence[tupl
     found = [_races(by_level) for step in steps for by_level in runs.cases(at, step).values()]
     cases = [races for races in found if any(races.values())]
 
-    def look(seeds: int | None) -> OfShare:
+    def look(seeds: int | None) -> OfShare | None:
         there = [list(filter(None, list(races.values())[:seeds])) for races in cases if seeds is None or len(races) >= seeds]
         groups = [[race] for races in there for race in races] if each_seed else [races for races in there if races]
+        if not any(groups):  # of the first seeds none came to the target
+            return None
         won = [2 * sum(race.is_sooner for race in races) > len(races) for races in groups]
         return OfShare(SharedCases(won, [{run for race in races for run in race.runs} for races in groups]), in_most, grows=each_seed)
 

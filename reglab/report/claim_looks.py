@@ -76,7 +76,7 @@ class ClaimLooks:
         if not self.study.is_replicated:
             return Looks([1], 1, 1, is_of_cases=True)
         counts = [each.counts for each in self.compared]
-        ends = max(2, min((each.seeds for each in self.compared if each.counts), default=2))
+        ends = min((each.seeds for each in self.compared if each.seeds > 1), default=2)
         return plan.taken(self.study.design.looks or (self._by_sweeps or ends,), counts)
 
     @cached_property
@@ -178,7 +178,7 @@ class ClaimLooks:
             if holds_now[number]:
                 held[:, number] = True
                 continue
-            if self.compared[number].look is None:  # what has no value now, of a time to a target say, is taken to have none later
+            if not seeds or self.compared[number].look is None:  # what no arm speaks to, or has no value now, is taken to stay so
                 continue
             if (seen := self.seen(number, seeds)) is None:
                 return None

@@ -12,6 +12,7 @@ claim alone and all that are tested jointly (`reglab/statistics/families.py`).
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from reglab.report import plan
 from reglab.report.asked import asked_of
 from reglab.report.beside import beside
 from reglab.report.claim_kinds import Claim
@@ -20,7 +21,7 @@ from reglab.report.findings import Finding, Findings, Verdict, amounts, deciding
 from reglab.report.margins import in_margins
 from reglab.report.parts import LEVEL, Part, percent
 from reglab.report.plan import Looks
-from reglab.report.seen import Compared
+from reglab.report.seen import Compared, Seen
 from reglab.report.study import Study
 
 
@@ -111,7 +112,10 @@ class _Told:
         if len(looks.taken) == 1 and looks.most == looks.taken[0]:
             return ""
         at = f"the look at {looks.taken[place]} seeds, at {percent(1 - self._asked.levels(self._alone.alpha)[place])} confidence"
-        said = f"Told as of {at}." if self._alone.verdict == Verdict.undecided else f"Decided at {at}."
+        said = f"Decided at {at}."
+        if self._alone.verdict == Verdict.undecided:
+            places = {self._asked.told_at(number, self._alone)[0] for number in range(len(self._asked.compared))} - {None}
+            said = f"Told as of {at}." if len(places) < 2 else "Each comparison is told as of the last look at it."
         beyond = f" Its runs go beyond the plan, which is taken as one that ends at {looks.most} seeds."
         return said + beyond * looks.is_exceeded
 
@@ -138,20 +142,25 @@ class _Told:
     def _seeds_more(self) -> str:
         """For all that is open where it looks as if it holds, else for the part that is nearest to failing."""
         left = [place for place in range(len(self._asked.compared)) if self._asked.told_at(place, self._alone)[1] is None]
-        seen = [each for place in left if (each := self._asked.seen(place, None)) is not None]
-        planned = [look for look in self._asked.study.design.looks if look > self._there]
-        most = planned[-1] if planned else None
-        if failing := [each for each in seen if each.p_fails < 1]:
-            found = [each.more(LEVEL / len(self._asked.compared), most) for each in failing]
-            more = min((each for each in found if each), default=0)
+        seen = {place: each for place in left if (each := self._asked.seen(place, None)) is not None}
+        if failing := {place: each for place, each in seen.items() if each.p_fails < 1}:
+            found = [self._of_one(place, each, LEVEL / len(self._asked.compared)) for place, each in failing.items()]
+            more, is_beyond = min((each for each in found if each), default=(0, False))
         else:
-            found = [each.more(LEVEL, most) for each in seen if not each.p_holds < LEVEL]
-            more = 0 if None in found else max((each for each in found if each), default=0)
+            wanted = [self._of_one(place, each, LEVEL) for place, each in seen.items() if not each.p_holds < LEVEL]
+            more, is_beyond = (0, False) if None in wanted else max((each for each in wanted if each), default=(0, False))
         if not more:
             return "more seeds than can be foretold"
-        if planned:
-            more = min(look for look in planned if look >= self._there + more) - self._there
-        return f"about {more} more seed{'s' * (more > 1)}" + ("" if planned else ", beyond the plan")
+        return f"about {more} more seed{'s' * (more > 1)}" + ", beyond the plan" * is_beyond
+
+    def _of_one(self, place: int, seen: Seen, alpha: float) -> tuple[int, bool] | None:
+        """How many more seeds would settle one comparison, up to a look that it has not come to, or beyond the plan; None where none."""
+        there = plan.reached(self._asked.compared[place].counts, self._looks.first)
+        left = [look for look in self._asked.study.design.looks if look > there]
+        if not (more := seen.more(alpha, left[-1] if left else None)):
+            return None
+        look = next((look for look in left if look >= there + more), None)
+        return (more, True) if look is None else (look - there, False)
 
 
 def _rule(claim: Claim, study: Study) -> str:

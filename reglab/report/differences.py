@@ -16,9 +16,18 @@ def of_cells(one: Cell, other: Cell, among: Sequence[Cell]) -> OfMeans | None:
 
     None where either has no result.
     """
-    cells = list({cell.identity: cell for cell in (*among, one, other)}.values())
-    places = {cell.identity: place for place, cell in enumerate(cells)}
-    return of_sides(Sides(list(map(_results, cells)), [(places[one.identity], places[other.identity])], 1.0), POINTS)
+    return against([one], other, among)[one.identity]
+
+
+def against(cells: Sequence[Cell], other: Cell, among: Sequence[Cell]) -> dict[str, OfMeans | None]:
+    """The same of several arms against one, by their identities."""
+    every = list({cell.identity: cell for cell in (*among, *cells, other)}.values())
+    places, arms = {cell.identity: place for place, cell in enumerate(every)}, list(map(_results, every))
+    return {
+        cell.identity: of_sides(Sides(arms, [(places[cell.identity], places[other.identity])], 1.0), POINTS)
+        for cell in cells
+        if cell.identity != other.identity
+    }
 
 
 def _results(cell: Cell) -> ArmResults:

@@ -6,10 +6,11 @@ from reglab.report import stats
 from reglab.report.best import with_the_best
 from reglab.report.cells import Cell
 from reglab.report.charts.effects import Effect
-from reglab.report.differences import of_cells
+from reglab.report.differences import against
 from reglab.report.findings import Finding, deciding
 from reglab.report.measures import test_accuracy
 from reglab.report.parts import LEVEL, Part
+from reglab.report.seen import OfMeans
 
 MOST = 18
 """Rows of the figure: of claims with more comparisons, the one that decides each is shown."""
@@ -33,7 +34,9 @@ def of_arms(cells: Sequence[Cell], baseline: Cell | None, among: Sequence[Cell])
     values = {cell.identity: by_seed(cell) for cell in cells}
     there = [cell for cell in cells if values[cell.identity]]
     if baseline and values.get(baseline.identity):
-        return [_effect(cell, baseline, among) for cell in there if cell is not baseline]
+        alike = [cell for cell in there if cell is not baseline and cell.held_out == baseline.held_out]
+        found = against(alike, baseline, among)
+        return [_effect(cell, baseline, difference) for cell in alike if (difference := found[cell.identity])]
     return _against_the_best(there, values)
 
 
@@ -42,9 +45,7 @@ def by_seed(cell: Cell) -> dict[int, float]:
     return {record.seed: value for record in cell.records if stats.counts(record) and (value := test_accuracy(record)) is not None}
 
 
-def _effect(cell: Cell, baseline: Cell, among: Sequence[Cell]) -> Effect:
-    found = of_cells(cell, baseline, among)
-    assert found
+def _effect(cell: Cell, baseline: Cell, found: OfMeans) -> Effect:
     low, high = found.interval(LEVEL) or (None, None)
     what = f"{cell.label} against {baseline.label}"
     part = Part(what, found.unit, found.estimate, low, high, found.n, None, each=found.each, over=found.over)

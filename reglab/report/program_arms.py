@@ -1,15 +1,16 @@
 """Runs of another program as arms: what each came to, and how they compare."""
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from reglab.errors import UserError
 from reglab.report.best import WithTheBest, of_groups, with_the_best
-from reglab.report.columns import Column, Level, in_order, scale_of, short_names, written
+from reglab.report.columns import Column, Level, brief, in_order, scale_of, short_names, written
 from reglab.report.differences import of_sides
 from reglab.report.measures import NUMBER
 from reglab.report.parts import LEVEL
@@ -34,12 +35,12 @@ class ProgramArm:
     values: tuple[float, ...]  # by seed, or run by run
     seconds: Estimate | None
 
-    @property
+    @cached_property
     def identity(self) -> str:
         """By which the page of a report knows it: the hash of what it is called."""
         return sha256(self.label.encode()).hexdigest()[:12]
 
-    @property
+    @cached_property
     def results(self) -> ArmResults:
         """Its values, with their seeds where it has some."""
         by_seed = [One(f"{self.identity}-{seed}", seed, value) for seed, value in self.by_seed.items()]
@@ -89,15 +90,24 @@ class Programs:
         for run in self.counted:
             groups.setdefault(tuple(written(setting(run, key)) for key in self.roles.factors), []).append(run)
         made = [self._arm(group) for group in groups.values()]
+        labels = Counter(arm.label for arm in made)
+        made = [arm if labels[arm.label] == 1 else replace(arm, label=self._label(arm.levels, written)) for arm in made]
         return sorted(made, key=lambda arm: (-self.sign * statistics.fmean(arm.values), arm.label))
 
     def _arm(self, group: Sequence[ProgramRun]) -> ProgramArm:
         levels = {key: setting(group[0], key) for key in self.roles.factors}
-        label = " · ".join(column.say(levels[key]) for key, column in self.columns.items()) or "all runs"
+        label = self._label(levels, brief)
         by_seed = self.by_seed(group)
         values = tuple(by_seed.values()) or tuple(self._value(run) for run in group)
         times = [seconds for run in group if (seconds := self.roles.seconds(run)) is not None]
         return ProgramArm(label, levels, tuple(group), by_seed, values, Estimate.of(times))
+
+    def _label(self, levels: Mapping[str, Level], said: Callable[[Level], str]) -> str:
+        """What an arm is called: in full where two read alike in short."""
+        named = (
+            column.say(levels[key]) if said is brief else f"{column.title} {said(levels[key])}" for key, column in self.columns.items()
+        )
+        return " · ".join(named) or "all runs"
 
     def by_seed(self, group: Iterable[ProgramRun]) -> dict[str, float]:
         """The metric by seed; empty where there are no seeds, or a run lacks its own."""

@@ -264,7 +264,7 @@ def _least(rule: Rule, share: float, interval: Callable[[float], tuple[float, fl
 class Compared:
     """A comparison with the runs behind it (their ids), which can be looked at with the first so many seeds of each arm, or with all.
 
-    `counts`: the seeds that both sides have, case by case; none where no run speaks to it.
+    `counts`: the seeds that both sides have, case by case; none where no run speaks to it. A look has None where its seeds say nothing.
     """
 
     what: str
@@ -272,7 +272,7 @@ class Compared:
     claimed: Claimed = ANYTHING
     runs: frozenset[str] = frozenset()
     counts: Sequence[int] = ()
-    look: Callable[[int | None], Seen] | None = None
+    look: Callable[[int | None], Seen | None] | None = None
 
     @property
     def seeds(self) -> int:
@@ -281,9 +281,8 @@ class Compared:
 
     def part(self, level: float = LEVEL, seeds: int | None = None, holds: bool | None = None, is_early: bool = False) -> Part:
         """It as it is told, with its interval at a level."""
-        if self.look is None:
+        if self.look is None or (seen := self.look(seeds)) is None:
             return Part(self.what, self.unit, None, None, None, 0, None, claimed=self.claimed)
-        seen = self.look(seeds)
         low, high = seen.interval(level) or (None, None)
         return Part(
             self.what,

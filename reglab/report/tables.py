@@ -9,7 +9,7 @@ from reglab.report import digits, stats
 from reglab.report.cells import Cell, Times
 from reglab.report.columns import Treatment, brief, in_order, meets
 from reglab.report.design import Design, StudiedParameter
-from reglab.report.differences import of_cells
+from reglab.report.differences import against
 from reglab.report.findings import Finding
 from reglab.report.measures import POINTS, Kind, Target
 from reglab.report.numbers import NONE, told
@@ -107,7 +107,7 @@ def _against(cells: Sequence[Cell], baseline: Cell, among: Sequence[Cell]) -> di
     """The two columns of the comparison, by the arm's identity."""
     # What held images out saw fewer of them than the baseline: nothing to compare with.
     alike = [cell for cell in cells if cell.held_out == baseline.held_out]
-    differences = {cell.identity: of_cells(cell, baseline, among) for cell in alike if cell.identity != baseline.identity}
+    differences = against(alike, baseline, among)
     p_values = stats.holm([each.p if each else None for each in differences.values()])
     columns = {
         identity: {"difference, points": points(each, p), "seeds more": _further(each)}

@@ -76,9 +76,9 @@ class ClaimState:
 
     @property
     def now(self) -> int:
-        """How many seeds all arms of all comparisons have that are not done, or, where all are, of all."""
-        left = [each.now for each in self.comparisons if each.done is None]
-        return min(left or [each.now for each in self.comparisons], default=0)
+        """How many seeds all arms have of all comparisons that are not done, or, where all are, of all."""
+        there = [each for each in self.comparisons if each.arms]
+        return min([each.now for each in there if each.done is None] or [each.now for each in there], default=0)
 
     @property
     def next(self) -> int | None:
@@ -191,8 +191,8 @@ class Course:
         return self._foretold(there, standing, alpha) if there.now >= self.looks[0] else there
 
     def _comparison(self, arms: frozenset[str], part: PartStanding, ended: Mapping[str, set[int]]) -> ComparisonState:
-        if not arms:
-            return ComparisonState(arms, 0)
+        if not arms:  # whatever its runs say, no more of them come
+            return ComparisonState(arms, 0, (), part.holds)
         now = min(len(ended.get(name, ())) for name in arms)
         most = min(self.arms[name].most or self.looks[-1] for name in arms)
         done = part.holds if part.seeds is not None and part.seeds <= now else None

@@ -8,6 +8,7 @@ Means and errors are in the unit of the results.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -112,8 +113,7 @@ def _of_arms(results: Array, counts: Array, weights: Array) -> tuple[Array, Arra
 
 
 def _weighed(means: Array, variances: Array, freedom: Array, counts: Array, weights: Array) -> tuple[Array, Array, Array]:
-    variances = _but_rounding(variances, means)
-    variances, freedoms = moderated(variances, freedom, prior(variances, freedom))
+    variances, freedoms = _moderated(_but_rounding(variances, means), freedom)
     asked = weights != 0
     parts = (weights**2 / counts)[asked] * variances[..., asked]
     total = parts.sum(axis=-1)
@@ -123,6 +123,19 @@ def _weighed(means: Array, variances: Array, freedom: Array, counts: Array, weig
     known = (freedoms[..., asked] > 0).all(axis=-1)  # else an arm's variance is not known at all
     freedom_of_all = np.where(np.isnan(freedom_of_all), bound, np.clip(freedom_of_all, 1.0, bound))
     return (means * weights).sum(axis=-1), np.where(known, np.sqrt(total), np.inf), freedom_of_all
+
+
+def _moderated(variances: Array, freedom: Array) -> tuple[Array, Array]:
+    """By what they have in common. Of one study it is kept: each of its comparisons asks for it."""
+    if variances.ndim > 1:
+        return moderated(variances, freedom, prior(variances, freedom))
+    return _of_one_study(variances.tobytes(), freedom.tobytes())
+
+
+@lru_cache(maxsize=64)
+def _of_one_study(variances: bytes, freedom: bytes) -> tuple[Array, Array]:
+    known, free = np.frombuffer(variances), np.frombuffer(freedom)
+    return moderated(known, free, prior(known, free))
 
 
 def _but_rounding(variances: Array, means: Array) -> Array:

@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import os
+import sys
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -101,7 +102,7 @@ def curve(rows: Iterable[Mapping[str, Any]], metric: str, points: int) -> Curve:
 
 
 def _is_finite(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max  # which NaN is not
 
 
 def by_paths(values: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Value]]:

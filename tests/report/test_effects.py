@@ -41,3 +41,11 @@ def test_arms_without_a_common_seed_are_compared(make_record):
     assert found.part.each == ()
     assert found.part.estimate == pytest.approx(13.0)
     assert found.part.low < 13 < found.part.high
+
+
+def test_what_held_images_out_is_compared_with_none_that_did_not(make_record):
+    held = make_record(config={"data": {"source": "digits", "validation": 100}, "dropout": {"layers": 1, "p": 0.2}}, test=0.5)
+    study = published.study([make_record(test=0.6), held])
+    cells = study.cells(study.records)
+    plain = next(cell for cell in cells if not cell.held_out)
+    assert effects.of_arms(cells, plain, cells) == []

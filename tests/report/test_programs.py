@@ -230,3 +230,18 @@ def test_numbers_have_the_digits_that_say_something(mean, half, said):
     estimate = Estimate(mean, None if half is None else mean - half, None if half is None else mean + half, 3)
     assert told(estimate) == said
     assert decimals(0, 0) == 0
+
+
+def test_arms_that_read_alike_in_short_are_told_in_full(tmp_path):
+    runs = [
+        ProgramRun(id=f"{lr}-{number}", config={"lr": lr}, summary={"acc": value + number / 100})
+        for lr, value in ((0.12345678, 0.2), (0.12345679, 0.6), (7.0, 0.4))
+        for number in range(3)
+    ]
+    programs = Programs(runs, read(runs, AskedRoles("acc")))
+    assert [arm.label for arm in programs.arms] == ["lr 0.12345679", "lr 7", "lr 0.12345678"]
+    best, other, worst = programs.arms
+    assert programs.contrast([best], [worst], ("lr",)).estimate.mean == pytest.approx(0.4)
+    assert programs.contrast([worst], [other], ("lr",)).estimate.mean == pytest.approx(-0.2)
+    assert len(details.of_programs(programs)["arms"]) == len(programs.with_the_best) == 3
+    assert (report(runs, tmp_path, AskedRoles("acc"), baseline="lr=7") / "index.html").exists()

@@ -412,7 +412,7 @@ def test_a_run_of_another_that_cannot_be_read_is_left_out_with_a_word(wandb_serv
 
 
 def test_a_curve_has_the_numbers_of_its_metric_and_what_cannot_be_read_is_said(wandb_server, caplog, monkeypatch):
-    for name, rows in {"good": ["NaN", 0.5, "text", 0.6], "none": [], "odd": [0.1]}.items():
+    for name, rows in {"good": ["NaN", 0.5, "text", 0.6, 10**400], "none": [], "odd": [0.1]}.items():
         run = theirs(wandb_server, name, {"lr": 1}, {"acc": 0.6})
         run.streams[HISTORY] = [json.dumps({"_step": 10 * step, "acc": value}) for step, value in enumerate(rows)]
     sampled = graphql._sampled_history

@@ -4,11 +4,11 @@ const FEW_COLOURS = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56
 
 const curves = (arm) => {
   const found = [];
-  const add = (name, curve) => shown.lines.forEach(([key, line]) => (curve[key] ?? []).forEach((value, place) => {
-    if (value !== null) found.push({run: name, line, at: curve.at[place], value});
+  const add = (id, name, curve) => shown.lines.forEach(([key, line]) => (curve[key] ?? []).forEach((value, place) => {
+    if (value !== null) found.push({id, run: name, line, at: curve.at[place], value});
   }));
-  if (arm.mean) add(`mean of ${arm.mean.runs[0]} runs`, arm.mean);
-  for (const run of arm.runs) if (run.curve) add(run.name, run.curve);
+  if (arm.mean) add("mean", `mean of ${arm.mean.runs[0]} runs`, arm.mean);
+  for (const run of arm.runs) if (run.curve) add(run.run, run.name, run.curve);
   return found;
 };
 
@@ -26,7 +26,7 @@ const curveSpec = (values, ends) => {
       {
         data: {values}, mark: {type: "line", strokeWidth: 1.75, opacity: many ? 0.45 : 0.9, point: values.length < 60 ? {size: 14} : false},
         encoding: {
-          x: {field: "at", type: "quantitative", title: shown.x, axis: {tickMinStep: 1, grid: false}, scale: {zero: false, nice: false}}, y, color: colour, detail: {field: "run"},
+          x: {field: "at", type: "quantitative", title: shown.x, axis: {tickMinStep: 1, grid: false}, scale: {zero: false, nice: false}}, y, color: colour, detail: {field: "id"},
           strokeDash: {field: "line", type: "nominal", title: null, scale: {domain: lines, range: lines.map((line) => dashes[shown.lines.findIndex(([, its]) => its === line)])}, legend: {symbolStrokeColor: "#333", symbolStrokeWidth: 1.75, symbolFillColor: "transparent", symbolType: "stroke", symbolSize: 300}}, tooltip,
         },
       },
