@@ -227,7 +227,7 @@ def _template() -> Template:
     environment = Environment(
         loader=PackageLoader("reglab.report", "web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"grid": PageGrid.of, "in_script": _in_script, "unbroken": _unbroken}
+    environment.filters |= {"grid": PageGrid.of, "in_script": _in_script, "unbroken": _unbroken, "compact": _compact}
     environment.filters |= {"estimate": estimate, "interval": interval, "unit": _UNITS.__getitem__}
     environment.tests |= {"long": lambda text: len(text) > _LONG}
     return environment.get_template("page.html.j2")
@@ -253,6 +253,11 @@ def _script() -> Markup:
 def _in_script(text: str) -> Markup:
     """JSON that cannot end the <script> element it stands in."""
     return Markup(text.replace("<", r"\u003c"))
+
+
+def _compact(spec: str) -> str:
+    """A chart's JSON without what only people need: spaces, and digits that no eye tells apart."""
+    return json.dumps(json.loads(spec, parse_float=lambda digits: float(f"{float(digits):.7g}")), ensure_ascii=False, separators=(",", ":"))
 
 
 def _unbroken(text: str) -> str:

@@ -36,7 +36,9 @@ class Screen:
 
 SCREENS = {
     "first_screen": Screen("digits_settled"),
-    "claim": Screen("digits_settled", "document.querySelector('.claims details').open = true; location.hash = 'claims'"),
+    "claim": Screen(
+        "digits_settled", "one('.claims details').open = true; one('.claims').scrollIntoView()".replace("one(", "document.querySelector(")
+    ),
     "arm_dark": Screen("cifar10_jpeg_h200", "document.querySelector('tr[data-arm] button').click()", options={"color_scheme": "dark"}),
     "all_runs": Screen("digits_settled", "location.hash = 'runs'"),
     "no_study": Screen("adamw_digits"),
