@@ -192,10 +192,14 @@ class Claim(Kinds):
     beside: Beside = Beside()
     published: Annotated[tuple[PublishedValue, ...], Many] = ()
 
+    @property
+    def claimed(self) -> list[ClaimedComparison]:
+        """The comparisons that it is made of, without what its authors published of them."""
+        return [comparison for place, comparison in self.comparisons() if place[0] != "published"]
+
     @model_validator(mode="after")
     def _claims_something(self) -> Self:
-        claimed = [comparison for place, comparison in self.comparisons() if place[0] != "published"]
-        if not claimed:
+        if not (claimed := self.claimed):
             raise ValueError(f"must have one of {', '.join(Kinds.model_fields)}")
         if not all(getattr(comparison, "is_claim", True) for comparison in claimed):
             raise ValueError("must say what is claimed: at_least, at_most, or, of a difference or a ratio, within")

@@ -17,7 +17,7 @@ from reglab.report.stats import Estimate, TimeToTarget
 from reglab.report.study import Study
 from reglab.report.tables import percent
 from reglab.tracking.record import RunRecord, State
-from reglab.tracking.results import Epoch
+from reglab.tracking.results import Epoch, first_at
 
 STEM = "convergence"
 
@@ -106,7 +106,7 @@ def _row(cell: Cell, rises: Estimate | None, lower: Sequence[Target]) -> dict[st
 def _to(target: Target, cell: Cell) -> dict[str, str]:
     """In which epoch, and after how many seconds of training, the middle one of an arm's runs comes to a target."""
     ended = [record for record in cell.records if record.history and (stats.counts(record) or record.state == State.diverged)]
-    found = [(record.history[-1], first_at(target, record.history)) for record in ended]
+    found = [(record.history[-1], first_at(record.history, target.share, target.on)) for record in ended]
     epochs = TimeToTarget.of([(row.epoch if row else last.epoch, row is not None) for last, row in found])
     seconds = TimeToTarget.of([(row.time_train_seconds if row else last.time_train_seconds, row is not None) for last, row in found])
     said = {f"to {target.short}, epoch": NONE, "after, s": NONE}
@@ -117,12 +117,6 @@ def _to(target: Target, cell: Cell) -> dict[str, str]:
         return said | {f"to {target.short}, epoch": f"not reached{reached}"}
     after = NONE if seconds.median_seconds is None else f"{seconds.median_seconds:.1f}"
     return {f"to {target.short}, epoch": f"{epochs.median_seconds:g}{reached}", "after, s": after}
-
-
-def first_at(target: Target, history: Sequence[Epoch]) -> Epoch | None:
-    """The first epoch that has the training accuracy of a target; None where none has."""
-    accuracies = ((row, row.train_clean_accuracy if target.on == "clean" else row.train_accuracy) for row in history)
-    return next((row for row, accuracy in accuracies if accuracy is not None and accuracy >= target.share), None)
 
 
 def _curves(cells: Sequence[Cell]) -> pd.DataFrame:

@@ -15,8 +15,8 @@ def asked_by(claim: Claim, study: Study) -> list[frozenset[str]]:
     """Of each comparison of a claim, in the order in which it is judged, the arms whose runs would speak to it, by what reports call an
     arm, where `study` is one of planned runs. None of one that no arm speaks to."""
     runs, found = Evidence(study, claim.question), list[frozenset[str]]()
-    for place, comparison in claim.comparisons():
-        for looked in looked_at(comparison) if place[0] != "published" else ():
+    for comparison in claim.claimed:
+        for looked in looked_at(comparison):
             cases = (by_level for levels in looked for by_level in runs.cases(comparison.at, levels, runs.held(levels)).values())
             found.append(frozenset(stats.arm(record) for case in cases for by_seed in case for record in by_seed.values()))
     return found

@@ -35,10 +35,12 @@ _LEAST = 1e-5
 class Prior:
     """What the variances of a study have in common: the distribution of `variance` times `freedom` over a chi-square with as many degrees
     of freedom; infinite ones say that all arms have the one variance, and none at all that too few arms say what they have in common.
+    `alike`: the arms by which it is told.
     """
 
     variance: Array  # (…,)
     freedom: Array  # (…,)
+    alike: NDArray[np.bool_]  # (…, arms)
 
 
 def prior(variances: Array, freedom: Array) -> Prior:
@@ -57,7 +59,7 @@ def prior(variances: Array, freedom: Array) -> Prior:
     squares = ((logs - mean[..., None]) ** 2 * told).sum(axis=-1)
     spread = squares / np.maximum(arms - 1, 1) - (chance * told).sum(axis=-1) / sums
     pooled = (variances * freedom * told).sum(axis=-1) / np.maximum((freedom * told).sum(axis=-1), 1e-300)
-    return Prior(pooled, np.where(arms < FEWEST_ARMS, 0.0, _freedom_of(spread)))
+    return Prior(pooled, np.where(arms < FEWEST_ARMS, 0.0, _freedom_of(spread)), told)
 
 
 def _alike(variances: Array, freedom: Array) -> NDArray[np.bool_]:
@@ -112,7 +114,7 @@ def moderated(variances: Array, freedom: Array, common: Prior) -> tuple[Array, A
     such an arm fewer degrees of freedom of the prior; here none): its interval is wider for it. One that is small is drawn up as any.
     """
     variance, weight, total = common.variance[..., None], common.freedom[..., None], freedom.sum()
-    chance = _chance_of(variances, freedom, _alike(variances, freedom))
+    chance = _chance_of(variances, freedom, common.alike)
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.where(np.isinf(weight), 1.0, weight / (weight + freedom))
         drawn = share * variance + (1 - share) * variances

@@ -1,6 +1,6 @@
 """What a run comes to: the numbers of each epoch and of its end, under the names that W&B knows them by."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
@@ -205,6 +205,11 @@ class OwnMetric(Stored):
     def name(self) -> str:
         """What it is logged as, and what its numbers' names begin with where it has several."""
         return own_name(self.reference)
+
+
+def first_at(history: Iterable[Epoch], share: float, on: str) -> Epoch | None:
+    """The first epoch that has so large a training accuracy, `running` or `clean`; None where none has."""
+    return next((row for row in history if ((row.train_clean_accuracy or 0) if on == "clean" else row.train_accuracy) >= share), None)
 
 
 def thinned(length: int, points: int) -> list[int]:

@@ -1,15 +1,14 @@
 """What a run comes to."""
 
 from reglab.processes.signals import Signals
-from reglab.tracking.results import Summary
+from reglab.tracking.results import Summary, first_at
 from reglab.training import memory
 from reglab.training.run import Run
 
 
 def summary(run: Run, signals: Signals | None = None) -> Summary:
     """What its history comes to so far; the clean training accuracy is measured now. Raises Interrupted for a preemption meanwhile."""
-    goal, on_clean = run.config.train.target_accuracy, run.config.train.target_on == "clean"
-    reached = next((row for row in run.history if ((row.train_clean_accuracy or 0) if on_clean else row.train_accuracy) >= goal), None)
+    reached = first_at(run.history, run.config.train.target_accuracy, run.config.train.target_on)
     tested = [row for row in run.history if row.test_accuracy is not None]
     best = max(tested, key=lambda row: row.test_accuracy or 0, default=None)
     final = tested[-1].test_accuracy if tested else None

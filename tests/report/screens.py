@@ -34,11 +34,11 @@ class Screen:
         page.screenshot(path=to)
 
 
+OPENED = "const claim = document.querySelector('.claims details'); claim.open = true; claim.scrollIntoView()"
+
 SCREENS = {
     "first_screen": Screen("digits_settled"),
-    "claim": Screen(
-        "digits_settled", "one('.claims details').open = true; one('.claims').scrollIntoView()".replace("one(", "document.querySelector(")
-    ),
+    "claim": Screen("digits_settled", OPENED),
     "arm_dark": Screen("cifar10_jpeg_h200", "document.querySelector('tr[data-arm] button').click()", options={"color_scheme": "dark"}),
     "all_runs": Screen("digits_settled", "location.hash = 'runs'"),
     "no_study": Screen("adamw_digits"),

@@ -3,10 +3,9 @@
 import pytest
 
 from reglab.report import convergence
-from reglab.report.convergence import first_at, rise
+from reglab.report.convergence import rise
 from reglab.report.design import Design
-from reglab.report.measures import Target
-from reglab.tracking.results import Epoch
+from reglab.tracking.results import Epoch, first_at
 from tests.report import published
 
 
@@ -40,9 +39,9 @@ def test_of_too_few_epochs_nothing_is_said(history):
 
 def test_the_first_epoch_that_has_the_accuracy_counts():
     history = epochs([0.1, 0.2, 0.3, 0.4], train=[0.5, 0.61, 0.55, 0.7])
-    assert first_at(Target(0.6), history).epoch == 2
-    assert first_at(Target(0.8), history) is None
-    assert first_at(Target(0.6, "clean"), history) is None
+    assert first_at(history, 0.6, "running").epoch == 2
+    assert first_at(history, 0.8, "running") is None
+    assert first_at(history, 0.6, "clean") is None
 
 
 @pytest.fixture

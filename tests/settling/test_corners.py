@@ -5,7 +5,7 @@ import pytest
 from reglab.report import claims
 from reglab.report.findings import Verdict
 from reglab.report.study import Study
-from reglab.settling.rounds import Stand
+from reglab.settling.rounds import Stand, Wanted
 
 TWO = """
 claims:
@@ -31,7 +31,7 @@ def test_what_is_still_needed_is_counted_from_the_comparison_that_is_open(course
     for wanted in course.next([]).runs:
         if not wanted.seed:
             layers = wanted.arm.config.batchnorm.layers
-            of = [type(wanted)(wanted.arm, seed, None) for seed in range(of_the_open if layers else of_the_other)]
+            of = [Wanted(wanted.arm, seed, None) for seed in range(of_the_open if layers else of_the_other)]
             records += carry_out(of, spread=0.02) if layers else carry_out(of, clear)
     (found,) = claims.judge(Study.of(records, course.design)).each
     assert found.parts[0].holds and found.parts[1].holds is None
@@ -49,7 +49,7 @@ claims:
 """
     course = course_of(study(course_of, claimed))
     first = course.next([]).runs
-    later = [type(run)(run.arm, run.seed + 3, None) for run in first]
+    later = [Wanted(run.arm, run.seed + 3, None) for run in first]
     records = carry_out(first, to_target=None) + carry_out(later, to_target=5.0)
     (claim,) = course.next(records).claims
     assert claim.stand in (Stand.open, Stand.futile)
@@ -74,7 +74,7 @@ def test_without_a_plan_a_comparison_of_one_seed_takes_none_from_another(course_
     for wanted in plan.next([]).runs:
         if not wanted.seed:
             seeds = range(1 if wanted.arm.config.batchnorm.layers else 8)
-            records += carry_out([type(wanted)(wanted.arm, seed, None) for seed in seeds], clear)
+            records += carry_out([Wanted(wanted.arm, seed, None) for seed in seeds], clear)
     records = [record.model_copy(update={"sweep": "by hand"}) for record in records]
     (found,) = claims.judge(Study.of(records, course.design)).each
     assert [part.n for part in found.parts] == [8, 1]
