@@ -34,7 +34,7 @@ class Screen:
         page.screenshot(path=to)
 
 
-OPENED = "const claim = document.querySelector('.claims details'); claim.open = true; claim.scrollIntoView()"
+OPENED = "const claim = document.querySelector('.claims details'); claim.open = true; claim.closest('.claims').scrollIntoView()"
 
 SCREENS = {
     "first_screen": Screen("digits_settled"),
