@@ -222,16 +222,11 @@ class Report:
 
     def _told_answer(self, question: Question, cells: Sequence[Cell]) -> texts.Told:
         bold = tables.best(cells)
-        table = tables.arms(cells, self.study.target, self._baseline(question, cells), self.study.own, self.all_arms)
+        table = tables.arms(cells, self.study.target, self._baseline(question, cells), self.study.own, self.study.cells)
         said = [words.sentence(question.title), f"{self.subtitle(cells)}."]
         said += ["Bold: the best, and what lies within its interval."] * bool(bold)
         caption = " ".join(filter(None, (*said, words.timed_where(cells))))
         return texts.Told(question.name, table, caption, tables.tidy(cells, self.study.design, self.study.own), bold)
-
-    @cached_property
-    def all_arms(self) -> list[Cell]:
-        """Of all questions and none: each tells of the variance between seeds."""
-        return self.study.cells(self.study.records)
 
     def _rows(self) -> pd.DataFrame:
         """The table of all runs on the page: fewer columns than in the file, in per cent and seconds, with the questions of each run."""
@@ -274,12 +269,12 @@ class Report:
             found = (
                 []
                 if any(extra.is_search for extra in self.extras)
-                else effects.of_arms(cells, self._baseline(question, cells), self.all_arms)
+                else effects.of_arms(cells, self._baseline(question, cells), self.study.cells)
             )
             title, says = "What each arm changes", "Each arm's test accuracy less that of another"
         if not found:
             return None
-        chart = charts.effects.draw(found, title, self.subtitle(cells or self.all_arms))
+        chart = charts.effects.draw(found, title, self.subtitle(cells or self.study.cells))
         described = f"{says}: the estimate with its interval, and every pair of runs of one seed. The tables below have the numbers."
         return Figure(EFFECTS, title, described, charts.save(chart, folder, EFFECTS))
 
@@ -328,7 +323,7 @@ class Report:
     def what(self) -> str:
         """Say in a sentence what was studied."""
         environment = next(record.environment for record in self.study.records if record.environment)
-        counted = [cell for cell in self.all_arms if cell.counted]
+        counted = [cell for cell in self.study.cells if cell.counted]
         finished = sum(map(stats.counts, self.study.records))
         seeds = "one seed each." if self.study.seeds == 1 else f"up to {self.study.seeds} seeds each, {finished} finished runs in all."
         return (

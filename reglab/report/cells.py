@@ -1,14 +1,15 @@
 """Arms of a report, each with its runs over the seeds, what they came to, and the label by which it is told from the others."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from reglab.config import FIELDS, SPEED_KEYS, effective, flat
 from reglab.report.columns import Column, Treatment
 from reglab.report.design import Design
-from reglab.report.stats import Estimate, TimeToTarget, arm, built, counts, place
+from reglab.report.measures import POINTS, Kind, clean_accuracy, gap, test_accuracy, train_seconds, validation_accuracy
+from reglab.report.stats import Estimate, TimeToTarget, arm, built, counts, estimates, place, share_estimates, time_estimates
 from reglab.tracking.record import RunRecord, State
 
 
@@ -34,6 +35,7 @@ class Cell:
     train_accuracy: Estimate | None  # clean: evaluation mode, no augmentation
     gap: Estimate | None  # clean training accuracy minus test accuracy
     times: tuple[Times, ...]
+    own: Mapping[str, Estimate | None]  # in metrics of the user's, by their columns
 
     @property
     def counted(self) -> int:
@@ -64,12 +66,35 @@ Treatments = Mapping[str, Treatment | None]
 """By run id."""
 
 
-def cells(records: Iterable[RunRecord], treatments: Treatments, design: Design) -> list[Cell]:
-    """Return one cell an arm, the best test accuracy first."""
+def cells(records: Iterable[RunRecord], treatments: Treatments, design: Design, own: Sequence[Kind] = ()) -> list[Cell]:
+    """Return one cell an arm, the best test accuracy first; their intervals are by the variance of all of them."""
     by_arm: dict[str, list[RunRecord]] = {}
     for record in records:
         by_arm.setdefault(arm(record), []).append(record)
-    made = [_cell(name, group, treatments[group[0].run_id]) for name, group in by_arm.items()]
+    arms = list(by_arm.values())
+    finished = [[record for record in group if counts(record)] for group in arms]
+
+    def results(of: Callable[[RunRecord], float | None]) -> list[list[float]]:
+        return [[value for record in group if (value := of(record)) is not None] for group in finished]
+
+    held_out, test, train = (share_estimates(results(of)) for of in (validation_accuracy, test_accuracy, clean_accuracy))
+    gaps = share_estimates(results(gap), lowest=-1.0)
+    theirs = {kind.column: (share_estimates if kind.unit == POINTS else estimates)(results(kind.of)) for kind in own}
+    made = [
+        Cell(
+            label=group[0].label,
+            identity=name,
+            treatment=treatments[group[0].run_id],
+            records=tuple(sorted(group, key=lambda record: record.seed)),
+            validation_accuracy=held_out[place],
+            test_accuracy=test[place],
+            train_accuracy=train[place],
+            gap=gaps[place],
+            times=times,
+            own={column: found[place] for column, found in theirs.items()},
+        )
+        for place, ((name, group), times) in enumerate(zip(by_arm.items(), _times(arms), strict=True))
+    ]
     return sorted(told_apart(made, design), key=lambda cell: -(cell.test_accuracy.mean if cell.test_accuracy else 0))
 
 
@@ -114,28 +139,20 @@ def _told(record: RunRecord) -> Mapping[str, Any]:
     return effective(config) if (config := built(record)) else flat(record.config)
 
 
-def _cell(name: str, group: Sequence[RunRecord], treatment: Treatment | None) -> Cell:
-    summaries = [record.summary for record in group if record.summary and counts(record)]
-    timed: dict[str, list[RunRecord]] = {}
-    for record in group:
-        if (where := place(record)) and record.summary and record.state in (State.finished, State.diverged):
-            timed.setdefault(where, []).append(record)
-    return Cell(
-        label=group[0].label,
-        identity=name,
-        treatment=treatment,
-        records=tuple(sorted(group, key=lambda record: record.seed)),
-        validation_accuracy=Estimate.of_shares([s.val_accuracy for s in summaries if s.val_accuracy is not None]),
-        test_accuracy=Estimate.of_shares([s.test_accuracy for s in summaries if s.test_accuracy is not None]),
-        train_accuracy=Estimate.of_shares([s.train_clean_accuracy for s in summaries if s.train_clean_accuracy is not None]),
-        gap=Estimate.of_shares([s.gap for s in summaries if s.gap is not None], lowest=-1.0),
-        times=tuple(_times(name, runs) for name, runs in timed.items()),
-    )
-
-
-def _times(name: str, runs: Sequence[RunRecord]) -> Times:
-    finished = [record.summary.time_train_seconds for record in runs if record.summary and counts(record)]
-    return Times(name, Estimate.of_times(finished), TimeToTarget.of([until_target(record) for record in runs]))
+def _times(arms: Sequence[Sequence[RunRecord]]) -> list[tuple[Times, ...]]:
+    """Of each arm on each machine, with the variance of all arms there."""
+    timed: dict[str, list[list[RunRecord]]] = {}
+    for number, group in enumerate(arms):
+        for record in group:
+            if (where := place(record)) and record.summary and record.state in (State.finished, State.diverged):
+                timed.setdefault(where, [[] for _ in arms])[number].append(record)
+    found: list[list[Times]] = [[] for _ in arms]
+    for where, groups in timed.items():
+        finished = [[value for record in group if counts(record) and (value := train_seconds(record))] for group in groups]
+        for times, group, seconds in zip(found, groups, time_estimates(finished), strict=True):
+            if group:
+                times.append(Times(where, seconds, TimeToTarget.of([until_target(record) for record in group])))
+    return list(map(tuple, found))
 
 
 def until_target(record: RunRecord) -> tuple[float, bool]:

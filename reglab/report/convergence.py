@@ -36,10 +36,11 @@ MOST = 8
 
 def extra(study: Study, cells: Sequence[Cell]) -> Extra | None:
     """The section on all arms of a study whose runs kept their epochs; None where none did. The figure is of `cells`, the first of them."""
-    arms = [cell for cell in study.cells(study.records) if any(rise(record.history) is not None for record in _counted(cell))]
+    arms = [cell for cell in study.cells if any(rise(record.history) is not None for record in _counted(cell))]
     if not arms:
         return None
-    rises = {cell.identity: _rises(cell) for cell in arms}
+    rose = [[each for record in _counted(cell) if (each := rise(record.history)) is not None] for cell in arms]
+    rises = {cell.identity: found for cell, found in zip(arms, stats.estimates(rose), strict=True)}
     shown = [cell for cell in cells if cell.identity in rises][:MOST] or arms[:MOST]
     curves = _curves(shown)
     colours = [arm_colour(cell.treatment, study) if cell.treatment else OTHER for cell in shown]
@@ -82,10 +83,6 @@ def rise(history: Sequence[Epoch]) -> float | None:
         return None
     epochs, accuracies = np.array(there).T
     return float(np.polyfit(epochs, accuracies, 1)[0] * (epochs[-1] - epochs[0]))
-
-
-def _rises(cell: Cell) -> Estimate | None:
-    return Estimate.of([each for record in _counted(cell) if (each := rise(record.history)) is not None])
 
 
 def _row(cell: Cell, rises: Estimate | None, lower: Sequence[Target]) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Numbers of any program and size, told in the digits that say something."""
 
-from reglab.report.numbers import NONE
+from reglab.report.numbers import NONE, lies_askew
 from reglab.report.stats import Estimate
 
 
@@ -16,12 +16,20 @@ def _magnitude(value: float) -> int:
 
 
 def told(estimate: Estimate | None, sign: str = "") -> str:
-    """A mean with half of its interval, in the digits that say something."""
+    """A mean with half of its interval, or with all of it where it lies askew, in the digits that say something."""
     if estimate is None:
         return NONE
-    places = decimals(estimate.half_width, estimate.mean)
-    said = number(estimate.mean, places, sign)
-    return said if estimate.half_width is None else f"{said} ± {number(estimate.half_width, places)}"
+    mean, low, high = estimate.mean, estimate.low, estimate.high
+    if low is None or high is None:
+        return number(mean, decimals(None, mean), sign)
+    half = (high - low) / 2
+    places = decimals(half, mean)
+    said = number(mean, places, sign)
+    return (
+        f"{said} ({number(low, places, sign)} to {number(high, places, sign)})"
+        if lies_askew(mean, low, high)
+        else f"{said} ± {number(half, places)}"
+    )
 
 
 def number(value: float, places: int, sign: str = "") -> str:

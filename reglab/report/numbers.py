@@ -34,9 +34,14 @@ def told(mean: float | None, low: float | None, high: float | None, n: int, sign
         return f"{plain(mean, _USUAL, signed)} (all equal)"
     half = (high - low) / 2
     places = digits(half)
-    if abs(mean - (low + high) / 2) <= _ASKEW * half:
+    if not lies_askew(mean, low, high):
         return f"{plain(mean, places, signed)} ± {half:.{places}f}"
     return f"{plain(mean, places, signed)} ({plain(low, places, signed)} to {plain(high, places, signed)})"
+
+
+def lies_askew(mean: float, low: float, high: float) -> bool:
+    """Whether a mean is too far from the middle of its interval to be told with ±."""
+    return abs(mean - (low + high) / 2) > _ASKEW * (high - low) / 2
 
 
 def between(low: float | None, high: float | None, signed: bool = False) -> str:

@@ -27,7 +27,7 @@ _FEW = 8
 
 def extras(study: Study) -> list[Extra]:
     """The arms against the best, main effects, and of a search what it found: those for which there are runs."""
-    cells = [cell for cell in study.cells(study.records) if cell.counted]
+    cells = [cell for cell in study.cells if cell.counted]
     drawn = _drawn(study, cells)
     found = [searches.search(study, cells), searches.front(cells)] if drawn else [_comparisons(cells), _effects(study, cells)]
     return [extra for extra in found if extra]

@@ -96,7 +96,7 @@ def extra(study: Study, cells: Sequence[Cell], baseline: Cell | None) -> Extra |
         return None
     images = told.most_common(1)[0][0]
     arms = {cell.identity: runs for cell in cells if (runs := _runs(cell.records, images))}
-    spread = statistics.spread([answers(runs) for cell in study.cells(study.records) if (runs := _runs(cell.records, images))])
+    spread = statistics.spread([answers(runs) for cell in study.cells if (runs := _runs(cell.records, images))])
     shown = [cell for cell in cells if cell.identity in arms]
     against = baseline if baseline in shown else max(shown, key=_accuracy, default=None)
     if against is None or (spread is None and len(shown) < 2):

@@ -16,7 +16,7 @@ from reglab.report.measures import NUMBER
 from reglab.report.parts import LEVEL
 from reglab.report.roles import CLOCK, Roles, setting
 from reglab.report.sides import ArmResults, One, Sides
-from reglab.report.stats import Estimate
+from reglab.report.stats import Estimate, estimates, time_estimates
 from reglab.tracking.program_run import ProgramRun
 from reglab.tracking.state import State
 
@@ -33,7 +33,7 @@ class ProgramArm:
     runs: tuple[ProgramRun, ...]
     by_seed: Mapping[str, float]  # of several runs of one seed their mean; empty where runs have no seeds
     values: tuple[float, ...]  # by seed, or run by run
-    seconds: Estimate | None
+    times: tuple[float, ...]  # of the runs that say theirs
 
     @cached_property
     def identity(self) -> str:
@@ -45,13 +45,6 @@ class ProgramArm:
         """Its values, with their seeds where it has some."""
         by_seed = [One(f"{self.identity}-{seed}", seed, value) for seed, value in self.by_seed.items()]
         return ArmResults(tuple(by_seed or (One(run.id, None, value) for run, value in zip(self.runs, self.values, strict=True))))
-
-    @property
-    def mean(self) -> Estimate:
-        """The mean of the metric over its runs, with its interval."""
-        found = Estimate.of(self.values)
-        assert found
-        return found
 
 
 @dataclass(frozen=True)
@@ -94,13 +87,26 @@ class Programs:
         made = [arm if labels[arm.label] == 1 else replace(arm, label=self._label(arm.levels, written)) for arm in made]
         return sorted(made, key=lambda arm: (-self.sign * statistics.fmean(arm.values), arm.label))
 
+    @cached_property
+    def means(self) -> Mapping[str, Estimate]:
+        """The mean of the metric over an arm's seeds or runs, with the variance of all arms: by its identity."""
+        return self._by_arm(estimates([arm.values for arm in self.arms]))
+
+    @cached_property
+    def seconds(self) -> Mapping[str, Estimate]:
+        """That of the times, of the arms whose runs say theirs."""
+        return self._by_arm(time_estimates([arm.times for arm in self.arms]))
+
+    def _by_arm(self, found: Sequence[Estimate | None]) -> Mapping[str, Estimate]:
+        return {arm.identity: each for arm, each in zip(self.arms, found, strict=True) if each}
+
     def _arm(self, group: Sequence[ProgramRun]) -> ProgramArm:
         levels = {key: setting(group[0], key) for key in self.roles.factors}
         label = self._label(levels, brief)
         by_seed = self.by_seed(group)
         values = tuple(by_seed.values()) or tuple(self._value(run) for run in group)
         times = [seconds for run in group if (seconds := self.roles.seconds(run)) is not None]
-        return ProgramArm(label, levels, tuple(group), by_seed, values, Estimate.of(times))
+        return ProgramArm(label, levels, tuple(group), by_seed, values, tuple(times))
 
     def _label(self, levels: Mapping[str, Level], said: Callable[[Level], str]) -> str:
         """What an arm is called: in full where two read alike in short."""

@@ -115,8 +115,8 @@ class ProgramReport:
         """Say which arm is best and by how much: a paragraph each."""
         best, *others = self.programs.arms
         if not others:
-            return [f"{self.metric} is {told(best.mean)}."]
-        said = f"Of {len(others) + 1:,} arms, {best.label} has the {self._better} {self.metric}: {told(best.mean)}"
+            return [f"{self.metric} is {told(self.programs.means[best.identity])}."]
+        said = f"Of {len(others) + 1:,} arms, {best.label} has the {self._better} {self.metric}: {told(self.programs.means[best.identity])}"
         if self.baseline and self.baseline is not best:
             against = self.programs.contrast([best], [self.baseline], self.roles.factors)
             said += f", {told(against.estimate, '+') if against else NONE} against {self.baseline.label}"
@@ -161,8 +161,8 @@ class ProgramReport:
         """How the tables are read."""
         over = "seeds" if self.roles.seed else "runs"
         return (
-            f"In the tables, ± is half of the 95 % interval of the mean over {over} (Student’s t); of one there is none. Intervals against "
-            "the best of the others hold for all arms at once (Hsu). p of several comparisons are Holm’s."
+            f"In the tables, ± is half of the 95 % interval of the mean over {over}, by the variance of all arms; of one there is none. "
+            "Intervals against the best of the others hold for all arms at once (Hsu). p of several comparisons are Holm’s."
         )
 
     def subtitle(self) -> str:
@@ -178,8 +178,12 @@ class ProgramReport:
         time = self.roles.time
         return pd.DataFrame(
             [
-                {"arm": arm.label, "seeds" if self.roles.seed else "runs": str(len(arm.values)), self.metric: told(arm.mean)}
-                | ({time: told(arm.seconds)} if time and time != self.metric else {})
+                {
+                    "arm": arm.label,
+                    "seeds" if self.roles.seed else "runs": str(len(arm.values)),
+                    self.metric: told(self.programs.means[arm.identity]),
+                }
+                | ({time: told(self.programs.seconds.get(arm.identity))} if time and time != self.metric else {})
                 | against.get(arm.label, {})
                 for arm in self.programs.arms
             ]
@@ -200,14 +204,17 @@ class ProgramReport:
     def _tidy(self) -> pd.DataFrame:
         rows = []
         for arm in self.programs.arms:
-            seconds: dict[str, Any] = {self.roles.time: arm.seconds.mean if arm.seconds else None} if self.roles.time else {}
-            mean: dict[str, Any] = {self.metric: arm.mean.mean, "low": arm.mean.low, "high": arm.mean.high, "n": len(arm.values)}
+            found, took = self.programs.means[arm.identity], self.programs.seconds.get(arm.identity)
+            seconds: dict[str, Any] = {self.roles.time: took.mean if took else None} if self.roles.time else {}
+            mean: dict[str, Any] = {self.metric: found.mean, "low": found.low, "high": found.high, "n": len(arm.values)}
             rows.append({"arm": arm.label} | dict(arm.levels) | mean | seconds)
         return pd.DataFrame(rows)
 
     def _arms(self, folder: Path) -> PageSection:
-        arms = self.programs.arms
-        chart = points.means([(arm.identity, arm.label, arm.mean, arm.values) for arm in arms], self.metric, self.metric, self.subtitle())
+        arms, means = self.programs.arms, self.programs.means
+        chart = points.means(
+            [(arm.identity, arm.label, means[arm.identity], arm.values) for arm in arms], self.metric, self.metric, self.subtitle()
+        )
         more = "more" if self.roles.goal == "maximize" else "less"
         drawn = self._figure(
             folder, ARMS, "The arms", f"For each arm its mean {self.metric}, with its interval, and what it is the mean of.", chart

@@ -3,11 +3,14 @@
 import math
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from reglab.config import FIELDS, SPEED_KEYS, RunConfig, at_default_speed, flat, foreign, identity
 from reglab.errors import UserError
-from reglab.statistics.tails import normal_ppf, t_isf
+from reglab.statistics.contrast import arm_means
+from reglab.statistics.tails import normal_ppf
 from reglab.tracking.record import Environment, RunRecord, State
 
 CONFIDENCE = 0.95
@@ -18,52 +21,60 @@ _NORMAL = float(normal_ppf(_UPPER))
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds with its interval (Student's t); one value alone has no interval."""
+    """A mean over seeds with its interval; one value alone has no interval."""
 
     mean: float
     low: float | None
     high: float | None
     n: int
 
-    @classmethod
-    def of(cls, values: Sequence[float]) -> "Estimate | None":
-        """None for no values."""
-        if not values:
-            return None
-        mean, n = statistics.fmean(values), len(values)
-        if n == 1:
-            return cls(mean, None, None, 1)
-        half = float(t_isf(1 - _UPPER, n - 1)) * statistics.stdev(values) / math.sqrt(n)
-        return cls(mean, mean - half, mean + half, n)
-
     @property
     def half_width(self) -> float | None:
         """Half of the interval's width; None where there is no interval."""
         return None if self.high is None else self.high - self.mean
 
-    @classmethod
-    def of_shares(cls, values: Sequence[float], lowest: float = 0.0) -> "Estimate | None":
-        """Of shares, or with -1 as the lowest of differences of two: the interval lies where such a mean can."""
-        if (found := Estimate.of(values)) is None or found.low is None or found.high is None:
-            return found
-        return Estimate(found.mean, max(found.low, lowest), min(found.high, 1.0), found.n)
 
-    @classmethod
-    def of_times(cls, values: Sequence[float]) -> "Estimate | None":
-        """Of what is above 0 and differs by factors: the interval is that of the mean logarithm."""
-        found = Estimate.of(values)
-        if found is None or found.n == 1 or min(values) <= 0:
-            return found
-        logarithms = Estimate.of([math.log(value) for value in values])
-        assert logarithms and logarithms.low is not None and logarithms.high is not None
-        low, high = (math.exp(min(bound, 700)) for bound in (logarithms.low, logarithms.high))  # beyond, a float overflows
-        return Estimate(found.mean, min(low, found.mean), max(high, found.mean), found.n)
+def estimates(arms: Sequence[Sequence[float]]) -> list[Estimate | None]:
+    """The mean of each arm over its seeds, by the variance of all arms, as claims have it (Smyth 2004): of fewer than three arms, or of one
+    that is unlike the others, by its own (Student's t). None of an arm without values.
+    """
+    there = [values for values in arms if values]
+    if not there:
+        return [None] * len(arms)
+    results = np.full((len(there), max(map(len, there))), np.nan)
+    for row, values in enumerate(there):
+        results[row, : len(values)] = values
+    found = arm_means(results)
+    lows, highs = found.interval(1 - CONFIDENCE)
+    told = iter(
+        Estimate(float(mean), float(low), float(high), len(values)) if len(values) > 1 else Estimate(float(mean), None, None, 1)
+        for mean, low, high, values in zip(found.mean, lows, highs, there, strict=True)
+    )
+    return [next(told) if values else None for values in arms]
 
 
-def _spread(values: Sequence[float]) -> float:
-    """Their standard deviation; 0 of values that are alike but for rounding, as means of the same results are."""
-    found = statistics.stdev(values)
-    return found if found > 1e-12 * max(map(abs, values)) else 0.0
+def share_estimates(arms: Sequence[Sequence[float]], lowest: float = 0.0) -> list[Estimate | None]:
+    """The same of shares, or with -1 as the lowest of differences of two: the intervals lie where such a mean can."""
+    return [
+        replace(found, low=max(found.low, lowest), high=min(found.high, 1.0))
+        if found and found.low is not None and found.high is not None
+        else found
+        for found in estimates(arms)
+    ]
+
+
+def time_estimates(arms: Sequence[Sequence[float]]) -> list[Estimate | None]:
+    """The same of what is above 0 and differs by factors: the intervals are those of the mean logarithms."""
+    logarithms = estimates([[math.log(value) for value in values] if min(values, default=0) > 0 else [] for values in arms])
+    return [_of_times(values, found) if found else estimates([values])[0] for values, found in zip(arms, logarithms, strict=True)]
+
+
+def _of_times(values: Sequence[float], logarithm: Estimate) -> Estimate:
+    mean = statistics.fmean(values)
+    if logarithm.low is None or logarithm.high is None:
+        return replace(logarithm, mean=mean)
+    low, high = (math.exp(min(bound, 700)) for bound in (logarithm.low, logarithm.high))  # beyond, a float overflows
+    return Estimate(mean, min(low, mean), max(high, mean), logarithm.n)
 
 
 @dataclass(frozen=True)

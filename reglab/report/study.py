@@ -1,9 +1,9 @@
 """The runs of a report as one study: what they have in common, what its base is, and which runs are of another set-up."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from reglab.config import FIELDS, SPEED_KEYS, RunConfig, as_given, effective
@@ -116,22 +116,27 @@ class Study:
         treated = self.treated[record.run_id]
         return treated is not None and self.is_about(question, treated)
 
-    def cells(self, records: Iterable[RunRecord]) -> list[Cell]:
-        """The arms of some of the runs, the best first."""
-        return cells(records, self.treated, self.design)
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """All arms, the best first."""
+        return cells(self.records, self.treated, self.design, self.own)
+
+    def _cells(self, asked: Callable[[RunRecord], bool]) -> list[Cell]:
+        """The arms that are asked for, the best first, under labels that tell these apart."""
+        return told_apart([cell for cell in self.cells if asked(cell.records[0])], self.design)
 
     def answers(self, question: Question) -> list[Cell]:
         """The arms that answer a question, in the order of its table."""
-        return self._ordered(self.cells(record for record in self.records if self.asks(question, record)), question.order)
+        return self._ordered(self._cells(partial(self.asks, question)), question.order)
 
     def unasked(self, questions: Collection[Question]) -> list[Cell]:
         """The arms that answer none of the questions, and runs that could not be built."""
-        return self.cells(record for record in self.records if not any(self.asks(question, record) for question in questions))
+        return self._cells(lambda record: not any(self.asks(question, record) for question in questions))
 
     @cached_property
     def labels(self) -> Mapping[str, str]:
         """What each run is called among all: by its id. No two arms have one name."""
-        everything = told_apart(self.cells((*self.records, *self.others, *self.again)), self.design, self.base)
+        everything = told_apart(cells((*self.records, *self.others, *self.again), self.treated, self.design), self.design, self.base)
         return {record.run_id: cell.label for cell in everything for record in cell.records}
 
     def is_baseline(self, question: Question, treated: Treatment) -> bool:

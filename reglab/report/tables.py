@@ -45,7 +45,7 @@ def arms(
             "train (clean), %": percent(cell.train_accuracy),
             "overfitting": percent(cell.gap),
         }
-        | {_head(kind): _in_words(_over_seeds(cell, kind), kind) for kind in own if not kind.is_detail}
+        | {_head(kind): _in_words(cell.own.get(kind.column), kind) for kind in own if not kind.is_detail}
         | {
             "training, s": _on_each(machines, cell, lambda times: _seconds(times.train_seconds)),
             f"to {target.short}, s": _on_each(machines, cell, lambda times: _to_target(times.to_target)),
@@ -142,7 +142,7 @@ def _tidy(cell: Cell, times: Times | None, design: Design, own: Sequence[Kind]) 
         "timed": reaching.n if reaching else 0,
     }
     for kind in own:
-        row |= _numbers(kind.column, _over_seeds(cell, kind), kind.scale)
+        row |= _numbers(kind.column, cell.own.get(kind.column), kind.scale)
     return row | dict(cell.treatment or dict.fromkeys(design.by_name))
 
 
@@ -152,12 +152,6 @@ def _head(kind: Kind) -> str:
 
 def _in_words(estimate: Estimate | None, kind: Kind) -> str:
     return percent(estimate) if kind.unit == POINTS else digits.told(estimate)
-
-
-def _over_seeds(cell: Cell, kind: Kind) -> Estimate | None:
-    """What an arm came to in a metric of the user's."""
-    values = [value for record in cell.records if stats.counts(record) and (value := kind.of(record)) is not None]
-    return Estimate.of_shares(values) if kind.unit == POINTS else Estimate.of(values)
 
 
 # Runs.

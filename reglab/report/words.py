@@ -62,7 +62,7 @@ def _best(best: Cell, question: Question, first: Sequence[Cell], study: Study) -
     line = f"Of {question.called}, {best.label} has the best test accuracy: {tables.percent(best.test_accuracy)} %"
     plain = next((cell for cell in first if cell.treatment and study.is_baseline(question, cell.treatment)), None)
     if plain and plain is not best and plain.test_accuracy:
-        gained = tables.points(of_cells(best, plain, [*first, *study.cells(study.records)]), None)
+        gained = tables.points(of_cells(best, plain, [*first, *study.cells]), None)
         line += f", {gained} points against {plain.label}"
     return f"{line}.{_as_good(best, first)}"
 

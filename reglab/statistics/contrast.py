@@ -103,13 +103,30 @@ def contrast(results: Array, weights: Array, may_pair: bool = True) -> Contrast:
     return Contrast(mean, error, freedoms, pays, correlation, int(counts[asked].min()))
 
 
+def arm_means(results: Array) -> Contrast:
+    """The mean of each arm by itself, with the variance of all: of results (arms, seeds), at least one in each arm, every field is (arms,).
+
+    One arm's is that of `contrast` with all weight on it.
+    """
+    counts = (~np.isnan(results)).sum(axis=-1)
+    means, variances = _spreads(results, counts)
+    variances, freedom = _moderated(_but_rounding(variances, means), counts - 1.0)
+    error = np.where(freedom > 0, np.sqrt(variances / counts), np.inf)
+    return Contrast(means, error, np.maximum(freedom, 1.0), np.zeros(len(counts), bool), None, int(counts.min()))
+
+
 def _of_arms(results: Array, counts: Array, weights: Array) -> tuple[Array, Array, Array]:
     """As independent samples: mean, standard error, degrees of freedom."""
     some = counts > 0
     kept, counts, weights = results[..., some, :], counts[some], weights[some]
-    means = np.nanmean(kept, axis=-1)
-    squares = np.nansum((kept - means[..., None]) ** 2, axis=-1)
-    return _weighed(means, squares / np.maximum(counts - 1, 1), counts - 1.0, counts, weights)
+    return _weighed(*_spreads(kept, counts), counts - 1.0, counts, weights)
+
+
+def _spreads(results: Array, counts: Array) -> tuple[Array, Array]:
+    """Means and variances over the seeds; of an arm of one seed the variance is 0."""
+    means = np.nanmean(results, axis=-1)
+    squares = np.nansum((results - means[..., None]) ** 2, axis=-1)
+    return means, squares / np.maximum(counts - 1, 1)
 
 
 def _weighed(means: Array, variances: Array, freedom: Array, counts: Array, weights: Array) -> tuple[Array, Array, Array]:

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 from reglab.config import as_given, effective
 from reglab.report import stats
+from reglab.report.cells import cells as cells_of
 from reglab.report.study import Study
 from reglab.report.study_file import PUBLISHED, read
 
@@ -18,7 +19,8 @@ def study(records):
 
 def cells(records):
     records = list(records)
-    return study(records).cells(records)
+    found = study(records)
+    return cells_of(records, found.treated, found.design)
 
 
 def treatment(config):

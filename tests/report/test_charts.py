@@ -73,7 +73,7 @@ def looks(part, field):
 def rows(records, figure=ROWS_OF_ARMS, subtitle="", **columns):
     """The Vega-Lite of a figure of any arms, in the order of the final models."""
     study = published.study(records)
-    cells = sorted(study.cells(records), key=lambda cell: (*FINAL_ARMS, cell.label).index(cell.label))
+    cells = sorted(study.cells, key=lambda cell: (*FINAL_ARMS, cell.label).index(cell.label))
     return json.loads(charts.draw(tables.tidy(cells, DESIGN).assign(**columns), figure, study, subtitle).to_json())
 
 
@@ -303,7 +303,7 @@ def test_of_very_many_arms_the_best_are_drawn_and_the_figure_says_so(figure, mak
 @pytest.mark.slow
 def test_a_search_of_more_draws_than_altair_takes_is_drawn(make_record, tmp_path):
     study = published.study(arrays(make_record, 1, held_out=100))
-    table = tables.tidy(study.cells(study.records), DESIGN)
+    table = tables.tidy(study.cells, DESIGN)
     many = pd.concat([table.assign(identity=str(number)) for number in range(5001)], ignore_index=True)
     assert "5001 searched arrays" in charts.save(charts.draw(many, ARRAYS, study, ""), tmp_path, "drawn").spec
     with Image.open(tmp_path / "drawn.png") as image:

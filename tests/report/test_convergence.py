@@ -64,7 +64,7 @@ def made(make_record):
 
 def told(records):
     study = published.study(records)
-    return convergence.extra(study, study.cells(study.records))
+    return convergence.extra(study, study.cells)
 
 
 def test_each_arm_is_told_by_its_rise_and_by_when_it_came_to_a_lower_target(made):

@@ -46,6 +46,6 @@ def test_arms_without_a_common_seed_are_compared(make_record):
 def test_what_held_images_out_is_compared_with_none_that_did_not(make_record):
     held = make_record(config={"data": {"source": "digits", "validation": 100}, "dropout": {"layers": 1, "p": 0.2}}, test=0.5)
     study = published.study([make_record(test=0.6), held])
-    cells = study.cells(study.records)
+    cells = study.cells
     plain = next(cell for cell in cells if not cell.held_out)
     assert effects.of_arms(cells, plain, cells) == []

@@ -308,12 +308,17 @@ def test_a_figure_is_drawn_when_the_reader_comes_to_it(open_page):
 @in_chromium
 def test_all_figures_are_drawn_and_all_claims_open_on_paper(open_page):
     sections = [PageSection(f"s{n}", f"Question {n}", "What?", [figure(n, drawn())], None, [], []) for n in range(16)]
-    page = open_page(study(sections=sections))
-    seen = "[document.querySelectorAll('.drawing svg').length, document.querySelectorAll('details.more[open]').length]"
-    page.evaluate(f"addEventListener('beforeprint', () => {{ window.printed = {seen}; }})")
+    page = open_page(study(sections=[*sections, PageSection("later", "What next?", "Not yet.", [], None, [], [])]))
+    seen = ", ".join(
+        f"document.querySelectorAll('{what}').length" for what in (".drawing svg", "details.more[open]", "#untested details[open]")
+    )
+    page.evaluate(f"addEventListener('beforeprint', () => {{ window.printed = [{seen}]; }})")
     page.pdf()
-    assert page.evaluate("printed") == [16, 3]
-    assert page.locator("details.more[open]").count() == 0
+    assert page.evaluate("printed") == [16, 3, 1]
+    assert page.locator("details.more[open], #untested details[open]").count() == 0
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.get_by_text("Not yet.").is_visible()
     assert page.complaints == []
 
 

@@ -41,7 +41,7 @@ def without(records):
 def section(records, baseline=None):
     """The section on all of their arms."""
     study = Study.of(records, own.design(records))
-    cells = study.cells(study.records)
+    cells = study.cells
     return per_image.extra(study, cells, next((cell for cell in cells if cell.label == baseline), None))
 
 

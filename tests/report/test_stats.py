@@ -24,23 +24,55 @@ run_times = st.lists(st.tuples(st.integers(1, 12).map(float), st.booleans()), mi
 # Estimates.
 
 
-def test_an_interval_is_scipys_own():
+def alone(values):
+    """What one arm has that nothing stands beside."""
+    return stats.estimates([values])[0]
+
+
+def test_the_interval_of_one_arm_alone_is_scipys_own():
     values = [0.71, 0.74, 0.69, 0.73]
-    estimate = Estimate.of(values)
+    estimate = alone(values)
     low, high = scipy_stats.t.interval(0.95, len(values) - 1, loc=statistics.fmean(values), scale=scipy_stats.sem(values))
     assert (estimate.low, estimate.high) == pytest.approx((low, high))
     assert estimate.half_width == pytest.approx((high - low) / 2)
 
 
-def test_three_seeds_have_the_interval_of_the_table():
-    estimate = Estimate.of([0.6, 0.7, 0.8])
+def test_three_seeds_of_one_arm_have_the_interval_of_the_table():
+    estimate = alone([0.6, 0.7, 0.8])
     assert estimate.half_width == pytest.approx(4.303 * 0.1 / math.sqrt(3), abs=1e-4)  # t of 2 degrees of freedom: 4.303
 
 
 def test_one_value_has_no_interval_and_none_has_no_estimate():
-    assert Estimate.of([0.7]) == Estimate(0.7, None, None, 1)
-    assert Estimate.of([0.7]).half_width is None
-    assert Estimate.of([]) is None
+    assert stats.estimates([[0.7], [], [0.6, 0.8], [0.5, 0.6], [0.5, 0.7]])[:2] == [Estimate(0.7, None, None, 1), None]
+    assert alone([0.7]).half_width is None
+    assert stats.estimates([[], []]) == [None, None]
+    assert stats.estimates([]) == []
+
+
+def test_arms_of_one_spread_have_intervals_of_one_width():
+    found = stats.estimates([[1.0, 1.4], [5.0, 5.5], [3.0, 3.3], [7.0, 7.6]])
+    pooled = math.sqrt((0.08 + 0.125 + 0.045 + 0.18) / 4)
+    assert [each.half_width for each in found] == pytest.approx([2.776 * pooled / math.sqrt(2)] * 4, abs=1e-3)  # t of 4: 2.776
+
+
+def test_an_arm_unlike_the_others_keeps_its_own_spread():
+    *others, wild = stats.estimates([[70.1, 70.4, 70.2], [74.0, 74.3, 74.4], [81.2, 81.0, 81.4], [77.0, 77.3, 77.1], [55.2, 72.3, 78.0]])
+    assert max(each.half_width for each in others) < 0.5
+    assert wild == alone([55.2, 72.3, 78.0])
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_the_intervals_of_arms_cover_their_means_and_are_shorter_than_students(seeds):
+    chance = np.random.default_rng(seeds)
+    covered, widths, students = [], [], []
+    for _ in range(200):
+        arms = chance.normal(size=(6, seeds))
+        found = stats.estimates(arms.tolist())
+        covered += [each.low <= 0 <= each.high for each in found]
+        widths += [each.half_width for each in found]
+        students += (scipy_stats.t.ppf(0.975, seeds - 1) * arms.std(axis=-1, ddof=1) / math.sqrt(seeds)).tolist()
+    assert 0.93 < np.mean(covered) < 0.97
+    assert np.median(widths) < {2: 0.4, 3: 0.7, 5: 0.95}[seeds] * np.median(students)
 
 
 # Time to the target.
@@ -145,16 +177,22 @@ def test_an_interval_of_the_median_covers_it():
 
 
 def test_the_interval_of_shares_stays_between_0_and_1():
-    found = Estimate.of_shares([0.99, 0.999, 0.96])
+    (found,) = stats.share_estimates([[0.99, 0.999, 0.96]])
     assert (found.low > 0.9, found.high) == (True, 1.0)
-    assert Estimate.of_shares([0.01, 0.0, 0.03]).low == 0.0
-    assert Estimate.of_shares([-0.02, 0.0, 0.03], lowest=-1.0).low < 0
-    assert Estimate.of_shares([0.5]) == Estimate.of([0.5])
+    assert stats.share_estimates([[0.01, 0.0, 0.03]])[0].low == 0.0
+    assert stats.share_estimates([[-0.02, 0.0, 0.03]], lowest=-1.0)[0].low < 0
+    assert stats.share_estimates([[0.5], []]) == [alone([0.5]), None]
 
 
 def test_the_interval_of_times_stays_above_0_and_has_the_mean_in_it():
     for values in ([1.0, 20.0], [1.0, 2.0, 300.0], [28.1, 28.3, 28.2]):
-        found = Estimate.of_times(values)
+        (found,) = stats.time_estimates([values])
         assert 0 < found.low <= found.mean <= found.high
     alike = [28.1, 28.3, 28.2]
-    assert Estimate.of_times(alike).half_width == pytest.approx(Estimate.of(alike).half_width, rel=0.02)
+    assert stats.time_estimates([alike])[0].half_width == pytest.approx(alone(alike).half_width, rel=0.02)
+
+
+def test_times_spread_by_factors_whatever_their_size():
+    short, *_, long = stats.time_estimates([[10.0, 10.5], [20.0, 19.2], [40.0, 41.5], [100.0, 97.0]])
+    assert long.half_width / long.mean == pytest.approx(short.half_width / short.mean, rel=1e-2)
+    assert stats.time_estimates([[5.0], [0.0, 2.0], []]) == [Estimate(5.0, None, None, 1), alone([0.0, 2.0]), None]

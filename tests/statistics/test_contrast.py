@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import f_oneway, ttest_ind, ttest_rel
 
-from reglab.statistics.contrast import contrast
+from reglab.statistics.contrast import arm_means, contrast
 
 TWO = np.array([1.0, -1.0])
 
@@ -80,6 +80,17 @@ def test_results_that_are_all_alike_have_no_error():
     found = contrast(np.array([[0.1] * 3, [0.3] * 3, [0.3] * 3]), np.array([1.0, -1.0, 0.0]))
     assert (float(found.error), float(found.p())) == (0, 0)
     assert found.interval(0.05) == pytest.approx((-0.2, -0.2))
+
+
+def test_the_mean_of_an_arm_by_itself_is_the_contrast_with_all_weight_on_it():
+    values = results(5, 4)
+    values[1, 2:], values[3, 1:] = np.nan, np.nan
+    found = arm_means(values)
+    lows, highs = found.interval(0.05)
+    for arm in range(5):
+        one = contrast(values, np.eye(5)[arm], may_pair=False)
+        assert (lows[arm], highs[arm]) == pytest.approx(one.interval(0.05))
+        assert (found.mean[arm], found.freedom[arm]) == pytest.approx((float(one.mean), float(one.freedom)))
 
 
 def test_several_pairs_of_arms_are_one_difference():
