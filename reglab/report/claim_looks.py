@@ -195,15 +195,17 @@ class ClaimLooks:
     @cached_property
     def alone(self) -> Decision:
         """The verdict on it as the only one."""
-        return next(jointly([self], LEVEL))
+        return next(jointly([self], LEVEL, 1))
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How a claim stands among all of a study: the decision on it jointly with all that are tested, None where it is not tested."""
+    """How a claim stands among all of a study: the decision on it jointly with so many (`among`, itself included), None where it is not
+    tested."""
 
     looks: ClaimLooks
     decision: Decision | None
+    among: int
 
     @property
     def verdict(self) -> Verdict:
@@ -217,26 +219,32 @@ class Standing:
 
 
 def standings(study: Study) -> list[Standing]:
-    """How every claim stands."""
+    """How every claim stands.
+
+    Where looks are planned, all claims of the study are one family from its first run on: those that have none yet will have some, and a
+    verdict that holds jointly with fewer would be taken back. Else the family is of those that are tested.
+    """
     claims = [ClaimLooks(claim, study) for claim in study.design.claims]
     tested = [each for each in claims if each.is_tested]
-    decisions = dict(zip(map(id, tested), jointly(tested, LEVEL), strict=True))
-    return [Standing(each, decisions.get(id(each))) for each in claims]
+    among = len(claims) if study.design.looks else len(tested)
+    decisions = dict(zip(map(id, tested), jointly(tested, LEVEL, among), strict=True))
+    return [Standing(each, decisions.get(id(each)), among) for each in claims]
 
 
-def jointly(asked: Sequence[ClaimLooks], alpha: float) -> Iterator[Decision]:
-    """The decision on each of some claims, all of which together may err by so much: what the decided ones had of it is the others'."""
+def jointly(asked: Sequence[ClaimLooks], alpha: float, among: int) -> Iterator[Decision]:
+    """The decision on each of some claims, all of which together, and with others up to so many, may err by `alpha`: what the decided ones
+    had of it is the others'."""
     if not asked:
         return
     seeds = sorted({look for each in asked for look in each.looks.taken})
 
     def deciding(share: float) -> NDArray[np.bool_]:
-        table = np.zeros((len(seeds), len(asked)), dtype=bool)
+        table = np.zeros((len(seeds), among), dtype=bool)
         for column, each in enumerate(asked):
             for look, is_decided in zip(each.looks.taken, each.decides(share), strict=True):
                 table[seeds.index(look), column] = is_decided
         return table
 
-    found, before = decided(deciding, len(asked), alpha)
-    for each, place, gone in zip(asked, found, before, strict=True):
-        yield each.at(-1 if place < 0 else list(each.looks.taken).index(seeds[place]), alpha / (len(asked) - gone))
+    found, before = decided(deciding, among, alpha)
+    for each, place, gone in zip(asked, found, before, strict=False):  # behind them are those without runs
+        yield each.at(-1 if place < 0 else list(each.looks.taken).index(seeds[place]), alpha / (among - gone))

@@ -6,7 +6,7 @@ contradicted where any fails (by an interval as wide as it takes where any of se
 
 Configurations are fixed levels, of equal weight; chance is from seed to seed, with the variance of all arms of the study
 (`reglab/statistics/contrast.py`). Claims are decided at the looks of a plan (`reglab/report/plan.py`), which share what may err, each
-claim alone and all that are tested jointly (`reglab/statistics/families.py`).
+claim alone and all of the study jointly (`reglab/statistics/families.py`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,17 +28,15 @@ from reglab.report.study import Study
 def judge(study: Study) -> Findings:
     """What came out for every claim. Runs that failed or could not be built speak to none."""
     each = standings(study)
-    tested = [standing.looks for standing in each if standing.decision]
-    found = (_Told(standing, len(tested)).finding(number) for number, standing in enumerate(each, start=1))
-    return Findings(tuple(found), _in_words(tested, [standing.verdict for standing in each if standing.decision]))
+    found = (_Told(standing).finding(number) for number, standing in enumerate(each, start=1))
+    return Findings(tuple(found), _in_words([standing for standing in each if standing.decision]))
 
 
 @dataclass(frozen=True)
 class _Told:
-    """A claim in words, among so many that are tested."""
+    """A claim in words."""
 
     standing: Standing
-    tested: int
 
     @property
     def _asked(self) -> ClaimLooks:
@@ -94,11 +92,12 @@ class _Told:
         return compared.part(wide if is_wide else level, look, holds)
 
     def _joint(self, decision: Decision) -> str:
-        tested = self.tested
-        if tested == 1 or decision.place is None:
+        others = self.standing.among - 1
+        if not others or decision.place is None:
             return ""
         decides = deciding(self.parts(decision))
-        of = f"with the {tested - 1} other claim{'s' * (tested > 2)} that {'are' if tested > 2 else 'is'} tested"
+        whose = "of the study" if self._asked.study.design.looks else f"that {'are' if others > 1 else 'is'} tested"
+        of = f"with the {others} other claim{'s' * (others > 1)} {whose}"
         interval = "" if decides.low is None else f", at {percent(decides.confidence)} confidence: {decides.what}: {amounts(decides)}"
         return f"{of}: {decision.verdict}{interval}."
 
@@ -168,12 +167,14 @@ def _rule(claim: Claim, study: Study) -> str:
     return "; ".join(asked.rule for asked in asked_of(claim, claim.question, study)).capitalize() + "."
 
 
-def _in_words(tested: Sequence[ClaimLooks], verdicts: Sequence[Verdict]) -> str:
-    """The plan of looks, those that were taken, and the levels."""
-    if not tested:
+def _in_words(standing: Sequence[Standing]) -> str:
+    """The plan of looks, those that were taken, and the levels, of claims that are tested."""
+    if not standing:
         return ""
+    tested, verdicts, among = [each.looks for each in standing], [each.verdict for each in standing], standing[0].among
+    whose = "of the study" if tested[0].study.design.looks else "that are tested"
     counted = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in Verdict if verdict in verdicts)
-    jointly = "" if len(tested) == 1 else f"; jointly (Holm, over all {len(tested)} that are tested): {counted}"
+    jointly = "" if among == 1 else f"; jointly (Holm, over all {among} {whose}): {counted}"
     if tested[0].looks.is_of_cases:
         looks = (
             "One seed an arm: each claim is decided by its configurations as they come, which tells nothing of chance from seed to seed."

@@ -153,7 +153,8 @@ class Course:
         mine = [record for record in study.records if stats.arm(record) in self.asked]
         ended, took, standing = _seeds(mine), _Took(mine), standings(study)
         failed = set() if self.retry_failed else {(stats.arm(each), each.seed) for each in mine if each.state == State.failed}
-        alpha = self._alpha(standing)
+        decided = sum(each.verdict in (Verdict.reproduced, Verdict.contradicted) for each in standing)
+        alpha = LEVEL / max(len(standing) - decided, 1)
         claims = tuple(self._state(number, each, ended, failed, alpha) for number, each in enumerate(standing, start=1))
         there = {name: len(seeds) for name, seeds in ended.items()}
         return Round(claims, tuple(self._ordered(claims, ended, took)), there, sum(map(_spent, mine)), alpha)
@@ -164,12 +165,6 @@ class Course:
         if odd:
             said = f"most runs that are there have {'; '.join(odd)}: a report would leave these arms out"
             raise UserError(f"{self.design.path}: {said}; give this one another --name, or project")
-
-    def _alpha(self, standing: Sequence[Standing]) -> float:
-        """What each claim that is open may err by, jointly with all others that these arms can decide."""
-        decided = (Verdict.reproduced, Verdict.contradicted)
-        left = sum(any(arms) and each.verdict not in decided for arms, each in zip(self._asked, standing, strict=True))
-        return LEVEL / max(left, 1)
 
     def _state(
         self, number: int, standing: Standing, ended: Mapping[str, set[int]], failed: Set[tuple[str, int]], alpha: float

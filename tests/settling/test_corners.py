@@ -3,7 +3,9 @@
 import pytest
 
 from reglab.report import claims
+from reglab.report.claim_looks import standings
 from reglab.report.findings import Verdict
+from reglab.report.parts import LEVEL
 from reglab.report.study import Study
 from reglab.settling.rounds import Stand, Wanted
 
@@ -78,3 +80,20 @@ def test_without_a_plan_a_comparison_of_one_seed_takes_none_from_another(course_
     records = [record.model_copy(update={"sweep": "by hand"}) for record in records]
     (found,) = claims.judge(Study.of(records, course.design)).each
     assert [part.n for part in found.parts] == [8, 1]
+
+
+def test_a_claim_whose_runs_came_first_is_judged_among_all_of_the_study(course_of, carry_out):
+    """A round that was cut off: what is settled by its runs must stay so when those of the other claims come."""
+    claimed = """
+  - text: With this number of layers.
+    difference: {of: test/accuracy, at: {layers: LAYERS}, between: {rate: 0.01}, and: {rate: 0.001}, at_least: 0}
+"""
+    course = course_of(study(course_of, "claims:" + claimed.replace("LAYERS", "0") + claimed.replace("LAYERS", "2")))
+    wanted = course.next([]).runs
+    first = carry_out([run for run in wanted if run.arm.config.batchnorm.layers == 0], clear)
+    standing, without = standings(Study.of(first, course.design))
+    assert (standing.decision.alpha, without.decision) == (LEVEL / 2, None)
+    (found, _) = claims.judge(Study.of(first, course.design)).each
+    assert found.joint.startswith("with the 1 other claim of the study: ")
+    whole = standings(Study.of([*first, *carry_out([run for run in wanted if run.arm.config.batchnorm.layers], clear)], course.design))
+    assert [each.verdict for each in whole] == [standing.verdict, Verdict.reproduced]
