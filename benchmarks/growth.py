@@ -97,7 +97,8 @@ def train(words: list[str], images: int, epochs: int) -> tuple[float, float]:
 
 def report(folder: Path) -> tuple[float, float]:
     """Seconds of reading the archive in `folder` and building its report, and peak resident memory in GB."""
-    from reglab.report import build, study_file
+    from reglab.report import build
+    from reglab.report.studies import study_file
     from reglab.tracking.fetch import fetch
 
     def whole() -> None:
@@ -152,7 +153,7 @@ def record(config: RunConfig) -> RunRecord:
 
 def seeds_of_arms(count: int) -> list[RunRecord]:
     """More and more seeds of the arms of the study's grids."""
-    from reglab.report import study_file
+    from reglab.report.studies import study_file
     from reglab.sweep import spec
 
     sweeps = [spec.read(file) for file in study_file.read(study_file.PUBLISHED).files]

@@ -21,11 +21,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measure import Simulated
-from reglab.report import claim_looks, stats
-from reglab.report.findings import Verdict
-from reglab.report.plan import LOOKS
-from reglab.report.study import Study
-from reglab.report.study_file import PUBLISHED, read
+from reglab.report import stats
+from reglab.report.claims import claim_looks
+from reglab.report.claims.findings import Verdict
+from reglab.report.claims.plan import LOOKS
+from reglab.report.studies.study import Study
+from reglab.report.studies.study_file import PUBLISHED, read
 from reglab.settling.arms import PlannedArm, arms_of
 from reglab.settling.rounds import Course, Stand, Wanted
 from reglab.sweep import spec

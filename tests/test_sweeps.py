@@ -2,7 +2,7 @@ from pathlib import Path
 
 import yaml
 
-from reglab.report.study_file import read as read_study
+from reglab.report.studies.study_file import read as read_study
 from reglab.sweep import spec
 
 FOLDER = Path(__file__).parents[1] / "sweeps"

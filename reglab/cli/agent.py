@@ -115,7 +115,7 @@ def _follow(
     file: str, overrides: list[str], quick: bool, entity: str | None, project: str | None, work: "Callable[[RemoteSweep], SweepAgent]"
 ) -> None:
     """Work on the rounds of a study, one after the other, with whatever other machines follow them."""
-    from reglab.report.study_file import read
+    from reglab.report.studies.study_file import read
     from reglab.settings import settings
     from reglab.settling.remote import Rounds
     from reglab.sweep.spec import read as read_sweep

@@ -20,7 +20,8 @@ def push(
     project: Project = None,
 ) -> None:
     """Save a workspace and a report of the study's questions in the project; pushed again, they are updated in place."""
-    from reglab.report import dashboard, study_file
+    from reglab.report import dashboard
+    from reglab.report.studies import study_file
 
     links = dashboard.push(*client.destination(entity, project), study_file.read(study or study_file.PUBLISHED))
     say("workspace and report:")

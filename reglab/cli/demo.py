@@ -21,7 +21,7 @@ def demo(
     """Train the six final models on scikit-learn's digits, offline on a CPU, and report: about two minutes."""
     from reglab.cli.local_sweep import Terms, run_locally
     from reglab.cli.report import show, write
-    from reglab.report.study_file import PUBLISHED
+    from reglab.report.studies.study_file import PUBLISHED
     from reglab.settings import settings
     from reglab.sweep.spec import shipped
 

@@ -43,10 +43,11 @@ def table(
     In LaTeX it fits the text of an article, has a caption and a label (`tab:NAME`), and says which packages it needs.
     """
     from reglab.config import nearest
-    from reglab.report import collection, study_file
+    from reglab.report import collection
     from reglab.report.build import Report
-    from reglab.report.programs import ProgramReport
-    from reglab.report.roles import AskedRoles
+    from reglab.report.programs.report import ProgramReport
+    from reglab.report.programs.roles import AskedRoles
+    from reglab.report.studies import study_file
 
     design = study_file.read(study) if study else None
     found = collection.read(sources, AskedRoles())

@@ -15,7 +15,7 @@ from reglab.tracking.recognized import say_recognized
 
 if TYPE_CHECKING:
     from reglab.report.manifest import AnyRun
-    from reglab.report.roles import AskedRoles
+    from reglab.report.programs.roles import AskedRoles
     from reglab.tracking.record import RunRecord
 
 app = Commands(help="Turn runs into tables, figures, verdicts and a page.")
@@ -63,7 +63,7 @@ def build(
     Others are reported by what varies among them; so are runs of any other program, in a table or a W&B project: which key is the
     metric, the seed, the time or a setting is guessed where it is not said, and each guess is told.
     """
-    from reglab.report.roles import AskedRoles
+    from reglab.report.programs.roles import AskedRoles
 
     asked = AskedRoles(
         metric, goal, seed_key, time_key, tuple(key.strip() for key in group_by.split(",")) if group_by is not None else None
@@ -103,8 +103,9 @@ def write(
     sources: Sequence[str], out: Path, study: str | None = None, baseline: str | None = None, asked: "AskedRoles | None" = None
 ) -> "Sequence[RunRecord]":
     """Build the report on the runs in `sources` and print where its page is; returns those of reglab."""
-    from reglab.report import collection, study_file
-    from reglab.report.roles import AskedRoles
+    from reglab.report import collection
+    from reglab.report.programs.roles import AskedRoles
+    from reglab.report.studies import study_file
 
     design = study_file.read(study) if study else None  # a fault in it is told before any run is read
     with counting("reading runs") as progress:
@@ -147,8 +148,9 @@ def _is_within_reach(source: Path, report: Path) -> bool:
 
 def show(records: "Sequence[RunRecord]", study: str) -> None:
     """Print the table of a study's first question for a terminal."""
-    from reglab.report import study_file, tables
-    from reglab.report.study import Study as Runs
+    from reglab.report import tables
+    from reglab.report.studies import study_file
+    from reglab.report.studies.study import Study as Runs
 
     runs = Runs.of(records, study_file.read(study))
     frame = tables.arms(runs.answers(runs.design.questions[0]), runs.target, own=runs.own)

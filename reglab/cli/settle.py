@@ -15,7 +15,7 @@ from reglab.errors import UserError
 from reglab.exits import FAILED, PREEMPTED, UNDECIDED
 
 if TYPE_CHECKING:
-    from reglab.report.design import Design
+    from reglab.report.studies.design import Design
     from reglab.settling.rounds import Course, Round, Wanted
     from reglab.sweep.spec import SweepSpec
     from reglab.tracking.record import RunRecord
@@ -50,8 +50,8 @@ def course_of(
 
     Raises UserError for a study that claims nothing, and where no sweep has an arm that a claim asks for.
     """
-    from reglab.report.plan import LOOKS
-    from reglab.report.registration import Lock
+    from reglab.report.claims.plan import LOOKS
+    from reglab.report.studies.registration import Lock
     from reglab.settling.arms import arms_of
     from reglab.settling.rounds import Course
 
@@ -111,8 +111,8 @@ def settle_sweep(spec: "SweepSpec", claims: Sequence[str], terms: Terms, bounds:
     Raises typer.Exit as `run_until_settled`, and UserError for claims that cannot be made of it.
     """
     from reglab.atomic import write_whole
-    from reglab.report.registration import register
-    from reglab.report.study_file import read
+    from reglab.report.studies.registration import register
+    from reglab.report.studies.study_file import read
     from reglab.settling.claimed import text_of
 
     text = text_of(spec, claims, spec.path.resolve())

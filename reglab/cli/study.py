@@ -20,7 +20,7 @@ from reglab.processes.signals import Signals
 from reglab.tracking.recognized import say_recognized
 
 if TYPE_CHECKING:
-    from reglab.report.design import Design
+    from reglab.report.studies.design import Design
     from reglab.sweep.limit import Rest
 
 app = Commands(help="Run all sweeps of a study file, and report on them; the published study where none is given.")
@@ -55,7 +55,7 @@ def run(
     price: PriceOfBudget = None,
 ) -> None:
     """Run every sweep of a study here, offline, in order of value. Run it again to finish what is missing."""
-    from reglab.report.registration import register
+    from reglab.report.studies.registration import register
     from reglab.settings import settings
     from reglab.sweep.spec import read
 
@@ -185,7 +185,7 @@ def report(
 
 def _study(words: list[str] | None) -> "tuple[Design, list[str]]":
     """The study that the first word names, where it is no KEY=VALUE; and the words behind it."""
-    from reglab.report.study_file import PUBLISHED, read
+    from reglab.report.studies.study_file import PUBLISHED, read
 
     words = words or []
     file, overrides = (words[0], words[1:]) if words and "=" not in words[0] else (PUBLISHED, words)
@@ -197,7 +197,7 @@ def name_of(name: str | None, quick: bool, design: "Design") -> str:
     if name is not None:
         check_name(name)
         return name
-    from reglab.report.study_file import PUBLISHED
+    from reglab.report.studies.study_file import PUBLISHED
 
     return ("study" if design.name == PUBLISHED else Path(design.name).stem) + ("-quick" if quick else "")
 

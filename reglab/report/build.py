@@ -12,18 +12,23 @@ import pandas as pd
 from reglab.atomic import held, is_abandoned
 from reglab.config import called, flat
 from reglab.errors import UserError
-from reglab.report import charts, claims, convergence, effects, own, own_extras, per_image, stats, tables, texts, words
-from reglab.report.cells import Cell
-from reglab.report.columns import written
-from reglab.report.design import Design, FigureData, Question
-from reglab.report.details import details
-from reglab.report.extra import Extra
+from reglab.report import charts, stats, tables
+from reglab.report.claims import verdicts
 from reglab.report.manifest import MANIFEST, STUDY, JudgedBy, Manifest
-from reglab.report.page import GENERATOR, PAGE, RUNS, Figure, Page, PageSection
-from reglab.report.programs import ProgramReport
-from reglab.report.registration import Lock, registered
-from reglab.report.roles import Roles
-from reglab.report.study import Study
+from reglab.report.page import words
+from reglab.report.page.details import details
+from reglab.report.page.page import GENERATOR, PAGE, RUNS, Figure, Page, PageSection
+from reglab.report.programs.report import ProgramReport
+from reglab.report.programs.roles import Roles
+from reglab.report.sections import convergence, effects, own_extras, per_image
+from reglab.report.sections.extra import Extra
+from reglab.report.studies import own
+from reglab.report.studies.cells import Cell
+from reglab.report.studies.columns import written
+from reglab.report.studies.design import Design, FigureData, Question
+from reglab.report.studies.registration import Lock, registered
+from reglab.report.studies.study import Study
+from reglab.report.writing import texts
 from reglab.tracking.images import refuse_mixed
 from reglab.tracking.program_run import ProgramRun
 from reglab.tracking.record import RunRecord
@@ -150,7 +155,7 @@ class Report:
         self.records, self.is_study, self.lock = records, design is not None, lock
         planned = lock.planned(design) if design and lock else design
         self.study = study = Study.of(records, planned or own.design(records, baseline))
-        judged = claims.judge(study)
+        judged = verdicts.judge(study)
         self.findings, self.plan = judged.each, judged.plan
         self.answers = _answers(study)
         self.unasked = study.unasked(study.design.questions)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from reglab.report.build import Report
 from reglab.report.manifest import STUDY, AnyRun, Manifest, sha256
-from reglab.report.programs import ProgramReport
-from reglab.report.registration import Lock
-from reglab.report.study import Study
+from reglab.report.programs.report import ProgramReport
+from reglab.report.studies.registration import Lock
+from reglab.report.studies.study import Study
 from reglab.tracking import program_run
 from reglab.tracking.store import ARCHIVE, read_archive
 

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reglab.errors import ReglabError, UserError
-from reglab.report import own, roles, study_file
-from reglab.report.design import Design
-from reglab.report.details import POINTS
 from reglab.report.manifest import MANIFEST, AnyRun, Manifest, sha256
-from reglab.report.program_arms import Programs
-from reglab.report.registration import Lock
-from reglab.report.roles import DO_WITHOUT, AskedRoles, Roles
-from reglab.report.study import Study
+from reglab.report.page.details import POINTS
+from reglab.report.programs import roles
+from reglab.report.programs.arms import Programs
+from reglab.report.programs.roles import DO_WITHOUT, AskedRoles, Roles
+from reglab.report.studies import own, study_file
+from reglab.report.studies.design import Design
+from reglab.report.studies.registration import Lock
+from reglab.report.studies.study import Study
 from reglab.tracking import fetch
 from reglab.tracking.program_run import ProgramRun
 from reglab.tracking.record import RunRecord
@@ -74,7 +75,7 @@ class Runs:
     def arms(self) -> "pd.DataFrame":
         """A row for each arm, as a report has it: means over runs with 95 % intervals, the best first."""
         if self.roles:
-            from reglab.report.programs import ProgramReport  # which draws
+            from reglab.report.programs.report import ProgramReport  # which draws
 
             return ProgramReport(self.programs.runs, self.roles, self.source).arms_table()
         from reglab.report import tables

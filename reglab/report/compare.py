@@ -7,15 +7,16 @@ from typing import Any
 
 from reglab.config import nearest
 from reglab.errors import UserError, excerpt
-from reglab.report import asked, per_image
+from reglab.report.claims import asked
+from reglab.report.claims.evidence import Evidence
+from reglab.report.claims.parts import ANYTHING
 from reglab.report.collection import Runs
-from reglab.report.columns import Column, Condition, brief, written
-from reglab.report.digits import decimals
-from reglab.report.evidence import Evidence
-from reglab.report.measures import NUMBER, POINTS, Kind, names_of
-from reglab.report.measures import measured as measured_by
-from reglab.report.parts import ANYTHING
-from reglab.report.per_image import OnTheSameImages
+from reglab.report.sections import per_image
+from reglab.report.sections.per_image import OnTheSameImages
+from reglab.report.studies.columns import Column, Condition, brief, written
+from reglab.report.studies.measures import NUMBER, POINTS, Kind, names_of
+from reglab.report.studies.measures import measured as measured_by
+from reglab.report.writing.digits import decimals
 from reglab.tracking.record import RunRecord
 
 Setting = str | Mapping[str, Any]

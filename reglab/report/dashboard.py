@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reglab.errors import UserError
-from reglab.report.columns import Column
-from reglab.report.design import Design, Question
+from reglab.report.studies.columns import Column
+from reglab.report.studies.design import Design, Question
 from reglab.techniques import TECHNIQUES
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ import reglab
 from reglab import reading
 from reglab.atomic import write_whole
 from reglab.errors import UserError
-from reglab.report import study_file
-from reglab.report.design import Design
-from reglab.report.roles import Roles
+from reglab.report.programs.roles import Roles
+from reglab.report.studies import study_file
+from reglab.report.studies.design import Design
 from reglab.tracking.program_run import ProgramRun
 from reglab.tracking.record import RunRecord
 

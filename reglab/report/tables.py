@@ -5,18 +5,19 @@ from typing import Any
 
 import pandas as pd
 
-from reglab.report import digits, stats
-from reglab.report.cells import Cell, Times
-from reglab.report.columns import Treatment, brief, in_order, meets
-from reglab.report.design import Design, StudiedParameter
-from reglab.report.differences import against
-from reglab.report.findings import Finding
-from reglab.report.measures import POINTS, Kind, Target
-from reglab.report.numbers import NONE, told
-from reglab.report.parts import LEVEL
-from reglab.report.seen import OfMeans
+from reglab.report import stats
+from reglab.report.claims.differences import against
+from reglab.report.claims.findings import Finding
+from reglab.report.claims.parts import LEVEL
+from reglab.report.claims.seen import OfMeans
 from reglab.report.stats import Estimate, TimeToTarget
-from reglab.report.study import Study
+from reglab.report.studies.cells import Cell, Times
+from reglab.report.studies.columns import Treatment, brief, in_order, meets
+from reglab.report.studies.design import Design, StudiedParameter
+from reglab.report.studies.measures import POINTS, Kind, Target
+from reglab.report.studies.study import Study
+from reglab.report.writing import digits
+from reglab.report.writing.numbers import NONE, told
 from reglab.statistics.looks import LONGEST
 from reglab.tracking.record import Environment, RunRecord
 from reglab.tracking.results import Summary

@@ -7,12 +7,13 @@ from typing import Any
 import yaml
 
 from reglab.errors import UserError
-from reglab.report import own, planned
-from reglab.report.columns import written
+from reglab.report.claims import planned
+from reglab.report.claims.plan import LOOKS
 from reglab.report.compare import condition, refuse_same
-from reglab.report.measures import MEASURES
-from reglab.report.plan import LOOKS
 from reglab.report.referee.question import JudgedQuestion
+from reglab.report.studies import own
+from reglab.report.studies.columns import written
+from reglab.report.studies.measures import MEASURES
 from reglab.settling.arms import arms_of
 from reglab.sweep.spec import SweepSpec
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reglab.report.claim_looks import Foretold
+from reglab.report.claims.claim_looks import Foretold
 from reglab.settling.rounds import ClaimState, Course, Stand
 from reglab.statistics.foretold import DRAWS
 from reglab.statistics.looks import levels

@@ -12,12 +12,13 @@ from enum import StrEnum
 from functools import cached_property
 
 from reglab.errors import UserError
-from reglab.report import planned, stats
-from reglab.report.claim_looks import Foretold, PartStanding, Standing, standings
-from reglab.report.design import Design
-from reglab.report.findings import Verdict
-from reglab.report.parts import LEVEL
-from reglab.report.study import Study
+from reglab.report import stats
+from reglab.report.claims import planned
+from reglab.report.claims.claim_looks import Foretold, PartStanding, Standing, standings
+from reglab.report.claims.findings import Verdict
+from reglab.report.claims.parts import LEVEL
+from reglab.report.studies.design import Design
+from reglab.report.studies.study import Study
 from reglab.settling.arms import PlannedArm
 from reglab.tracking.record import RunRecord, State
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from reglab.config import RunConfig
 from reglab.errors import UserError
 from reglab.report.build import Report
-from reglab.report.words import headline, label, machines, notes
+from reglab.report.page.words import headline, label, machines, notes
 from reglab.sweep import ledger, plan, spec
 from reglab.tracking import store
 from reglab.tracking.images import refuse_mixed

@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 from reglab.config import as_given, effective
 from reglab.report import stats
-from reglab.report.cells import cells as cells_of
-from reglab.report.study import Study
-from reglab.report.study_file import PUBLISHED, read
+from reglab.report.studies.cells import cells as cells_of
+from reglab.report.studies.study import Study
+from reglab.report.studies.study_file import PUBLISHED, read
 
 DESIGN = read(PUBLISHED)
 BY_NAME = {question.name: question for question in DESIGN.questions}

@@ -5,8 +5,10 @@ import pytest
 
 from reglab.atomic import held
 from reglab.errors import UserError
-from reglab.report import build, claims, tables, words
+from reglab.report import build, tables
+from reglab.report.claims import verdicts
 from reglab.report.manifest import Manifest
+from reglab.report.page import words
 from reglab.tracking.fetch import fetch
 from reglab.tracking.record import State
 from tests.report import published
@@ -143,7 +145,7 @@ def test_every_run_is_among_the_rows_whatever_came_of_it(study, make_record, mak
 
 def test_the_headline_names_the_best_arm_and_its_lead(study):
     whole = published.study(study)
-    best, reached = words.headline(claims.judge(whole), {FINAL: whole.answers(FINAL)}, whole)
+    best, reached = words.headline(verdicts.judge(whole), {FINAL: whole.answers(FINAL)}, whole)
     assert (
         best
         == "Of the final models, asymmetric_cutout_2 has the best test accuracy: 81.0 ± 1.3 %, +20.0 (all equal) points against baseline."

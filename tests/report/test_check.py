@@ -6,7 +6,7 @@ import pytest
 from reglab.report.build import build
 from reglab.report.check import faults
 from reglab.report.manifest import Manifest
-from reglab.report.study_file import read
+from reglab.report.studies.study_file import read
 from tests.report.published import DESIGN
 
 SWEEPS = {"final": "d1", "agc": "d2"}
@@ -43,7 +43,7 @@ def test_a_number_that_was_touched_up_is_found(report, study):
 
 
 def test_tables_that_this_version_makes_otherwise_are_stale(report, study, monkeypatch):
-    from reglab.report import texts
+    from reglab.report.writing import texts
 
     monkeypatch.setattr(texts, "to_markdown", lambda table, bold: "another form\n")
     assert "stale: final.md comes out otherwise with this version of reglab: build the report again" in faults(report, SWEEPS, study)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from reglab.config import RunConfig
-from reglab.report.claims import judge
-from reglab.report.study import base, departures, is_about, is_baseline
+from reglab.report.claims.verdicts import judge
+from reglab.report.studies.study import base, departures, is_about, is_baseline
 from reglab.sweep import engines, spec
 from reglab.tracking.store import ARCHIVE, read_archive
 from tests.report.published import BY_NAME, DESIGN, study, treatment

@@ -5,9 +5,9 @@ from itertools import product
 import pytest
 
 from reglab.config import NETWORKS, RunConfig, as_given, effective
-from reglab.report import study_file
-from reglab.report.claims import judge
-from reglab.report.study import Study
+from reglab.report.claims.verdicts import judge
+from reglab.report.studies import study_file
+from reglab.report.studies.study import Study
 from reglab.sweep import spec
 from reglab.tracking.results import OwnMetric
 

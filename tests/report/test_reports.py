@@ -12,8 +12,8 @@ from benchmarks.browser import CHROMIUM, FLAGS
 from reglab.report.check import faults
 from reglab.report.collection import sweep_hashes
 from reglab.report.manifest import MANIFEST
+from tests.report.page.test_page import DESKTOP, in_chromium, scroll_through
 from tests.report.published import DESIGN
-from tests.report.test_page import DESKTOP, in_chromium, scroll_through
 
 REPORTS = sorted(path.parent for path in (Path(__file__).parents[2] / "reports").glob(f"*/{MANIFEST}"))
 

@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 
 from reglab.config.arms import FINAL_ARMS
-from reglab.report import latex, tables, texts
-from reglab.report.differences import of_cells
-from reglab.report.findings import Finding, Verdict
-from reglab.report.measures import Target
+from reglab.report import tables
+from reglab.report.claims.differences import of_cells
+from reglab.report.claims.findings import Finding, Verdict
+from reglab.report.studies.measures import Target
+from reglab.report.writing import latex, texts
 from reglab.tracking.record import State
 from tests.report import published
 from tests.report.published import DESIGN

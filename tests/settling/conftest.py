@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from reglab.report.study_file import read
+from reglab.report.studies.study_file import read
 from reglab.settling.arms import arms_of
 from reglab.settling.rounds import Course
 from reglab.sweep import spec

@@ -3,7 +3,7 @@
 import pytest
 
 from reglab.errors import UserError
-from reglab.report.study_file import read as read_study
+from reglab.report.studies.study_file import read as read_study
 from reglab.settling.claimed import text_of
 from reglab.sweep.spec import read
 from tests.settling.conftest import SWEEP

@@ -2,11 +2,11 @@
 
 import pytest
 
-from reglab.report import claims
-from reglab.report.claim_looks import standings
-from reglab.report.findings import Verdict
-from reglab.report.parts import LEVEL
-from reglab.report.study import Study
+from reglab.report.claims import verdicts
+from reglab.report.claims.claim_looks import standings
+from reglab.report.claims.findings import Verdict
+from reglab.report.claims.parts import LEVEL
+from reglab.report.studies.study import Study
 from reglab.settling.rounds import Stand, Wanted
 
 TWO = """
@@ -35,7 +35,7 @@ def test_what_is_still_needed_is_counted_from_the_comparison_that_is_open(course
             layers = wanted.arm.config.batchnorm.layers
             of = [Wanted(wanted.arm, seed, None) for seed in range(of_the_open if layers else of_the_other)]
             records += carry_out(of, spread=0.02) if layers else carry_out(of, clear)
-    (found,) = claims.judge(Study.of(records, course.design)).each
+    (found,) = verdicts.judge(Study.of(records, course.design)).each
     assert found.parts[0].holds and found.parts[1].holds is None
     assert found.more == "more seeds than can be foretold" or found.more.startswith("about ")
     if of_the_open < 12 and "foretold" not in found.more:
@@ -55,7 +55,7 @@ claims:
     records = carry_out(first, to_target=None) + carry_out(later, to_target=5.0)
     (claim,) = course.next(records).claims
     assert claim.stand in (Stand.open, Stand.futile)
-    (found,) = claims.judge(Study.of(records, course.design)).each
+    (found,) = verdicts.judge(Study.of(records, course.design)).each
     assert found.verdict == Verdict.undecided
 
 
@@ -78,7 +78,7 @@ def test_without_a_plan_a_comparison_of_one_seed_takes_none_from_another(course_
             seeds = range(1 if wanted.arm.config.batchnorm.layers else 8)
             records += carry_out([Wanted(wanted.arm, seed, None) for seed in seeds], clear)
     records = [record.model_copy(update={"sweep": "by hand"}) for record in records]
-    (found,) = claims.judge(Study.of(records, course.design)).each
+    (found,) = verdicts.judge(Study.of(records, course.design)).each
     assert [part.n for part in found.parts] == [8, 1]
 
 
@@ -93,7 +93,7 @@ def test_a_claim_whose_runs_came_first_is_judged_among_all_of_the_study(course_o
     first = carry_out([run for run in wanted if run.arm.config.batchnorm.layers == 0], clear)
     standing, without = standings(Study.of(first, course.design))
     assert (standing.decision.alpha, without.decision) == (LEVEL / 2, None)
-    (found, _) = claims.judge(Study.of(first, course.design)).each
+    (found, _) = verdicts.judge(Study.of(first, course.design)).each
     assert found.joint.startswith("with the 1 other claim of the study: ")
     whole = standings(Study.of([*first, *carry_out([run for run in wanted if run.arm.config.batchnorm.layers], clear)], course.design))
     assert [each.verdict for each in whole] == [standing.verdict, Verdict.reproduced]

@@ -9,8 +9,8 @@ import pytest
 
 from reglab.cli.settle import tell_claims
 from reglab.errors import UserError
-from reglab.report import claims
-from reglab.report.study import Study
+from reglab.report.claims import verdicts
+from reglab.report.studies.study import Study
 from reglab.settling.rounds import Stand, Wanted
 from reglab.tracking.record import State
 
@@ -69,7 +69,7 @@ def test_a_comparison_that_holds_gets_no_more_while_another_of_its_claim_is_open
     while found := course.next(records).runs:
         assert {run.arm.config.batchnorm.layers for run in found} == {2}
         records += carry_out(found, lambda config: 0.6 + 0.3 * (config.optimizer.lr == 0.01), spread=0.02)
-    (claim,) = claims.judge(Study.of(records, course.design)).each
+    (claim,) = verdicts.judge(Study.of(records, course.design)).each
     assert claim.jointly == "reproduced"
     assert claim.parts[0].n == 3 < claim.parts[1].n
 
@@ -187,8 +187,8 @@ def test_runs_that_no_claim_asks_for_tell_of_the_variance_as_in_a_report(course_
     mine = carry_out(course.next([]).runs, by_rate, spread=0.001)
     noisy = mine + carry_out(other, spread=0.1)
     for records in (mine, noisy):
-        verdicts = [found.jointly for found in claims.judge(Study.of(records, course.design)).each]
-        assert [claim.verdict for claim in course.next(records).claims] == verdicts
+        told = [found.jointly for found in verdicts.judge(Study.of(records, course.design)).each]
+        assert [claim.verdict for claim in course.next(records).claims] == told
 
 
 def test_seeds_that_are_there_count_whichever_they_are(course_of, carry_out):

@@ -12,9 +12,9 @@ import wandb
 from reglab.config import RunConfig, identity, run_id
 from reglab.errors import ReglabError, UserError
 from reglab.report import tables
-from reglab.report.measures import Target
-from reglab.report.roles import CLOCK, AskedRoles
-from reglab.report.roles import read as read_roles
+from reglab.report.programs.roles import CLOCK, AskedRoles
+from reglab.report.programs.roles import read as read_roles
+from reglab.report.studies.measures import Target
 from reglab.settings import settings
 from reglab.tracking import wandb_api, wandb_programs, wandb_project, wandb_states
 from reglab.tracking.client import PROJECT

@@ -4,8 +4,8 @@ import pandas as pd
 
 from reglab.report.charts import arrays, effects, epochs, lines, rows
 from reglab.report.charts.style import Drawing, Drawn, save
-from reglab.report.design import FigureData
-from reglab.report.study import Study
+from reglab.report.studies.design import FigureData
+from reglab.report.studies.study import Study
 
 __all__ = ["Drawing", "draw", "effects", "epochs", "save"]
 

@@ -7,9 +7,9 @@ import pandas as pd
 
 from reglab.report.charts.rows import ROW
 from reglab.report.charts.style import FAINT, TEXT, Drawn, accuracy_domain, best, once, styled
-from reglab.report.colours import PALETTE, RAMP
-from reglab.report.design import FigureData
-from reglab.report.study import Study
+from reglab.report.studies.colours import PALETTE, RAMP
+from reglab.report.studies.design import FigureData
+from reglab.report.studies.study import Study
 
 
 def draw(table: pd.DataFrame, figure: FigureData, study: Study, subtitle: str) -> Drawn:

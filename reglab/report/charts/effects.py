@@ -11,8 +11,8 @@ import altair as alt
 import pandas as pd
 
 from reglab.report.charts.style import FAINT, QUIET, TEXT, Drawn, styled
-from reglab.report.numbers import MINUS
-from reglab.report.parts import Part
+from reglab.report.claims.parts import Part
+from reglab.report.writing.numbers import MINUS
 
 ROW = 30
 _LINE = 62

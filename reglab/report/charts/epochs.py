@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 
 from reglab.report.charts.style import WIDTH, Drawn, styled
-from reglab.report.colours import PALETTE
+from reglab.report.studies.colours import PALETTE
 
 _DASHES = ((1, 0), (7, 3), (2, 2), (9, 3, 2, 3))
 

@@ -25,11 +25,11 @@ from reglab.report.charts.style import (
     ticks,
     told_all,
 )
-from reglab.report.colours import colours
-from reglab.report.columns import REST, Column, Level, brief, meets, typed
-from reglab.report.design import FigureData
-from reglab.report.measures import POINTS, Kind, Target
-from reglab.report.study import Study
+from reglab.report.studies.colours import colours
+from reglab.report.studies.columns import REST, Column, Level, brief, meets, typed
+from reglab.report.studies.design import FigureData
+from reglab.report.studies.measures import POINTS, Kind, Target
+from reglab.report.studies.study import Study
 
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 _DASHES = ((1, 0), (7, 3), (2, 2), (9, 3, 2, 3), (4, 2), (12, 4))

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from reglab.report.charts.style import QUIET, TEXT, Drawn, accuracy_domain, plain, styled
-from reglab.report.colours import PALETTE
-from reglab.report.columns import Column, brief
-from reglab.report.numbers import MINUS, told
+from reglab.report.studies.colours import PALETTE
+from reglab.report.studies.columns import Column, brief
+from reglab.report.writing.numbers import MINUS, told
 
 _ROW = 26
 _MOST = 60

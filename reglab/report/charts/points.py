@@ -6,8 +6,8 @@ import altair as alt
 import pandas as pd
 
 from reglab.report.charts.style import Drawn, styled
-from reglab.report.colours import PALETTE, RAMP
 from reglab.report.stats import Estimate
+from reglab.report.studies.colours import PALETTE, RAMP
 
 _ROW = 26
 _MOST = 60

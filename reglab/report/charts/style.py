@@ -16,10 +16,10 @@ import altair as alt
 import pandas as pd
 import vl_convert
 
-from reglab.report.columns import Level
-from reglab.report.font import FAMILY
-from reglab.report.numbers import told
+from reglab.report.charts.font import FAMILY
+from reglab.report.studies.columns import Level
 from reglab.report.tables import short_machines
+from reglab.report.writing.numbers import told
 
 OTHER = "#444444"
 """For what has no colour of its own."""

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 
 from reglab.errors import UserError
 from reglab.report import stats
-from reglab.report.chance import counts_as_chance, of_guessing
+from reglab.report.claims.chance import counts_as_chance, of_guessing
+from reglab.report.claims.sides import ArmResults, One, Sides
 from reglab.report.collection import Runs
-from reglab.report.columns import Condition, written
 from reglab.report.compare import condition, measured, refuse_same
-from reglab.report.measures import POINTS
+from reglab.report.programs.roles import number, result, setting
 from reglab.report.referee.question import JudgedQuestion, Unit, unit_of
-from reglab.report.roles import number, result, setting
-from reglab.report.sides import ArmResults, One, Sides
+from reglab.report.studies.columns import Condition, written
+from reglab.report.studies.measures import POINTS
 from reglab.tracking.record import RunRecord
 from reglab.tracking.state import State as StateOf
 

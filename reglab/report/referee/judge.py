@@ -10,15 +10,16 @@ from typing import Any
 
 from reglab import exits
 from reglab.errors import UserError
-from reglab.report import numbers, roles
+from reglab.report.claims.parts import Claimed
 from reglab.report.collection import Progress, Runs, of_either
-from reglab.report.digits import decimals
-from reglab.report.measures import POINTS
-from reglab.report.parts import Claimed
+from reglab.report.programs import roles
+from reglab.report.programs.roles import DO_WITHOUT, AskedRoles
 from reglab.report.referee import arms
 from reglab.report.referee.ledger import FAMILY, Answer, QuestionStanding, opened
 from reglab.report.referee.question import JudgedQuestion
-from reglab.report.roles import DO_WITHOUT, AskedRoles
+from reglab.report.studies.measures import POINTS
+from reglab.report.writing import numbers
+from reglab.report.writing.digits import decimals
 from reglab.statistics.contrast import Contrast
 from reglab.statistics.looks import MOST_SEEDS, further, levels
 from reglab.tracking.csv_file import SUFFIX

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reglab.errors import UserError, excerpt
-from reglab.report.measures import POINTS
-from reglab.report.roles import each_word, words_of
+from reglab.report.programs.roles import each_word, words_of
+from reglab.report.studies.measures import POINTS
 
 EXAMPLE = "arm=a > arm=b in test/accuracy by 0.5"
 

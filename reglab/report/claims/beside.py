@@ -1,0 +1,113 @@
+"""What is told beside a claim and has no say in its verdict: other comparisons, mean times to the target, what was published."""
+
+import math
+import statistics
+from collections import Counter
+
+import numpy as np
+
+from reglab.report import stats
+from reglab.report.claims.asked import asked_of, better_of, pair, steps
+from reglab.report.claims.evidence import TO_TARGET, Evidence, expanded, say
+from reglab.report.claims.parts import ANYTHING
+from reglab.report.studies.cells import until_target
+from reglab.report.studies.claim_kinds import Champion, Claim, ClaimedComparison, RatioClaim, SoonerClaim, TrendClaim
+from reglab.report.studies.columns import ITS, Condition, Treatment, meets, of_base, written
+from reglab.report.studies.measures import NUMBER, POINTS, RATIO
+from reglab.report.studies.study import Study
+from reglab.report.writing import numbers
+from reglab.statistics.restricted import restricted_difference
+
+
+def beside(claim: Claim, study: Study) -> str:
+    """What is told of a claim and has no say in it."""
+    said = []
+    parts = [each.part() for asked in asked_of(claim.beside, claim.question, study) for each in asked.look() if each.runs]
+    if parts:
+        said.append("Beside it: " + "; ".join(f"{part.what}: {part.in_words()}" for part in parts) + ".")
+    said += _restricted(claim, Evidence(study, claim.question))
+    said += [text for champion in claim.beside.champion if (text := _champion(champion, study))]
+    if published := [f"{study.measure(each.of).words} with {say(study.design, each.at)} {each.value}" for each in claim.published]:
+        ours = [_ours(each.of, each.at, Evidence(study, claim.question)) for each in claim.published]
+        both = [f"{theirs} (here {mine})" if mine else theirs for theirs, mine in zip(published, ours, strict=True)]
+        said.append(f"Published: {'; '.join(both)}.")
+    return " ".join(said)
+
+
+def _restricted(claim: Claim, runs: Evidence) -> list[str]:
+    """How much later one of two levels comes to the target on the average, up to a time of which all runs tell."""
+    compared: dict[str, str | None] = {}
+    for kinds in (claim, claim.beside):
+        for _, asked in kinds.comparisons():
+            if asked.of == TO_TARGET:
+                for one, other in _levels_of(asked):
+                    what = f"{say(runs.study.design, one)} against {say(runs.study.design, other)}"
+                    compared.setdefault(" and ".join(sorted(what.split(" against "))), _later(what, runs, asked.at, one, other))
+    told = [text for text in compared.values() if text]
+    return [f"Restricted mean time to the target, with 95 % intervals: {'; '.join(told)}."] if told else []
+
+
+def _levels_of(asked: ClaimedComparison) -> list[tuple[Condition, Condition]]:
+    match asked:
+        case TrendClaim():
+            return steps(asked)
+        case SoonerClaim() | RatioClaim():
+            return [(one, other) for one in expanded(asked.between) for other in expanded(asked.other)]
+    return []
+
+
+def _later(what: str, runs: Evidence, at: Condition, one: Condition, other: Condition) -> str | None:
+    """On the machine on which most of their runs are; None where those have no times."""
+    cases = list(runs.cases(at, (one, other)).values())
+    on: Counter[str] = Counter(place for levels in cases for each in levels for record in each.values() if (place := stats.place(record)))
+    if not on:
+        return None
+    place = max(on, key=lambda place: (on[place], place))
+    times: tuple[list[tuple[float, bool]], list[tuple[float, bool]]] = ([], [])
+    for by_level in cases:
+        there = [[record for record in each.values() if stats.place(record) == place and record.summary] for each in by_level]
+        if all(there):
+            for group, records in zip(times, there, strict=True):
+                group.extend(until_target(record) for record in records)
+    if not all(any(at < math.inf for at, _ in group) for group in times):
+        return None
+    found = restricted_difference(*times)
+    interval = numbers.between(*found.interval(), signed=True) if 0 < found.error < math.inf else "no interval"
+    places = numbers.digits(float(np.diff(found.interval())[0]) / 2 if 0 < found.error < math.inf else None)
+    return f"{what} {numbers.plain(found.mean, places, signed=True)} s ({interval}) up to {found.until:.3g} s"
+
+
+def _ours(of: str, at: Condition, runs: Evidence) -> str | None:
+    kind = runs.study.measure(of)
+    values = [value for _, record in runs.at(at) if (value := kind.of(record)) is not None and value < math.inf]
+    if not values:
+        return None
+    mean = kind.scale * statistics.fmean(values)
+    return {POINTS: f"{mean:.1f} %", RATIO: f"{mean:.1f} s", NUMBER: f"{mean:.3g}"}[kind.unit]
+
+
+def _champion(asked: Champion, study: Study) -> str | None:
+    """The best of some arms, and what it has more than the first of others that there is."""
+    design, kind, runs = study.design, study.measure(asked.of), Evidence(study, asked.question)
+    values: dict[Treatment, list[float]] = {}
+    labels: dict[Treatment, str] = {}
+    for treated, record in runs.at(asked.at):
+        if any(meets(treated, each, study.base) for each in asked.among) and (value := kind.of(record)) is not None:
+            values.setdefault(treated, []).append(value)
+            labels[treated] = study.labels[record.run_id]
+    if not values:
+        return None
+    best = max(values, key=lambda treated: (better_of(asked.of, kind) * statistics.fmean(values[treated]), labels[treated]))
+    mean = statistics.fmean(values[best])
+    came_to = f"{mean:.1%}" if kind.unit == POINTS else f"{mean:.3g}"
+    said = f"The best of {len(values)} other arms, {labels[best]}, comes to {came_to}"
+    its = {name: (written(best[name]),) for name in design.names}
+    for condition in asked.against:
+        rival = {
+            name: its[name] if list(levels) == [ITS] else [of_base(level, study.base[name]) for level in levels]
+            for name, levels in condition.items()
+        }
+        part = pair(asked.of, runs, asked.at, its, rival, ANYTHING).part()
+        if part.n:
+            return f"{said}: {part.in_words()} against {say(design, rival)}."
+    return said + "."

@@ -1,0 +1,257 @@
+"""The runs that may speak to a claim, as its comparisons look at them: by what they have in common, level by level and seed by seed."""
+
+import math
+from collections.abc import Hashable, Iterable, Iterator, Sequence, Set
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+
+from reglab.report import stats
+from reglab.report.claims.chance import counts_as_chance, of_guessing
+from reglab.report.claims.parts import ANYTHING, Claimed
+from reglab.report.claims.seen import Compared, OfMeans
+from reglab.report.claims.sides import ArmResults, One, Sides
+from reglab.report.studies import blocks
+from reglab.report.studies.blocks import Blocks
+from reglab.report.studies.columns import Condition, Treatment, meets, typed
+from reglab.report.studies.design import Design
+from reglab.report.studies.measures import is_time, value_of
+from reglab.report.studies.study import Study
+from reglab.statistics.contrast import of_differences
+from reglab.tracking.record import RunRecord, State
+
+TO_TARGET = "time_to_target/seconds"
+
+BySeed = dict[int, RunRecord]
+"""Runs that differ in their seeds only, by these."""
+
+
+def expanded(condition: Condition) -> list[Condition]:
+    """One condition for each combination of the levels that a condition lists."""
+    return [dict(zip(condition, ((level,) for level in levels), strict=True)) for levels in product(*condition.values())]
+
+
+def say(design: Design, condition: Condition) -> str:
+    """Levels in words."""
+    said = [" or ".join(filter(None, (design.by_name[name].say(typed(level)) for level in levels))) for name, levels in condition.items()]
+    return " · ".join(filter(None, said)) or " · ".join(level for levels in condition.values() for level in levels)
+
+
+def say_all(design: Design, condition: Condition) -> str:
+    """Each combination of the levels that a condition lists, in words."""
+    return " and ".join(say(design, each) for each in expanded(condition))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The runs that may speak to a claim."""
+
+    study: Study
+    question: str | None
+
+    def at(self, at: Condition, diverged: bool = False) -> list[blocks.Treated]:
+        """Return the runs that have these levels and have ended, with those that diverged where asked for."""
+        asked = next((each for each in self.study.design.questions if each.name == self.question), None)
+        return list(self.study.ended(asked, at, diverged))
+
+    def blocks(self, at: Condition, levels: Sequence[Condition], rest: Sequence[str] | None = None, diverged: bool = False) -> Blocks:
+        """Runs in blocks of what they have in common (`rest`: in these columns), one for each of some levels (by its place)."""
+        columns = rest_of(self.study.design, {column for level in levels for column in level}) if rest is None else rest
+        places: dict[Treatment, int | None] = {}
+
+        def place(treated: Treatment) -> int | None:
+            if treated not in places:
+                found = [number for number, level in enumerate(levels) if meets(treated, level, self.study.base)]
+                places[treated] = found[0] if found else None
+            return places[treated]
+
+        return blocks.in_blocks(self.at(at, diverged), place, lambda treated: tuple(treated[name] for name in columns))
+
+    def cases(self, at: Condition, levels: Sequence[Condition], rest: Sequence[str] | None = None) -> dict[Hashable, list[BySeed]]:
+        """Runs by what they have in common: for each of some levels, by its place, those of each seed. Cases that lack a level are none."""
+        blocks = self.blocks(at, levels, rest, diverged=True)
+        found: dict[Hashable, list[BySeed]] = {}
+        for (case, seed), there in sorted(blocks.items(), key=lambda block: block[0][1]):
+            by_level = found.setdefault(case, [{} for _ in levels])
+            for number, record in there.items():
+                assert isinstance(number, int)
+                by_level[number][seed] = record
+        return {case: by_level for case, by_level in found.items() if all(by_level)}
+
+    def held(self, levels: Sequence[Condition]) -> Sequence[str] | None:
+        """The columns that runs must have in common: of one level all factors, of several what they do not look at (None)."""
+        return self.study.design.names if len(levels) == 1 else None
+
+    def of_means(self, of: str, at: Condition, levels: Sequence[Condition], claimed: Claimed, what: str, unit: str) -> Compared:
+        """The mean of one level, or what it is more than another: over cases of equal weight, by the runs of their seeds."""
+        rest = self.held(levels)
+        cases = list(filter(None, (_usable(of, case, self.study.measure(of).scale) for case in self.cases(at, levels, rest).values())))
+        if not cases:
+            return Compared(what, unit, claimed)
+        runs = frozenset(run.run for case in cases for level in case.levels for run in level)
+        return Compared(what, unit, claimed, runs, [case.seeds for case in cases], cache(_Means(self, of, cases, claimed, unit).look))
+
+    def difference(self, of: str, one: Condition, other: Condition) -> OfMeans | None:
+        """What a level has more than another, by all runs that have all else in common; None where there are none."""
+        found = self.of_means(of, {}, (one, other), ANYTHING, "", self.study.measure(of).unit)
+        seen = found.look(None) if found.look else None
+        assert seen is None or isinstance(seen, OfMeans)
+        return seen
+
+    def beside(self, of: str, used: Set[str]) -> list[ArmResults]:
+        """All other arms of the study that have the measure: they tell of the variance."""
+        found = []
+        for records in self.study.arms.values():
+            if used.isdisjoint(record.run_id for record in records):
+                places: dict[str | None, list[One]] = {}
+                for record in filter(stats.counts, records):
+                    value = value_of(of, record)
+                    if value is not None and value < math.inf:
+                        places.setdefault(stats.place(record) if is_time(of) else None, []).append(
+                            _one(of, record, value, self.study.measure(of).scale)
+                        )
+                found += [ArmResults(tuple(runs)) for runs in places.values()]
+        return found
+
+
+@dataclass(frozen=True)
+class _Case:
+    """For each level the runs that have a value. `never`: how many never came to the target; `unknown`: how many diverged, and nobody knows
+    what chance is for them; `elsewhere`: how many ran on another machine than those that are compared."""
+
+    levels: tuple[tuple[One, ...], ...]
+    never: int = 0
+    unknown: int = 0
+    elsewhere: int = 0
+
+    @property
+    def seeds(self) -> int:
+        return min(map(len, self.levels))
+
+
+def _usable(of: str, by_level: Sequence[BySeed], scale: float) -> _Case | None:
+    """A case as a measure has it, told so many times as large; of times on the machine on which most of its seeds are. None where a level
+    has no value."""
+    kept, elsewhere = by_level, 0
+    if is_time(of):
+        places = sorted({place for runs in by_level for record in runs.values() if (place := stats.place(record))})
+        on = {place: [{seed: run for seed, run in runs.items() if stats.place(run) == place} for runs in by_level] for place in places}
+        there = {place: [[result_of(of, run) for run in runs.values()] for runs in levels] for place, levels in on.items()}
+        known = {
+            place: min(sum(value is not None and value < math.inf for value in each) for each in values) for place, values in there.items()
+        }
+        best = max(places, key=known.__getitem__, default=None)
+        if best is None or not known[best]:
+            return None
+        kept, elsewhere = on[best], sum(map(len, by_level)) - sum(map(len, on[best]))
+    levels, never, unknown = [], 0, 0
+    for runs in kept:
+        values = [(record, result_of(of, record)) for record in runs.values()]
+        never += sum(value == math.inf for _, value in values)
+        unknown += sum(value is None and counts_as_chance(record, of) for record, value in values)
+        levels.append(tuple(_one(of, record, value, scale) for record, value in values if value is not None and value < math.inf))
+    return _Case(tuple(levels), never, unknown, elsewhere) if all(levels) else None
+
+
+def result_of(of: str, record: RunRecord) -> float | None:
+    """What a run came to: diverged, chance where accuracy is measured, and never where the time to the target is."""
+    if counts_as_chance(record, of):
+        return of_guessing(record)
+    if record.state == State.diverged:
+        return math.inf if of == TO_TARGET else None
+    return value_of(of, record)
+
+
+def _one(of: str, record: RunRecord, value: float, scale: float) -> One:
+    """In the unit in which it is told, as per cent of a share; of a time the logarithm."""
+    in_unit = math.log(value) if is_time(of) else scale * value
+    return One(record.run_id, str(record.seed), in_unit, diverged=counts_as_chance(record, of))
+
+
+@dataclass(frozen=True)
+class _Means:
+    """The cases of one comparison, to be looked at."""
+
+    runs: Evidence
+    of: str
+    cases: Sequence[_Case]
+    claimed: Claimed
+    unit: str
+
+    def look(self, seeds: int | None) -> OfMeans:
+        """With the first so many seeds of each arm, of the cases that have them; or with all."""
+        told = [case for case in self.cases if seeds is None or case.seeds >= seeds]
+        each = tuple(value for case in told for value in self._each(case, seeds))
+        is_partial = any(case.never or case.unknown for case in told)
+        lowest = -100.0 if self.of == "gap" else 0.0
+        lies = (lowest, 100.0) if self.unit == "percent" else (-math.inf, math.inf)
+        if not self.runs.study.is_replicated:
+            sides, over = None, "cases"
+            found = of_differences([_difference([level[0].value for level in case.levels]) for case in told])
+        else:
+            sides, over = self._sides(told, seeds), "seeds"
+            found = sides.contrast()
+
+        def said(level: float) -> list[str]:
+            lines = sides.said(found, level if math.isfinite(float(found.error)) else None) if sides else []
+            return [*self._said(told, sides is None), *lines]
+
+        return OfMeans(found, self.claimed, self.unit, over, each, is_partial, lies, said)
+
+    def _sides(self, told: Sequence[_Case], seeds: int | None) -> Sides:
+        arms: list[ArmResults] = []
+        pairs: list[tuple[int, int | None]] = []
+        for case in told:
+            arms += map(ArmResults, case.levels)
+            pairs.append((len(arms) - 2, len(arms) - 1) if len(case.levels) > 1 else (len(arms) - 1, None))
+        used = {run.run for case in self.cases for level in case.levels for run in level}
+        sides = Sides([*arms, *self.runs.beside(self.of, used)], pairs, 1.0)
+        return sides if seeds is None else sides.first(seeds)
+
+    def _each(self, case: _Case, seeds: int | None) -> Iterator[float]:
+        """Pair by pair of one seed; of a mean run by run."""
+        levels = [{run.seed: run.value for run in level[:seeds]} for level in case.levels]
+        for seed in levels[0]:
+            if all(seed in level for level in levels):
+                value = _difference([level[seed] for level in levels])
+                yield math.exp(min(value, 700)) if is_time(self.of) else value
+
+    def _said(self, told: Sequence[_Case], is_of_cases: bool) -> list[str]:
+        lines = []
+        if is_of_cases:
+            lines.append("no arm has two seeds: the interval is over configurations, and says nothing of chance from seed to seed")
+        elif len(told) > 1:
+            lines.append(f"averaged over {len(told)} configurations, of equal weight")
+        if len(told) < len(self.cases):
+            lines.append(f"{len(self.cases) - len(told)} of {len(self.cases)} configurations have fewer seeds, and are left out")
+        if never := sum(case.never for case in told):
+            lines.append(f"{never} never came to the target: a ratio of the others decides nothing")
+        if unknown := sum(case.unknown for case in told):
+            lines.append(f"{unknown} that diverged would count as chance, but of how many classes is not known: the others decide nothing")
+        if elsewhere := sum(case.elsewhere for case in told):
+            lines.append(f"{elsewhere} on other machines are left out")
+        return lines
+
+
+def _difference(levels: Sequence[float]) -> float:
+    return levels[0] - levels[1] if len(levels) > 1 else levels[0]
+
+
+def rest_of(design: Design, columns: Iterable[str]) -> list[str]:
+    """The columns that runs must have in common where they are compared in some: the factors that those do not look at.
+
+    Where they look at one side of a factor (its number of layers), the other sides, too.
+    """
+    columns, rest = set(columns), []
+    covered = {factor for name in columns for factor in _factors_in(design, name)}
+    sides = {design.by_name[name].sources[0] for name in columns if design.by_name[name].kind in ("count", "same")}
+    for name, column in design.by_name.items():
+        is_side = column.kind in ("count", "same") and column.sources[0] in sides
+        if (column.is_factor and name not in covered) or (is_side and name not in columns):
+            rest.append(name)
+    return rest
+
+
+def _factors_in(design: Design, name: str) -> set[str]:
+    column = design.by_name[name]
+    return {name} if column.is_factor else {factor for source in column.sources for factor in _factors_in(design, source)}

@@ -1,0 +1,27 @@
+"""Which arms the claims of a study ask for, before or while there are runs of them."""
+
+from collections.abc import Iterable
+
+from reglab.report import stats
+from reglab.report.claims.asked import looked_at
+from reglab.report.claims.evidence import Evidence
+from reglab.report.studies.claim_kinds import Claim
+from reglab.report.studies.design import Design
+from reglab.report.studies.study import Study
+from reglab.tracking.record import RunRecord, State
+
+
+def asked_by(claim: Claim, study: Study) -> list[frozenset[str]]:
+    """Of each comparison of a claim, in the order in which it is judged, the arms whose runs would speak to it, by what reports call an
+    arm, where `study` is one of planned runs. None of one that no arm speaks to."""
+    runs, found = Evidence(study, claim.question), list[frozenset[str]]()
+    for comparison in claim.claimed:
+        for looked in looked_at(comparison):
+            cases = (by_level for levels in looked for by_level in runs.cases(comparison.at, levels, runs.held(levels)).values())
+            found.append(frozenset(stats.arm(record) for case in cases for by_seed in case for record in by_seed.values()))
+    return found
+
+
+def of_plan(design: Design, planned: Iterable[RunRecord]) -> Study:
+    """The study that planned runs will be. They stand there as runs that ended without a result, which claims look for, too."""
+    return Study.of([record.changed(state=State.diverged) for record in planned], design)

@@ -1,0 +1,120 @@
+"""The two sides of a comparison, and the arms beside them that tell of the variance: results by seed, of runs of reglab or of any."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+
+from reglab.report.writing import numbers
+from reglab.statistics.contrast import Contrast, contrast
+from reglab.statistics.moderation import Array
+
+
+@dataclass(frozen=True)
+class One:
+    """A run's result. `diverged`: it has none of its own, and counts as chance."""
+
+    run: str
+    seed: str | None
+    value: float
+    diverged: bool = False
+
+
+@dataclass(frozen=True)
+class ArmResults:
+    """The results of runs that differ in their seeds only, in the order of these."""
+
+    results: tuple[One, ...]
+
+
+@dataclass(frozen=True)
+class Sides:
+    """`arms` are all there are; `pairs` the places of those that are compared, which have all else in common. Of a mean, which is compared
+    with nothing, the second of each is None. `scale` times a result is in the unit of the comparison.
+    """
+
+    arms: Sequence[ArmResults]
+    pairs: Sequence[tuple[int, int | None]]
+    scale: float
+
+    @property
+    def compared(self) -> list[ArmResults]:
+        """The arms of both sides, pair by pair."""
+        return [self.arms[place] for pair in self.pairs for place in pair if place is not None]
+
+    @property
+    def least(self) -> int:
+        """Seeds of the arm that has least among those that are compared."""
+        return min(len(arm.results) for arm in self.compared)
+
+    @property
+    def diverged(self) -> int:
+        """How many of their runs diverged."""
+        return sum(each.diverged for arm in {id(arm): arm for arm in self.compared}.values() for each in arm.results)
+
+    @property
+    def has_seeds(self) -> bool:
+        """Whether every run says its seed."""
+        return all(each.seed is not None for arm in self.compared for each in arm.results)
+
+    def first(self, seeds: int) -> Self:
+        """The same with so many seeds of each arm."""
+        return replace(self, arms=[replace(arm, results=arm.results[:seeds]) for arm in self.arms])
+
+    def without_diverged(self) -> Self | None:
+        """None where a side is left with nothing."""
+        rest = replace(self, arms=[_but_diverged(arm) for arm in self.arms])
+        return rest if rest.least else None
+
+    def matrix(self) -> tuple[Array, Array]:
+        """Results (arms, seeds) in the unit, and the weight of each arm. The seeds of what is compared come first; other columns, as all of
+        them where runs have no seeds, are no seed's."""
+        seeds = list(dict.fromkeys(each.seed for arm in self.compared for each in arm.results if each.seed is not None))
+        columns = {seed: place for place, seed in enumerate(seeds)}
+        compared = {id(arm) for arm in self.compared}
+        told = [arm if id(arm) in compared else _but_diverged(arm) for arm in self.arms]  # beside the question, chance is no spread
+        arms = [arm for arm in told if arm.results]
+        rest = [[each for each in arm.results if each.seed not in columns] for arm in arms]
+        values = np.full((len(arms), len(seeds) + max(map(len, rest))), np.nan)
+        for row, (arm, others) in enumerate(zip(arms, rest, strict=True)):
+            for each in arm.results:
+                if each.seed in columns:
+                    values[row, columns[each.seed]] = each.value * self.scale
+            values[row, len(seeds) : len(seeds) + len(others)] = [each.value * self.scale for each in others]
+        weights, places = np.zeros(len(arms)), {id(arm): row for row, arm in enumerate(arms)}
+        for mine, its in self.pairs:
+            weights[places[id(self.arms[mine])]] += 1 / len(self.pairs)
+            if its is not None:
+                weights[places[id(self.arms[its])]] -= 1 / len(self.pairs)
+        return values, weights
+
+    def contrast(self) -> Contrast:
+        """What the one side has more than the other, with its error; of one side alone its mean."""
+        is_difference = all(its is not None for _, its in self.pairs)
+        return contrast(*self.matrix(), may_pair=is_difference and self.has_seeds)
+
+    def said(self, found: Contrast, level: float | None) -> list[str]:
+        """How they were compared, for people; `level`: of the interval that is told, where there is one."""
+        lines = []
+        if found.correlation is not None:
+            how = "compared seed by seed" if found.paired else "compared as independent runs, since pairing them would not pay"
+            lines.append(f"{how}: runs of one seed correlate by {numbers.plain(float(found.correlation), 2)} over these arms")
+        if level and float(found.error) == 0:
+            lines.append("the runs of each arm are alike to the last digit: chance shows nowhere in them")
+        if level and self.diverged:
+            lines.append(f"{self.diverged} that diverged count as chance; without them: {self._without_them(level)}")
+        return lines
+
+    def _without_them(self, level: float) -> str:
+        rest = self.without_diverged()
+        if rest is None:
+            return "nothing is left"
+        other = rest.contrast()
+        low, high = map(float, other.interval(level)) if math.isfinite(float(other.error)) else (None, None)
+        return f"{float(other.mean):+.3g} ({numbers.between(low, high, True)})"
+
+
+def _but_diverged(arm: ArmResults) -> ArmResults:
+    return replace(arm, results=tuple(each for each in arm.results if not each.diverged))

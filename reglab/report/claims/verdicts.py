@@ -1,0 +1,209 @@
+"""The claims of a study, and whether these runs bear them out.
+
+A claim is made of parts: comparisons of two levels over runs that have all else in common. What a part claims is a range. It holds where
+its interval lies inside, fails where it lies outside, and is open otherwise. A claim is reproduced where all of its parts hold,
+contradicted where any fails (by an interval as wide as it takes where any of several may), not tested where no run speaks to it.
+
+Configurations are fixed levels, of equal weight; chance is from seed to seed, with the variance of all arms of the study
+(`reglab/statistics/contrast.py`). Claims are decided at the looks of a plan (`plan.py`), which share what may err, each
+claim alone and all of the study jointly (`reglab/statistics/families.py`).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from reglab.report.claims import plan
+from reglab.report.claims.asked import asked_of
+from reglab.report.claims.beside import beside
+from reglab.report.claims.claim_looks import ClaimLooks, Decision, Standing, standings
+from reglab.report.claims.findings import Finding, Findings, Verdict, amounts, deciding, how, in_short
+from reglab.report.claims.margins import in_margins
+from reglab.report.claims.parts import LEVEL, Part, percent
+from reglab.report.claims.plan import Looks
+from reglab.report.claims.seen import Compared, Seen
+from reglab.report.studies.claim_kinds import Claim
+from reglab.report.studies.study import Study
+
+
+def judge(study: Study) -> Findings:
+    """What came out for every claim. Runs that failed or could not be built speak to none."""
+    each = standings(study)
+    found = (_Told(standing).finding(number) for number, standing in enumerate(each, start=1))
+    return Findings(tuple(found), _in_words([standing for standing in each if standing.decision]))
+
+
+@dataclass(frozen=True)
+class _Told:
+    """A claim in words."""
+
+    standing: Standing
+
+    @property
+    def _asked(self) -> ClaimLooks:
+        return self.standing.looks
+
+    @property
+    def _looks(self) -> Looks:
+        return self._asked.looks
+
+    @property
+    def _alone(self) -> Decision:
+        return self._asked.alone
+
+    def finding(self, number: int) -> Finding:
+        """What is told of it."""
+        claim, study, jointly = self._asked.claim, self._asked.study, self.standing.decision
+        rule = claim.rule or _rule(claim, study)
+        if jointly is None:
+            parts = tuple(each.part() for each in self._asked.compared)
+            note = beside(claim, study)
+            return Finding(number, claim.text, rule, Verdict.not_tested, in_short(parts), parts, (), claim.figure or "", note)
+        parts = self.parts(self._alone)
+        return Finding(
+            number,
+            claim.text,
+            rule,
+            self._alone.verdict,
+            in_short(parts),
+            parts,
+            tuple(self._asked.runs),
+            claim.figure or "",
+            beside(claim, study),
+            jointly.verdict,
+            self._joint(jointly),
+            in_margins(parts),
+            self._decided(),
+            self._more(),
+            tuple(how(parts)),
+        )
+
+    def parts(self, decision: Decision) -> tuple[Part, ...]:
+        """Each comparison as the look has it, with the interval at its level; of one that fails alone and not as one of several, with the
+        one that leaves it open."""
+        return tuple(self._part(place, each, decision) for place, each in enumerate(self._asked.compared))
+
+    def _part(self, number: int, compared: Compared, decision: Decision) -> Part:
+        place, holds = self._asked.told_at(number, decision)
+        if place is None:
+            return compared.part(LEVEL, None, None, is_early=bool(compared.runs))
+        look, level = self._asked.seeds_of(self._looks.taken[place]), self._asked.levels(decision.alpha)[place]
+        seen, wide = self._asked.seen(number, look), level / len(self._asked.compared)
+        is_wide = holds is None and seen is not None and seen.p_fails < level
+        return compared.part(wide if is_wide else level, look, holds)
+
+    def _joint(self, decision: Decision) -> str:
+        others = self.standing.among - 1
+        if not others or decision.place is None:
+            return ""
+        decides = deciding(self.parts(decision))
+        whose = "of the study" if self._asked.study.design.looks else f"that {'are' if others > 1 else 'is'} tested"
+        of = f"with the {others} other claim{'s' * (others > 1)} {whose}"
+        interval = "" if decides.low is None else f", at {percent(decides.confidence)} confidence: {decides.what}: {amounts(decides)}"
+        return f"{of}: {decision.verdict}{interval}."
+
+    def _decided(self) -> str:
+        looks, place = self._looks, self._alone.place
+        if looks.is_of_cases:
+            return ""
+        if place is None:
+            there = f"{self._there} {'is' if self._there == 1 else 'are'} there"
+            return f"Its first look is at {looks.first} seeds, and {there}: nothing is decided yet."
+        if len(looks.taken) == 1 and looks.most == looks.taken[0]:
+            return ""
+        at = f"the look at {looks.taken[place]} seeds, at {percent(1 - self._asked.levels(self._alone.alpha)[place])} confidence"
+        said = f"Decided at {at}."
+        if self._alone.verdict == Verdict.undecided:
+            places = {self._asked.told_at(number, self._alone)[0] for number in range(len(self._asked.compared))} - {None}
+            said = f"Told as of {at}." if len(places) < 2 else "Each comparison is told as of the last look at it."
+        beyond = f" Its runs go beyond the plan, which is taken as one that ends at {looks.most} seeds."
+        return said + beyond * looks.is_exceeded
+
+    @property
+    def _there(self) -> int:
+        """Seeds of the comparison that has most."""
+        return max(each.seeds for each in self._asked.compared)
+
+    def _more(self) -> str:
+        """What would settle it: runs for what has none, and seeds for what is open."""
+        if self._alone.verdict != Verdict.undecided:
+            return ""
+        silent = sum(not each.runs for each in self._asked.compared)
+        said = [f"runs for {silent} comparison{'s' * (silent > 1)} that {'have' if silent > 1 else 'has'} none"] if silent else []
+        if self._looks.is_of_cases:
+            said.append("a second seed")
+        elif self._alone.place is None:
+            more = self._looks.first - self._there
+            said.append(f"{more} more seed{'s' * (more > 1)}, for its first look")
+        elif any(part.holds is None and part.n for part in self.parts(self._alone)):
+            said.append(self._seeds_more())
+        return " and ".join(said)
+
+    def _seeds_more(self) -> str:
+        """For all that is open where it looks as if it holds, else for the part that is nearest to failing."""
+        left = [place for place in range(len(self._asked.compared)) if self._asked.told_at(place, self._alone)[1] is None]
+        seen = {place: each for place in left if (each := self._asked.seen(place, None)) is not None}
+        if failing := {place: each for place, each in seen.items() if each.p_fails < 1}:
+            found = [self._of_one(place, each, LEVEL / len(self._asked.compared)) for place, each in failing.items()]
+            more, is_beyond = min((each for each in found if each), default=(0, False))
+        else:
+            wanted = [self._of_one(place, each, LEVEL) for place, each in seen.items() if not each.p_holds < LEVEL]
+            more, is_beyond = (0, False) if None in wanted else max((each for each in wanted if each), default=(0, False))
+        if not more:
+            return "more seeds than can be foretold"
+        return f"about {more} more seed{'s' * (more > 1)}" + ", beyond the plan" * is_beyond
+
+    def _of_one(self, place: int, seen: Seen, alpha: float) -> tuple[int, bool] | None:
+        """How many more seeds would settle one comparison, up to a look that it has not come to, or beyond the plan; None where none."""
+        there = plan.reached(self._asked.compared[place].counts, self._looks.first)
+        left = [look for look in self._asked.study.design.looks if look > there]
+        if not (more := seen.more(alpha, left[-1] if left else None)):
+            return None
+        look = next((look for look in left if look >= there + more), None)
+        return (more, True) if look is None else (look - there, False)
+
+
+def _rule(claim: Claim, study: Study) -> str:
+    """What must be seen, where the study file does not say it in words."""
+    return "; ".join(asked.rule for asked in asked_of(claim, claim.question, study)).capitalize() + "."
+
+
+def _in_words(standing: Sequence[Standing]) -> str:
+    """The plan of looks, those that were taken, and the levels, of claims that are tested."""
+    if not standing:
+        return ""
+    tested, verdicts, among = [each.looks for each in standing], [each.verdict for each in standing], standing[0].among
+    whose = "of the study" if tested[0].study.design.looks else "that are tested"
+    counted = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in Verdict if verdict in verdicts)
+    jointly = "" if among == 1 else f"; jointly (Holm, over all {among} {whose}): {counted}"
+    if tested[0].looks.is_of_cases:
+        looks = (
+            "One seed an arm: each claim is decided by its configurations as they come, which tells nothing of chance from seed to seed."
+        )
+    else:
+        looks = " ".join(_of_looks(tested))
+    return f"{looks} Alone, each errs with a probability of at most 5 %{jointly}."
+
+
+def _of_looks(tested: Sequence[ClaimLooks]) -> Iterator[str]:
+    taken = sorted({look for each in tested for look in each.looks.taken})
+    if planned := tested[0].study.design.looks:
+        yield f"Looks at {_listed(planned)} seeds an arm, of which {_listed(taken) if taken else 'none'} could be taken."
+        behind = frozenset(run for each in tested for run in each.runs)
+        spent = [sum(record.run_id in behind for record in records) for records in tested[0].study.arms.values()]
+        arms = sum(count > 0 for count in spent)
+        yield f"Its claims rest on {sum(spent)} runs of {arms} arms; all seeds of the plan would have been {arms * planned[-1]}."
+    else:
+        given = sorted({each.looks.first for each in tested if each.is_planned})
+        there = sorted({each.looks.first for each in tested if not each.is_planned})
+        where = (
+            [f"the {_listed(given)} seeds an arm that its sweeps give" + ("" if taken else ", which are not there yet")] if given else []
+        )
+        where += [f"the seeds that are there ({_listed(there)}), since no sweep of the study plans their number"] if there else []
+        yield f"One look at each claim, at {'; or at '.join(where)}."
+    if any(each.looks.is_exceeded for each in tested):
+        yield "Some runs go beyond that: there the plan is taken as ending where they do."
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    texts = list(map(str, numbers))
+    return " and ".join([", ".join(texts[:-1]), texts[-1]]) if len(texts) > 1 else "".join(texts)

@@ -1,0 +1,134 @@
+"""What a report says in sentences: what came out, how sure it is, and what a reader must know."""
+
+from collections.abc import Mapping, Sequence
+
+from reglab.report import stats, tables
+from reglab.report.claims.differences import of_cells
+from reglab.report.claims.findings import Finding, Verdict
+from reglab.report.studies.cells import Cell
+from reglab.report.studies.design import Question
+from reglab.report.studies.study import Study
+from reglab.tracking.record import RunRecord, State
+from reglab.tracking.results import QUIET
+
+
+def label(study: Study) -> str | None:
+    """What a reader must not take these runs for; None for the published study's own set-up."""
+    if not (departures := study.unlike_the_published()):
+        return None
+    return f"Not the published study's set-up: {', '.join(departures)}."
+
+
+def headline(findings: Sequence[Finding], answers: Mapping[Question, Sequence[Cell]], study: Study) -> list[str]:
+    """What came out, in a sentence, and how sure it is, in some more; the verdicts are counted beside it."""
+    said = []
+    question, first = next(iter(answers.items()), (None, []))
+    if question and (best := max((cell for cell in first if cell.test_accuracy), key=_mean, default=None)):
+        said.append(_best(best, question, first, study))
+        reached = sum(any(times.to_target and times.to_target.reached for times in cell.times) for cell in first)
+        said.append(f"{reached} of {len(first)} reach {study.target.words}.")
+    elif tested := sum(finding.verdict != Verdict.not_tested for finding in findings):
+        said.append(f"These runs test {tested} of {len(findings)} claims.")
+    if study.seeds == 1:
+        over = "intervals are over configurations, not over seeds" if findings else "nothing tells a difference from chance"
+        said.append(f"With one seed an arm, {over}: take them as a first look.")
+    return said
+
+
+def chosen(cells: Sequence[Cell], study: Study) -> list[str]:
+    """What each search chose on its held-out images, and what that comes to on the test images, seen once."""
+    drawn: dict[str, list[tuple[float, Cell]]] = {}
+    for cell in cells:
+        for record in cell.records:
+            if cell.is_searched and record.summary and record.summary.val_accuracy is not None:
+                drawn.setdefault(record.sweep, []).append((record.summary.val_accuracy, cell))
+    said = []
+    for sweep, found in drawn.items():
+        validation, best = max(found, key=lambda pair: pair[0])
+        if best.test_accuracy:
+            said.append(
+                f"Of its {len(found)} draws, {sweep} chooses {study.labels[best.records[0].run_id]} by {validation:.1%} on held-out "
+                f"training images: {best.test_accuracy.mean:.1%} on the test images."
+            )
+    return said
+
+
+def _mean(cell: Cell) -> float:
+    return cell.test_accuracy.mean if cell.test_accuracy else 0.0
+
+
+def _best(best: Cell, question: Question, first: Sequence[Cell], study: Study) -> str:
+    assert best.test_accuracy
+    line = f"Of {question.called}, {best.label} has the best test accuracy: {tables.percent(best.test_accuracy)} %"
+    plain = next((cell for cell in first if cell.treatment and study.is_baseline(question, cell.treatment)), None)
+    if plain and plain is not best and plain.test_accuracy:
+        gained = tables.points(of_cells(best, plain, [*first, *study.cells]), None)
+        line += f", {gained} points against {plain.label}"
+    return f"{line}.{_as_good(best, first)}"
+
+
+def _as_good(best: Cell, cells: Sequence[Cell]) -> str:
+    """How many arms nothing tells from the best: those whose means lie within its interval."""
+    assert best.test_accuracy
+    low = best.test_accuracy.low
+    within = [cell for cell in cells if cell is not best and cell.test_accuracy and low is not None and cell.test_accuracy.mean >= low]
+    if not within:
+        return ""
+    if len(within) == len(cells) - 1:
+        return " Its interval holds the means of all others: these runs do not tell which is best."
+    return f" Its interval holds the mean of {len(within)} other{'s' * (len(within) > 1)}."
+
+
+def notes(study: Study) -> list[str]:
+    """What a reader must know before trusting the numbers."""
+    found = []
+    for state in State:
+        left_out = [
+            f"{study.labels[record.run_id]} s{record.seed}" + (f" ({record.reason})" if record.reason else "")
+            for record in study.records
+            if record.state == state
+        ]
+        if left_out and state != State.finished:
+            how = "counted as chance where accuracies are compared, and in no mean" if state == State.diverged else "not counted"
+            found.append(f"{len(left_out)} {state}, {how}: " + "; ".join(left_out))
+    if damaged := [record.run_id for record in study.records if record.damage]:
+        runs = "1 run" if len(damaged) == 1 else f"{len(damaged)} runs"
+        found.append(f"the history of {runs} is damaged, and the summary counts: {', '.join(damaged)}")
+    if study.others:
+        keys = "; ".join(f"{key} {' / '.join(map(str, values))}" for key, values in study.differing.items())
+        runs = "1 run is" if len(study.others) == 1 else f"{len(study.others)} runs are"
+        found.append(f"{runs} of another set-up, and only among the rows: {keys}")
+    if study.again:
+        runs = "1 run is" if len(study.again) == 1 else f"{len(study.again)} runs are"
+        found.append(f"{runs} of an arm and seed that is there already, and only among the rows")
+    there = {where for record in study.records if stats.counts(record) and (where := stats.place(record))}
+    if len(there) > 1:
+        found.append(
+            f"Times come from {len(there)} unlike machines or versions of the code, and are not pooled: {' / '.join(sorted(there))}"
+        )
+    if shared := sum(bool(record.summary and record.summary.shared_its_cores) for record in study.records):
+        who = "1 run" if shared == 1 else f"{shared} runs"
+        found.append(f"{who} shared cores with other programs, with less than {QUIET:.0%} of the time of its own: slower than need be")
+    return found
+
+
+def machines(records: Sequence[RunRecord]) -> list[str]:
+    """Where the runs ran, with their number."""
+    counted: dict[str, int] = {}
+    for record in records:
+        if where := stats.place(record):
+            counted[where] = counted.get(where, 0) + 1
+    return [f"{count} run{'s' if count > 1 else ''}: {name}" for name, count in counted.items()]
+
+
+def sentence(title: str) -> str:
+    """A title, with a point where something else follows it."""
+    return title if title.endswith((".", "?", "!", ":")) else f"{title}."
+
+
+def timed_where(cells: Sequence[Cell]) -> str:
+    """On which machines times that stand beside each other were taken; empty where there is one."""
+    machines = tables.timed_on(cells)
+    if len(machines) < 2:
+        return ""
+    return f"Times are of {' / '.join(machines)}, in this order, and told once where they read alike."

@@ -1,0 +1,203 @@
+"""Runs of another program as arms: what each came to, and how they compare."""
+
+import statistics
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from reglab.errors import UserError
+from reglab.report.claims.best import WithTheBest, of_groups, with_the_best
+from reglab.report.claims.differences import of_sides
+from reglab.report.claims.parts import LEVEL
+from reglab.report.claims.sides import ArmResults, One, Sides
+from reglab.report.programs.roles import CLOCK, Roles, setting
+from reglab.report.stats import Estimate, estimates, time_estimates
+from reglab.report.studies.columns import Column, Level, brief, in_order, scale_of, short_names, written
+from reglab.report.studies.measures import NUMBER
+from reglab.tracking.program_run import ProgramRun
+from reglab.tracking.state import State
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class ProgramArm:
+    """Runs that are alike in every setting that differs among all. Values are those of the metric."""
+
+    label: str
+    levels: Mapping[str, Level]
+    runs: tuple[ProgramRun, ...]
+    by_seed: Mapping[str, float]  # of several runs of one seed their mean; empty where runs have no seeds
+    values: tuple[float, ...]  # by seed, or run by run
+    times: tuple[float, ...]  # of the runs that say theirs
+
+    @cached_property
+    def identity(self) -> str:
+        """By which the page of a report knows it: the hash of what it is called."""
+        return sha256(self.label.encode()).hexdigest()[:12]
+
+    @cached_property
+    def results(self) -> ArmResults:
+        """Its values, with their seeds where it has some."""
+        by_seed = [One(f"{self.identity}-{seed}", seed, value) for seed, value in self.by_seed.items()]
+        return ArmResults(tuple(by_seed or (One(run.id, None, value) for run, value in zip(self.runs, self.values, strict=True))))
+
+
+@dataclass(frozen=True)
+class ArmDifference:
+    """One arm, or level, against another. `over` says what `n` counts: of the arm that has least."""
+
+    estimate: Estimate
+    p: float | None
+    over: str
+
+
+class Programs:
+    """Runs with their roles, as arms. `counted` are the runs that finished with a number in the metric."""
+
+    def __init__(self, runs: Sequence[ProgramRun], roles: Roles):
+        self.runs, self.roles = tuple(runs), roles
+        self.counted = [run for run in runs if run.state == State.finished and roles.value(run) is not None]
+        if not self.counted:
+            raise UserError(f"no finished run has a number in {roles.metric}: name another with --metric")
+        self.sign = 1 if roles.goal == "maximize" else -1
+
+    @cached_property
+    def columns(self) -> Mapping[str, Column]:
+        """A column for each setting, by its key."""
+        names = short_names(self.roles.factors)
+        found = {}
+        for key, name in names.items():
+            there = sorted({setting(run, key) for run in self.counted}, key=in_order)
+            found[key] = Column(name=name, kind="key", sources=(key,), title=name.replace("_", " "), scale=scale_of(there))
+        return found
+
+    @cached_property
+    def arms(self) -> list[ProgramArm]:
+        """The best first."""
+        groups: dict[tuple[str, ...], list[ProgramRun]] = {}
+        for run in self.counted:
+            groups.setdefault(tuple(written(setting(run, key)) for key in self.roles.factors), []).append(run)
+        made = [self._arm(group) for group in groups.values()]
+        labels = Counter(arm.label for arm in made)
+        made = [arm if labels[arm.label] == 1 else replace(arm, label=self._label(arm.levels, written)) for arm in made]
+        return sorted(made, key=lambda arm: (-self.sign * statistics.fmean(arm.values), arm.label))
+
+    @cached_property
+    def means(self) -> Mapping[str, Estimate]:
+        """The mean of the metric over an arm's seeds or runs, with the variance of all arms: by its identity."""
+        return self._by_arm(estimates([arm.values for arm in self.arms]))
+
+    @cached_property
+    def seconds(self) -> Mapping[str, Estimate]:
+        """That of the times, of the arms whose runs say theirs."""
+        return self._by_arm(time_estimates([arm.times for arm in self.arms]))
+
+    def _by_arm(self, found: Sequence[Estimate | None]) -> Mapping[str, Estimate]:
+        return {arm.identity: each for arm, each in zip(self.arms, found, strict=True) if each}
+
+    def _arm(self, group: Sequence[ProgramRun]) -> ProgramArm:
+        levels = {key: setting(group[0], key) for key in self.roles.factors}
+        label = self._label(levels, brief)
+        by_seed = self.by_seed(group)
+        values = tuple(by_seed.values()) or tuple(self._value(run) for run in group)
+        times = [seconds for run in group if (seconds := self.roles.seconds(run)) is not None]
+        return ProgramArm(label, levels, tuple(group), by_seed, values, tuple(times))
+
+    def _label(self, levels: Mapping[str, Level], said: Callable[[Level], str]) -> str:
+        """What an arm is called: in full where two read alike in short."""
+        named = (
+            column.say(levels[key]) if said is brief else f"{column.title} {said(levels[key])}" for key, column in self.columns.items()
+        )
+        return " · ".join(named) or "all runs"
+
+    def by_seed(self, group: Iterable[ProgramRun]) -> dict[str, float]:
+        """The metric by seed; empty where there are no seeds, or a run lacks its own."""
+        if self.roles.seed is None:
+            return {}
+        found: dict[str, list[float]] = {}
+        for run in group:
+            seed = setting(run, self.roles.seed)
+            if seed is None:
+                return {}
+            found.setdefault(written(seed), []).append(self._value(run))
+        return {seed: statistics.fmean(values) for seed, values in found.items()}
+
+    def _value(self, run: ProgramRun) -> float:
+        value = self.roles.value(run)
+        assert value is not None
+        return value
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """What the arm of each run is called, by its id."""
+        return {run.id: arm.label for arm in self.arms for run in arm.runs}
+
+    def contrast(self, one: Sequence[ProgramArm], other: Sequence[ProgramArm], but: Sequence[str]) -> ArmDifference | None:
+        """What some arms have more than others, with the variance of all, over those that have the same in all but some settings."""
+
+        def rest(arm: ProgramArm) -> tuple[str, ...]:
+            return tuple(written(level) for key, level in arm.levels.items() if key not in but)
+
+        theirs, places = {rest(arm): arm for arm in other}, {arm.label: place for place, arm in enumerate(self.arms)}
+        pairs = [(places[arm.label], places[theirs[rest(arm)].label]) for arm in one if rest(arm) in theirs]
+        if not pairs:
+            return None
+        found = of_sides(Sides([arm.results for arm in self.arms], pairs, 1.0), NUMBER)
+        assert found
+        low, high = found.interval(LEVEL) or (None, None)
+        over = "pairs of settings" if found.over == "cases" else "seeds" if self.roles.seed else "runs"
+        return ArmDifference(Estimate(found.estimate, low, high, found.n), found.p, over)
+
+    @cached_property
+    def with_the_best(self) -> dict[str, WithTheBest]:
+        """Each arm against the best of the others, by its label, in the sense of the metric: less is negative."""
+        seeded = all(arm.by_seed for arm in self.arms)
+        shared = frozenset.intersection(*(frozenset(arm.by_seed) for arm in self.arms)) if seeded else frozenset[str]()
+        if len(shared) > 1:
+            found = with_the_best(
+                {arm.label: {hash_: self.sign * arm.by_seed[seed] for hash_, seed in enumerate(sorted(shared))} for arm in self.arms}
+            )
+        else:
+            found = of_groups({arm.label: [self.sign * value for value in arm.values] for arm in self.arms})
+        return {label: each if self.sign > 0 else _turned(each) for label, each in found.items()}
+
+    def levels(self, key: str) -> list[Level]:
+        """Return the levels of a setting among the arms, in their order."""
+        return sorted({arm.levels[key] for arm in self.arms}, key=in_order)
+
+    def frame(self) -> "pd.DataFrame":
+        """One row a run: all of its keys, as they are."""
+        import pandas as pd  # most of a second, that a question does not wait for
+
+        labels = self.labels
+        rows = []
+        for run in self.runs:
+            row: dict[str, Any] = {"run": run.id, "name": run.name or None, "arm": labels.get(run.id), "state": run.state.value}
+            row |= {CLOCK: run.seconds, "url": run.url}
+            row |= {f"{key} (key)" if key in row else key: value for key, value in run.config.items()}
+            rows.append(row | {f"{key} (result)" if key in row else key: value for key, value in run.summary.items()})
+        return pd.DataFrame(rows).dropna(axis="columns", how="all")
+
+    def arm_of(self, words: str) -> ProgramArm:
+        """The one arm with all of some `key=value` words. Raises UserError where none or several have them."""
+        wanted = dict(word.partition("=")[::2] for word in words.split())
+        names = {name: key for key, name in short_names(self.roles.factors).items()} | {key: key for key in self.roles.factors}
+        if unknown := [key for key in wanted if key not in names]:
+            raise UserError(
+                f"--baseline {words}: {unknown[0]} does not differ among these runs; what does is {', '.join(self.roles.factors)}"
+            )
+        there = [arm for arm in self.arms if all(written(arm.levels[names[key]]) == written(value) for key, value in wanted.items())]
+        if len(there) != 1:
+            which = "no arm has" if not there else f"{len(there)} arms have"
+            raise UserError(f"--baseline {words}: {which} that; give a value of each of {', '.join(self.roles.factors)}")
+        return there[0]
+
+
+def _turned(each: WithTheBest) -> WithTheBest:
+    low, high = (None if bound is None else -bound for bound in (each.high, each.low))
+    return WithTheBest(-each.difference, low, high, each.p, each.n)

@@ -1,0 +1,1 @@
+"""Numbers as people read them, and tables as Markdown, CSV and LaTeX."""

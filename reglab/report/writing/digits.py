@@ -1,0 +1,49 @@
+"""Numbers of any program and size, told in the digits that say something."""
+
+from reglab.report.stats import Estimate
+from reglab.report.writing.numbers import NONE, lies_askew
+
+
+def decimals(spread: float | None, size: float) -> int:
+    """Places behind the point that say something: two digits of an interval's half width; without one, four of the number."""
+    if spread:
+        return max(0, 1 - _magnitude(spread))
+    return max(0, 3 - _magnitude(size)) if size else 0
+
+
+def _magnitude(value: float) -> int:
+    return int(f"{abs(value):e}".partition("e")[2])
+
+
+def told(estimate: Estimate | None, sign: str = "") -> str:
+    """A mean with half of its interval, or with all of it where it lies askew, in the digits that say something."""
+    if estimate is None:
+        return NONE
+    mean, low, high = estimate.mean, estimate.low, estimate.high
+    if low is None or high is None:
+        return number(mean, decimals(None, mean), sign)
+    half = (high - low) / 2
+    places = decimals(half, mean)
+    said = number(mean, places, sign)
+    return (
+        f"{said} ({number(low, places, sign)} to {number(high, places, sign)})"
+        if lies_askew(mean, low, high)
+        else f"{said} ± {number(half, places)}"
+    )
+
+
+def number(value: float, places: int, sign: str = "") -> str:
+    """A number with so many places, where those are readable."""
+    if value == 0:
+        return "0"
+    if abs(value) >= 10**9 or (value and places > 8):
+        return f"{value:{sign}.3e}"
+    return f"{value:{sign}z,.{places}f}"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """An interval, in the digits that its width makes sense of."""
+    if low is None or high is None:
+        return NONE
+    places = decimals((high - low) / 2, 0)
+    return f"{number(low, places, '+')} to {number(high, places, '+')}"

@@ -1,0 +1,158 @@
+"""A study file is read whole, or refused in one line that says where and what is allowed."""
+
+from pathlib import Path
+
+import pytest
+
+from reglab.errors import UserError
+from reglab.report import build, manifest
+from reglab.report.claims import verdicts
+from reglab.report.page import page
+from reglab.report.sections import per_image
+from reglab.report.studies.study import Study
+from reglab.report.studies.study_file import OTHER_FIGURES, OTHER_TABLES, PUBLISHED, of, read
+
+OWN = """\
+title: Does weight decay matter on small images?
+factors: {rate: optimizer.lr, decay: optimizer.weight_decay}
+columns:
+  gentle:
+    levels:
+      gentle: {rate: 0.001, decay: 0}
+questions:
+  - {name: Decay at each rate, x: decay, lines: rate, y: test/accuracy}
+claims:
+  - text: A decay of 0.1 gains at least half a point over none.
+    difference: {of: test/accuracy, between: {decay: 0.1}, and: {decay: 0}, at_least: 0.5, because: that much a longer schedule gives}
+"""
+
+
+@pytest.fixture
+def own(tmp_path):
+    """Reads the file above with one text in place of another."""
+
+    def make(old="", new=""):
+        assert old in OWN
+        path = tmp_path / "decay.yaml"
+        path.write_text(OWN.replace(old, new, 1))
+        return read(path)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def runs(make_record):
+    """Rate by decay, three seeds; a decay of 0.1 gains a point at each rate, to some tenths."""
+    return [
+        make_record(
+            seed=seed,
+            test=0.8 + 0.05 * (rate == 0.01) + 0.1 * decay + 0.001 * seed * (decay > 0) + 0.001 * (decay > 0) * (rate == 0.01),
+            seconds=100 + 0.2 * (decay > 0) * (rate == 0.01),
+            config={"optimizer": {"name": "adamw", "lr": rate, "weight_decay": decay}},
+            sweep="rate_and_decay",
+        )
+        for rate in (0.001, 0.01)
+        for decay in (0.0, 0.1)
+        for seed in (0, 1, 2)
+    ]
+
+
+def test_a_study_of_one_s_own_takes_ten_lines(own):
+    study = own()
+    (question,) = study.questions
+    assert (question.name, question.title, question.figures[0].name) == (
+        "decay_at_each_rate",
+        "Decay at each rate",
+        "figure_decay_at_each_rate",
+    )
+    assert (study.by_name["rate"].sources, study.by_name["rate"].title) == (("optimizer.lr",), "rate")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("title:", "titel:", "line 1: unknown key titel"),
+        ("optimizer.lr", "optimizer.rate", "line 2: factors.rate: unknown key optimizer.rate"),
+        ("{rate: optimizer.lr, decay", "{rate: {count: decay}, decay", "line 2: rate: `count` stands under columns"),
+        ("{rate: optimizer.lr", "{model: model.stem, rate: optimizer.lr", "line 2: model is a column of every table: give it another name"),
+        ("decay: optimizer.weight_decay", "decay: optimizer.lr", "line 2: optimizer.lr is in rate already"),
+        ("gentle: {rate", "gentle: {pace", "line 4: gentle looks at pace, which is no column above it"),
+        ("gentle: {rate: 0.001", "gentle: {rate: -1", "line 6: rate is never -1: optimizer.lr must be a number above 0"),
+        ("x: decay", "x: decoy", "line 8: no factor and no column is called decoy; did you mean decay"),
+        ("y: test/accuracy", "y: test/acuracy", "line 8: .*no report has test/acuracy; did you mean test/accuracy"),
+        ("lines: rate", "lines: rate, order: worst", "line 8: no factor and no column is called worst"),
+        ("difference:", "diference:", "line 11: claims: unknown key diference; did you mean difference"),
+        ("at_least: 0.5", "at_leest: 0.5", "line 11: claims.difference: unknown key at_leest; did you mean at_least"),
+        ("of: test/accuracy, between", "of: time/train_seconds, between", "line 11: .*time/train_seconds has no difference in points"),
+        ("at_least: 0.5, ", "", "line 10: .*must say what is claimed: at_least, at_most"),
+        ("and: {decay: 0}", "and: {decoy: 0}", "line 11: no factor and no column is called decoy"),
+        ("and: {decay: 0}", "and: 0", "line 11: .*must be columns with their levels, such as {decay: 0.1}"),
+        ("name: Decay at each rate", "name: Per image", "line 8: per_image is a file of every report: give it another name"),
+        (
+            "lines: rate",
+            "lines: rate, figures: [{name: summary, title: All}]",
+            "line 8: summary is a file of every report",
+        ),
+        ("    difference:", "    question: rate\n    difference:", "line 11: no question is called rate"),
+        ("title:", "sweeps: [nowhere.yaml]\ntitle:", "line 1: nowhere.yaml: no such sweep file"),
+        ("title:", "setup: {model.wide: 8}\ntitle:", "line 1: no key of a run, nor images, train_images or seeds: model.wide; did you"),
+        ("title:", "looks: [5, 3]\ntitle:", "line 1: looks: must be numbers of seeds that rise"),
+        ("title:", "looks: [1, 3]\ntitle:", "line 1: looks: must be numbers of seeds that rise, from 2 on"),
+        ("title:", "title: [\ntitle:", "line 3: not YAML"),
+    ],
+)
+def test_a_fault_is_one_line_with_the_file_and_the_line(own, old, new, said):
+    with pytest.raises(UserError, match=f"decay.yaml, {said}") as caught:
+        own(old, new)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_files_of_every_report_are_those_that_it_writes_of_no_question():
+    assert {build.TABLE_1, build.CLAIMS, build.OTHERS.name, Path(page.RUNS).stem, per_image.STEM} == OTHER_TABLES
+    assert {build.EFFECTS, build.OTHERS.figures[0].name, Path(manifest.MANIFEST).stem} == OTHER_FIGURES
+
+
+def test_a_study_that_there_is_not_is_refused(tmp_path):
+    with pytest.raises(UserError, match="no such study; give a file such as"):
+        read("five_regularizers")
+    with pytest.raises(UserError, match="no such file"):
+        read(tmp_path / "nothing.yaml")
+
+
+def test_a_claim_of_one_s_own_is_judged_and_its_rule_says_what_was_looked_for(own, runs):
+    (found,) = verdicts.judge(Study.of(runs, own())).each
+    assert (found.verdict, found.parts[0].n) == ("reproduced", 3)  # seeds
+    assert found.parts[0].estimate == pytest.approx(1.15)
+    assert "at least +0.5 points against decay 0 (that much a longer schedule gives)" in found.rule
+
+
+@pytest.mark.parametrize(
+    ("claim", "verdict", "estimates"),
+    [
+        ("difference: {of: test/accuracy, between: {decay: 0.1}, and: {decay: 0}, within: 2, because: x}", "reproduced", [1.1]),
+        ("difference: {of: test/accuracy, between: {decay: 0.1}, and: {decay: 0}, within: 0.5}", "contradicted", [1.1]),
+        ("difference: {of: test/accuracy, at: {rate: 0.01}, between: {decay: 0.1}, and: {decay: 0}, at_least: 5}", "contradicted", [1.1]),
+        ("trend: {of: test/accuracy, over: {decay: [0, 0.1]}, direction: rises}", "reproduced", [1.1]),
+        ("trend: {of: test/accuracy, over: {decay: [0, 0.1]}, direction: falls}", "contradicted", [1.1]),
+        ("best: {of: test/accuracy, level: {rate: 0.01}, among: {rate: [0.001, 0.01]}}", "undecided", [1.0]),  # of two cases
+        ("sooner: {between: {decay: 0.1}, and: {decay: 0}}", "undecided", [0.0]),
+        ("ratio: {of: time/train_seconds, between: {decay: 0.1}, and: {decay: 0}, within: 0.05}", "reproduced", [1.0]),
+        ("threshold: {of: test/accuracy, between: {gentle: gentle}, at_least: 70}", "reproduced", [80.0]),
+        ("threshold: {of: test/accuracy, between: {gentle: gentle}, at_most: 70}", "contradicted", [80.0]),
+        ("threshold: {of: time/train_seconds, between: {gentle: gentle}, at_least: 50}", "reproduced", [100.0]),
+        ("difference: {of: test/accuracy, between: {decay: 0.5}, and: {decay: 0}, at_least: 0}", "not tested", [None]),
+    ],
+)
+def test_each_kind_of_claim_is_judged(own, runs, claim, verdict, estimates):
+    line = next(line for line in OWN.splitlines() if line.strip().startswith("difference"))
+    (found,) = verdicts.judge(Study.of(runs, own(line.strip(), claim))).each
+    assert found.verdict == verdict
+    assert [part.estimate for part in found.parts] == [None if each is None else pytest.approx(each, abs=0.11) for each in estimates]
+    assert found.rule.endswith(".")
+
+
+def test_runs_are_of_the_published_study_by_their_sweeps_and_by_what_they_are(study, make_record, runs):
+    assert of(study).title == read(PUBLISHED).title
+    assert of([record.model_copy(update={"sweep": "mine"}) for record in study]) is None
+    assert of([record.model_copy(update={"sweep": "final"}) for record in runs]) is None
+    assert of(runs) is None
