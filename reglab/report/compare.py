@@ -22,6 +22,8 @@ from reglab.tracking.record import RunRecord
 Setting = str | Mapping[str, Any]
 """`{"optimizer.lr": 0.1}`, `"optimizer.lr=0.1 train.batch_size=64"`, or what a report calls an arm."""
 
+UNDECIDED = "undecided"
+
 _TEST = "test/accuracy"
 
 
@@ -31,6 +33,7 @@ class Comparison:
 
     The interval is a 95 % one over `n` of `over`, and None where these are too few. `verdict`: `a is better`, `b is better`
     (`has more`, in a metric of the user's that says neither is), `alike` (within the margin that was asked for), or `undecided`.
+    `why`: where nothing is decided whatever the interval says, as of times on shared cores, the reason in a line.
     `images`: of test accuracies, which images only one gets right, where the runs tell; `apart` says in a line why that is not compared,
     where they were tested on other images.
     """
@@ -47,11 +50,14 @@ class Comparison:
     verdict: str
     images: OnTheSameImages | None = None
     apart: str | None = None
+    why: str = ""
 
     def __str__(self) -> str:
         side, _, rest = self.verdict.partition(" ")
         verdict = f"{self.a if side == 'a' else self.b} {rest}" if rest else self.verdict
-        line = f"{self.on}, {self.a} against {self.b}: {self._amounts()}, n = {self.n} {self.over}: {verdict}"
+        line = f"{self.on}, {self.a} against {self.b}: {self._amounts()}, n = {self.n} {self.over}: {verdict}" + (
+            f" ({self.why})" if self.why else ""
+        )
         return f"{line}; {images}" if (images := self._images()) else line
 
     def _images(self) -> str | None:
@@ -72,7 +78,7 @@ class Comparison:
             "b": self.b,
             "a against b": self._amounts(),
             "n": f"{self.n} {self.over}",
-            "verdict": self.verdict,
+            "verdict": f"{self.verdict} ({self.why})" if self.why else self.verdict,
         } | ({"on the same images": images} if (images := self._images()) else {})
         heads, row = (
             "".join(f"<{tag}>{html.escape(each)}</{tag}>" for each in texts) for tag, texts in (("th", cells), ("td", cells.values()))
@@ -100,10 +106,11 @@ def _of_records(runs: Runs, a: Setting, b: Setting, on: str, margin: float) -> C
     (one, first), (other, second) = (condition(each, arms, keys) for each in (a, b))
     refuse_same(first, second)
     evidence = Evidence(study, None)
-    part = asked.pair(on, evidence, {}, first, second, ANYTHING).part()
+    compared = asked.pair(on, evidence, {}, first, second, ANYTHING)
+    part, why = compared.part(), seen.undecided if compared.look and (seen := compared.look(None)) else ""
     if part.estimate is None:
         raise _no_pair(one, other, "and ran on one machine" if kind.is_time else "and the same seed")
-    verdict = _verdict(part.low, part.high, 1.0 if kind.is_time else 0.0, margin, kind.better)
+    verdict = UNDECIDED if why else _verdict(part.low, part.high, 1.0 if kind.is_time else 0.0, margin, kind.better)
     unit = {POINTS: POINTS, NUMBER: ""}.get(kind.unit, "times")
     images = apart = None
     if on == _TEST:
@@ -111,7 +118,7 @@ def _of_records(runs: Runs, a: Setting, b: Setting, on: str, margin: float) -> C
             images = per_image.compared(evidence.cases({}, (first, second)).values())
         except UserError as error:
             apart = str(error)
-    return Comparison(one, other, on, part.estimate, part.low, part.high, part.n, part.over, unit, verdict, images, apart)
+    return Comparison(one, other, on, part.estimate, part.low, part.high, part.n, part.over, unit, verdict, images, apart, why)
 
 
 def _of_programs(runs: Runs, a: Setting, b: Setting, on: str | None, margin: float) -> Comparison:
@@ -176,10 +183,10 @@ def _no_pair(one: str, other: str, more: str) -> UserError:
 
 def _verdict(low: float | None, high: float | None, nothing: float, margin: float, sign: int) -> str:
     if low is None or high is None:
-        return "undecided"
+        return UNDECIDED
     below, above = nothing - margin, nothing + margin
     if low > above or high < below:
         if not sign:
             return "a has more" if low > above else "b has more"
         return "a is better" if (low > above) == (sign > 0) else "b is better"
-    return "alike" if margin and below < low and high < above else "undecided"
+    return "alike" if margin and below < low and high < above else UNDECIDED

@@ -161,7 +161,12 @@ def place(record: RunRecord) -> str | None:
     """What must agree for the times of two runs to be comparable, in words; None of a run that never began."""
     if record.environment is None:
         return None
-    return machine(record.environment) + (", shared cores" if record.summary and record.summary.shared_its_cores else "")
+    return machine(record.environment) + ("" if is_quiet(record) else ", shared cores")
+
+
+def is_quiet(record: RunRecord) -> bool:
+    """Whether its times are those of a machine of its own: not, where others ran on its cores."""
+    return not (record.summary and record.summary.shared_its_cores)
 
 
 def built(record: RunRecord) -> RunConfig | None:

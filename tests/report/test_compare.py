@@ -9,6 +9,7 @@ import reglab
 from reglab.errors import UserError
 from reglab.tracking.record import RunRecord, State
 from reglab.tracking.store import write_run
+from tests.report.conftest import sharing
 
 CSV = "lr,seed,acc\n" + "".join(f"{lr},{seed},{0.5 + 2 * lr + seed / 1000}\n" for lr in (0.01, 0.1) for seed in range(3))
 
@@ -51,6 +52,26 @@ def test_less_time_is_better(ours):
     found = reglab.compare(ours, "weight_decay=0.1 lr=0.01", "weight_decay=0 lr=0.01", on="time/train_seconds")
     assert found.estimate == pytest.approx(2, abs=0.02)
     assert (found.unit, found.verdict) == ("times", "b is better")
+
+
+@pytest.mark.parametrize(
+    ("change", "on", "why"),
+    [
+        (lambda record: sharing(record, 0.5), "time/train_seconds", "6 shared their cores with other programs: such times decide nothing"),
+        (
+            lambda record: record.changed(summary=record.summary.model_copy(update={"time_to_target_reached": record.seed > 0})),
+            "time_to_target/seconds",
+            "2 never came to the target: a ratio of the others decides nothing",
+        ),
+    ],
+)
+def test_times_that_decide_nothing_make_none_better(ours, tmp_path, change, on, why):
+    for record in ours.records:
+        write_run(tmp_path / "runs" / "changed" / record.run_id, change(record).model_copy(update={"sweep": "changed"}))
+    one, other = "weight_decay=0.1 lr=0.01", "weight_decay=0 lr=0.01"
+    found = reglab.compare(reglab.runs(tmp_path / "runs" / "changed"), one, other, on=on)
+    assert (found.verdict, found.why) == ("undecided", why)
+    assert str(found).endswith(f"undecided ({why})") and why in found._repr_html_()
 
 
 def test_within_a_margin_they_are_alike(ours):

@@ -10,9 +10,10 @@ from itertools import pairwise, product
 import numpy as np
 
 from reglab.errors import UserError
-from reglab.report.claims.evidence import TO_TARGET, BySeed, Evidence, expanded, result_of, say, say_all
+from reglab.report.claims.evidence import TO_TARGET, BySeed, Evidence, expanded, result_of, say, say_all, sharing
 from reglab.report.claims.parts import MOST, Claimed
 from reglab.report.claims.seen import Compared, OfShare, almost_every, in_most
+from reglab.report.stats import is_quiet
 from reglab.report.studies import blocks
 from reglab.report.studies.claim_kinds import (
     BestClaim,
@@ -141,18 +142,24 @@ def _sooner(asked: SoonerClaim, runs: Evidence) -> list[Compared]:
 
 @dataclass(frozen=True)
 class _Race:
-    """Two runs of one seed on one machine, of which at least one came to the target: whether the first did so sooner."""
+    """Two runs of one seed on one machine, of which at least one came to the target: whether the first did so sooner, and whether others
+    ran on their cores."""
 
     runs: tuple[str, str]
     is_sooner: bool
+    is_shared: bool
 
 
 def _share_sooner(what: str, runs: Evidence, at: Condition, steps: Sequence[tuple[Condition, Condition]], each_seed: bool) -> Compared:
     """In how many cases the first level reaches the target sooner: in most of the seeds in which either does, on one machine.
 
-    Or, with `each_seed`, of each seed apart: where configurations alone are too few to decide anything.
+    Or, with `each_seed`, of each seed apart: where configurations alone are too few to decide anything. Runs that shared their cores are
+    looked at where there are no others, and decide nothing.
     """
     found = [_races(by_level) for step in steps for by_level in runs.cases(at, step).values()]
+    is_shared = all(race.is_shared for races in found for race in races.values() if race)
+    if not is_shared:
+        found = [{seed: race for seed, race in races.items() if race is None or not race.is_shared} for races in found]
     cases = [races for races in found if any(races.values())]
 
     def look(seeds: int | None) -> OfShare | None:
@@ -161,7 +168,9 @@ def _share_sooner(what: str, runs: Evidence, at: Condition, steps: Sequence[tupl
         if not any(groups):  # of the first seeds none came to the target
             return None
         won = [2 * sum(race.is_sooner for race in races) > len(races) for races in groups]
-        return OfShare(SharedCases(won, [{run for race in races for run in race.runs} for races in groups]), in_most, grows=each_seed)
+        of_runs = [{run for race in races for run in race.runs} for races in groups]
+        why = sharing(len(set[str]().union(*of_runs))) if is_shared else ""
+        return OfShare(SharedCases(won, of_runs), in_most, grows=each_seed, undecided=why)
 
     if not cases:
         return Compared(what, "share", MOST)
@@ -177,20 +186,24 @@ def _races(by_level: Sequence[BySeed]) -> dict[int, _Race | None]:
         first, second = one[seed], other[seed]
         mine, its = (result_of(TO_TARGET, record) for record in (first, second))
         if blocks.on_one_machine(first, second) and mine is not None and its is not None:
-            found[seed] = _Race((first.run_id, second.run_id), mine < its) if min(mine, its) < math.inf else None
+            is_shared = not (is_quiet(first) and is_quiet(second))
+            found[seed] = _Race((first.run_id, second.run_id), mine < its, is_shared) if min(mine, its) < math.inf else None
     return found
 
 
 def _best(asked: BestClaim, runs: Evidence) -> list[Compared]:
     """In how many cases a level has the best of all, for each level that is claimed to.
 
-    A case is what the runs of several seeds have in common; a level's value is the mean over the seeds that have all levels.
+    A case is what the runs of several seeds have in common; a level's value is the mean over the seeds that have all levels. Of times,
+    over those whose runs had one machine to themselves.
     """
     design, kind, (levels,) = runs.study.design, runs.study.measure(asked.of), together(asked)
     better = better_of(asked.of, kind)
     cases: list[list[tuple[list[float], list[str]]]] = []
     for by_level in runs.cases(asked.at, levels).values():
         seeds = sorted(set.intersection(*(set(each) for each in by_level)))
+        if kind.is_time:
+            seeds = [seed for seed in seeds if blocks.on_one_machine(*(each[seed] for each in by_level)) and is_quiet(by_level[0][seed])]
         values = [([result_of(asked.of, each[seed]) for each in by_level], [each[seed].run_id for each in by_level]) for seed in seeds]
         if known := [([better * value for value in each if value is not None], ids) for each, ids in values if None not in each]:
             cases.append(known)

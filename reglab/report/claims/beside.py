@@ -57,17 +57,18 @@ def _levels_of(asked: ClaimedComparison) -> list[tuple[Condition, Condition]]:
 
 
 def _later(what: str, runs: Evidence, at: Condition, one: Condition, other: Condition) -> str | None:
-    """On the machine on which most of their runs are; None where those have no times."""
+    """On the machine that most of their runs had to themselves; None where those have no times."""
     cases = list(runs.cases(at, (one, other)).values())
-    on: Counter[str] = Counter(place for levels in cases for each in levels for record in each.values() if (place := stats.place(record)))
+    there = (record for levels in cases for each in levels for record in each.values() if stats.is_quiet(record))
+    on: Counter[str] = Counter(place for record in there if (place := stats.place(record)))
     if not on:
         return None
     place = max(on, key=lambda place: (on[place], place))
     times: tuple[list[tuple[float, bool]], list[tuple[float, bool]]] = ([], [])
     for by_level in cases:
-        there = [[record for record in each.values() if stats.place(record) == place and record.summary] for each in by_level]
-        if all(there):
-            for group, records in zip(times, there, strict=True):
+        mine = [[record for record in each.values() if stats.place(record) == place and record.summary] for each in by_level]
+        if all(mine):
+            for group, records in zip(times, mine, strict=True):
                 group.extend(until_target(record) for record in records)
     if not all(any(at < math.inf for at, _ in group) for group in times):
         return None

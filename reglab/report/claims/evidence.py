@@ -106,7 +106,7 @@ class Evidence:
                 places: dict[str | None, list[One]] = {}
                 for record in filter(stats.counts, records):
                     value = value_of(of, record)
-                    if value is not None and value < math.inf:
+                    if value is not None and value < math.inf and (stats.is_quiet(record) or not is_time(of)):
                         places.setdefault(stats.place(record) if is_time(of) else None, []).append(
                             _one(of, record, value, self.study.measure(of).scale)
                         )
@@ -117,12 +117,14 @@ class Evidence:
 @dataclass(frozen=True)
 class _Case:
     """For each level the runs that have a value. `never`: how many never came to the target; `unknown`: how many diverged, and nobody knows
-    what chance is for them; `elsewhere`: how many ran on another machine than those that are compared."""
+    what chance is for them; `elsewhere`: how many ran on another machine than those that are compared; `shared`: how many of these shared
+    their cores, where times are compared."""
 
     levels: tuple[tuple[One, ...], ...]
     never: int = 0
     unknown: int = 0
     elsewhere: int = 0
+    shared: int = 0
 
     @property
     def seeds(self) -> int:
@@ -130,9 +132,9 @@ class _Case:
 
 
 def _usable(of: str, by_level: Sequence[BySeed], scale: float) -> _Case | None:
-    """A case as a measure has it, told so many times as large; of times on the machine on which most of its seeds are. None where a level
-    has no value."""
-    kept, elsewhere = by_level, 0
+    """A case as a measure has it, told so many times as large; of times on one machine: the one on which most of its seeds are, where one
+    has them quietly. None where a level has no value."""
+    kept, elsewhere, shared = by_level, 0, 0
     if is_time(of):
         places = sorted({place for runs in by_level for record in runs.values() if (place := stats.place(record))})
         on = {place: [{seed: run for seed, run in runs.items() if stats.place(run) == place} for runs in by_level] for place in places}
@@ -140,17 +142,19 @@ def _usable(of: str, by_level: Sequence[BySeed], scale: float) -> _Case | None:
         known = {
             place: min(sum(value is not None and value < math.inf for value in each) for each in values) for place, values in there.items()
         }
-        best = max(places, key=known.__getitem__, default=None)
-        if best is None or not known[best]:
+        quiet = {place: all(stats.is_quiet(run) for runs in levels for run in runs.values()) for place, levels in on.items()}
+        best = max((place for place in places if known[place]), key=lambda place: (quiet[place], known[place]), default=None)
+        if best is None:
             return None
         kept, elsewhere = on[best], sum(map(len, by_level)) - sum(map(len, on[best]))
+        shared = 0 if quiet[best] else sum(map(len, kept))
     levels, never, unknown = [], 0, 0
     for runs in kept:
         values = [(record, result_of(of, record)) for record in runs.values()]
         never += sum(value == math.inf for _, value in values)
         unknown += sum(value is None and counts_as_chance(record, of) for record, value in values)
         levels.append(tuple(_one(of, record, value, scale) for record, value in values if value is not None and value < math.inf))
-    return _Case(tuple(levels), never, unknown, elsewhere) if all(levels) else None
+    return _Case(tuple(levels), never, unknown, elsewhere, shared) if all(levels) else None
 
 
 def result_of(of: str, record: RunRecord) -> float | None:
@@ -182,7 +186,6 @@ class _Means:
         """With the first so many seeds of each arm, of the cases that have them; or with all."""
         told = [case for case in self.cases if seeds is None or case.seeds >= seeds]
         each = tuple(value for case in told for value in self._each(case, seeds))
-        is_partial = any(case.never or case.unknown for case in told)
         lowest = -100.0 if self.of == "gap" else 0.0
         lies = (lowest, 100.0) if self.unit == "percent" else (-math.inf, math.inf)
         if not self.runs.study.is_replicated:
@@ -196,7 +199,7 @@ class _Means:
             lines = sides.said(found, level if math.isfinite(float(found.error)) else None) if sides else []
             return [*self._said(told, sides is None), *lines]
 
-        return OfMeans(found, self.claimed, self.unit, over, each, is_partial, lies, said)
+        return OfMeans(found, self.claimed, self.unit, over, each, "; ".join(self._undecided(told)), lies, said)
 
     def _sides(self, told: Sequence[_Case], seeds: int | None) -> Sides:
         arms: list[ArmResults] = []
@@ -224,13 +227,24 @@ class _Means:
             lines.append(f"averaged over {len(told)} configurations, of equal weight")
         if len(told) < len(self.cases):
             lines.append(f"{len(self.cases) - len(told)} of {len(self.cases)} configurations have fewer seeds, and are left out")
-        if never := sum(case.never for case in told):
-            lines.append(f"{never} never came to the target: a ratio of the others decides nothing")
-        if unknown := sum(case.unknown for case in told):
-            lines.append(f"{unknown} that diverged would count as chance, but of how many classes is not known: the others decide nothing")
+        lines += self._undecided(told)
         if elsewhere := sum(case.elsewhere for case in told):
-            lines.append(f"{elsewhere} on other machines are left out")
+            lines.append(f"{elsewhere} on other machines, or on shared cores, are left out")
         return lines
+
+    def _undecided(self, told: Sequence[_Case]) -> Iterator[str]:
+        """Why nothing is decided by what the runs came to, where that is so."""
+        if never := sum(case.never for case in told):
+            yield f"{never} never came to the target: a ratio of the others decides nothing"
+        if unknown := sum(case.unknown for case in told):
+            yield f"{unknown} that diverged would count as chance, but of how many classes is not known: the others decide nothing"
+        if shared := sum(case.shared for case in told):
+            yield sharing(shared)
+
+
+def sharing(runs: int) -> str:
+    """Why times of so many runs decide nothing."""
+    return f"{runs} shared their cores with other programs: such times decide nothing"
 
 
 def _difference(levels: Sequence[float]) -> float:

@@ -23,6 +23,10 @@ class Seen(Protocol):
     """What some runs come to in a comparison."""
 
     @property
+    def undecided(self) -> str:
+        """Why nothing is decided by it, whatever it is; empty where something may be."""
+
+    @property
     def estimate(self) -> float:
         """In the unit of the part."""
 
@@ -66,15 +70,15 @@ class Seen(Protocol):
 
 @dataclass(frozen=True)
 class OfMeans:
-    """A difference of means, or a mean. Times are compared by their logarithms. `is_partial`: some of its runs have no value that could be
-    compared, as of one that never came to the target, so that nothing is decided by the others."""
+    """A difference of means, or a mean. Times are compared by their logarithms. `undecided`: why nothing is decided by it, as
+    where some of its runs have no value that could be compared, since they never came to the target."""
 
     found: Contrast
     claimed: Claimed
     unit: str
     over: str
     each: tuple[float, ...] = ()
-    is_partial: bool = False
+    undecided: str = ""
     range: tuple[float, float] = (-math.inf, math.inf)  # in which such a mean can lie
     lines: Callable[[float], list[str]] | None = None  # how it was compared, by the level of the interval that is told
 
@@ -96,12 +100,12 @@ class OfMeans:
     @property
     def p_holds(self) -> float:
         """Of its lying outside of what is claimed, doubled."""
-        return float(self.found.p_inside(*self._limits)) if self.is_told and not self.is_partial else math.nan
+        return float(self.found.p_inside(*self._limits)) if self.is_told and not self.undecided else math.nan
 
     @property
     def p_fails(self) -> float:
         """Of its lying inside."""
-        return float(self.found.p_outside(*self._limits)) if self.is_told and not self.is_partial else math.nan
+        return float(self.found.p_outside(*self._limits)) if self.is_told and not self.undecided else math.nan
 
     @property
     def arms(self) -> int:
@@ -133,13 +137,13 @@ class OfMeans:
     def more(self, alpha: float, most: int | None) -> int | None:
         """By what lies between the estimate and the nearest limit."""
         away = [abs(float(self.found.mean) - limit) for limit in self._limits if math.isfinite(limit)]
-        if not away or not self.is_told or self.is_partial or self.over != "seeds":
+        if not away or not self.is_told or self.undecided or self.over != "seeds":
             return None
         return further(min(away), float(self.found.error), float(self.found.freedom), self.n, alpha, most)
 
     def foretold(self, seeds: int, looks: Sequence[int], stream: int) -> tuple[Array, Array]:
         """Of no seeds but its own: what has no value now is taken to have none later."""
-        if not self.is_told or self.is_partial or self.over != "seeds":
+        if not self.is_told or self.undecided or self.over != "seeds":
             nothing = np.ones((foretold.DRAWS, len(looks)))
             return nothing, nothing
         return foretold.of_difference(self.found, seeds, looks, self._limits, stream=stream)
@@ -182,7 +186,8 @@ class OfShare:
     """A share of cases, which may have runs in common.
 
     `grows`: whether each seed is a case of its own, so that more seeds are more; else `means`, where a case is decided by the largest of
-    some: what each seed came to, case by case (levels, seeds), and the level that is asked about.
+    some: what each seed came to, case by case (levels, seeds), and the level that is asked about. `undecided` says why nothing is decided
+    by what its runs came to, where that is so.
     """
 
     cases: SharedCases
@@ -192,6 +197,7 @@ class OfShare:
     over: str = "cases"
     each: tuple[float, ...] = ()
     arms: int = 2
+    undecided: str = ""
 
     @property
     def n(self) -> int:
@@ -206,12 +212,12 @@ class OfShare:
     @cached_property
     def p_holds(self) -> float:
         """The level from which on its interval has it hold."""
-        return _least(self.rule, self.estimate, self.cases.interval, True)
+        return math.nan if self.undecided else _least(self.rule, self.estimate, self.cases.interval, True)
 
     @cached_property
     def p_fails(self) -> float:
         """The same of its not being so."""
-        return _least(self.rule, self.estimate, self.cases.interval, False)
+        return math.nan if self.undecided else _least(self.rule, self.estimate, self.cases.interval, False)
 
     def interval(self, level: float) -> tuple[float, float] | None:
         """Of the share."""
@@ -223,6 +229,9 @@ class OfShare:
 
     def foretold(self, seeds: int, looks: Sequence[int], stream: int) -> tuple[Array, Array]:
         """As if there were as many independent cases as it is known by."""
+        if self.undecided:
+            nothing = np.ones((foretold.DRAWS, len(looks)))
+            return nothing, nothing
         known, n = self.cases.independent, self.n
         if self.means and all(np.isfinite(case).all() for case in self.means[0]):  # what was never reached has no mean to move
             return foretold.of_means(*self.means, looks, lambda so, _: _p_values(self.rule, so * known / n, known), stream=stream)
@@ -232,7 +241,8 @@ class OfShare:
     def said(self, level: float) -> list[str]:
         """How it was compared."""
         groups = self.cases.groups
-        return [f"cases that have runs in common are not counted as independent: {groups} of {self.n} are"] if groups < self.n else []
+        lines = [f"cases that have runs in common are not counted as independent: {groups} of {self.n} are"] if groups < self.n else []
+        return [*filter(None, [self.undecided]), *lines]
 
 
 @lru_cache(maxsize=10_000)

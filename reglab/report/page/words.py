@@ -106,7 +106,7 @@ def notes(study: Study) -> list[str]:
         found.append(
             f"Times come from {len(there)} unlike machines or versions of the code, and are not pooled: {' / '.join(sorted(there))}"
         )
-    if shared := sum(bool(record.summary and record.summary.shared_its_cores) for record in study.records):
+    if shared := sum(not stats.is_quiet(record) for record in study.records):
         who = "1 run" if shared == 1 else f"{shared} runs"
         found.append(f"{who} shared cores with other programs, with less than {QUIET:.0%} of the time of its own: slower than need be")
     return found

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from reglab.errors import UserError
 from reglab.report import stats
 from reglab.report.claims.chance import counts_as_chance, of_guessing
+from reglab.report.claims.evidence import sharing
 from reglab.report.claims.sides import ArmResults, One, Sides
 from reglab.report.collection import Runs
 from reglab.report.compare import condition, measured, refuse_same
@@ -138,7 +139,10 @@ def _of_records(runs: Runs, question: JudgedQuestion, unit: str | None, chance: 
             raise UserError(f"by {question.margin:g} points: {question.metric} is in a unit of its own, and has none")
         return AskedMetric(arms, pairs, 1.0, one, other, Unit(""))
     known = {each.run for pair in pairs for place in pair for each in arms[place].results}
-    there = {stats.place(record) for record in study.records if record.run_id in known}
+    timed = [record for record in study.records if record.run_id in known]
+    if shared := sum(not stats.is_quiet(record) for record in timed):
+        raise UserError(f"{question.metric}: {sharing(shared)}; let such runs have the machine to themselves")
+    there = set(map(stats.place, timed))
     if len(there) > 1:
         raise UserError(f"{question.metric}: these runs are of {len(there)} machines or versions, whose times are never compared")
     mine = [arm for arm in arms if any(each.run in known for each in arm.results)]

@@ -26,6 +26,7 @@ def in_blocks(runs: Iterable[Treated], level: Callable[[Treatment], Hashable], r
     return found
 
 
-def on_one_machine(one: RunRecord, other: RunRecord) -> bool:
+def on_one_machine(*records: RunRecord) -> bool:
     """Whether their times can be compared."""
-    return one.environment is not None and place(one) == place(other)
+    places = set(map(place, records))
+    return len(places) == 1 and None not in places

@@ -19,6 +19,7 @@ from reglab.report.claims.seen import almost_every
 from reglab.report.studies.study import Study
 from reglab.sweep.spec import read, shipped
 from reglab.tracking.record import State
+from tests.report.conftest import sharing
 from tests.report.published import DESIGN, factors, seen, study
 
 CHAMPION = "asymmetric_augmentation"
@@ -509,6 +510,31 @@ def test_times_of_unlike_machines_are_not_paired(made, number, elsewhere):
     assert found.verdict == (Verdict.undecided if any(part.n for part in found.parts) else Verdict.not_tested)
     assert max(timed) < max(part.n for part in finding(number, records).parts)
     assert all(part.n for part in found.parts if part.unit == "points")
+
+
+@pytest.mark.parametrize(
+    ("number", "timed"), [(4, Verdict.undecided), (5, Verdict.undecided), (7, Verdict.undecided), (9, Verdict.undecided)]
+)
+def test_times_on_shared_cores_decide_nothing(made, number, timed):
+    records = made(SWEEPS_OF[number])
+    found = finding(number, [sharing(record, 0.6) for record in records])
+    assert found.verdict == found.jointly == Verdict.undecided
+    for part in found.parts:
+        of_time = part.unit in ("ratio", "share")
+        assert part.holds is (None if of_time else True)
+        assert any("shared their cores" in line for line in part.said) == of_time
+    assert finding(number, records).verdict == Verdict.reproduced
+
+
+@pytest.mark.parametrize("number", [4, 5, 7, 9])
+def test_where_some_runs_had_their_cores_to_themselves_these_are_compared(made, number):
+    records = made(SWEEPS_OF[number])
+    found = finding(number, [sharing(record, 0.6) if record.seed == 2 else record for record in records])
+    alone = finding(number, [record for record in records if record.seed < 2])
+    timed = [[part for part in each.parts if part.unit in ("ratio", "share")] for each in (found, alone)]
+    told = [[(part.n, pytest.approx(part.estimate), part.low, part.high) for part in parts] for parts in timed]
+    assert told[0] == told[1]
+    assert not any("shared their cores" in line for part in found.parts for line in part.said)
 
 
 def test_accuracies_of_unlike_machines_are_paired(made):

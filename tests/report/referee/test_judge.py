@@ -13,6 +13,7 @@ from reglab.report.referee import ledger
 from reglab.report.referee.judge import beside
 from reglab.tracking.record import State
 from reglab.tracking.store import write_run
+from tests.report.conftest import sharing
 
 REPORT = Path(reglab.__file__).parents[1] / "reports" / "cifar10_jpeg_h200"
 
@@ -281,3 +282,13 @@ def test_where_a_ledger_is_that_nobody_named(monkeypatch, tmp_path):
     assert str(beside("x/runs.csv")) == "x/runs.questions.jsonl"
     assert str(beside("runs/final")) == "runs/final/questions.jsonl"
     assert beside("wandb://me/mine/abc").name == "me_mine_abc.questions.jsonl"
+
+
+def test_times_on_shared_cores_are_no_answer(make_record, tmp_path):
+    for arm, seconds in (("baseline", 100.0), ("symmetric_cutout_2", 200.0)):
+        for seed in range(3):
+            record = sharing(make_record(arm, seed, seconds=seconds + seed), 0.6 if seed == 2 else 1.0)
+            write_run(tmp_path / "runs" / "final" / record.run_id, record)
+    why = "2 shared their cores with other programs: such times decide nothing; let such runs have the machine to themselves"
+    with pytest.raises(UserError, match=why):
+        reglab.judge(tmp_path / "runs" / "final", "baseline < symmetric_cutout_2 in time/train_seconds by 5")
