@@ -134,7 +134,10 @@ def say_plan(
     probe: bool = False,
     quick: bool = False,
 ) -> None:
-    """What `plan` says, of files with `KEY=VALUE` words laid over them."""
+    """What `plan` says, of files with `KEY=VALUE` words laid over them.
+
+    Raises UserError, behind the number of runs, where nothing tells what some of them take.
+    """
     from reglab.config import RunConfig, identity
     from reglab.sweep import ledger
     from reglab.sweep import plan as planning
@@ -149,27 +152,31 @@ def say_plan(
     records = _everything(source)
     here = planning.device(records, gpu)
     table = Table("file", "runs", "finished", "to run", "GPU-hours", "range", *(["cost"] if price else []), box=None, pad_edge=False)
-    total, low, high, bases = 0.0, 0.0, 0.0, set()
+    total, low, high, counted, bases = 0.0, 0.0, 0.0, 0, set()
+    unknown: UserError | None = None
     seen: set[tuple[str, int]] = set()
     for spec in specs:
         cells = [RunConfig.parse(cell.values) for cell in ledger.reckon(spec, []).cells] or _sample(spec)
         finished = {(record.identity, record.seed) for record in records if record.state == State.finished} | seen
         left = [config for config in cells if (identity(config), config.train.seed) not in finished]
         seen |= {(identity(config), config.train.seed) for config in left} if spec.method == "grid" else set()
-        forecast = planning.forecast(left, records, here, _probed if probe else None)
+        row = [os.path.normpath(spec.path), str(len(cells)), str(len(cells) - len(left)), str(len(left))]
+        counted += len(left)
+        try:
+            forecast = planning.forecast(left, records, here, _probed if probe else None)
+        except UserError as error:
+            unknown = unknown or error
+            table.add_row(*row, "–", "", *(["–"] if price else []))
+            continue
         total, low, high = total + forecast.hours, low + forecast.low, high + forecast.high
         bases.add(forecast.basis)
-        row = [
-            str(spec.path),
-            str(len(cells)),
-            str(len(cells) - len(left)),
-            str(len(left)),
-            *_hours(forecast.hours, forecast.low, forecast.high),
-        ]
-        table.add_row(*row, *([f"{forecast.hours * price:,.2f}"] if price else []))
+        table.add_row(*row, *_hours(forecast.hours, forecast.low, forecast.high), *([f"{forecast.hours * price:,.2f}"] if price else []))
     if len(specs) > 1:
-        table.add_row("all", "", "", "", *_hours(total, low, high), *([f"{total * price:,.2f}"] if price else []))
+        hours = ("–", "") if unknown else _hours(total, low, high)
+        table.add_row("all", "", "", str(counted), *hours, *(["–" if unknown else f"{total * price:,.2f}"] if price else []))
     show(table)
+    if unknown:
+        raise unknown
     for basis in sorted(bases):
         tell(f"from {basis}")
     if gpus > 1:

@@ -78,6 +78,16 @@ def course_of(
     return course
 
 
+def say_absent(design: "Design", specs: "Sequence[SweepSpec]") -> None:
+    """Note what the claims of a study are about and none of its sweeps has: before anything is trained in vain."""
+    from reglab.report.claims import planned
+    from reglab.settling.arms import arms_of
+
+    if all(spec.method == "grid" and not spec.program for spec in specs):  # what a search draws is not known beforehand
+        for line in planned.absent(design, planned.of_plan(design, [arm.planned() for arm in arms_of(specs).values()])):
+            say(f"note: {line}")
+
+
 def run_until_settled(course: "Course", folder: Path, terms: Terms, bounds: Bounds, report: str) -> None:
     """Run rounds of a study into its folder, until nothing is left that more seeds of the plan would settle.
 
@@ -186,7 +196,7 @@ def tell_claims(now: "Round", course: "Course") -> None:
 
     table = Table("", Column("claim", overflow="fold"), "verdict", "seeds", Column("", overflow="fold"), box=None, pad_edge=False)
     for claim in now.claims:
-        chance = f" (chance {claim.chance:.0%})" if claim.stand == Stand.futile else ""
+        chance = f" ({claim.why or f'chance {claim.chance:.0%}'})" if claim.stand == Stand.futile else ""
         why = f"next look at {claim.next}" if claim.next else f"{claim.stand}{chance}"
         table.add_row(str(claim.number), claim.text, claim.verdict, str(claim.now or "–"), why)
     show(table)

@@ -10,7 +10,7 @@ import typer
 from reglab.cli.commands import Commands
 from reglab.cli.local_sweep import Outcome, Terms, carry_out, fetched, left_undone, limit_of
 from reglab.cli.report import write
-from reglab.cli.settle import Bounds, course_of, run_until_settled, say_outlook
+from reglab.cli.settle import Bounds, course_of, run_until_settled, say_absent, say_outlook
 from reglab.cli.sweep import Budget, Given, MostSeeds, PriceOfBudget, Quick, StopAfter, Workers, check_name
 from reglab.console import say
 from reglab.errors import UserError
@@ -70,6 +70,8 @@ def run(
         if until_settled and only:
             raise UserError(f"--only {only}: with --until-settled the claims of the study say what runs")
         specs = [read(file, overrides, quick) for file in files]  # all are valid before any begins
+        if not only:
+            say_absent(design, specs)
         course = course_of(design, specs, folder, most_seeds, retry_failed) if until_settled else None
         terms = Terms(overrides, workers, quick, retry_failed, limit, beyond=limit is None, given=fetched(source), signals=signals)
         if said := register(folder, design, course.design.looks if course else ()):  # nothing is refused from here on
@@ -155,10 +157,11 @@ def plan(
     design, overrides = _study(words)
     if until_settled and probe:
         raise UserError("--probe: measures what sweeps take; with --until-settled finished runs tell it")
+    specs = [read(file, overrides, quick) for file in design.files]
+    say_absent(design, specs)
     if until_settled:
         folder = settings().runs / name_of(name, quick, design)
-        course = course_of(design, [read(file, overrides, quick) for file in design.files], folder)
-        say_outlook(course, folder, effect, price)
+        say_outlook(course_of(design, specs, folder), folder, effect, price)
         return
     if effect is not None:
         raise UserError(f"--effect {effect:g}: goes with --until-settled")

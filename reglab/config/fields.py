@@ -104,11 +104,12 @@ def unknown_key(path: str) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """`; did you mean …?`, or nothing where no known word is near. A bare last part (`lr`) counts as near."""
+    """`; did you mean …?`, or nothing where no known word is near. A bare last part (`lr`) counts as near, and what it is short for."""
     if len(word) > _LONGEST_GUESSED:
         return ""
     known = list(known)
-    same_tail = [key for key in known if key.rpartition(".")[2] == word.rpartition(".")[2]]
+    tail = word.rpartition(".")[2]
+    same_tail = [key for key in known if key.rpartition(".")[2] in (tail, "".join(part[:1] for part in tail.split("_")))]
     near = difflib.get_close_matches(word, same_tail or known, n=1, cutoff=0 if same_tail else 0.55)
     return f"; did you mean {near[0]}?" if near else ""
 

@@ -279,7 +279,9 @@ class Report:
             title, says = "What each arm changes", "Each arm's test accuracy less that of another"
         if not found:
             return None
-        chart = charts.effects.draw(found, title, self.subtitle(cells or self.study.cells))
+        at_looks = any(effect.part.low is not None and effect.part.confidence != stats.CONFIDENCE for effect in found)
+        intervals = ", each interval at the confidence of its look" if at_looks else " with 95 % intervals"
+        chart = charts.effects.draw(found, title, self.subtitle(cells or self.study.cells, intervals))
         described = f"{says}: the estimate with its interval, and every pair of runs of one seed. The tables below have the numbers."
         return Figure(EFFECTS, title, described, charts.save(chart, folder, EFFECTS))
 
@@ -303,11 +305,11 @@ class Report:
         """What the runs were trained on."""
         return " and ".join(dict.fromkeys(record.environment.data for record in self.study.records if record.environment))
 
-    def subtitle(self, cells: Sequence[Cell]) -> str:
+    def subtitle(self, cells: Sequence[Cell], intervals: str = " with 95 % intervals") -> str:
         """Under the title of every figure of some arms: what they have in common, and what is drawn of them."""
         counted = [cell for cell in cells if cell.counted] or cells
         seeds = max((cell.counted for cell in counted), default=0)
-        spread = "means over seeds with 95 % intervals" if seeds > 1 else "no interval"
+        spread = f"means over seeds{intervals}" if seeds > 1 else "no interval"
         return f"{self.images}, {self._width('width {}, ')}{self._held(counted)}{_epochs(counted)}, {_count(seeds, 'seed')}: {spread}"
 
     def _held(self, cells: Sequence[Cell]) -> str:

@@ -9,8 +9,8 @@ from reglab.config import nearest
 from reglab.errors import UserError, excerpt
 from reglab.report.claims import asked
 from reglab.report.claims.evidence import Evidence
-from reglab.report.claims.parts import ANYTHING
 from reglab.report.collection import Runs
+from reglab.report.comparisons.parts import ANYTHING
 from reglab.report.sections import per_image
 from reglab.report.sections.per_image import OnTheSameImages
 from reglab.report.studies.columns import Column, Condition, brief, written
@@ -106,11 +106,10 @@ def _of_records(runs: Runs, a: Setting, b: Setting, on: str, margin: float) -> C
     (one, first), (other, second) = (condition(each, arms, keys) for each in (a, b))
     refuse_same(first, second)
     evidence = Evidence(study, None)
-    compared = asked.pair(on, evidence, {}, first, second, ANYTHING)
-    part, why = compared.part(), seen.undecided if compared.look and (seen := compared.look(None)) else ""
+    part = asked.pair(on, evidence, {}, first, second, ANYTHING).part()
     if part.estimate is None:
         raise _no_pair(one, other, "and ran on one machine" if kind.is_time else "and the same seed")
-    verdict = UNDECIDED if why else _verdict(part.low, part.high, 1.0 if kind.is_time else 0.0, margin, kind.better)
+    verdict = UNDECIDED if part.undecided else _verdict(part.low, part.high, 1.0 if kind.is_time else 0.0, margin, kind.better)
     unit = {POINTS: POINTS, NUMBER: ""}.get(kind.unit, "times")
     images = apart = None
     if on == _TEST:
@@ -118,7 +117,7 @@ def _of_records(runs: Runs, a: Setting, b: Setting, on: str, margin: float) -> C
             images = per_image.compared(evidence.cases({}, (first, second)).values())
         except UserError as error:
             apart = str(error)
-    return Comparison(one, other, on, part.estimate, part.low, part.high, part.n, part.over, unit, verdict, images, apart, why)
+    return Comparison(one, other, on, part.estimate, part.low, part.high, part.n, part.over, unit, verdict, images, apart, part.undecided)
 
 
 def _of_programs(runs: Runs, a: Setting, b: Setting, on: str | None, margin: float) -> Comparison:

@@ -28,16 +28,9 @@ class Estimate:
     high: float | None
     n: int
 
-    @property
-    def half_width(self) -> float | None:
-        """Half of the interval's width; None where there is no interval."""
-        return None if self.high is None else self.high - self.mean
-
 
 def estimates(arms: Sequence[Sequence[float]]) -> list[Estimate | None]:
-    """The mean of each arm over its seeds, by the variance of all arms, as claims have it (Smyth 2004): of fewer than three arms, or of one
-    that is unlike the others, by its own (Student's t). None of an arm without values.
-    """
+    """The mean of each arm over its seeds, by what the variances of all have in common (`arm_means`). None of an arm without values."""
     there = [values for values in arms if values]
     if not there:
         return [None] * len(arms)
@@ -64,7 +57,8 @@ def share_estimates(arms: Sequence[Sequence[float]], lowest: float = 0.0) -> lis
 
 
 def time_estimates(arms: Sequence[Sequence[float]]) -> list[Estimate | None]:
-    """The same of what is above 0 and differs by factors: the intervals are those of the mean logarithms."""
+    """The same of what is above 0 and differs by factors: the intervals are those of the mean logarithms. An arm with a time of 0 or less
+    is told by itself, as any numbers are."""
     logarithms = estimates([[math.log(value) for value in values] if min(values, default=0) > 0 else [] for values in arms])
     return [_of_times(values, found) if found else estimates([values])[0] for values, found in zip(arms, logarithms, strict=True)]
 
@@ -73,6 +67,8 @@ def _of_times(values: Sequence[float], logarithm: Estimate) -> Estimate:
     mean = statistics.fmean(values)
     if logarithm.low is None or logarithm.high is None:
         return replace(logarithm, mean=mean)
+    if logarithm.low == logarithm.high:  # of equal times, which the logarithm would round
+        return Estimate(mean, mean, mean, logarithm.n)
     low, high = (math.exp(min(bound, 700)) for bound in (logarithm.low, logarithm.high))  # beyond, a float overflows
     return Estimate(mean, min(low, mean), max(high, mean), logarithm.n)
 
@@ -155,6 +151,14 @@ def machine(environment: Environment) -> str:
     if environment.captured:
         parts.append("CUDA graphs")
     return ", ".join(parts)
+
+
+def short_machines(names: Iterable[str]) -> dict[str, str]:
+    """Machines by the shortest words that tell them apart: the device, and of precision, versions and threads what differs."""
+    parts = {name: name.split(", ") for name in dict.fromkeys(names)}
+    everywhere = set.intersection(*map(set, parts.values())) if parts else set()
+    short = {name: [device, *(word for word in rest if word not in everywhere)] for name, (device, *rest) in parts.items()}
+    return {name: ", ".join(words).replace("NVIDIA ", "").replace("(R)", "").replace("(TM)", "") for name, words in short.items()}
 
 
 def place(record: RunRecord) -> str | None:

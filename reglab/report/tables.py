@@ -6,10 +6,10 @@ from typing import Any
 import pandas as pd
 
 from reglab.report import stats
-from reglab.report.claims.differences import against
 from reglab.report.claims.findings import Finding
-from reglab.report.claims.parts import LEVEL
-from reglab.report.claims.seen import OfMeans
+from reglab.report.comparisons.differences import against
+from reglab.report.comparisons.parts import LEVEL
+from reglab.report.comparisons.seen import OfMeans
 from reglab.report.stats import Estimate, TimeToTarget
 from reglab.report.studies.cells import Cell, Times
 from reglab.report.studies.columns import Treatment, brief, in_order, meets
@@ -88,20 +88,12 @@ def best(cells: Sequence[Cell]) -> set[tuple[int, str]]:
 
 def timed_on(cells: Iterable[Cell]) -> list[str]:
     """The machines on which some arms were timed, by short names, in the order of the times in their table."""
-    return list(short_machines(times.machine for cell in cells for times in cell.times).values())
+    return list(stats.short_machines(times.machine for cell in cells for times in cell.times).values())
 
 
 def _timed(cells: Iterable[Cell]) -> list[tuple[Cell, Times | None]]:
     """Each arm with its times on each machine, or with none."""
     return [(cell, times) for cell in cells for times in (cell.times or (None,))]
-
-
-def short_machines(names: Iterable[str]) -> dict[str, str]:
-    """Machines by the shortest words that tell them apart: the device, and of precision, versions and threads what differs."""
-    parts = {name: name.split(", ") for name in dict.fromkeys(names)}
-    everywhere = set.intersection(*map(set, parts.values())) if parts else set()
-    short = {name: [device, *(word for word in rest if word not in everywhere)] for name, (device, *rest) in parts.items()}
-    return {name: ", ".join(words).replace("NVIDIA ", "").replace("(R)", "").replace("(TM)", "") for name, words in short.items()}
 
 
 def _against(cells: Sequence[Cell], baseline: Cell, among: Sequence[Cell]) -> dict[str, dict[str, str]]:
@@ -249,7 +241,7 @@ def _ran(parameter: StudiedParameter, arms: Sequence[Treatment], design: Design)
 
 
 def claims(findings: Sequence[Finding]) -> pd.DataFrame:
-    """One row a claim: what came out, alone and jointly with all that are tested, by which rule, and what an open one still needs."""
+    """One row a claim: what came out, alone and jointly with all others, by which rule, and what an open one still needs."""
     rows = [
         {
             "no.": finding.number,

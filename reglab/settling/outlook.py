@@ -59,8 +59,11 @@ def outlook(course: Course, records: Iterable[RunRecord], effect: float = EFFECT
             seeds[:, columns] = np.maximum(seeds[:, columns], to_come[:, None])
     assumed = sum(state.stand == Stand.open for state in now.claims) - told
     parts = [f"{told} open claims as their runs foretell it"] * (told > 0)
-    parts += [f"{assumed} as if the arms that they compare differed by {effect:g} standard deviations of a seed"] * (assumed > 0)
-    return Outlook(arms, seeds, there, course.looks, "; ".join(parts) or "no claim is open")
+    parts += [f"{assumed} claims as if the arms that they compare differed by {effect:g} standard deviations of a seed"] * (assumed > 0)
+    left = [state for state in now.claims if state.stand not in (Stand.open, Stand.settled)]
+    parts = parts or [f"no claim is open{', and all are settled' * (not left)}"]
+    parts += [f"claim {state.number} is {state.stand}" + (f" ({state.why})" if state.why else "") for state in left]
+    return Outlook(arms, seeds, there, course.looks, "; ".join(parts))
 
 
 def hours_of(course: Course, records: Iterable[RunRecord]) -> dict[str, float]:

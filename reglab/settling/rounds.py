@@ -16,7 +16,7 @@ from reglab.report import stats
 from reglab.report.claims import planned
 from reglab.report.claims.claim_looks import Foretold, PartStanding, Standing, standings
 from reglab.report.claims.findings import Verdict
-from reglab.report.claims.parts import LEVEL
+from reglab.report.comparisons.parts import LEVEL
 from reglab.report.studies.design import Design
 from reglab.report.studies.study import Study
 from reglab.settling.arms import PlannedArm
@@ -58,7 +58,8 @@ class ClaimState:
     """A claim, and its comparisons that some arms of the study speak to.
 
     `chance`: that the next look decides it, as far as its runs foretell it, one half where there are none; of one that is unlikely to be
-    settled, that any does. `looks` are those that are left, and `foretold` what they may say, where its runs tell.
+    settled, that any does. `looks` are those that are left, and `foretold` what they may say, where its runs tell. `why` its runs decide
+    nothing, where that is so, of a claim that is given up.
     """
 
     number: int
@@ -69,6 +70,7 @@ class ClaimState:
     looks: tuple[int, ...] = ()
     chance: float = 0.5
     foretold: Foretold | None = field(default=None, compare=False, repr=False)
+    why: str = ""
 
     @property
     def arms(self) -> frozenset[str]:
@@ -200,7 +202,7 @@ class Course:
             return there
         decided = foretold.decided.mean(axis=0)
         if decided[-1] < FUTILE:
-            return replace(there, stand=Stand.futile, chance=float(decided[-1]))
+            return replace(there, stand=Stand.futile, chance=float(decided[-1]), why="; ".join(standing.looks.undecided))
         return replace(there, chance=float(decided[0]), foretold=foretold)
 
     def _ordered(self, claims: Iterable[ClaimState], ended: Mapping[str, set[int]], took: "_Took") -> Iterable[Wanted]:

@@ -19,6 +19,13 @@ SEEDS_MATTER = 0.02
 """The probability with which seeds that do nothing are taken for something, and runs paired by them."""
 
 
+UNLIKE_BY_ITSELF = 0.1
+"""The probability that an arm which is as the others is taken for unlike them, where its mean is told by itself."""
+
+LEAST_IN_COMMON = 0.5
+"""Degrees of freedom of what arms have in common for each of an arm's own, from which on its mean is told by that."""
+
+
 @dataclass(frozen=True)
 class Contrast:
     """A difference of means with its standard error and degrees of freedom, each (…,). `paired`: whether seed by seed.
@@ -104,13 +111,17 @@ def contrast(results: Array, weights: Array, may_pair: bool = True) -> Contrast:
 
 
 def arm_means(results: Array) -> Contrast:
-    """The mean of each arm by itself, with the variance of all: of results (arms, seeds), at least one in each arm, every field is (arms,).
+    """The mean of each arm by itself: of results (arms, seeds), at least one in each arm, every field is (arms,).
 
-    One arm's is that of `contrast` with all weight on it.
+    By the moderated variance, as a difference has it, but more careful, since nothing of another arm evens out what is wrong with one: an
+    arm is sooner taken for unlike the others, and where arms have little in common each keeps its own variance (Student's t). Of three
+    to twelve arms of one spread with two to five seeds, 94 to 97 % of the intervals cover; of one with three times the spread of the others
+    82 to 93 % (by the rule of a difference 77 to 89).
     """
     counts = (~np.isnan(results)).sum(axis=-1)
     means, variances = _spreads(results, counts)
-    variances, freedom = _moderated(_but_rounding(variances, means), counts - 1.0)
+    variances, freedom = _but_rounding(variances, means), counts - 1.0
+    variances, freedom = moderated(variances, freedom, prior(variances, freedom), UNLIKE_BY_ITSELF, LEAST_IN_COMMON)
     error = np.where(freedom > 0, np.sqrt(variances / counts), np.inf)
     return Contrast(means, error, np.maximum(freedom, 1.0), np.zeros(len(counts), bool), None, int(counts.min()))
 

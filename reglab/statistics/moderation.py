@@ -65,9 +65,10 @@ def prior(variances: Array, freedom: Array) -> Prior:
 def _alike(variances: Array, freedom: Array) -> NDArray[np.bool_]:
     """Which arms say what all have in common (…, arms): an arm that is far from the others is left out, then the next.
 
-    Of the others the largest is not looked at, where there are enough: two arms that are far would hide each other.
+    Of the others the largest is not looked at, where there are enough: two arms that are far would hide each other. An arm of equal
+    results, as of one that is always right, tells nothing: its logarithm would be as far from the others as one likes.
     """
-    told = np.broadcast_to(freedom > 0, variances.shape).copy()
+    told = (freedom > 0) & (variances > 0)
     for _ in range(variances.shape[-1]):
         largest = _largest(variances, told)
         several = told.sum(axis=-1, keepdims=True) >= _HIDING
@@ -106,19 +107,21 @@ def _chance_of(variances: Array, freedom: Array, told: NDArray[np.bool_]) -> Arr
     return np.where(arms < FEWEST_ARMS, np.nan, found)
 
 
-def moderated(variances: Array, freedom: Array, common: Prior) -> tuple[Array, Array]:
+def moderated(variances: Array, freedom: Array, common: Prior, unlike: float = UNLIKE, least: float = 0.0) -> tuple[Array, Array]:
     """The variances (…, arms) drawn towards the prior, and their degrees of freedom (…, arms), which are never more than those of all arms
     together (Smyth 2004, equation 3; the bound is limma's).
 
     An arm whose variance is too large to be of the prior of the others keeps its own (as in the robust form of Phipson 2016, which leaves
     such an arm fewer degrees of freedom of the prior; here none): its interval is wider for it. One that is small is drawn up as any.
+    `unlike`: the probability of taking an arm that is as the others for such a one; `least`: how many degrees of freedom the prior must
+    have for each of an arm's own, where less says that the arms have too little in common, and each keeps its own.
     """
     variance, weight, total = common.variance[..., None], common.freedom[..., None], freedom.sum()
     chance = _chance_of(variances, freedom, common.alike)
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.where(np.isinf(weight), 1.0, weight / (weight + freedom))
         drawn = share * variance + (1 - share) * variances
-    keeps = (weight == 0) | ((freedom > 0) & (variances > 0) & (chance < UNLIKE))
+    keeps = (weight == 0) | (weight < least * freedom) | ((freedom > 0) & (variances > 0) & (chance < unlike))
     return np.where(keeps, variances, drawn), np.where(keeps, freedom, np.minimum(weight + freedom, total))
 
 

@@ -113,9 +113,9 @@ def forecast(configs: Sequence[RunConfig], records: Sequence[RunRecord], on: str
                 probed[network] = probe(config)
             paces = [probed[network]]
         else:
-            where = f"on {on}" if on else "on a GPU, of which it would tell,"
+            where = f" on {on}" if on else ""
             mend = "run it once, or a short sweep with its network, or have it measured here with --probe"
-            raise UserError(f"no finished run {where} is like the arm {config.label}, so nothing tells what it takes: {mend}")
+            raise UserError(f"no finished run{where} is like the arm {config.label}, so nothing tells what it takes: {mend}")
         images = config.train.epochs * known.images_per_epoch(config) / 3600
         hours, low, high = hours + statistics.median(paces) * images, low + min(paces) * images, high + max(paces) * images
     parts = [f"{len(used)} finished {'run' if len(used) == 1 else 'runs'} on {on}"] if used else []

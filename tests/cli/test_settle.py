@@ -23,7 +23,7 @@ def test_a_plan_says_what_it_takes_until_all_is_settled(reglab, study, capsys):
     said = capsys.readouterr().out
     assert said.split("\n")[1].split() == ["at", "least", "12"]
     assert "8 seeds of all    32" in said
-    assert said.rstrip().endswith("2 as if the arms that they compare differed by 10 standard deviations of a seed")
+    assert said.rstrip().endswith("2 claims as if the arms that they compare differed by 10 standard deviations of a seed")
 
 
 @pytest.mark.parametrize(

@@ -29,22 +29,26 @@ def alone(values):
     return stats.estimates([values])[0]
 
 
+def half(estimate):
+    """Half of the interval's width."""
+    return (estimate.high - estimate.low) / 2
+
+
 def test_the_interval_of_one_arm_alone_is_scipys_own():
     values = [0.71, 0.74, 0.69, 0.73]
     estimate = alone(values)
     low, high = scipy_stats.t.interval(0.95, len(values) - 1, loc=statistics.fmean(values), scale=scipy_stats.sem(values))
     assert (estimate.low, estimate.high) == pytest.approx((low, high))
-    assert estimate.half_width == pytest.approx((high - low) / 2)
+    assert half(estimate) == pytest.approx((high - low) / 2)
 
 
 def test_three_seeds_of_one_arm_have_the_interval_of_the_table():
     estimate = alone([0.6, 0.7, 0.8])
-    assert estimate.half_width == pytest.approx(4.303 * 0.1 / math.sqrt(3), abs=1e-4)  # t of 2 degrees of freedom: 4.303
+    assert half(estimate) == pytest.approx(4.303 * 0.1 / math.sqrt(3), abs=1e-4)  # t of 2 degrees of freedom: 4.303
 
 
 def test_one_value_has_no_interval_and_none_has_no_estimate():
     assert stats.estimates([[0.7], [], [0.6, 0.8], [0.5, 0.6], [0.5, 0.7]])[:2] == [Estimate(0.7, None, None, 1), None]
-    assert alone([0.7]).half_width is None
     assert stats.estimates([[], []]) == [None, None]
     assert stats.estimates([]) == []
 
@@ -52,12 +56,12 @@ def test_one_value_has_no_interval_and_none_has_no_estimate():
 def test_arms_of_one_spread_have_intervals_of_one_width():
     found = stats.estimates([[1.0, 1.4], [5.0, 5.5], [3.0, 3.3], [7.0, 7.6]])
     pooled = math.sqrt((0.08 + 0.125 + 0.045 + 0.18) / 4)
-    assert [each.half_width for each in found] == pytest.approx([2.776 * pooled / math.sqrt(2)] * 4, abs=1e-3)  # t of 4: 2.776
+    assert [half(each) for each in found] == pytest.approx([2.776 * pooled / math.sqrt(2)] * 4, abs=1e-3)  # t of 4: 2.776
 
 
 def test_an_arm_unlike_the_others_keeps_its_own_spread():
     *others, wild = stats.estimates([[70.1, 70.4, 70.2], [74.0, 74.3, 74.4], [81.2, 81.0, 81.4], [77.0, 77.3, 77.1], [55.2, 72.3, 78.0]])
-    assert max(each.half_width for each in others) < 0.5
+    assert max(half(each) for each in others) < 0.5
     assert wild == alone([55.2, 72.3, 78.0])
 
 
@@ -69,10 +73,31 @@ def test_the_intervals_of_arms_cover_their_means_and_are_shorter_than_students(s
         arms = chance.normal(size=(6, seeds))
         found = stats.estimates(arms.tolist())
         covered += [each.low <= 0 <= each.high for each in found]
-        widths += [each.half_width for each in found]
+        widths += [half(each) for each in found]
         students += (scipy_stats.t.ppf(0.975, seeds - 1) * arms.std(axis=-1, ddof=1) / math.sqrt(seeds)).tolist()
-    assert 0.93 < np.mean(covered) < 0.97
+    assert 0.93 < np.mean(covered) < 0.975
     assert np.median(widths) < {2: 0.4, 3: 0.7, 5: 0.95}[seeds] * np.median(students)
+
+
+@pytest.mark.parametrize(("arms", "least"), [(3, 0.8), (6, 0.85)])
+def test_an_arm_of_three_times_the_spread_of_the_others_is_covered_oftener_than_by_one_variance(arms, least):
+    chance = np.random.default_rng(arms)
+    inside, pooled = [], []
+    for _ in range(300):
+        results = chance.normal(size=(arms, 3)) * np.array([1.0] * (arms - 1) + [3.0])[:, None]
+        inside.append(abs(results[-1].mean()) <= half(stats.estimates(results.tolist())[-1]))
+        one = scipy_stats.t.ppf(0.975, 2 * arms) * math.sqrt(results.var(axis=-1, ddof=1).mean() / 3)
+        pooled.append(abs(results[-1].mean()) <= one)
+    assert np.mean(inside) > max(least, np.mean(pooled) + 0.02)
+
+
+def test_arms_whose_spread_goes_with_their_size_keep_their_own():
+    """As losses over learning rates have it: the largest would leave nothing to say of the others."""
+    sizes = (0.1, 0.2, 0.5, 1.0, 10.0, 100.0, 1000.0)
+    arms = [[size * (1 + 0.1 * float(noise)) for noise in (-1, 0.2, 0.8)] for size in sizes]
+    assert stats.estimates(arms) == [alone(values) for values in arms]
+    accuracies = [[0.912, 0.915, 0.910], [0.921, 0.918, 0.922], [0.90, 0.91, 0.10]]
+    assert [half(each) < 0.01 for each in stats.estimates(accuracies)] == [True, True, False]
 
 
 # Time to the target.
@@ -189,10 +214,24 @@ def test_the_interval_of_times_stays_above_0_and_has_the_mean_in_it():
         (found,) = stats.time_estimates([values])
         assert 0 < found.low <= found.mean <= found.high
     alike = [28.1, 28.3, 28.2]
-    assert stats.time_estimates([alike])[0].half_width == pytest.approx(alone(alike).half_width, rel=0.02)
+    assert half(stats.time_estimates([alike])[0]) == pytest.approx(half(alone(alike)), rel=0.02)
 
 
 def test_times_spread_by_factors_whatever_their_size():
+    assert stats.time_estimates([[120.0, 120.0], [7.0] * 3]) == [Estimate(120.0, 120.0, 120.0, 2), Estimate(7.0, 7.0, 7.0, 3)]
     short, *_, long = stats.time_estimates([[10.0, 10.5], [20.0, 19.2], [40.0, 41.5], [100.0, 97.0]])
-    assert long.half_width / long.mean == pytest.approx(short.half_width / short.mean, rel=1e-2)
+    assert half(long) / long.mean == pytest.approx(half(short) / short.mean, rel=1e-2)
     assert stats.time_estimates([[5.0], [0.0, 2.0], []]) == [Estimate(5.0, None, None, 1), alone([0.0, 2.0]), None]
+
+
+@pytest.mark.parametrize(
+    ("names", "short"),
+    [
+        (["NVIDIA H100 80GB HBM3, bf16, torch 2.15", "Tesla V100, bf16, torch 2.15"], ["H100 80GB HBM3", "Tesla V100"]),
+        (["a GPU, bf16, torch 2.15, reglab a", "a GPU, fp16, torch 2.15, reglab b"], ["a GPU, bf16, reglab a", "a GPU, fp16, reglab b"]),
+        (["a GPU, bf16"], ["a GPU"]),
+        ([], []),
+    ],
+)
+def test_machines_are_named_by_their_device_and_what_tells_them_apart(names, short):
+    assert stats.short_machines(names) == dict(zip(names, short, strict=True))

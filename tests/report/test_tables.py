@@ -11,8 +11,8 @@ import pytest
 
 from reglab.config.arms import FINAL_ARMS
 from reglab.report import tables
-from reglab.report.claims.differences import of_cells
 from reglab.report.claims.findings import Finding, Verdict
+from reglab.report.comparisons.differences import of_cells
 from reglab.report.studies.measures import Target
 from reglab.report.writing import latex, texts
 from reglab.tracking.record import State
@@ -68,19 +68,6 @@ def test_times_of_several_machines_stand_beside_each_other_once_where_they_are_a
 
 def test_a_study_on_one_machine_does_not_name_it(study):
     assert "machine" not in tables.arms(arms_of(study), TARGET)
-
-
-@pytest.mark.parametrize(
-    ("names", "short"),
-    [
-        (["NVIDIA H100 80GB HBM3, bf16, torch 2.15", "Tesla V100, bf16, torch 2.15"], ["H100 80GB HBM3", "Tesla V100"]),
-        (["a GPU, bf16, torch 2.15, reglab a", "a GPU, fp16, torch 2.15, reglab b"], ["a GPU, bf16, reglab a", "a GPU, fp16, reglab b"]),
-        (["a GPU, bf16"], ["a GPU"]),
-        ([], []),
-    ],
-)
-def test_machines_are_named_by_their_device_and_what_tells_them_apart(names, short):
-    assert tables.short_machines(names) == dict(zip(names, short, strict=True))
 
 
 def test_a_difference_to_the_baseline_is_told_with_its_interval(make_record):

@@ -5,7 +5,7 @@ import pytest
 from reglab.report.claims import verdicts
 from reglab.report.claims.claim_looks import standings
 from reglab.report.claims.findings import Verdict
-from reglab.report.claims.parts import LEVEL
+from reglab.report.comparisons.parts import LEVEL
 from reglab.report.studies.study import Study
 from reglab.settling.rounds import Stand, Wanted
 

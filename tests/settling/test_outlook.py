@@ -15,14 +15,14 @@ def test_before_any_run_large_effects_take_the_first_look_and_small_ones_the_who
     assert large.runs() == (12, 12, 12, 32)
     small = outlook(course, [], effect=0.1)
     assert small.runs()[1] == 32
-    assert "2 as if the arms that they compare differed by 0.1" in small.basis
+    assert "2 claims as if the arms that they compare differed by 0.1" in small.basis
 
 
 def test_what_is_settled_takes_nothing_and_what_is_open_what_its_runs_foretell(course_of, carry_out):
     course = course_of()
     first = course.next([]).runs
     settled = outlook(course, carry_out(first, by_rate))
-    assert settled.runs()[:3] == (0, 0, 0) and settled.basis == "no claim is open"
+    assert settled.runs()[:3] == (0, 0, 0) and settled.basis == "no claim is open, and all are settled"
     records = carry_out([run for run in first if not run.arm.config.batchnorm.layers], by_rate)
     records += carry_out([run for run in first if run.arm.config.batchnorm.layers], spread=0.02)
     found = outlook(course, records)

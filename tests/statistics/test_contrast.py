@@ -82,7 +82,7 @@ def test_results_that_are_all_alike_have_no_error():
     assert found.interval(0.05) == pytest.approx((-0.2, -0.2))
 
 
-def test_the_mean_of_an_arm_by_itself_is_the_contrast_with_all_weight_on_it():
+def test_the_mean_of_an_arm_that_is_as_the_others_is_the_contrast_with_all_weight_on_it():
     values = results(5, 4)
     values[1, 2:], values[3, 1:] = np.nan, np.nan
     found = arm_means(values)

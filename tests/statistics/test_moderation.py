@@ -82,3 +82,14 @@ def test_two_wild_arms_do_not_hide_each_other():
     found, _ = moderated(variances, freedom, common)
     assert found[[0, 6]] == pytest.approx(variances[[0, 6]])
     assert (np.delete(found, [0, 3, 6]) < 0.6).all()
+
+
+def test_an_arm_of_equal_results_takes_nothing_from_what_the_others_have_in_common():
+    variances, freedom = np.array([1.0, 1.3, 0.8, 1.1, 0.0]), np.array([2.0, 2.0, 3.0, 4.0, 3.0])
+    with_it, without = prior(variances, freedom), prior(variances[:4], freedom[:4])
+    assert (with_it.variance, with_it.freedom) == (pytest.approx(without.variance), without.freedom)
+    assert list(with_it.alike) == [True, True, True, True, False]
+    drawn, known = moderated(variances, freedom, with_it)
+    assert (drawn[4], known[4]) == (pytest.approx(with_it.variance), pytest.approx(14.0))
+    nothing = prior(np.zeros(4), np.full(4, 2.0))
+    assert moderated(np.zeros(4), np.full(4, 2.0), nothing)[0].tolist() == [0.0] * 4

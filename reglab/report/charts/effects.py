@@ -11,7 +11,7 @@ import altair as alt
 import pandas as pd
 
 from reglab.report.charts.style import FAINT, QUIET, TEXT, Drawn, styled
-from reglab.report.claims.parts import Part
+from reglab.report.comparisons.parts import Part
 from reglab.report.writing.numbers import MINUS
 
 ROW = 30

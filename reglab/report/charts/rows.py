@@ -8,10 +8,10 @@ import altair as alt
 import pandas as pd
 
 from reglab.report.charts.style import OTHER, TEXT, Drawn, accuracy_domain, best, highest, plain, styled, told_all
+from reglab.report.stats import short_machines
 from reglab.report.studies.columns import brief, written
 from reglab.report.studies.design import FigureData
 from reglab.report.studies.study import Study
-from reglab.report.tables import short_machines
 
 ROW = 34
 _LINE = 36

@@ -17,8 +17,8 @@ import pandas as pd
 import vl_convert
 
 from reglab.report.charts.font import FAMILY
+from reglab.report.stats import short_machines
 from reglab.report.studies.columns import Level
-from reglab.report.tables import short_machines
 from reglab.report.writing.numbers import told
 
 OTHER = "#444444"

@@ -11,8 +11,8 @@ import numpy as np
 
 from reglab.errors import UserError
 from reglab.report.claims.evidence import TO_TARGET, BySeed, Evidence, expanded, result_of, say, say_all, sharing
-from reglab.report.claims.parts import MOST, Claimed
-from reglab.report.claims.seen import Compared, OfShare, almost_every, in_most
+from reglab.report.comparisons.parts import MOST, Claimed
+from reglab.report.comparisons.seen import Compared, OfShare, almost_every, in_most
 from reglab.report.stats import is_quiet
 from reglab.report.studies import blocks
 from reglab.report.studies.claim_kinds import (

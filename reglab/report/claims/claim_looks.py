@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from reglab.report.claims import plan
 from reglab.report.claims.asked import asked_of
 from reglab.report.claims.findings import Verdict
-from reglab.report.claims.parts import LEVEL
 from reglab.report.claims.plan import Looks
-from reglab.report.claims.seen import Seen
+from reglab.report.comparisons.parts import LEVEL
+from reglab.report.comparisons.seen import Seen
 from reglab.report.studies.claim_kinds import Claim
 from reglab.report.studies.study import Study
 from reglab.statistics.families import decided
@@ -97,6 +97,12 @@ class ClaimLooks:
         if compared.look is None or (look is not None and plan.reached(compared.counts, self.looks.first) < look):
             return None
         return compared.look(look)
+
+    @property
+    def undecided(self) -> list[str]:
+        """Why nothing is decided by what some comparisons come to, whatever it is: by times on shared cores, say."""
+        seen = (self.seen(place, None) for place in range(len(self.compared)))
+        return list(dict.fromkeys(each.undecided for each in seen if each is not None and each.undecided))
 
     @cached_property
     def _p_values(self) -> tuple[Array, Array]:
@@ -201,11 +207,12 @@ class ClaimLooks:
 @dataclass(frozen=True)
 class Standing:
     """How a claim stands among all of a study: the decision on it jointly with so many (`among`, itself included), None where it is not
-    tested."""
+    tested. `is_of_plan`: whether these are all of the study, and not those that are tested."""
 
     looks: ClaimLooks
     decision: Decision | None
     among: int
+    is_of_plan: bool
 
     @property
     def verdict(self) -> Verdict:
@@ -226,9 +233,10 @@ def standings(study: Study) -> list[Standing]:
     """
     claims = [ClaimLooks(claim, study) for claim in study.design.claims]
     tested = [each for each in claims if each.is_tested]
-    among = len(claims) if study.design.looks else len(tested)
+    is_of_plan = bool(study.design.looks)
+    among = len(claims) if is_of_plan else len(tested)
     decisions = dict(zip(map(id, tested), jointly(tested, LEVEL, among), strict=True))
-    return [Standing(each, decisions.get(id(each)), among) for each in claims]
+    return [Standing(each, decisions.get(id(each)), among, is_of_plan) for each in claims]
 
 
 def jointly(asked: Sequence[ClaimLooks], alpha: float, among: int) -> Iterator[Decision]:

@@ -7,10 +7,10 @@ from functools import cache
 from itertools import product
 
 from reglab.report import stats
-from reglab.report.claims.chance import counts_as_chance, of_guessing
-from reglab.report.claims.parts import ANYTHING, Claimed
-from reglab.report.claims.seen import Compared, OfMeans
-from reglab.report.claims.sides import ArmResults, One, Sides
+from reglab.report.comparisons.chance import counts_as_chance, of_guessing
+from reglab.report.comparisons.parts import ANYTHING, Claimed
+from reglab.report.comparisons.seen import Compared, OfMeans
+from reglab.report.comparisons.sides import ArmResults, One, Sides
 from reglab.report.studies import blocks
 from reglab.report.studies.blocks import Blocks
 from reglab.report.studies.columns import Condition, Treatment, meets, typed

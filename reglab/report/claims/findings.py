@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reglab.report.claims.parts import NOTHING, UNITS, Part
+from reglab.report.comparisons.parts import NOTHING, UNITS, Part
 
 
 class Verdict(StrEnum):
@@ -20,7 +20,7 @@ class Verdict(StrEnum):
 class Finding:
     """What came out for one claim, in a sentence (`effect`) and in its parts; `note` adds what has no say in the verdict.
 
-    `verdict` is of the claim alone, `jointly` where all that are tested err as seldom together; `joint` says by what. `margin`: what the
+    `verdict` is of the claim alone, `jointly` where all of a family err as seldom together; `joint` says by what. `margin`: what the
     verdict would be with other margins; `decided`: at which look; `more`: what is still needed where it is open. `figure` is the stem of
     the figure that shows it, `runs` are the ids of the runs behind it.
     """

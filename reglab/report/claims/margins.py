@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from reglab.report.claims.parts import NOTHING, UNITS, Claimed, Part
+from reglab.report.comparisons.parts import NOTHING, UNITS, Claimed, Part
 from reglab.report.writing import numbers
 
 
@@ -19,7 +19,7 @@ def in_margins(parts: Sequence[Part]) -> str:
 
 def _sentence(claimed: Claimed, unit: str, group: Sequence[Part], is_one: bool) -> str:
     ends = [(part.low, part.high) for part in group if part.low is not None and part.high is not None]
-    if len(ends) < len(group) or any(part.is_early for part in group):
+    if len(ends) < len(group) or any(part.is_early or part.undecided for part in group):
         return ""
     nothing, like = NOTHING.get(unit), group[0]  # a bound at which there is no difference is no margin
     lowest, highest = min(low for low, _ in ends), max(high for _, high in ends)

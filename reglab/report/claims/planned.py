@@ -1,11 +1,12 @@
 """Which arms the claims of a study ask for, before or while there are runs of them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from reglab.report import stats
 from reglab.report.claims.asked import looked_at
 from reglab.report.claims.evidence import Evidence
 from reglab.report.studies.claim_kinds import Claim
+from reglab.report.studies.columns import in_order, meets, written
 from reglab.report.studies.design import Design
 from reglab.report.studies.study import Study
 from reglab.tracking.record import RunRecord, State
@@ -25,3 +26,24 @@ def asked_by(claim: Claim, study: Study) -> list[frozenset[str]]:
 def of_plan(design: Design, planned: Iterable[RunRecord]) -> Study:
     """The study that planned runs will be. They stand there as runs that ended without a result, which claims look for, too."""
     return Study.of([record.changed(state=State.diverged) for record in planned], design)
+
+
+def absent(design: Design, plan: Study) -> list[str]:
+    """Of each claim the levels that no planned arm has, in a line: a comparison with them would never be tested."""
+    treated = list(filter(None, plan.treated.values()))
+    lines = []
+    for number, claim in enumerate(design.claims, start=1):
+        for column, level in dict.fromkeys(_levels(claim)):
+            if not any(meets(each, {column: (level,)}, plan.base) for each in treated):
+                there = ", ".join(written(each) for each in sorted({each[column] for each in treated}, key=in_order))
+                lines.append(
+                    f"{design.path}: claim {number} is about {column}: {level}, and no arm of its sweeps has that; they have {there}"
+                )
+    return lines
+
+
+def _levels(claim: Claim) -> Iterator[tuple[str, str]]:
+    for comparison in claim.claimed:
+        for _, condition in comparison.conditions():
+            for column, levels in condition.items():
+                yield from ((column, level) for level in levels)

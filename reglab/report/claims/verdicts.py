@@ -6,7 +6,7 @@ contradicted where any fails (by an interval as wide as it takes where any of se
 
 Configurations are fixed levels, of equal weight; chance is from seed to seed, with the variance of all arms of the study
 (`reglab/statistics/contrast.py`). Claims are decided at the looks of a plan (`plan.py`), which share what may err, each
-claim alone and all of the study jointly (`reglab/statistics/families.py`).
+claim alone and all of a family jointly (`reglab/statistics/families.py`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,9 +18,9 @@ from reglab.report.claims.beside import beside
 from reglab.report.claims.claim_looks import ClaimLooks, Decision, Standing, standings
 from reglab.report.claims.findings import Finding, Findings, Verdict, amounts, deciding, how, in_short
 from reglab.report.claims.margins import in_margins
-from reglab.report.claims.parts import LEVEL, Part, percent
 from reglab.report.claims.plan import Looks
-from reglab.report.claims.seen import Compared, Seen
+from reglab.report.comparisons.parts import LEVEL, Part, percent
+from reglab.report.comparisons.seen import Compared, Seen
 from reglab.report.studies.claim_kinds import Claim
 from reglab.report.studies.study import Study
 
@@ -96,7 +96,7 @@ class _Told:
         if not others or decision.place is None:
             return ""
         decides = deciding(self.parts(decision))
-        whose = "of the study" if self._asked.study.design.looks else f"that {'are' if others > 1 else 'is'} tested"
+        whose = "of the study" if self.standing.is_of_plan else f"that {'are' if others > 1 else 'is'} tested"
         of = f"with the {others} other claim{'s' * (others > 1)} {whose}"
         interval = "" if decides.low is None else f", at {percent(decides.confidence)} confidence: {decides.what}: {amounts(decides)}"
         return f"{of}: {decision.verdict}{interval}."
@@ -148,6 +148,8 @@ class _Told:
         else:
             wanted = [self._of_one(place, each, LEVEL) for place, each in seen.items() if not each.p_holds < LEVEL]
             more, is_beyond = (0, False) if None in wanted else max((each for each in wanted if each), default=(0, False))
+        if not more and (why := self._asked.undecided):
+            return f"other runs ({'; '.join(why)})"
         if not more:
             return "more seeds than can be foretold"
         return f"about {more} more seed{'s' * (more > 1)}" + ", beyond the plan" * is_beyond
@@ -172,7 +174,7 @@ def _in_words(standing: Sequence[Standing]) -> str:
     if not standing:
         return ""
     tested, verdicts, among = [each.looks for each in standing], [each.verdict for each in standing], standing[0].among
-    whose = "of the study" if tested[0].study.design.looks else "that are tested"
+    whose = "of the study" if standing[0].is_of_plan else "that are tested"
     counted = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in Verdict if verdict in verdicts)
     jointly = "" if among == 1 else f"; jointly (Holm, over all {among} {whose}): {counted}"
     if tested[0].looks.is_of_cases:
@@ -187,7 +189,7 @@ def _in_words(standing: Sequence[Standing]) -> str:
 def _of_looks(tested: Sequence[ClaimLooks]) -> Iterator[str]:
     taken = sorted({look for each in tested for look in each.looks.taken})
     if planned := tested[0].study.design.looks:
-        yield f"Looks at {_listed(planned)} seeds an arm, of which {_listed(taken) if taken else 'none'} could be taken."
+        yield f"Looks at {_listed(planned)} seeds an arm: {f'at {_listed(taken)} they were taken' if taken else 'none could be taken yet'}."
         behind = frozenset(run for each in tested for run in each.runs)
         spent = [sum(record.run_id in behind for record in records) for records in tested[0].study.arms.values()]
         arms = sum(count > 0 for count in spent)

@@ -21,7 +21,7 @@ from markupsafe import Markup
 from reglab.report.charts import Drawing
 from reglab.report.charts.font import FAMILY, faces
 from reglab.report.claims.findings import Finding, Verdict
-from reglab.report.claims.parts import UNITS, Part, percent
+from reglab.report.comparisons.parts import UNITS, Part, percent
 from reglab.report.stats import CONFIDENCE
 from reglab.report.studies.registration import Registered
 from reglab.report.writing.numbers import NONE

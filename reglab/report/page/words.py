@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from reglab.report import stats, tables
-from reglab.report.claims.differences import of_cells
 from reglab.report.claims.findings import Finding, Verdict
+from reglab.report.comparisons.differences import of_cells
 from reglab.report.studies.cells import Cell
 from reglab.report.studies.design import Question
 from reglab.report.studies.study import Study

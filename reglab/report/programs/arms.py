@@ -1,5 +1,6 @@
 """Runs of another program as arms: what each came to, and how they compare."""
 
+import json
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -8,11 +9,11 @@ from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from reglab.errors import UserError
-from reglab.report.claims.best import WithTheBest, of_groups, with_the_best
-from reglab.report.claims.differences import of_sides
-from reglab.report.claims.parts import LEVEL
-from reglab.report.claims.sides import ArmResults, One, Sides
+from reglab.errors import UserError, excerpt
+from reglab.report.comparisons.best import WithTheBest, of_groups, with_the_best
+from reglab.report.comparisons.differences import of_sides
+from reglab.report.comparisons.parts import LEVEL
+from reglab.report.comparisons.sides import ArmResults, One, Sides
 from reglab.report.programs.roles import CLOCK, Roles, setting
 from reglab.report.stats import Estimate, estimates, time_estimates
 from reglab.report.studies.columns import Column, Level, brief, in_order, scale_of, short_names, written
@@ -37,8 +38,8 @@ class ProgramArm:
 
     @cached_property
     def identity(self) -> str:
-        """By which the page of a report knows it: the hash of what it is called."""
-        return sha256(self.label.encode()).hexdigest()[:12]
+        """By which the page of a report knows it: the hash of its settings."""
+        return sha256(json.dumps({key: written(level) for key, level in self.levels.items()}).encode()).hexdigest()[:12]
 
     @cached_property
     def results(self) -> ArmResults:
@@ -85,6 +86,8 @@ class Programs:
         made = [self._arm(group) for group in groups.values()]
         labels = Counter(arm.label for arm in made)
         made = [arm if labels[arm.label] == 1 else replace(arm, label=self._label(arm.levels, written)) for arm in made]
+        labels = Counter(arm.label for arm in made)  # a text may read as several settings do
+        made = [arm if labels[arm.label] == 1 else replace(arm, label=f"{arm.label} ({arm.identity})") for arm in made]
         return sorted(made, key=lambda arm: (-self.sign * statistics.fmean(arm.values), arm.label))
 
     @cached_property
@@ -156,12 +159,8 @@ class Programs:
     @cached_property
     def with_the_best(self) -> dict[str, WithTheBest]:
         """Each arm against the best of the others, by its label, in the sense of the metric: less is negative."""
-        seeded = all(arm.by_seed for arm in self.arms)
-        shared = frozenset.intersection(*(frozenset(arm.by_seed) for arm in self.arms)) if seeded else frozenset[str]()
-        if len(shared) > 1:
-            found = with_the_best(
-                {arm.label: {hash_: self.sign * arm.by_seed[seed] for hash_, seed in enumerate(sorted(shared))} for arm in self.arms}
-            )
+        if all(arm.by_seed for arm in self.arms):
+            found = with_the_best({arm.label: {seed: self.sign * value for seed, value in arm.by_seed.items()} for arm in self.arms})
         else:
             found = of_groups({arm.label: [self.sign * value for value in arm.values] for arm in self.arms})
         return {label: each if self.sign > 0 else _turned(each) for label, each in found.items()}
@@ -185,16 +184,22 @@ class Programs:
 
     def arm_of(self, words: str) -> ProgramArm:
         """The one arm with all of some `key=value` words. Raises UserError where none or several have them."""
+        factors = ", ".join(self.roles.factors)
+        if "=" not in words:
+            raise UserError(f"--baseline {words}: give key=value words, of {factors}")
         wanted = dict(word.partition("=")[::2] for word in words.split())
         names = {name: key for key, name in short_names(self.roles.factors).items()} | {key: key for key in self.roles.factors}
         if unknown := [key for key in wanted if key not in names]:
-            raise UserError(
-                f"--baseline {words}: {unknown[0]} does not differ among these runs; what does is {', '.join(self.roles.factors)}"
-            )
+            raise UserError(f"--baseline {words}: {unknown[0]} does not differ among these runs; what does is {factors}")
+        for key, value in wanted.items():
+            levels = [written(level) for level in self.levels(names[key])]
+            if written(value) not in levels:
+                known = ", ".join(map(excerpt, levels[:12]))
+                raise UserError(f"--baseline {words}: {key} is {excerpt(value)} in no run; there are {known}")
         there = [arm for arm in self.arms if all(written(arm.levels[names[key]]) == written(value) for key, value in wanted.items())]
         if len(there) != 1:
-            which = "no arm has" if not there else f"{len(there)} arms have"
-            raise UserError(f"--baseline {words}: {which} that; give a value of each of {', '.join(self.roles.factors)}")
+            which = "no arm has all of" if not there else f"{len(there)} arms have"
+            raise UserError(f"--baseline {words}: {which} that; give a value of each of {factors}")
         return there[0]
 
 

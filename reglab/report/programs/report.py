@@ -13,7 +13,7 @@ import pandas as pd
 from reglab.report import charts
 from reglab.report.charts import own, points
 from reglab.report.charts.style import Drawn
-from reglab.report.claims.best import WithTheBest
+from reglab.report.comparisons.best import WithTheBest
 from reglab.report.page.page import PAGE, RUNS, Figure, Page, PageSection
 from reglab.report.programs.arms import ArmDifference, Programs
 from reglab.report.programs.details import details
@@ -163,8 +163,9 @@ class ProgramReport:
         """How the tables are read."""
         over = "seeds" if self.roles.seed else "runs"
         return (
-            f"In the tables, ± is half of the 95 % interval of the mean over {over}, by the variance of all arms; of one there is none. "
-            "Intervals against the best of the others hold for all arms at once (Hsu). p of several comparisons are Holm’s."
+            f"In the tables, ± is half of the 95 % interval of the mean over {over}, by what the variances of the arms have in common (an "
+            "arm unlike the others: by its own); of one there is none. Intervals against the best of the others, and p there, hold for all "
+            "arms at once (Hsu); other p of several comparisons are Holm’s."
         )
 
     def subtitle(self) -> str:
@@ -258,7 +259,7 @@ class ProgramReport:
                         compared[arm.label].difference, self._places(compared[arm.label]), "+"
                     ),
                     "95 % interval, all at once": interval(compared[arm.label].low, compared[arm.label].high),
-                    "p": NONE if (p := compared[arm.label].p) is None else p_text(p),
+                    "p (Hsu)": NONE if (p := compared[arm.label].p) is None else p_text(p),
                 }
                 for arm in self.programs.arms
             ]

@@ -111,6 +111,9 @@ _IDENTITIES = each_word(
     "id ids uuid uid pid port job trial index number name dir folder path file host hostname user url date time timestamp "
     "created updated commit git sha log logs output checkpoint ckpt command cmd run group notes note tag tags"
 )
+_OF_NUMBERS = ("--metric", "--time-key")
+"""Options that name what must be numbers."""
+
 _SPLITS = (
     frozenset({"test"}),
     frozenset({"val", "valid", "validation", "eval", "dev", "heldout", "holdout"}),
@@ -192,7 +195,12 @@ class _Reader:
 
     def _require(self, key: str, option: str) -> None:
         if key not in self.keys:
-            raise UserError(f"{option} {excerpt(key)}: no finished run has it{nearest(key, self.keys)}; there are {_some(self.keys)}")
+            there = [each for each in self.keys if option not in _OF_NUMBERS or self._numbers(each)]
+            raise UserError(f"{option} {excerpt(key)}: no finished run has it{nearest(key, there)}; there are {_some(there)}")
+
+    def _no_number(self, option: str, key: str) -> UserError:
+        there = [each for each in self.keys if self._numbers(each)]
+        return UserError(f"{option} {excerpt(key)}: it is {excerpt(self._example(key))}, say, and no number; numbers are {_some(there)}")
 
     # The metric.
 
@@ -200,7 +208,7 @@ class _Reader:
         if (key := self.asked.metric) is not None:
             self._require(key, "--metric")
             if not self._numbers(key):
-                raise UserError(f"--metric {excerpt(key)}: no finished run has a number there, but such as {excerpt(self._example(key))}")
+                raise self._no_number("--metric", key)
             return key
         numeric = [key for key in self.results if key != seed and self._numbers(key) and not _is_counter(key)]
         for split in _SPLITS:
@@ -241,7 +249,7 @@ class _Reader:
             return CLOCK
         found = self._one("time", self.asked.time, "--time-key", lambda: self._times(metric))
         if found and not self._numbers(found):
-            raise UserError(f"--time-key {excerpt(found)}: no finished run has a number there, but such as {excerpt(self._example(found))}")
+            raise self._no_number("--time-key", found)
         if found is None and self.asked.time is None and any(run.seconds is not None for run in self.ended):
             self.said.append("time: the runtime that stands beside the runs (--time-key names a result, or none)")
             return CLOCK

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 from reglab.errors import UserError
 from reglab.report import stats
-from reglab.report.claims.chance import counts_as_chance, of_guessing
 from reglab.report.claims.evidence import sharing
-from reglab.report.claims.sides import ArmResults, One, Sides
 from reglab.report.collection import Runs
 from reglab.report.compare import condition, measured, refuse_same
+from reglab.report.comparisons.chance import counts_as_chance, of_guessing
+from reglab.report.comparisons.sides import ArmResults, One, Sides
 from reglab.report.programs.roles import number, result, setting
 from reglab.report.referee.question import JudgedQuestion, Unit, unit_of
 from reglab.report.studies.columns import Condition, written

@@ -10,8 +10,8 @@ from typing import Any
 
 from reglab import exits
 from reglab.errors import UserError
-from reglab.report.claims.parts import Claimed
 from reglab.report.collection import Progress, Runs, of_either
+from reglab.report.comparisons.parts import Claimed
 from reglab.report.programs import roles
 from reglab.report.programs.roles import DO_WITHOUT, AskedRoles
 from reglab.report.referee import arms

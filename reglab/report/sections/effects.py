@@ -1,14 +1,15 @@
 """What a report shows first: the comparisons that decide its claims, or of runs without claims each arm against one."""
 
+import statistics
 from collections.abc import Mapping, Sequence
 
 from reglab.report import stats
 from reglab.report.charts.effects import Effect
-from reglab.report.claims.best import with_the_best
-from reglab.report.claims.differences import against
 from reglab.report.claims.findings import Finding, deciding
-from reglab.report.claims.parts import LEVEL, Part
-from reglab.report.claims.seen import OfMeans
+from reglab.report.comparisons.best import with_the_best
+from reglab.report.comparisons.differences import against
+from reglab.report.comparisons.parts import LEVEL, Part
+from reglab.report.comparisons.seen import OfMeans
 from reglab.report.studies.cells import Cell
 from reglab.report.studies.measures import test_accuracy
 
@@ -54,11 +55,10 @@ def _effect(cell: Cell, baseline: Cell, found: OfMeans) -> Effect:
 
 def _against_the_best(cells: Sequence[Cell], values: Mapping[str, Mapping[int, float]]) -> list[Effect]:
     compared = with_the_best({cell.identity: values[cell.identity] for cell in cells})
-    shared = frozenset.intersection(*(frozenset(values[cell.identity]) for cell in cells)) if cells else frozenset()
     found = []
     for cell in cells if compared else ():
         mine, against = values[cell.identity], compared[cell.identity]
-        rival = max((other for other in cells if other is not cell), key=lambda other: _mean(values[other.identity], shared))
+        rival = max((other for other in cells if other is not cell), key=lambda other: statistics.fmean(values[other.identity].values()))
         each = tuple(100 * (mine[seed] - values[rival.identity][seed]) for seed in sorted(mine.keys() & values[rival.identity].keys()))
         low, high = (None if bound is None else 100 * bound for bound in (against.low, against.high))
         part = Part(
@@ -66,8 +66,3 @@ def _against_the_best(cells: Sequence[Cell], values: Mapping[str, Mapping[int, f
         )
         found.append(Effect(cell.label, part, is_claimed=False, leads_to=cell.identity))
     return found
-
-
-def _mean(seeds: Mapping[int, float], shared: frozenset[int]) -> float:
-    used = [seeds[seed] for seed in shared] if shared else list(seeds.values())
-    return sum(used) / len(used)

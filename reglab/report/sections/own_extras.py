@@ -8,10 +8,10 @@ from reglab.report import stats
 from reglab.report.charts import lines
 from reglab.report.charts import own as charts
 from reglab.report.charts.style import Drawn
-from reglab.report.claims.best import with_the_best
 from reglab.report.claims.evidence import Evidence
-from reglab.report.claims.parts import LEVEL
-from reglab.report.claims.seen import OfMeans
+from reglab.report.comparisons.best import with_the_best
+from reglab.report.comparisons.parts import LEVEL
+from reglab.report.comparisons.seen import OfMeans
 from reglab.report.sections import searches
 from reglab.report.sections.effects import by_seed
 from reglab.report.sections.extra import Extra, levels_of
@@ -61,7 +61,7 @@ def _comparisons(cells: Sequence[Cell]) -> Extra | None:
                 "95 % interval, all at once": NONE
                 if each.low is None or each.high is None
                 else between(100 * each.low, 100 * each.high, signed=True),
-                "p": NONE if each.p is None else p_text(each.p),
+                "p (Hsu)": NONE if each.p is None else p_text(each.p),
             }
             for cell, each in rows
         ]
@@ -81,7 +81,7 @@ def _comparisons(cells: Sequence[Cell]) -> Extra | None:
     possible = [cell.label for cell, each in rows if each.high is None or each.high > 0]
     notes = []
     if rows[0][1].low is None:
-        notes.append("There are no intervals: they take two seeds or more that all arms have, and that do not agree to the last digit.")
+        notes.append("There are no intervals: they take an arm of two seeds, which do not agree to the last digit.")
     elif len(possible) == 1:
         notes.append(f"{possible[0]} is the best: every other arm is surely below it.")
     else:

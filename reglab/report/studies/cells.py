@@ -65,12 +65,21 @@ class Cell:
 Treatments = Mapping[str, Treatment | None]
 """By run id."""
 
+UNBUILT = " (not built)"
+"""What stands behind the identity of an arm's runs that cannot be built here, where others of it are."""
+
 
 def cells(records: Iterable[RunRecord], treatments: Treatments, design: Design, own: Sequence[Kind] = ()) -> list[Cell]:
-    """Return one cell an arm, the best test accuracy first; their intervals are by the variance of all of them."""
+    """Return one cell an arm, the best test accuracy first; their intervals are by what the variances of all have in common.
+
+    Runs of an arm that cannot be built here, as those of a later version, are a cell of their own.
+    """
+    named = [(arm(record), record) for record in sorted(records, key=lambda record: record.seed)]
+    built_arms = {name for name, record in named if treatments[record.run_id]}
     by_arm: dict[str, list[RunRecord]] = {}
-    for record in records:
-        by_arm.setdefault(arm(record), []).append(record)
+    for name, record in named:
+        is_apart = treatments[record.run_id] is None and name in built_arms
+        by_arm.setdefault(name + UNBUILT * is_apart, []).append(record)
     arms = list(by_arm.values())
     finished = [[record for record in group if counts(record)] for group in arms]
 
@@ -85,7 +94,7 @@ def cells(records: Iterable[RunRecord], treatments: Treatments, design: Design, 
             label=group[0].label,
             identity=name,
             treatment=treatments[group[0].run_id],
-            records=tuple(sorted(group, key=lambda record: record.seed)),
+            records=tuple(group),
             validation_accuracy=held_out[place],
             test_accuracy=test[place],
             train_accuracy=train[place],

@@ -215,8 +215,8 @@ def _faults_of_measures(design: Design) -> Iterator[tuple[Place, str]]:
         if not design.files and meant:
             yield place, f"no report has {name}; did you mean {meant[0]}?"
         elif design.files and not any(is_of(name, each) for each in known):
-            none = f"no sweep of the study has train.metrics with a function of that name{nearest(name, [*MEASURES, *known])}"
-            yield place, f"{name}: {none}"
+            guess = nearest(name, [*MEASURES, *known]) or f"; there are {', '.join([*MEASURES, *known])}"
+            yield place, f"{name}: no sweep of the study has train.metrics with a function of that name{guess}"
 
 
 def _metrics_of(sweep: Path) -> Iterator[str]:

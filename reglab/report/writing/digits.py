@@ -3,6 +3,9 @@
 from reglab.report.stats import Estimate
 from reglab.report.writing.numbers import NONE, lies_askew
 
+_NOTHING = 1e-12
+"""Of a number, what sums of floating-point numbers are off by."""
+
 
 def decimals(spread: float | None, size: float) -> int:
     """Places behind the point that say something: two digits of an interval's half width; without one, four of the number."""
@@ -22,14 +25,14 @@ def told(estimate: Estimate | None, sign: str = "") -> str:
     mean, low, high = estimate.mean, estimate.low, estimate.high
     if low is None or high is None:
         return number(mean, decimals(None, mean), sign)
+    if high - low <= _NOTHING * abs(mean):
+        return f"{number(mean, decimals(None, mean), sign)} (all equal)"
     half = (high - low) / 2
     places = decimals(half, mean)
     said = number(mean, places, sign)
-    return (
-        f"{said} ({number(low, places, sign)} to {number(high, places, sign)})"
-        if lies_askew(mean, low, high)
-        else f"{said} ± {number(half, places)}"
-    )
+    if lies_askew(mean, low, high):
+        return f"{said} ({number(low, places, sign)} to {number(high, places, sign)})"
+    return f"{said} ± {number(half, places)}"
 
 
 def number(value: float, places: int, sign: str = "") -> str:

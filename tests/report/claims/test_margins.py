@@ -5,7 +5,7 @@ import math
 import pytest
 
 from reglab.report.claims.margins import in_margins
-from reglab.report.claims.parts import Claimed, Part
+from reglab.report.comparisons.parts import Claimed, Part
 
 
 def part(low, high, claimed, unit="points", **changes):

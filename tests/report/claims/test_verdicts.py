@@ -14,8 +14,8 @@ from scipy.stats import binomtest, t
 from reglab.config import RunConfig, identity, run_id
 from reglab.report.claims import verdicts
 from reglab.report.claims.findings import Verdict
-from reglab.report.claims.parts import Claimed
-from reglab.report.claims.seen import almost_every
+from reglab.report.comparisons.parts import Claimed
+from reglab.report.comparisons.seen import almost_every
 from reglab.report.studies.study import Study
 from reglab.sweep.spec import read, shipped
 from reglab.tracking.record import State
@@ -469,7 +469,7 @@ def test_the_plan_is_told_with_the_looks_that_were_taken(made):
         "One look at each claim, at the 3 seeds an arm that its sweeps give. Alone, each errs"
     )
     assert verdicts.judge(study(records)).plan.endswith("jointly (Holm, over all 2 that are tested): 2 reproduced.")
-    assert "Looks at 3, 5 and 8 seeds an arm, of which 3 could be taken." in at_looks(records, (3, 5, 8)).plan
+    assert "Looks at 3, 5 and 8 seeds an arm: at 3 they were taken." in at_looks(records, (3, 5, 8)).plan
     by_hand = at_looks([record.model_copy(update={"sweep": "mine"}) for record in records], ())
     assert "at the seeds that are there (3), since no sweep of the study plans their number" in by_hand.plan
 

@@ -13,7 +13,7 @@ from benchmarks.browser import CHROMIUM, FLAGS
 from reglab.report.charts import Drawing
 from reglab.report.charts.font import FAMILY
 from reglab.report.claims.findings import Finding, Verdict
-from reglab.report.claims.parts import Part
+from reglab.report.comparisons.parts import Part
 from reglab.report.page import page as page_module
 from reglab.report.page.details import SHOWN
 from reglab.report.page.page import Figure, Page, PageSection

@@ -64,7 +64,7 @@ def test_the_metric_is_the_one_of_held_out_quality(results, metric, goal):
         ([({}, {"a": 0.9})], AskedRoles(), "is more or less of a better"),
         ([({}, {"acc": 0.9})], AskedRoles(goal="up"), "--goal up: give maximize or minimize"),
         ([({}, {"acc": 0.9})], AskedRoles("ac"), "--metric ac: no finished run has it; did you mean acc"),
-        ([({"opt": "sgd"}, {"acc": 0.9})], AskedRoles("opt"), "--metric opt: no finished run has a number there, but such as sgd"),
+        ([({"opt": "sgd"}, {"acc": 0.9})], AskedRoles("opt"), "--metric opt: it is sgd, say, and no number; numbers are acc"),
         ([({}, {"acc": 0.9, "train_time": 1, "duration": 2})], AskedRoles(), "time of a run may be train_time or duration: say which"),
         (
             [({"seed": n, "data_seed": n // 2}, {"acc": 0.9}) for n in range(4)],

@@ -98,7 +98,7 @@ def test_a_report_is_judged_by_the_plan_of_its_lock(study, runs, tmp_path, make_
     reglab.build_report(str(runs), tmp_path / "report", study=design.path)
     page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
     assert faults(tmp_path / "report", {}, None) == []
-    assert "Looks at 3 and 5 seeds an arm, of which none could be taken." in page.replace("\N{NO-BREAK SPACE}", " ")
+    assert "Looks at 3 and 5 seeds an arm: none could be taken yet." in page.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_a_study_file_that_changes_is_kept_behind_the_first_and_never_in_its_place(study, runs, tmp_path):

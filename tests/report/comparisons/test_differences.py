@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from reglab.report.claims.differences import of_sides
-from reglab.report.claims.sides import ArmResults, One, Sides
+from reglab.report.comparisons.differences import of_sides
+from reglab.report.comparisons.sides import ArmResults, One, Sides
 from reglab.report.studies.measures import POINTS
 from reglab.statistics.contrast import contrast
 

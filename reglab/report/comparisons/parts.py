@@ -44,7 +44,8 @@ class Part:
     """One comparison of a claim. `holds`: None where its interval leaves it open, or no run speaks to it.
 
     `each`: of every pair, seed by seed, or of a mean every run; of a share none. `over`: what there are `n` of. `is_early`: before its
-    first look, so that nothing is decided by it. `said`: how it was compared, a line each.
+    first look, so that nothing is decided by it. `undecided`: why nothing is, whatever its interval, as of times on shared cores. `said`:
+    how it was compared, a line each.
     """
 
     what: str
@@ -59,6 +60,7 @@ class Part:
     each: tuple[float, ...] = ()
     over: str = "seeds"
     is_early: bool = False
+    undecided: str = ""
     said: tuple[str, ...] = ()
 
     def in_words(self) -> str:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from reglab.report import stats
-from reglab.report.claims.parts import ANYTHING
-from reglab.report.claims.seen import OfMeans
-from reglab.report.claims.sides import ArmResults, One, Sides
+from reglab.report.comparisons.parts import ANYTHING
+from reglab.report.comparisons.seen import OfMeans
+from reglab.report.comparisons.sides import ArmResults, One, Sides
 from reglab.report.studies.cells import Cell
 from reglab.report.studies.measures import POINTS, test_accuracy
 from reglab.statistics.contrast import of_differences

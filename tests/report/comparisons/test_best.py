@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_t, t
 
-from reglab.report.claims.best import below, critical, of_groups, with_the_best
+from reglab.report.comparisons.best import below, critical, of_groups, with_the_best
 
 
 def test_of_one_other_arm_it_is_student_s_one_sided_value():
@@ -52,7 +52,15 @@ def test_of_one_seed_or_of_runs_without_spread_there_is_no_interval():
     assert with_the_best({"a": {0: 0.9}}) == {}
     assert with_the_best({"a": {0: 0.9}, "b": {0: 0.8}})["b"].high is None
     assert with_the_best({"a": {0: 0.9, 1: 0.9}, "b": {0: 0.8, 1: 0.8}})["b"].low is None
-    assert with_the_best({"a": {0: 0.9, 1: 0.8}, "b": {1: 0.8, 2: 0.8}})["a"].difference == 0.0  # of seed 1, which both have
+
+
+def test_where_arms_have_unlike_seeds_all_of_them_count():
+    """One run that failed throws nobody's seeds away: the arms are groups of unlike sizes."""
+    values = {"a": {0: 0.90, 1: 0.92, 2: 0.91, 3: 0.93}, "b": {1: 0.90, 2: 0.88}, "c": {"0": 0.80, "4": 0.82, "5": 0.81}}
+    found = with_the_best(values)
+    assert found == of_groups({arm: list(each.values()) for arm, each in values.items()})
+    assert {arm: each.n for arm, each in found.items()} == {"a": 4, "b": 2, "c": 3}
+    assert found["a"].difference == pytest.approx(0.915 - 0.89)
 
 
 # Runs without seeds.

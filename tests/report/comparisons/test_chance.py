@@ -2,7 +2,7 @@
 
 import pytest
 
-from reglab.report.claims.chance import counts_as_chance, of_guessing
+from reglab.report.comparisons.chance import counts_as_chance, of_guessing
 from reglab.tracking.record import State
 
 

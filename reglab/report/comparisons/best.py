@@ -3,8 +3,8 @@
 Hsu, J. C. (1984), Constrained simultaneous confidence intervals for multiple comparisons with the best, Annals of Statistics 12 (3),
 1136-1144; and his Multiple Comparisons (1996), chapter 4: of arm i against the best of the others, the interval is from
 -(D - w)⁻ to (D + w)⁺, where D is its mean less theirs, w = d s √(2/n), and d is the critical value of Dunnett's one-sided test.
-Seeds are blocks: s² is what is left of the variance of runs when arm and seed are taken out. Of runs without seeds it is their variance
-within arms, and arms may have unlike numbers of them (Hsu 1996, section 4.2).
+Where all arms have the same seeds these are blocks: s² is what is left of the variance of runs when arm and seed are taken out. Else, and
+of runs without seeds, it is their variance within arms, which may have unlike numbers of them (Hsu 1996, section 4.2).
 """
 
 import math
@@ -38,17 +38,19 @@ class WithTheBest:
     n: int
 
 
-def with_the_best(values: Mapping[str, Mapping[int, float]]) -> dict[str, WithTheBest]:
-    """For each arm, given its values by seed. Intervals are over the seeds that all arms have: with fewer than two there are none."""
+def with_the_best(values: Mapping[str, Mapping[int, float] | Mapping[str, float]]) -> dict[str, WithTheBest]:
+    """For each arm, given its values by seed: all of them, whichever other arms have. There are intervals from two seeds on."""
     if len(values) < 2:
         return {}
-    shared = sorted(frozenset.intersection(*(frozenset(seeds) for seeds in values.values())))
-    used = {arm: [seeds[seed] for seed in shared] if shared else list(seeds.values()) for arm, seeds in values.items()}
-    means = {arm: statistics.fmean(each) for arm, each in used.items()}
-    left = {arm: mean - max(other for name, other in means.items() if name != arm) for arm, mean in means.items()}
-    if (error := _error(list(used.values())) if len(shared) > 1 else None) is None:
-        return {arm: WithTheBest(difference, None, None, None, len(used[arm])) for arm, difference in left.items()}
-    spread, freedom = error * math.sqrt(2 / len(shared)), (len(used) - 1) * (len(shared) - 1)
+    runs: dict[str, dict[int | str, float]] = {arm: dict(each.items()) for arm, each in values.items()}
+    seeds = list(next(iter(runs.values())))
+    if len(seeds) < 2 or any(each.keys() != set(seeds) for each in runs.values()):
+        return of_groups({arm: list(each.values()) for arm, each in runs.items()})
+    used = {arm: [each[seed] for seed in seeds] for arm, each in runs.items()}
+    left = _left({arm: statistics.fmean(each) for arm, each in used.items()})
+    if (error := _error(list(used.values()))) is None:
+        return {arm: WithTheBest(difference, None, None, None, len(seeds)) for arm, difference in left.items()}
+    spread, freedom = error * math.sqrt(2 / len(seeds)), (len(used) - 1) * (len(seeds) - 1)
     width = critical(len(used) - 1, freedom) * spread
     return {
         arm: WithTheBest(
@@ -56,10 +58,15 @@ def with_the_best(values: Mapping[str, Mapping[int, float]]) -> dict[str, WithTh
             min(difference - width, 0.0),
             max(difference + width, 0.0),
             _p(difference, spread, len(used) - 1, freedom),
-            len(shared),
+            len(seeds),
         )
         for arm, difference in left.items()
     }
+
+
+def _left(means: Mapping[str, float]) -> dict[str, float]:
+    """Each mean less the best of the others."""
+    return {arm: mean - max(other for name, other in means.items() if name != arm) for arm, mean in means.items()}
 
 
 def of_groups(values: Mapping[str, Sequence[float]]) -> dict[str, WithTheBest]:
@@ -70,7 +77,7 @@ def of_groups(values: Mapping[str, Sequence[float]]) -> dict[str, WithTheBest]:
     if len(values) < 2:
         return {}
     means = {arm: statistics.fmean(each) for arm, each in values.items()}
-    left = {arm: mean - max(other for name, other in means.items() if name != arm) for arm, mean in means.items()}
+    left = _left(means)
     freedom = sum(map(len, values.values())) - len(values)
     within = sum((value - means[arm]) ** 2 for arm, each in values.items() for value in each)
     if freedom < 1 or (error := math.sqrt(within / freedom)) <= 1e-12:

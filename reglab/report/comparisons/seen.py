@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from reglab.report.claims.parts import ANYTHING, LEVEL, MOST, Claimed, Part
+from reglab.report.comparisons.parts import ANYTHING, LEVEL, MOST, Claimed, Part
 from reglab.statistics import foretold
 from reglab.statistics.contrast import Contrast
 from reglab.statistics.looks import further
@@ -307,5 +307,6 @@ class Compared:
             each=seen.each,
             over=seen.over,
             is_early=is_early,
+            undecided=seen.undecided,
             said=tuple(seen.said(level)),
         )
