@@ -65,14 +65,16 @@ def _on_each(machines: Sequence[str], cell: Cell, said: Callable[[Times], str]) 
 
 
 def best(cells: Sequence[Cell]) -> set[tuple[int, str]]:
-    """Which cells of `arms` stand out: in each column the best, and what lies within its interval. Of one arm none does."""
+    """Which cells of `arms` stand out: in each column the best, and what lies within its interval. Of one arm none does, and no time on
+    shared cores."""
     found: set[tuple[int, str]] = set()
     columns = {
         "validation, %": (1, [cell.validation_accuracy for cell in cells]),
         "test, %": (1, [cell.test_accuracy for cell in cells]),
         "overfitting": (-1, [cell.gap for cell in cells]),
     }
-    if len({times.machine for cell in cells for times in cell.times}) == 1:
+    timed = [times for cell in cells for times in cell.times]
+    if len({times.machine for times in timed}) == 1 and all(times.is_quiet for times in timed):
         columns["training, s"] = (-1, [cell.times[0].train_seconds if cell.times else None for cell in cells])
     if not any(cell.is_searched for cell in cells):
         del columns["validation, %"]

@@ -17,6 +17,7 @@ from reglab.report.studies.measures import Target
 from reglab.report.writing import latex, texts
 from reglab.tracking.record import State
 from tests.report import published
+from tests.report.conftest import sharing
 from tests.report.published import DESIGN
 from tests.unprinted import UNPRINTED
 
@@ -277,6 +278,12 @@ def test_the_best_and_what_lies_within_its_interval_stands_out(study):
     assert bold == {row for row, mean in enumerate(means) if mean >= cells[-1].test_accuracy.low}
     assert 1 <= len(bold) < 6
     assert tables.best(cells[:1]) == set()
+
+
+def test_no_time_on_shared_cores_stands_out(make_record):
+    records = [make_record(arm, seconds=seconds) for arm, seconds in (("baseline", 100.0), ("symmetric_cutout_2", 200.0))]
+    assert (0, "training, s") in tables.best(arms_of(records))
+    assert not any(name == "training, s" for _, name in tables.best(arms_of([sharing(record, 0.6) for record in records])))
 
 
 def test_whole_numbers_stay_whole_where_some_are_missing():

@@ -158,7 +158,9 @@ def _share_sooner(what: str, runs: Evidence, at: Condition, steps: Sequence[tupl
     """
     found = [_races(by_level) for step in steps for by_level in runs.cases(at, step).values()]
     is_shared = all(race.is_shared for races in found for race in races.values() if race)
-    if not is_shared:
+    left_out = ""
+    if not is_shared and (shared := {run for races in found for race in races.values() if race and race.is_shared for run in race.runs}):
+        left_out = f"{len(shared)} on shared cores are left out"
         found = [{seed: race for seed, race in races.items() if race is None or not race.is_shared} for races in found]
     cases = [races for races in found if any(races.values())]
 
@@ -170,7 +172,7 @@ def _share_sooner(what: str, runs: Evidence, at: Condition, steps: Sequence[tupl
         won = [2 * sum(race.is_sooner for race in races) > len(races) for races in groups]
         of_runs = [{run for race in races for run in race.runs} for races in groups]
         why = sharing(len(set[str]().union(*of_runs))) if is_shared else ""
-        return OfShare(SharedCases(won, of_runs), in_most, grows=each_seed, undecided=why)
+        return OfShare(SharedCases(won, of_runs), in_most, grows=each_seed, undecided=why, left_out=left_out)
 
     if not cases:
         return Compared(what, "share", MOST)

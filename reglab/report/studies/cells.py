@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from reglab.config import FIELDS, SPEED_KEYS, effective, flat
-from reglab.report.stats import Estimate, TimeToTarget, arm, built, counts, estimates, place, share_estimates, time_estimates
+from reglab.report.stats import Estimate, TimeToTarget, arm, built, counts, estimates, is_quiet, place, share_estimates, time_estimates
 from reglab.report.studies.columns import Column, Treatment
 from reglab.report.studies.design import Design
 from reglab.report.studies.measures import POINTS, Kind, clean_accuracy, gap, test_accuracy, train_seconds, validation_accuracy
@@ -15,9 +15,10 @@ from reglab.tracking.record import RunRecord, State
 
 @dataclass(frozen=True)
 class Times:
-    """Times of one arm on one machine, over its seeds. Seconds of training."""
+    """Times of one arm on one machine, over its seeds. Seconds of training. `is_quiet`: none of its runs shared its cores."""
 
     machine: str
+    is_quiet: bool
     train_seconds: Estimate | None
     to_target: TimeToTarget | None
 
@@ -160,7 +161,7 @@ def _times(arms: Sequence[Sequence[RunRecord]]) -> list[tuple[Times, ...]]:
         finished = [[value for record in group if counts(record) and (value := train_seconds(record))] for group in groups]
         for times, group, seconds in zip(found, groups, time_estimates(finished), strict=True):
             if group:
-                times.append(Times(where, seconds, TimeToTarget.of([until_target(record) for record in group])))
+                times.append(Times(where, all(map(is_quiet, group)), seconds, TimeToTarget.of([until_target(record) for record in group])))
     return list(map(tuple, found))
 
 

@@ -534,7 +534,8 @@ def test_where_some_runs_had_their_cores_to_themselves_these_are_compared(made, 
     timed = [[part for part in each.parts if part.unit in ("ratio", "share")] for each in (found, alone)]
     told = [[(part.n, pytest.approx(part.estimate), part.low, part.high) for part in parts] for parts in timed]
     assert told[0] == told[1]
-    assert not any("shared their cores" in line for part in found.parts for line in part.said)
+    for parts, is_said in zip(timed, (True, False), strict=True):
+        assert {any("on shared cores" in line for line in part.said) for part in parts} == {is_said}
 
 
 def test_accuracies_of_unlike_machines_are_paired(made):
