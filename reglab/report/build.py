@@ -203,7 +203,9 @@ class Report:
         if self.findings:
             found.append(texts.Told(CLAIMS, tables.claims(self.findings), f"The claims, and what came out. {self.plan}".strip()))
         found += [self._told_answer(question, cells) for question, cells in self._answered()]
-        return found + [texts.Told(extra.stem, extra.table, f"{words.sentence(extra.title)} {extra.asks}") for extra in self.extras]
+        for extra in self.extras:
+            found.append(texts.Told(extra.stem, extra.table, f"{words.sentence(extra.title)} {extra.asks}", extra.numbers))
+        return found
 
     def _answered(self) -> Iterator[tuple[Question, list[Cell]]]:
         """The questions that have an arm, and at last those arms that are of none."""

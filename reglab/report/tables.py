@@ -125,8 +125,8 @@ def _tidy(cell: Cell, times: Times | None, design: Design, own: Sequence[Kind]) 
     row: dict[str, Any] = {"model": cell.label, "identity": cell.identity, "machine": times.machine if times else None, "n": cell.counted}
     row["searched"] = cell.is_searched
     for name in ("validation_accuracy", "test_accuracy", "train_accuracy", "gap"):
-        row |= _numbers(name, getattr(cell, name), 100)
-    row |= _numbers("train_seconds", times.train_seconds if times else None, 1)
+        row |= numbers_of(name, getattr(cell, name), 100)
+    row |= numbers_of("train_seconds", times.train_seconds if times else None, 1)
     reaching = times.to_target if times else None
     has_interval = reaching is not None and reaching.n > 1
     row |= {
@@ -137,7 +137,7 @@ def _tidy(cell: Cell, times: Times | None, design: Design, own: Sequence[Kind]) 
         "timed": reaching.n if reaching else 0,
     }
     for kind in own:
-        row |= _numbers(kind.column, cell.own.get(kind.column), kind.scale)
+        row |= numbers_of(kind.column, cell.own.get(kind.column), kind.scale)
     return row | dict(cell.treatment or dict.fromkeys(design.by_name))
 
 
@@ -311,7 +311,8 @@ def _to_target(time: TimeToTarget | None) -> str:
     return shown if time.reached in (0, time.n) else f"{shown} ({time.reached} of {time.n})"
 
 
-def _numbers(name: str, estimate: Estimate | None, scale: float) -> dict[str, float | None]:
+def numbers_of(name: str, estimate: Estimate | None, scale: float) -> dict[str, float | None]:
+    """A mean with its interval, so many times as large, as columns of a tidy table."""
     if estimate is None:
         return {name: None, f"{name}_low": None, f"{name}_high": None}
     low, high = (None if bound is None else bound * scale for bound in (estimate.low, estimate.high))

@@ -75,9 +75,9 @@ class ProgramReport:
         """Its tables, but for that of all runs."""
         found = [texts.Told(ARMS, self.arms_table(), f"The arms by {self.metric}", self._tidy())]
         if self.programs.with_the_best:
-            found.append(texts.Told(BEST, self._best_table(), "Each arm against the best of the others"))
+            found.append(texts.Told(BEST, self._best_table(), "Each arm against the best of the others", self._best_numbers()))
         if not self.search.is_one and (rows := self._effects()):
-            found.append(texts.Told(EFFECTS, self._effects_table(rows), "What each setting does"))
+            found.append(texts.Told(EFFECTS, self._effects_table(rows), "What each setting does", self._effects_numbers(rows)))
         if self.search.is_one:
             found.append(texts.Told(SEARCH, self.search.table(), "What leads to the results of the search"))
         return found
@@ -265,6 +265,16 @@ class ProgramReport:
             ]
         )
 
+    def _best_numbers(self) -> pd.DataFrame:
+        compared = self.programs.with_the_best
+        return pd.DataFrame(
+            [
+                {"arm": arm.label, "value": (each := compared[arm.label]).difference, "low": each.low, "high": each.high}
+                | {"p": each.p, "n": each.n}
+                for arm in self.programs.arms
+            ]
+        )
+
     @staticmethod
     def _places(each: WithTheBest) -> int:
         return decimals(None if each.low is None or each.high is None else (each.high - each.low) / 2, each.difference)
@@ -329,6 +339,18 @@ class ProgramReport:
                     "p (Holm)": NONE if p is None else p_text(p),
                     "n": f"{each.estimate.n} {each.over}" if each else "no pair",
                 }
+                for (column, level, first, each), p in zip(rows, adjusted, strict=True)
+            ]
+        )
+
+    @staticmethod
+    def _effects_numbers(rows: Sequence[tuple[Column, Level, Level, ArmDifference | None]]) -> pd.DataFrame:
+        adjusted = holm([each.p if each else None for *_, each in rows])
+        return pd.DataFrame(
+            [
+                {"setting": column.title, "level": brief(level), "against": brief(first)}
+                | ({"value": each.estimate.mean, "low": each.estimate.low, "high": each.estimate.high} if each else {})
+                | {"p": p, "n": each.estimate.n if each else 0}
                 for (column, level, first, each), p in zip(rows, adjusted, strict=True)
             ]
         )

@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from reglab.report.stats import Estimate, TimeToTarget
 from reglab.report.studies.cells import Cell
 from reglab.report.studies.measures import Target
 from reglab.report.studies.study import Study
-from reglab.report.tables import percent
+from reglab.report.tables import numbers_of, percent
 from reglab.report.writing.numbers import NONE, told
 from reglab.tracking.record import RunRecord, State
 from reglab.tracking.results import Epoch, first_at
@@ -66,6 +67,7 @@ def extra(study: Study, cells: Sequence[Cell]) -> Extra | None:
         ],
         [_said(arms, rises)],
         arms=[cell.identity for cell in arms],
+        numbers=pd.DataFrame([_numbers(cell, rises[cell.identity], lower) for cell in arms]),
     )
 
 
@@ -85,27 +87,54 @@ def rise(history: Sequence[Epoch]) -> float | None:
     return float(np.polyfit(epochs, accuracies, 1)[0] * (epochs[-1] - epochs[0]))
 
 
-def _row(cell: Cell, rises: Estimate | None, lower: Sequence[Target]) -> dict[str, str]:
+def _best_epoch(cell: Cell) -> float | None:
+    """The middle one of its runs' best."""
     best = [max(rows, key=lambda row: row.test_accuracy or 0).epoch for record in _counted(cell) if (rows := record.history)]
+    return statistics.median(best) if best else None
+
+
+def _row(cell: Cell, rises: Estimate | None, lower: Sequence[Target]) -> dict[str, str]:
+    best = _best_epoch(cell)
     row = {
         "model": cell.label,
         "runs": str(len(_counted(cell))),
         "epochs": str(cell.epochs),
         "test at the end, %": percent(cell.test_accuracy),
         "rise over the last fifth, points": NONE if rises is None else told(rises.mean, rises.low, rises.high, rises.n, True),
-        "best in epoch": f"{statistics.median(best):g}" if best else NONE,
+        "best in epoch": NONE if best is None else f"{best:g}",
     }
     for target in lower:
         row |= _to(target, cell)
     return row
 
 
-def _to(target: Target, cell: Cell) -> dict[str, str]:
-    """In which epoch, and after how many seconds of training, the middle one of an arm's runs comes to a target."""
+def _numbers(cell: Cell, rises: Estimate | None, lower: Sequence[Target]) -> dict[str, Any]:
+    """The same for programs."""
+    row: dict[str, Any] = {"model": cell.label, "runs": len(_counted(cell)), "epochs": cell.epochs}
+    row |= numbers_of("test_accuracy", cell.test_accuracy, 100) | numbers_of("rise", rises, 1) | {"best_epoch": _best_epoch(cell)}
+    for target in lower:
+        name = f"{100 * target.share:g}_{target.on}"
+        epochs, seconds = _reached(target, cell)
+        row |= {
+            f"to_{name}_epoch": epochs.median_seconds if epochs else None,
+            f"to_{name}_seconds": seconds.median_seconds if seconds else None,
+            f"to_{name}_reached": epochs.reached if epochs else 0,
+        }
+    return row
+
+
+def _reached(target: Target, cell: Cell) -> tuple[TimeToTarget | None, TimeToTarget | None]:
+    """In which epoch, and after how many seconds of training, its runs come to a target."""
     ended = [record for record in cell.records if record.history and (stats.counts(record) or record.state == State.diverged)]
     found = [(record.history[-1], first_at(record.history, target.share, target.on)) for record in ended]
     epochs = TimeToTarget.of([(row.epoch if row else last.epoch, row is not None) for last, row in found])
     seconds = TimeToTarget.of([(row.time_train_seconds if row else last.time_train_seconds, row is not None) for last, row in found])
+    return epochs, seconds
+
+
+def _to(target: Target, cell: Cell) -> dict[str, str]:
+    """The middle one of its runs."""
+    epochs, seconds = _reached(target, cell)
     said = {f"to {target.short}, epoch": NONE, "after, s": NONE}
     if epochs is None or seconds is None:
         return said

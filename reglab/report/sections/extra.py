@@ -15,7 +15,8 @@ if TYPE_CHECKING:  # more than a second, that whoever asks a question does not w
 
 @dataclass(frozen=True)
 class Extra:
-    """A section that no question has: its table, and its figures by name, title and description."""
+    """A section that no question has: its table, as people read it and as `numbers` for programs, and its figures by name, title and
+    description."""
 
     stem: str
     title: str
@@ -26,6 +27,7 @@ class Extra:
     notes: Sequence[str] = ()
     arms: Sequence[str] = ()
     is_search: bool = False
+    numbers: "pd.DataFrame | None" = None
 
     def figures(self, subtitle: str) -> "Iterator[tuple[str, str, str, Drawn]]":
         """Yield its figures as drawn: name, title, description, drawing."""

@@ -74,10 +74,13 @@ def _comparisons(cells: Sequence[Cell]) -> Extra | None:
                 "value": 100 * each.difference,
                 "low": _points(each.low),
                 "high": _points(each.high),
+                "p": each.p,
+                "n": each.n,
             }
             for cell, each in rows
         ]
     )
+    drawn = numbers.drop(columns=["p", "n"])
     possible = [cell.label for cell, each in rows if each.high is None or each.high > 0]
     notes = []
     if rows[0][1].low is None:
@@ -98,13 +101,12 @@ def _comparisons(cells: Sequence[Cell]) -> Extra | None:
                 "against_the_best",
                 "The arms against the best of the others",
                 "For each arm: its mean test accuracy less that of the best other arm, in points, with its simultaneous interval.",
-                lambda title, subtitle: charts.intervals(
-                    numbers, "against the best of the others, points of test accuracy", title, subtitle
-                ),
+                lambda title, subtitle: charts.intervals(drawn, "against the best of the others, points of test accuracy", title, subtitle),
             )
         ],
         notes,
         arms=[cell.identity for cell, _ in rows],
+        numbers=numbers.drop(columns="identity"),
     )
 
 
@@ -135,11 +137,11 @@ def _effects(study: Study, cells: Sequence[Cell]) -> Extra | None:
         row["95 % interval"] = between(bounds[0], bounds[1], signed=True) if bounds else NONE
         row["p (Holm)"] = NONE if p is None else p_text(p)
         row["n"] = str(difference.n) if difference else "0"
-        if difference:
-            name = f"{row['factor']}: {row['level']} against {row['against']}"
-            low, high = bounds or (None, None)
-            numbers.append({"model": name, "value": difference.estimate, "low": low, "high": high})
-    table = pd.DataFrame(numbers)
+        low, high = bounds or (None, None)
+        value = {"value": difference.estimate if difference else None, "low": low, "high": high, "p": p}
+        numbers.append({key: row[key] for key in ("factor", "level", "against")} | value | {"n": difference.n if difference else 0})
+    names = [f"{row['factor']}: {row['level']} against {row['against']}" for row in numbers]
+    table = pd.DataFrame(numbers).assign(model=names)[["model", "value", "low", "high"]].dropna(subset="value")
     return Extra(
         "effects",
         "What does each factor do?",
@@ -157,11 +159,12 @@ def _effects(study: Study, cells: Sequence[Cell]) -> Extra | None:
                         lambda title, subtitle: charts.intervals(table, "difference in test accuracy, points", title, subtitle),
                     )
                 ]
-                if numbers
+                if len(table)
                 else []
             ),
         ],
         ["An interval is over seeds, with the variance of all arms; where no arm has two, over the pairs of arms as they come."],
+        numbers=pd.DataFrame(numbers),
     )
 
 

@@ -108,7 +108,7 @@ def extra(study: Study, cells: Sequence[Cell], baseline: Cell | None) -> Extra |
         "Which test images does each arm get right?",
         f"Every run tells which of the {images[1]:,} test images it gets right. Each arm is compared with {against.label} on the same "
         "images, over all pairs of their runs: the share that only one of the two gets right. Two seeds of one arm disagree as well, by "
-        "chance alone: the last column is the share that one of them gets right and another wrong.",
+        "chance alone: the last column is the share that one of them gets right and another wrong, one way, as each of the two before it.",
         pd.DataFrame(rows),
         shown,
         [],

@@ -66,6 +66,8 @@ def test_it_has_its_tables_and_figures_and_holds_until_a_run_changes(tmp_path):
     assert {"arms.png", "arms.tex", "against_the_best.png", "main_effects.svg", "effects.csv", "runs.csv"} <= {
         path.name for path in folder.iterdir()
     }
+    for name in ("comparisons", "effects"):
+        assert (pd.read_csv(folder / f"{name}.csv")[["value", "low", "high", "p", "n"]].dtypes.map(str) != "object").all()
     assert faults(folder, {}, runs) == []
     changed = [runs[0].model_copy(update={"summary": {"val_acc": 0.1}}), *runs[1:]]
     assert faults(folder, {}, changed) == ["stale: 1 run is changed: r0"]

@@ -127,6 +127,10 @@ def test_it_has_its_tables_and_figures_and_holds(report, runs):
         path.name for path in report.iterdir()
     }
     assert len(pd.read_csv(report / "arms.csv")) == 6
+    for name in ("comparisons", "effects"):
+        table = pd.read_csv(report / f"{name}.csv")
+        assert (table[["value", "low", "high", "p", "n"]].dtypes.map(str) != "object").all()
+        assert (table["low"] <= table["value"]).all() and (table["value"] <= table["high"]).all()
     assert faults(report, {}, runs) == []
 
 
