@@ -60,6 +60,7 @@ def refusal(call, *arguments):
         ({"lr": 0.1}, ["unknown key lr", "did you mean optimizer.lr?"]),
         ({"batchnorm": {"layer": 1}}, ["unknown key batchnorm.layer", "did you mean batchnorm.layers?"]),
         ({"train": {"lr": 0.1}}, ["unknown key train.lr", "did you mean optimizer.lr?"]),
+        ({"optimizer": {"learning_rate": 0.1}}, ["unknown key optimizer.learning_rate", "did you mean optimizer.lr?"]),
         ({"zzzzzz": 1}, ["unknown key zzzzzz", "reglab train --print-config"]),
     ],
 )

@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+import textwrap
 import tomllib
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from typer.main import get_command
 import reglab
 from reglab.cli.app import app
 from reglab.config import RunConfig, with_overrides
+from reglab.report.claims import planned
+from reglab.report.studies import study_file
+from reglab.settling.arms import arms_of
+from reglab.sweep import spec
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -120,3 +125,11 @@ def test_ci_s_list_of_slow_tests_names_what_is_there_and_has_some():
     for path in map(ROOT.joinpath, named):
         files = path.rglob("test_*.py") if path.is_dir() else [path]
         assert any("mark.slow" in file.read_text() for file in files), path
+
+
+def test_the_study_of_one_s_own_is_a_file_that_is_here_and_claims_what_its_sweep_has():
+    shown = (ROOT / "docs" / "decay.yaml").read_text()
+    for page in ("README.md", "docs/studies.md"):
+        assert textwrap.indent(shown, "    ") in (ROOT / page).read_text(), page
+    design = study_file.read(ROOT / "docs" / "decay.yaml")
+    assert planned.absent(design, planned.of_plan(design, [arm.planned() for arm in arms_of(map(spec.read, design.files)).values()])) == []

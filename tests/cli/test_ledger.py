@@ -114,7 +114,9 @@ def test_plan_counts_what_is_left_and_says_its_basis(reglab, file, half_done, ca
 def test_plan_without_a_run_asks_for_a_probe_and_makes_one(reglab, file, capsys, monkeypatch):
     monkeypatch.setattr("reglab.running.probe.PROBE_SECONDS", 0.1)
     assert reglab("sweep", "plan", file) == 2
-    assert "--probe" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "--probe" in said.err
+    assert said.out.splitlines()[1].split()[1:] == ["4", "0", "4", "–"]  # how many there are is known all the same
     assert reglab("sweep", "plan", file, "--probe", "--gpus", "2") == 0
     said = capsys.readouterr().out
     assert "from a probe of 2 networks here" in said
