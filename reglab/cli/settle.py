@@ -43,21 +43,26 @@ class Bounds:
 
 
 def course_of(
-    design: "Design", specs: "Sequence[SweepSpec]", folder: Path, most_seeds: int | None = None, retry_failed: bool = False
+    design: "Design",
+    specs: "Sequence[SweepSpec]",
+    folder: Path,
+    most_seeds: int | None = None,
+    retry_failed: bool = False,
+    source: str | None = None,
 ) -> "Course":
-    """The arms that these sweeps of a study give it, and the plan of its looks: its file's, else the one with which its runs in a folder
-    were begun, else that of any.
+    """The arms that these sweeps of a study give it, and the plan of its looks: its file's, else the one with which its runs in a folder,
+    or those that are taken from elsewhere, were begun, else that of any.
 
     Raises UserError for a study that claims nothing, and where no sweep has an arm that a claim asks for.
     """
     from reglab.report.claims.plan import LOOKS
-    from reglab.report.studies.registration import Lock
+    from reglab.report.studies.registration import lock_of
     from reglab.settling.arms import arms_of
     from reglab.settling.rounds import Course
 
     if not design.claims:
         raise UserError(f"{design.path}: --until-settled: it claims nothing that could be settled; add `claims:`")
-    if lock := Lock.read(folder):
+    if lock := lock_of(folder, design, source):
         design = lock.planned(design)
     if not design.looks:
         design = design.model_copy(update={"looks": LOOKS})

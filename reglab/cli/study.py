@@ -72,9 +72,9 @@ def run(
         specs = [read(file, overrides, quick) for file in files]  # all are valid before any begins
         if not only:
             say_absent(design, specs)
-        course = course_of(design, specs, folder, most_seeds, retry_failed) if until_settled else None
+        course = course_of(design, specs, folder, most_seeds, retry_failed, source) if until_settled else None
         terms = Terms(overrides, workers, quick, retry_failed, limit, beyond=limit is None, given=fetched(source), signals=signals)
-        if said := register(folder, design, course.design.looks if course else ()):  # nothing is refused from here on
+        if said := register(folder, design, course.design.looks if course else (), source):  # nothing is refused from here on
             say(said)
         study = _same_study(words, quick, name)
         if course:

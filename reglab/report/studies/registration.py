@@ -74,15 +74,27 @@ class Lock(BaseModel):
         write_whole(folder / LOCK, lambda stream: stream.write(text.encode()))
 
 
-def register(folder: Path, design: Design, looks: Sequence[int] = ()) -> str | None:
+def lock_of(folder: Path, design: Design, source: str | None = None) -> Lock | None:
+    """That of the runs in a folder; where it has none yet, that of the same study in the folder or report whose runs are taken (`source`):
+    what was claimed before them. Raises UserError for a damaged one."""
+    if lock := Lock.read(folder):
+        return lock
+    earlier = Lock.read(Path(source)) if source and Path(source).is_dir() else None
+    return earlier if earlier and earlier.versions[0].study == design.name else None
+
+
+def register(folder: Path, design: Design, looks: Sequence[int] = (), source: str | None = None) -> str | None:
     """Keep the study file beside the runs in a folder, unless it stands there as it is; what a person should know of that.
 
-    `looks`: the plan of a study whose file says none, and whose runs are to be looked at again and again.
+    `looks`: the plan of a study whose file says none, and whose runs are to be looked at again and again. `source`: as `lock_of` has it.
     """
     assert design.path
-    text, lock = design.path.read_text(encoding="utf-8"), Lock.read(folder)
+    text, lock = design.path.read_text(encoding="utf-8"), lock_of(folder, design, source)
     is_planned = not looks or bool((lock.planned(design) if lock else design).looks)
     if lock and lock.versions[-1].text == text and is_planned:
+        if not (folder / LOCK).exists():  # it is that of elsewhere
+            folder.mkdir(parents=True, exist_ok=True)
+            lock.write(folder)
         return None
     there = tuple(sorted({path.name for path in run_folders(folder)}))
     version = Version(

@@ -48,6 +48,22 @@ def words(page):
     return " ".join(re.sub(r"<[^>]*>", " ", found.group()).replace("\N{NO-BREAK SPACE}", " ").split()) if found else None
 
 
+def test_a_folder_that_goes_on_from_a_report_has_what_was_claimed_before_its_runs(study, tmp_path, make_record):
+    design, report, folder = study(), tmp_path / "report", tmp_path / "runs"
+    register(report, design, looks=(3, 5))
+    began = make_record().model_copy(update={"created": datetime.now(UTC) + timedelta(seconds=5)})
+    assert register(folder, design, looks=(3, 5), source=str(report)) is None
+    assert (folder / LOCK).read_bytes() == (report / LOCK).read_bytes()
+    assert "before the first run began" in registered(Lock.read(folder), design, [began]).said
+    changed = study("0.5", "0.6")
+    said = register(tmp_path / "later", changed, source=str(report))
+    assert said.startswith("the study file has changed since") and len(Lock.read(tmp_path / "later").versions) == 2
+    other = tmp_path / "other.yaml"
+    other.write_text(STUDY)
+    assert "as it is now" in register(tmp_path / "of_another", read(other), source=str(report))
+    assert len(Lock.read(tmp_path / "of_another").versions) == 1
+
+
 def test_claims_that_stood_before_the_first_run_are_told_to(study, tmp_path, make_record):
     design = study()
     assert register(tmp_path / "runs", design) == f"{tmp_path}/runs/{LOCK} keeps the study file as it is now"
