@@ -5,7 +5,7 @@ from reglab.report.stats import Estimate, TimeToTarget
 from reglab.tracking.record import State
 from tests.report import published
 from tests.report.conftest import sharing
-from tests.report.published import cells, treated
+from tests.report.published import FINAL, cells, treated
 
 UNLIKE = {"device": "another", "precision": "fp32", "torch": "2.0", "commit": "def", "compiled": True, "captured": True}
 
@@ -78,3 +78,19 @@ def test_times_on_shared_cores_are_never_pooled_with_quiet_ones(make_record):
     assert cell.test_accuracy.n == 3
     assert [(times.machine.endswith(", shared cores"), times.train_seconds.n) for times in cell.times] == [(False, 2), (True, 1)]
     assert cell.times[0].train_seconds.mean == 100
+
+
+def test_a_run_that_cannot_be_built_here_takes_no_other_of_its_arm_along(make_record):
+    records = [make_record(arm, seed, test=0.6 + 0.01 * seed) for arm in ("baseline", "symmetric_cutout_2") for seed in range(3)]
+    odd = next(record for record in records if record.label == "symmetric_cutout_2" and record.seed == 0)
+    later = odd.changed(config=odd.config | {"train": odd.config["train"] | {"future_key": 1}})
+    for order in (lambda each: each, reversed):
+        there = published.study(order([later if record is odd else record for record in records]))
+        mine = [cell for cell in there.answers(FINAL) if cell.treatment]
+        assert {cell.label: [record.seed for record in cell.records] for cell in mine} == {
+            "baseline": [0, 1, 2],
+            "symmetric_cutout_2": [1, 2],
+        }
+        (apart,) = there.unasked([FINAL])
+        assert (apart.treatment, [record.run_id for record in apart.records]) == (None, [later.run_id])
+        assert apart.identity not in {cell.identity for cell in mine}
