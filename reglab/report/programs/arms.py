@@ -34,7 +34,7 @@ class ProgramArm:
     runs: tuple[ProgramRun, ...]
     by_seed: Mapping[str, float]  # of several runs of one seed their mean; empty where runs have no seeds
     values: tuple[float, ...]  # by seed, or run by run
-    times: tuple[float, ...]  # of the runs that say theirs
+    times: tuple[float, ...]  # likewise, of the runs that say theirs
 
     @cached_property
     def identity(self) -> str:
@@ -106,10 +106,8 @@ class Programs:
     def _arm(self, group: Sequence[ProgramRun]) -> ProgramArm:
         levels = {key: setting(group[0], key) for key in self.roles.factors}
         label = self._label(levels, brief)
-        by_seed = self.by_seed(group)
-        values = tuple(by_seed.values()) or tuple(self._value(run) for run in group)
-        times = [seconds for run in group if (seconds := self.roles.seconds(run)) is not None]
-        return ProgramArm(label, levels, tuple(group), by_seed, values, tuple(times))
+        by_seed = self._by_seed(group, self.roles.value)
+        return ProgramArm(label, levels, tuple(group), by_seed, self._each(group, self.roles.value), self._each(group, self.roles.seconds))
 
     def _label(self, levels: Mapping[str, Level], said: Callable[[Level], str]) -> str:
         """What an arm is called: in full where two read alike in short."""
@@ -118,22 +116,21 @@ class Programs:
         )
         return " · ".join(named) or "all runs"
 
-    def by_seed(self, group: Iterable[ProgramRun]) -> dict[str, float]:
-        """The metric by seed; empty where there are no seeds, or a run lacks its own."""
+    def _each(self, group: Sequence[ProgramRun], of: Callable[[ProgramRun], float | None]) -> tuple[float, ...]:
+        """By seed where runs have seeds, else run by run."""
+        return tuple(self._by_seed(group, of).values()) or tuple(value for run in group if (value := of(run)) is not None)
+
+    def _by_seed(self, group: Iterable[ProgramRun], of: Callable[[ProgramRun], float | None]) -> dict[str, float]:
+        """What the runs came to by seed, of several of one their mean; empty where there are no seeds, or a run lacks its own."""
         if self.roles.seed is None:
             return {}
         found: dict[str, list[float]] = {}
         for run in group:
-            seed = setting(run, self.roles.seed)
+            seed, value = setting(run, self.roles.seed), of(run)
             if seed is None:
                 return {}
-            found.setdefault(written(seed), []).append(self._value(run))
-        return {seed: statistics.fmean(values) for seed, values in found.items()}
-
-    def _value(self, run: ProgramRun) -> float:
-        value = self.roles.value(run)
-        assert value is not None
-        return value
+            found.setdefault(written(seed), []).extend([] if value is None else [value])
+        return {seed: statistics.fmean(values) for seed, values in found.items() if values}
 
     @property
     def labels(self) -> Mapping[str, str]:

@@ -85,6 +85,15 @@ def test_an_arm_is_told_with_its_settings_its_runs_and_their_curves():
     assert found["shown"]["lines"] == [["value", "val_acc"]]
 
 
+def test_of_several_runs_of_a_seed_metric_and_time_are_one_value_each():
+    """Grouped by fewer settings than differ, a seed has several runs: neither column has more of them than the other."""
+    runs = [run.model_copy(update={"summary": run.summary | {"took": 10.0 + place}}) for place, run in enumerate(grid(seeds=(0, 1, 2)))]
+    programs = Programs(runs, read(runs, AskedRoles(metric="val_acc", group_by=("optimizer.lr",), time="took")))
+    for arm in programs.arms:
+        assert len(arm.runs) > 3 == len(arm.values) == len(arm.times)
+        assert programs.seconds[arm.identity].n == programs.means[arm.identity].n == 3
+
+
 def test_runs_have_the_curves_of_their_folder_and_a_report_keeps_them(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for number, lr in enumerate((0.1, 0.2, 0.3)):
