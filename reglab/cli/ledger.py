@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
@@ -121,31 +122,29 @@ def plan(
     quick: Quick = False,
 ) -> None:
     """Say what sweeps will take before anything starts: runs, hours of a GPU, cost. What has finished is not counted again."""
-    say_plan(files, [], source, gpu, gpus, price, probe, quick)
+    from reglab.sweep.spec import read
+
+    say_plan([read(path, [], quick) for path in files], source, gpu, gpus, price, probe)
 
 
 def say_plan(
-    files: list[Path],
-    overrides: list[str],
+    specs: "Sequence[SweepSpec]",
     source: str | None = None,
     gpu: str | None = None,
     gpus: int = 1,
     price: float | None = None,
     probe: bool = False,
-    quick: bool = False,
 ) -> None:
-    """What `plan` says, of files with `KEY=VALUE` words laid over them.
+    """What `plan` says of some sweeps.
 
     Raises UserError, behind the number of runs, where nothing tells what some of them take.
     """
     from reglab.config import RunConfig, identity
     from reglab.sweep import ledger
     from reglab.sweep import plan as planning
-    from reglab.sweep.spec import read
 
     if probe:
         need_training()
-    specs = [read(path, overrides, quick) for path in files]
     for spec in specs:
         if spec.program:
             raise UserError(f"{spec.path}: it starts `{spec.program.shown}`, and a plan goes by the epochs and images of `reglab train`")

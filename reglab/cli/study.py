@@ -165,7 +165,7 @@ def plan(
         return
     if effect is not None:
         raise UserError(f"--effect {effect:g}: goes with --until-settled")
-    say_plan(design.files, overrides, price=price, probe=probe, quick=quick)
+    say_plan(specs, price=price, probe=probe)
 
 
 @app.command()

@@ -9,6 +9,7 @@ from reglab.config import nearest
 from reglab.errors import UserError, excerpt
 from reglab.report.claims import asked
 from reglab.report.claims.evidence import Evidence
+from reglab.report.claims.findings import Verdict
 from reglab.report.collection import Runs
 from reglab.report.comparisons.parts import ANYTHING
 from reglab.report.sections import per_image
@@ -21,8 +22,6 @@ from reglab.tracking.record import RunRecord
 
 Setting = str | Mapping[str, Any]
 """`{"optimizer.lr": 0.1}`, `"optimizer.lr=0.1 train.batch_size=64"`, or what a report calls an arm."""
-
-UNDECIDED = "undecided"
 
 _TEST = "test/accuracy"
 
@@ -109,7 +108,9 @@ def _of_records(runs: Runs, a: Setting, b: Setting, on: str, margin: float) -> C
     part = asked.pair(on, evidence, {}, first, second, ANYTHING).part()
     if part.estimate is None:
         raise _no_pair(one, other, "and ran on one machine" if kind.is_time else "and the same seed")
-    verdict = UNDECIDED if part.undecided else _verdict(part.low, part.high, 1.0 if kind.is_time else 0.0, margin, kind.better)
+    verdict = (
+        Verdict.undecided.value if part.undecided else _verdict(part.low, part.high, 1.0 if kind.is_time else 0.0, margin, kind.better)
+    )
     unit = {POINTS: POINTS, NUMBER: ""}.get(kind.unit, "times")
     images = apart = None
     if on == _TEST:
@@ -182,10 +183,10 @@ def _no_pair(one: str, other: str, more: str) -> UserError:
 
 def _verdict(low: float | None, high: float | None, nothing: float, margin: float, sign: int) -> str:
     if low is None or high is None:
-        return UNDECIDED
+        return Verdict.undecided.value
     below, above = nothing - margin, nothing + margin
     if low > above or high < below:
         if not sign:
             return "a has more" if low > above else "b has more"
         return "a is better" if (low > above) == (sign > 0) else "b is better"
-    return "alike" if margin and below < low and high < above else UNDECIDED
+    return "alike" if margin and below < low and high < above else Verdict.undecided.value

@@ -106,8 +106,9 @@ class Programs:
     def _arm(self, group: Sequence[ProgramRun]) -> ProgramArm:
         levels = {key: setting(group[0], key) for key in self.roles.factors}
         label = self._label(levels, brief)
-        by_seed = self._by_seed(group, self.roles.value)
-        return ProgramArm(label, levels, tuple(group), by_seed, self._each(group, self.roles.value), self._each(group, self.roles.seconds))
+        by_seed, times = (self._by_seed(group, of) for of in (self.roles.value, self.roles.seconds))
+        values = self._each(by_seed, group, self.roles.value)
+        return ProgramArm(label, levels, tuple(group), by_seed, values, self._each(times, group, self.roles.seconds))
 
     def _label(self, levels: Mapping[str, Level], said: Callable[[Level], str]) -> str:
         """What an arm is called: in full where two read alike in short."""
@@ -116,9 +117,10 @@ class Programs:
         )
         return " · ".join(named) or "all runs"
 
-    def _each(self, group: Sequence[ProgramRun], of: Callable[[ProgramRun], float | None]) -> tuple[float, ...]:
+    @staticmethod
+    def _each(by_seed: Mapping[str, float], group: Sequence[ProgramRun], of: Callable[[ProgramRun], float | None]) -> tuple[float, ...]:
         """By seed where runs have seeds, else run by run."""
-        return tuple(self._by_seed(group, of).values()) or tuple(value for run in group if (value := of(run)) is not None)
+        return tuple(by_seed.values()) or tuple(value for run in group if (value := of(run)) is not None)
 
     def _by_seed(self, group: Iterable[ProgramRun], of: Callable[[ProgramRun], float | None]) -> dict[str, float]:
         """What the runs came to by seed, of several of one their mean; empty where there are no seeds, or a run lacks its own."""

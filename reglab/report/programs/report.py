@@ -30,6 +30,9 @@ from reglab.tracking.state import State
 
 ARMS, BEST, EFFECTS = "arms", "comparisons", "effects"
 
+_OF_ESTIMATE = {"value": "mean", "low": "low", "high": "high"}
+"""Columns of numbers for programs, by the field of an estimate."""
+
 _FEW = 8
 """Levels of a setting that are told one by one."""
 
@@ -280,14 +283,8 @@ class ProgramReport:
         return decimals(None if each.low is None or each.high is None else (each.high - each.low) / 2, each.difference)
 
     def _best(self, folder: Path) -> PageSection:
-        compared = self.programs.with_the_best
-        table = pd.DataFrame(
-            [
-                {"model": arm.label, "identity": arm.identity, "value": (each := compared[arm.label]).difference}
-                | {"low": each.low, "high": each.high}
-                for arm in self.programs.arms
-            ]
-        )
+        table = self._best_numbers().rename(columns={"arm": "model"}).drop(columns=["p", "n"])
+        table = table.assign(identity=[arm.identity for arm in self.programs.arms])
         chart = own.intervals(
             table,
             f"{self.metric}, against the best of the others",
@@ -349,25 +346,16 @@ class ProgramReport:
         return pd.DataFrame(
             [
                 {"setting": column.title, "level": brief(level), "against": brief(first)}
-                | ({"value": each.estimate.mean, "low": each.estimate.low, "high": each.estimate.high} if each else {})
+                | {name: getattr(each.estimate, field) if each else None for name, field in _OF_ESTIMATE.items()}
                 | {"p": p, "n": each.estimate.n if each else 0}
                 for (column, level, first, each), p in zip(rows, adjusted, strict=True)
             ]
         )
 
     def _effects_section(self, folder: Path, rows: Sequence[tuple[Column, Level, Level, ArmDifference | None]]) -> PageSection:
-        table = pd.DataFrame(
-            [
-                {
-                    "model": f"{column.title}: {brief(level)} against {brief(first)}",
-                    "value": each.estimate.mean,
-                    "low": each.estimate.low,
-                    "high": each.estimate.high,
-                }
-                for column, level, first, each in rows
-                if each
-            ]
-        )
+        numbers = self._effects_numbers(rows)
+        names = numbers["setting"] + ": " + numbers["level"] + " against " + numbers["against"]
+        table = numbers.assign(model=names)[["model", "value", "low", "high"]].dropna(subset="value")
         figures = []
         if len(table):
             chart = own.intervals(table, f"difference in {self.metric}", "What each setting does", self.subtitle(), self._form(table))
