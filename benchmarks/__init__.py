@@ -6,4 +6,4 @@ Every file has `measure(overrides, rounds)`, which yields its outcomes; `reglab 
 QUICK = ("agc", "batches", "epoch", "overhead", "bounds", "kernels", "startup")
 """Some minutes in all on two CPU cores."""
 
-NAMES = (*QUICK, "turns", "growth", "between_runs", "reading_back", "search", "verdicts", "settling", "page")
+NAMES = (*QUICK, "growth", "between_runs", "reading_back", "search", "verdicts", "settling", "page")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from reglab.report.manifest import AnyRun
     from reglab.report.programs.roles import AskedRoles
     from reglab.tracking.record import RunRecord
+    from reglab.tracking.turns import Turns
 
 app = Commands(help="Turn runs into tables, figures, verdicts and a page.")
 
@@ -88,8 +89,8 @@ def check(
 
     unwell = 0
     for folder in folders:
-        runs = _runs_of(folder, sources)
-        found = faults(folder, sweep_hashes(Manifest.read(folder).design(folder)), runs)
+        runs, took = _runs_of(folder, sources)
+        found = faults(folder, sweep_hashes(Manifest.read(folder).design(folder)), runs, took)
         unwell += bool(found)
         for line in found:
             tell(f"{folder}: {line}")
@@ -122,8 +123,10 @@ def write(
     return found.records
 
 
-def _runs_of(folder: Path, sources: Sequence[str] | None) -> "Sequence[AnyRun] | None":
-    """The runs that a report was built from, as they are now; None where they are not within reach and nobody asked for them."""
+def _runs_of(folder: Path, sources: Sequence[str] | None) -> "tuple[Sequence[AnyRun] | None, Sequence[Turns] | None]":
+    """The runs that a report was built from, and the turns, as they are now; None where they are not within reach and nobody asked for
+    them."""
+    from reglab.report.collection import turns_of
     from reglab.report.manifest import Manifest
     from reglab.tracking.fetch import fetch, programs
     from reglab.tracking.store import each_once
@@ -132,11 +135,11 @@ def _runs_of(folder: Path, sources: Sequence[str] | None) -> "Sequence[AnyRun] |
     if not sources:
         known = Path(manifest.source)
         if not (known.exists() and _is_within_reach(known, folder)):
-            return None
+            return None, None
         sources = [manifest.source]
     if manifest.roles:
-        return [run for source in sources for run in programs(source, all_of_them=True) or ()]
-    return each_once(record for source in sources for record in fetch(source, history=False))
+        return [run for source in sources for run in programs(source, all_of_them=True) or ()], None
+    return each_once(record for source in sources for record in fetch(source, history=False)), turns_of(sources)
 
 
 def _is_within_reach(source: Path, report: Path) -> bool:

@@ -168,6 +168,32 @@ def plan(
     say_plan(specs, price=price, probe=probe)
 
 
+@app.command("time")
+def take_time(
+    words: Words = None,
+    rounds: Annotated[int, typer.Option("--rounds", min=2, max=1000, help="How many turns each arm takes.")] = 5,
+    images: Annotated[
+        int | None, typer.Option("--images", min=1, help="Training images of a turn; else what the first arm does in two seconds.")
+    ] = None,
+    only: Annotated[
+        str | None, typer.Option("--only", metavar="SWEEP,…", help="All arms of these sweeps; else those that claims on it compare.")
+    ] = None,
+    quick: Quick = False,
+    name: Name = None,
+) -> None:
+    """Time arms apart: an epoch each in turns, with nothing else on the machine. Claims on training time are judged by it."""
+    from reglab.cli.turns import arms_to_time, take_turns, tell_turns
+    from reglab.settings import settings
+    from reglab.sweep.spec import read
+
+    need_training()
+    design, overrides = _study(words)
+    with Signals() as signals, signals.at_once():
+        folder = settings().runs / name_of(name, quick, design)
+        arms = arms_to_time(design, [read(file, overrides, quick) for file in _chosen(only, design)], all_of_them=only is not None)
+        tell_turns(design, take_turns(arms, rounds, images, folder), folder)
+
+
 @app.command()
 def report(
     words: Words = None,

@@ -20,7 +20,7 @@ from reglab.report.page.details import details
 from reglab.report.page.page import GENERATOR, PAGE, RUNS, Figure, Page, PageSection
 from reglab.report.programs.report import ProgramReport
 from reglab.report.programs.roles import Roles
-from reglab.report.sections import convergence, effects, own_extras, per_image
+from reglab.report.sections import convergence, effects, in_turns, own_extras, per_image
 from reglab.report.sections.extra import Extra
 from reglab.report.studies import own
 from reglab.report.studies.cells import Cell
@@ -29,10 +29,12 @@ from reglab.report.studies.design import Design, FigureData, Question
 from reglab.report.studies.registration import Lock, registered
 from reglab.report.studies.study import Study
 from reglab.report.writing import texts
+from reglab.tracking import turns
 from reglab.tracking.images import refuse_mixed
 from reglab.tracking.program_run import ProgramRun
 from reglab.tracking.record import RunRecord
 from reglab.tracking.store import ARCHIVE, write_archive
+from reglab.tracking.turns import Turns
 
 TABLE_1 = "table_1"
 CLAIMS = "claims"
@@ -62,20 +64,22 @@ def build(
     design: Design | None = None,
     baseline: str | None = None,
     lock: Lock | None = None,
+    took: Sequence[Turns] = (),
 ) -> Path:
     """Write the report on `records` into `folder`, in place of an earlier one; returns its page.
 
     Of the earlier one go the files that its manifest lists, as it lists them; whatever else lies there stays.
     `source` is where the records come from, `sweeps` the hashes of sweep files; the manifest keeps those that these runs are of.
     `design` is the study by which they are judged; without one they are reported by what varies among them, and compared with the arm
-    that has the `key=value` words of `baseline`. `lock` tells what the study claimed before its runs began.
+    that has the `key=value` words of `baseline`. `lock` tells what the study claimed before its runs began, `took` what
+    arms took that took turns.
     Raises UserError where none of the runs has finished, they saw different images of one name, the folder is no report, or a file
     in it that is not the earlier report's is in the way.
     """
     refuse_mixed(records)
     if not any(stats.counts(record) for record in records):
         raise UserError(f"none of the {len(records)} runs has finished: finish the sweep first (`reglab sweep run` goes on)")
-    report = Report(records, design, baseline, lock)
+    report = Report(records, design, baseline, lock, took)
     mine = {stem: digest for stem, digest in sweeps.items() if stem in report.sweeps}
     judged = JudgedBy(design.name, baseline, planned=design.planned) if design else JudgedBy(None, baseline)
     return _put_in_place(folder, report.write, lambda made: Manifest.of(records, source, judged, mine, made))
@@ -151,10 +155,17 @@ def _clear_up(folder: Path) -> None:
 class Report:
     """The files of one report but its manifest."""
 
-    def __init__(self, records: Sequence[RunRecord], design: Design | None, baseline: str | None = None, lock: Lock | None = None):
-        self.records, self.is_study, self.lock = records, design is not None, lock
+    def __init__(
+        self,
+        records: Sequence[RunRecord],
+        design: Design | None,
+        baseline: str | None = None,
+        lock: Lock | None = None,
+        took: Sequence[Turns] = (),
+    ):
+        self.records, self.is_study, self.lock, self.took = records, design is not None, lock, took
         planned = lock.planned(design) if design and lock else design
-        self.study = study = Study.of(records, planned or own.design(records, baseline))
+        self.study = study = Study.of(records, planned or own.design(records, baseline), turns.as_runs(took))
         judged = verdicts.judge(study)
         self.findings, self.plan = judged.each, judged.plan
         self.answers = _answers(study)
@@ -187,6 +198,8 @@ class Report:
     def write_tables(self, folder: Path) -> None:
         """Everything that is text: raw rows, tables, claims, the study file, and the records themselves."""
         write_archive(folder / ARCHIVE, self.records)
+        if self.took:
+            turns.write(folder, self.took)
         (folder / RUNS).write_text(texts.to_csv(tables.runs(self.records, self.study)), encoding="utf-8")
         if self.study.design.path:
             (folder / STUDY).write_bytes(self.study.design.path.read_bytes())
@@ -219,8 +232,8 @@ class Report:
         there is no study, comparisons with the best, main effects, and of a search what it found."""
         question, cells = self._first
         images = per_image.extra(self.study, cells, self._baseline(question, cells))
-        epochs = convergence.extra(self.study, cells)
-        return [*([] if self.is_study else own_extras.extras(self.study)), *filter(None, (epochs, images))]
+        epochs, timed = convergence.extra(self.study, cells), in_turns.extra(self.study)
+        return [*([] if self.is_study else own_extras.extras(self.study)), *filter(None, (epochs, timed, images))]
 
     @property
     def _first(self) -> tuple[Question, Sequence[Cell]]:

@@ -9,15 +9,16 @@ from reglab.report.manifest import STUDY, AnyRun, Manifest, sha256
 from reglab.report.programs.report import ProgramReport
 from reglab.report.studies.registration import Lock
 from reglab.report.studies.study import Study
-from reglab.tracking import program_run
+from reglab.tracking import program_run, turns
 from reglab.tracking.store import ARCHIVE, read_archive
+from reglab.tracking.turns import Turns
 
 
-def faults(folder: Path, sweeps: Mapping[str, str], runs: Sequence[AnyRun] | None) -> list[str]:
+def faults(folder: Path, sweeps: Mapping[str, str], runs: Sequence[AnyRun] | None, took: Sequence[Turns] | None = None) -> list[str]:
     """What is wrong with the report in `folder`, a line each; empty where all is well.
 
-    `sweeps` are the hashes of the sweep files as they are now; `runs` the records that it was built from as they are now, or
-    None where they cannot be read. Raises UserError for a folder that is no report.
+    `sweeps` are the hashes of the sweep files as they are now; `runs` and `took` the records and the turns that it was built from as they
+    are now, or None where they cannot be read. Raises UserError for a folder that is no report.
     """
     manifest = Manifest.read(folder)
     found = manifest.altered(folder)
@@ -28,7 +29,9 @@ def faults(folder: Path, sweeps: Mapping[str, str], runs: Sequence[AnyRun] | Non
     if manifest.roles:
         programs = program_run.read_archive(folder / program_run.ARCHIVE)
         return found + _stale(manifest, ProgramReport(programs, manifest.roles, manifest.source, manifest.baseline))
-    report = Report(read_archive(folder / ARCHIVE), manifest.design(folder), manifest.baseline, Lock.read(folder))
+    mine = turns.read(folder)
+    found += ["stale: arms took turns since, or other ones"] * (took is not None and list(took) != mine)
+    report = Report(read_archive(folder / ARCHIVE), manifest.design(folder), manifest.baseline, Lock.read(folder), mine)
     return found + _stale(manifest, report) + [f"mixed: {line}" for line in _mixed(report.study)]
 
 

@@ -18,10 +18,11 @@ from reglab.report.studies import own, study_file
 from reglab.report.studies.design import Design
 from reglab.report.studies.registration import Lock
 from reglab.report.studies.study import Study
-from reglab.tracking import fetch
+from reglab.tracking import fetch, turns
 from reglab.tracking.program_run import ProgramRun
 from reglab.tracking.record import RunRecord
 from reglab.tracking.store import each_once
+from reglab.tracking.turns import Turns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,6 +43,7 @@ class Runs:
     found: tuple[AnyRun, ...]
     roles: Roles | None = None
     earlier: Manifest | None = None  # of the report that they were read from
+    took: tuple[Turns, ...] = ()  # of arms that took turns
     places: "tuple[Runs, ...]" = ()  # where they are from several
 
     def __iter__(self) -> Iterator[AnyRun]:
@@ -64,7 +66,7 @@ class Runs:
     @cached_property
     def study(self) -> Study:
         """Those of reglab, by what differs among them."""
-        return Study.of(self.records, own.design(self.records))
+        return Study.of(self.records, own.design(self.records), turns.as_runs(self.took))
 
     def frame(self) -> "pd.DataFrame":
         """A row for each run: what differs among them, all that each came to, and where it ran. Accuracies are fractions."""
@@ -126,7 +128,14 @@ def _together(places: Sequence[Runs]) -> Runs:
     if len({(report.study, report.baseline) for report in reports}) > 1:
         raise UserError(f"--from {', '.join(place.source for place in places)}: these reports judge their runs by different studies")
     records = each_once(record for place in places for record in place.records)
-    return Runs(", ".join(place.source for place in places), tuple(records), None, reports[0] if reports else None, tuple(places))
+    source = ", ".join(place.source for place in places)
+    took = tuple(turns_of([place.source for place in places]))
+    return Runs(source, tuple(records), None, reports[0] if reports else None, took, tuple(places))
+
+
+def turns_of(sources: Sequence[str]) -> list[Turns]:
+    """What arms took in the turns that some places have: a report has those of its runs' folder, too, and each counts once."""
+    return list({(each.session, each.identity): each for source in sources for each in fetch.took_turns(source)}.values())
 
 
 def _in_one_place(source: str, asked: AskedRoles, progress: Progress | None) -> Runs:
@@ -137,10 +146,10 @@ def _in_one_place(source: str, asked: AskedRoles, progress: Progress | None) -> 
         return Runs(source, tuple(found), known or roles.read(found, asked), earlier)
     if asked.says_something:
         raise UserError(f"--from {source} holds runs of reglab, whose metric, seed and settings are known: leave those options out")
-    records = fetch.fetch(source, progress=progress)
+    records, took = fetch.fetch(source, progress=progress), tuple(turns_of([source]))
     if others := [record for record in records if record.program is not None]:
         _log.warning("left out: %d runs of another program, such as `%s`", len(others), others[0].program)
-    return Runs(source, tuple(record for record in records if record.program is None), None, earlier)
+    return Runs(source, tuple(record for record in records if record.program is None), None, earlier, took)
 
 
 def _earlier(source: str) -> Manifest | None:
@@ -193,7 +202,7 @@ def build_report(runs: Runs | str | Path, out: str | Path, study: str | Path | D
     if found.roles:
         return Built(build.build_programs(_with_curves(found), Path(out), by.source, found.roles, by.baseline), None)
     lock = _lock(found) if by.design else None
-    page = build.build(found.records, Path(out), by.source, by.sweeps, by.design, by.baseline, lock)
+    page = build.build(found.records, Path(out), by.source, by.sweeps, by.design, by.baseline, lock, found.took)
     return Built(page, by.design)
 
 
@@ -225,7 +234,7 @@ def _registered(found: Runs) -> Design | None:
 
 def _lock(found: Runs) -> Lock | None:
     """What was claimed before the runs began; None where that was not the same in all the places that they are from."""
-    places = [place.source for place in found.places or (found,)]
+    places = [place.source for place in found.places or (found,) if place.found]  # turns are of no claim
     locks = {None if "://" in place else Lock.read(Path(place)) for place in places}
     return locks.pop() if len(locks) == 1 else None
 

@@ -244,6 +244,7 @@ def _ran(parameter: StudiedParameter, arms: Sequence[Treatment], design: Design)
 
 def claims(findings: Sequence[Finding]) -> pd.DataFrame:
     """One row a claim: what came out, alone and jointly with all others, by which rule, and what an open one still needs."""
+    took_turns = any(finding.turns for finding in findings)
     rows = [
         {
             "no.": finding.number,
@@ -255,6 +256,7 @@ def claims(findings: Sequence[Finding]) -> pd.DataFrame:
             "rule": finding.rule,
             "runs": len(finding.runs),
         }
+        | ({"turns": finding.turns} if took_turns else {})
         for finding in findings
     ]
     return pd.DataFrame(rows)

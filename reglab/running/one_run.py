@@ -17,7 +17,6 @@ from reglab.running.announced import Announcer, outcome
 from reglab.running.not_begun import ended_before_it_began, record_unbuildable, tell_again
 from reglab.settings import settings
 from reglab.sweep import assignment
-from reglab.sweep.machine import cores
 from reglab.tracking.images import KEPT, refuse_other, saw_others
 from reglab.tracking.recognized import say_recognized
 from reglab.tracking.record import RunRecord, Sink, State
@@ -202,12 +201,11 @@ def _train(
     local: LocalRun,
     signals: Signals,
 ) -> RunRecord:
-    import torch
-
+    from reglab.running.threads import take_threads
     from reglab.training import cautions, environment, loop, shortage
     from reglab.training.run import Run
 
-    torch.set_num_threads(settings().threads or min(torch.get_num_threads(), len(cores())))
+    take_threads()
     with signals.at_once():
         with shortage.told_while_placing(device):
             run = Run(config, images, device)

@@ -119,13 +119,14 @@ class Round:
 class Course:
     """A study on its way: its design, the arms of its sweeps by name, and how many seeds an arm may come to (None: as the plan says).
 
-    `retry_failed`: whether runs that failed are asked for again.
+    `retry_failed`: whether runs that failed are asked for again. `turns`: those of arms that took some, as runs.
     """
 
     design: Design
     arms: Mapping[str, PlannedArm]
     most_seeds: int | None = None
     retry_failed: bool = False
+    turns: Sequence[RunRecord] = ()
 
     @cached_property
     def _plan(self) -> Study:
@@ -151,7 +152,7 @@ class Course:
 
         Raises UserError where most runs are of another set-up than these arms, which a report would leave out.
         """
-        study = Study.of(records, self.design)
+        study = Study.of(records, self.design, self.turns)
         self._refuse_another_set_up(study)
         mine = [record for record in study.records if stats.arm(record) in self.asked]
         ended, took, standing = _seeds(mine), _Took(mine), standings(study)
@@ -191,6 +192,8 @@ class Course:
     def _comparison(self, arms: frozenset[str], part: PartStanding, ended: Mapping[str, set[int]]) -> ComparisonState:
         if not arms:  # whatever its runs say, no more of them come
             return ComparisonState(arms, 0, (), part.holds)
+        if part.in_turns:  # no run would change it
+            return ComparisonState(arms, min(len(ended.get(name, ())) for name in arms), (), part.holds)
         now = min(len(ended.get(name, ())) for name in arms)
         most = min(self.arms[name].most or self.looks[-1] for name in arms)
         done = part.holds if part.seeds is not None and part.seeds <= now else None

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from reglab import reading
 from reglab.errors import UserError
-from reglab.tracking import csv_file, program_run
+from reglab.tracking import csv_file, program_run, turns
 from reglab.tracking.program_run import Curve, ProgramRun
 from reglab.tracking.record import RunRecord
 from reglab.tracking.store import ARCHIVE, read_archive, read_runs, readable, run_folders
+from reglab.tracking.turns import Turns
 
 
 def programs(source: str, all_of_them: bool = False) -> list[ProgramRun] | None:
@@ -58,18 +59,26 @@ def _of_a_sweep(folder: Path) -> list[ProgramRun] | None:
     return [program_run.of_record(record) for record in read_runs(folder, history=False)]
 
 
+def took_turns(source: str) -> list[Turns]:
+    """What arms took in turns, of a folder of runs or of a report; none of a project or a table. Raises UserError for a damaged file."""
+    is_folder = bool(source) and "://" not in source and not source.endswith(csv_file.SUFFIX)
+    return turns.read(Path(source)) if is_folder else []
+
+
 def fetch(source: str, history: bool = True, progress: Callable[[int, int], None] | None = None) -> list[RunRecord]:
     """The records of `runs/<sweep>`, `runs/<study>`, `reports/<name>` or `wandb://entity/project[/sweep]`, oldest first.
 
     With their epochs or without; a report has those that it was built from. `progress` is told how many runs are here, of how many.
-    Raises UserError where there are none.
+    Raises UserError where there are none, and no turns.
     """
     if source.startswith("wandb://"):
         return _from_wandb(source, history, progress)
     folder = Path(source)
     if not source or not reading.is_folder(folder):
         raise UserError(f"--from {source}: no such folder; `reglab sweep run` makes runs/<sweep>/")
-    return read_archive(folder / ARCHIVE, history) if (folder / ARCHIVE).exists() else read_runs(folder, history)
+    if (folder / ARCHIVE).exists():
+        return read_archive(folder / ARCHIVE, history)
+    return [] if not run_folders(folder) and took_turns(source) else read_runs(folder, history)
 
 
 def _from_wandb(source: str, history: bool, progress: Callable[[int, int], None] | None) -> list[RunRecord]:

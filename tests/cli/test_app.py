@@ -42,6 +42,7 @@ COMMANDS = {
         "--until-settled",
         "--workers",
     ],
+    "study time": ["--images", "--name", "--only", "--quick", "--rounds"],
     "sweep check": ["--quick"],
     "sweep create": ["--again", "--entity", "--project", "--quick"],
     "sweep makeup": ["--from", "--out", "--quick", "--seeds"],

@@ -1,4 +1,5 @@
 import random
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from reglab.config.arms import FINAL_ARMS
 from reglab.sweep import spec
 from reglab.tracking.record import Environment, RunRecord, State
 from reglab.tracking.results import Epoch, Summary
+from reglab.tracking.turns import Turns
 from tests.loopback.conftest import wandb_server as wandb_server
 
 
@@ -84,6 +86,21 @@ def make_record():
             history=[row],
         )
         return record.model_copy(update=changes)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_turns(make_record):
+    """Makes the turns of an arm, of nested keys: what an epoch took in each round of a session, with a part of the CPU's time."""
+
+    def make(config=None, seconds=(1.0, 1.01, 0.99), *, session=0, share=1.0, **changes):
+        record = make_record(config=config)
+        told = {name: getattr(record, name) for name in ("label", "identity", "identity_version", "config")}
+        where = record.environment.model_copy(update={"device": "a CPU", "cuda": None})
+        began = datetime(2026, 1, 1 + session, tzinfo=UTC)
+        shares = [share] * len(seconds)
+        return Turns(session=began, environment=where, images=64, seconds=list(seconds), cpu_shares=shares, **(told | changes))
 
     return make
 

@@ -7,6 +7,7 @@ import pytest
 
 import reglab
 from reglab.errors import UserError
+from reglab.tracking import turns
 from reglab.tracking.record import RunRecord, State
 from reglab.tracking.store import write_run
 from tests.report.conftest import sharing
@@ -57,7 +58,11 @@ def test_less_time_is_better(ours):
 @pytest.mark.parametrize(
     ("change", "on", "why"),
     [
-        (lambda record: sharing(record, 0.5), "time/train_seconds", "6 shared their cores with other programs: such times decide nothing"),
+        (
+            lambda record: sharing(record, 0.5),
+            "time/train_seconds",
+            "6 shared their cores with other programs: such times decide nothing, and `reglab study time` would tell",
+        ),
         (
             lambda record: record.changed(summary=record.summary.model_copy(update={"time_to_target_reached": record.seed > 0})),
             "time_to_target/seconds",
@@ -200,3 +205,28 @@ def test_runs_that_a_sweep_of_another_program_left_are_reported_as_any(tmp_path,
     write_run(tmp_path / "runs" / "z" / ours.run_id, ours)  # behind the others, and not lost
     assert [run.run_id for run in reglab.runs(tmp_path / "runs")] == [ours.run_id]
     assert "left out: 6 runs of another program, such as `python train.py`" in caplog.text
+
+
+def test_training_times_are_compared_by_turns_where_arms_took_some(ours, make_turns, tmp_path):
+    rates = {"optimizer": {"name": "adamw", "weight_decay": 0.0}}
+    took = [
+        make_turns({"optimizer": rates["optimizer"] | {"lr": lr}}, [many * noise for noise in (1.0, 1.02, 0.99)])
+        for lr, many in ((0.001, 1.0), (0.01, 3.0))
+    ]
+    turns.write(tmp_path / "runs" / "mine", took)
+    timed = reglab.runs(tmp_path / "runs" / "mine")
+    found = reglab.compare(timed, "lr=0.01", "lr=0.001", on="time/train_seconds")
+    assert (found.estimate, found.n, found.over, found.verdict) == (pytest.approx(3), 3, "rounds", "b is better")
+    assert reglab.compare(timed, "lr=0.01", "lr=0.001").over == "seeds"  # accuracies are those of the runs
+
+
+def test_turns_may_come_from_another_place_than_the_runs(ours, make_turns, tmp_path):
+    turns.write(tmp_path / "runs", took := [make_turns()])
+    (tmp_path / "elsewhere").mkdir()
+    turns.write(tmp_path / "elsewhere", [*took, make_turns(session=1)])
+    both = reglab.runs([tmp_path / "runs" / "mine", tmp_path / "elsewhere", tmp_path / "runs"])
+    assert (len(both), [each.session.day for each in both.took]) == (12, [1, 2])  # one that is there twice counts once
+    assert len(reglab.runs(tmp_path / "elsewhere")) == 0
+    (tmp_path / "elsewhere" / turns.TURNS).unlink()
+    with pytest.raises(UserError, match="elsewhere"):
+        reglab.runs(tmp_path / "elsewhere")

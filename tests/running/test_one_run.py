@@ -13,7 +13,6 @@ from PIL import Image
 
 from reglab import reading
 from reglab.config import RunConfig, run_id
-from reglab.running import one_run
 from reglab.sweep import assignment
 from reglab.tracking.record import State
 from reglab.tracking.storage import File
@@ -579,7 +578,7 @@ def test_threads_are_as_set_else_pytorch_s_and_no_more_than_there_are_cores(regl
     wanted = []
     monkeypatch.setattr(torch, "set_num_threads", wanted.append)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
-    monkeypatch.setattr(one_run, "cores", lambda: range(cores))
+    monkeypatch.setattr("reglab.running.threads.cores", lambda: range(cores))
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert reglab("train", *WORDS, "train.epochs=1") == 0

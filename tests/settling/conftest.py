@@ -7,6 +7,7 @@ from reglab.settling.arms import arms_of
 from reglab.settling.rounds import Course
 from reglab.sweep import spec
 from tests.report.conftest import make_record as make_record
+from tests.report.conftest import make_turns as make_turns
 
 STUDY = """
 title: Does the rate matter?

@@ -13,6 +13,7 @@ from reglab.report.claims import verdicts
 from reglab.report.studies.study import Study
 from reglab.settling.rounds import Stand, Wanted
 from reglab.tracking.record import State
+from reglab.tracking.turns import as_runs
 
 
 def by_rate(config):
@@ -221,3 +222,48 @@ def test_the_course_of_a_study_ends_and_is_the_same_each_time(course_of, carry_o
         records += carry_out(found, lambda config: 0.6 + 0.02 * (config.optimizer.lr == 0.01), spread=spread)
         rounds.append(len(found))
     assert sum(rounds) == len(records) <= 4 * 8
+
+
+TIMES = """
+claims:
+  - text: Two layers take longer, and are better.
+    ratio: {of: time/train_seconds, between: {layers: 2}, and: {layers: 0}, at_least: 1}
+    difference: {of: test/accuracy, between: {layers: 2}, and: {layers: 0}, at_least: 0}
+"""
+
+
+@pytest.fixture
+def timed(course_of, make_turns):
+    """Makes the course of a claim on time and accuracy, whose arms took turns: so many times as long with layers."""
+
+    def make(times, text=TIMES):
+        course = course_of(course_of().design.path.read_text().partition("claims:")[0] + text)
+        took = []
+        for arm in course.arms.values():
+            many = times if arm.config.batchnorm.layers else 1.0
+            config = arm.config.model_dump(exclude={"arm", "cell"})
+            took.append(make_turns(config, [many * noise for noise in (1.0, 1.02, 0.99, 1.01)]))
+        return replace(course, turns=as_runs(took))
+
+    return make
+
+
+def test_what_turns_tell_needs_no_run_and_the_rest_of_its_claim_does(timed, carry_out):
+    course = timed(1.5)
+    found = course.next([])
+    assert [[(each.done, each.is_open) for each in claim.comparisons] for claim in found.claims] == [[(None, True), (True, False)]]
+    assert len(found.runs) == 18  # three seeds of six arms
+    found = course.next(carry_out(found.runs, lambda config: 0.6 + 0.05 * config.batchnorm.layers))
+    assert [(claim.stand, claim.verdict) for claim in found.claims] == [(Stand.settled, "reproduced")]
+
+
+def test_what_turns_contradict_is_settled_without_a_run(timed):
+    found = timed(0.7).next([])
+    assert [(claim.stand, claim.verdict) for claim in found.claims] == [(Stand.settled, "contradicted")]
+    assert not found.runs
+
+
+def test_turns_that_leave_a_claim_open_ask_for_no_run(timed):
+    found = timed(1.0, TIMES.partition("    difference")[0]).next([])
+    assert [(claim.stand, claim.verdict) for claim in found.claims] == [(Stand.over, "undecided")]
+    assert not found.runs

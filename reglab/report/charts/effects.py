@@ -57,7 +57,9 @@ def draw(effects: Sequence[Effect], title: str, subtitle: str) -> Drawn:
     units = dict.fromkeys(effect.part.unit for effect in effects)
     groups = [[effect for effect in effects if effect.part.unit == unit] for unit in units]
     panels = [_panel(group, is_first=not place) for place, group in enumerate(groups)]
-    notes = ["large: estimate with its interval; small: each pair of runs of one seed" if any(e.part.each for e in effects) else ""]
+    paired = {effect.part.over for effect in effects if effect.part.each}
+    small = "each round" if paired == {"rounds"} else "each pair of runs of one seed" + ", or of a round" * ("rounds" in paired)
+    notes = [f"large: estimate with its interval; small: {small}" if paired else ""]
     notes.append("shaded: where it is claimed to lie" if any(e.is_claimed for e in effects) else "")
     notes.append("an interval that ends at the frame goes on beyond it" if any(map(_is_cut, groups)) else "")
     lines = [subtitle, "; ".join(filter(None, notes))]

@@ -10,7 +10,7 @@ from itertools import pairwise, product
 import numpy as np
 
 from reglab.errors import UserError
-from reglab.report.claims.evidence import TO_TARGET, BySeed, Evidence, expanded, result_of, say, say_all, sharing
+from reglab.report.claims.evidence import BySeed, Evidence, expanded, result_of, say, say_all, sharing
 from reglab.report.comparisons.parts import MOST, Claimed
 from reglab.report.comparisons.seen import Compared, OfShare, almost_every, in_most
 from reglab.report.stats import is_quiet
@@ -27,7 +27,7 @@ from reglab.report.studies.claim_kinds import (
     TrendClaim,
 )
 from reglab.report.studies.columns import Condition
-from reglab.report.studies.measures import NUMBER, POINTS, RATIO, Kind
+from reglab.report.studies.measures import NUMBER, POINTS, RATIO, TO_TARGET, Kind
 from reglab.report.studies.study import Study
 from reglab.statistics.shares import SharedCases
 
@@ -202,7 +202,8 @@ def _best(asked: BestClaim, runs: Evidence) -> list[Compared]:
     design, kind, (levels,) = runs.study.design, runs.study.measure(asked.of), together(asked)
     better = better_of(asked.of, kind)
     cases: list[list[tuple[list[float], list[str]]]] = []
-    for by_level in runs.cases(asked.at, levels).values():
+    telling, in_turns = runs.telling(asked.of, asked.at, levels)
+    for by_level in telling:
         seeds = sorted(set.intersection(*(set(each) for each in by_level)))
         if kind.is_time:
             seeds = [seed for seed in seeds if blocks.on_one_machine(*(each[seed] for each in by_level)) and is_quiet(by_level[0][seed])]
@@ -225,7 +226,7 @@ def _best(asked: BestClaim, runs: Evidence) -> list[Compared]:
     for level in expanded(asked.level):
         what, claimed = f"{say(design, level)} has the best {kind.words} of {len(levels)}", Claimed(low=asked.in_at_least)
         looked = cache(partial(look, levels.index(level))) if cases else None
-        found.append(Compared(what, "share", claimed, runs_behind, [len(case) for case in cases], looked))
+        found.append(Compared(what, "share", claimed, runs_behind, [len(case) for case in cases], looked, in_turns))
     return found
 
 

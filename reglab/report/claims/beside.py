@@ -8,12 +8,12 @@ import numpy as np
 
 from reglab.report import stats
 from reglab.report.claims.asked import asked_of, better_of, pair, steps
-from reglab.report.claims.evidence import TO_TARGET, Evidence, expanded, say
+from reglab.report.claims.evidence import Evidence, expanded, say
 from reglab.report.comparisons.parts import ANYTHING
 from reglab.report.studies.cells import until_target
 from reglab.report.studies.claim_kinds import Champion, Claim, ClaimedComparison, RatioClaim, SoonerClaim, TrendClaim
 from reglab.report.studies.columns import ITS, Condition, Treatment, meets, of_base, written
-from reglab.report.studies.measures import NUMBER, POINTS, RATIO
+from reglab.report.studies.measures import NUMBER, POINTS, RATIO, TO_TARGET
 from reglab.report.studies.study import Study
 from reglab.report.writing import numbers
 from reglab.statistics.restricted import restricted_difference

@@ -6,7 +6,7 @@ claim can be reproduced only by an error about that one (the intersection-union 
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from reglab.report.claims import plan
 from reglab.report.claims.asked import asked_of
 from reglab.report.claims.findings import Verdict
-from reglab.report.claims.plan import Looks
+from reglab.report.claims.plan import TURNS, Looks
 from reglab.report.comparisons.parts import LEVEL
-from reglab.report.comparisons.seen import Seen
+from reglab.report.comparisons.seen import Compared, Seen
 from reglab.report.studies.claim_kinds import Claim
 from reglab.report.studies.study import Study
 from reglab.statistics.families import decided
@@ -28,10 +28,14 @@ from reglab.statistics.moderation import Array
 
 @dataclass(frozen=True)
 class PartStanding:
-    """Whether a comparison holds, or fails so that its claim is contradicted, and at the look at how many seeds: None of what is open."""
+    """Whether a comparison holds, or fails so that its claim is contradicted, and at the look at how many seeds: None of what is open.
+
+    `in_turns`: it is told by turns, and no seeds would change it.
+    """
 
     holds: bool | None = None
     seeds: int | None = None
+    in_turns: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,22 +66,32 @@ class ClaimLooks:
 
     @property
     def is_tested(self) -> bool:
-        """Whether any run speaks to it."""
+        """Whether any run or turn speaks to it."""
         return any(each.runs for each in self.compared)
 
     @cached_property
     def runs(self) -> list[str]:
-        """The ids of those that do."""
-        return sorted(frozenset[str]().union(*(each.runs for each in self.compared)))
+        """The ids of the runs that do."""
+        return sorted(frozenset[str]().union(*(each.runs for each in self._by_seeds)))
+
+    @cached_property
+    def turns(self) -> int:
+        """How many turns do."""
+        return len(frozenset[str]().union(*(each.runs for each in self.compared if each.in_turns)))
+
+    @property
+    def _by_seeds(self) -> list[Compared]:
+        """The comparisons that are told by runs."""
+        return [each for each in self.compared if not each.in_turns]
 
     @cached_property
     def looks(self) -> Looks:
         """Those that its runs allow: of the study's plan, else the one at as many seeds as its sweeps give an arm, or as there are."""
-        if not self.study.is_replicated:
+        if self.runs and not self.study.is_replicated:
             return Looks([1], 1, 1, is_of_cases=True)
-        counts = [each.counts for each in self.compared]
-        ends = min((each.seeds for each in self.compared if each.seeds > 1), default=2)
-        return plan.taken(self.study.design.looks or (self._by_sweeps or ends,), counts)
+        ends = min((each.seeds for each in self._by_seeds if each.seeds > 1), default=2)
+        found = plan.taken(self.study.design.looks or (self._by_sweeps or ends,), [each.counts for each in self._by_seeds])
+        return replace(found, taken=[TURNS, *found.taken]) if self.turns else found
 
     @cached_property
     def _by_sweeps(self) -> int | None:
@@ -92,9 +106,11 @@ class ClaimLooks:
         return bool(self.study.design.looks or self._by_sweeps)
 
     def seen(self, place: int, look: int | None) -> Seen | None:
-        """What a comparison comes to at a look; None where it has too few seeds for it."""
+        """What a comparison comes to at a look; None where it has too few seeds for it. By turns it comes to the same at each."""
         compared = self.compared[place]
-        if compared.look is None or (look is not None and plan.reached(compared.counts, self.looks.first) < look):
+        if compared.look and compared.in_turns:
+            return compared.look(None)
+        if compared.look is None or look == TURNS or (look is not None and plan.reached(compared.counts, self.looks.first) < look):
             return None
         return compared.look(look)
 
@@ -116,13 +132,13 @@ class ClaimLooks:
     def _held(self, alpha: float) -> NDArray[np.bool_]:
         """Whether each comparison holds at a look, or has held at one before (looks, comparisons)."""
         holding, _ = self._p_values
-        found: NDArray[np.bool_] = np.logical_or.accumulate(holding < np.reshape(self.levels(alpha), (-1, 1)), axis=0)
+        found: NDArray[np.bool_] = np.logical_or.accumulate(holding < self.levels(alpha), axis=0)
         return found
 
     def _failed(self, alpha: float) -> NDArray[np.bool_]:
         """Whether each comparison that has not held fails at a look, as one of several (looks, comparisons)."""
         _, failing = self._p_values
-        found: NDArray[np.bool_] = (len(self.compared) * failing < np.reshape(self.levels(alpha), (-1, 1))) & ~self._held(alpha)
+        found: NDArray[np.bool_] = (len(self.compared) * failing < self.levels(alpha)) & ~self._held(alpha)
         return found
 
     def decides(self, alpha: float) -> NDArray[np.bool_]:
@@ -135,14 +151,18 @@ class ClaimLooks:
         return None if self.looks.is_of_cases else look
 
     @cached_property
-    def _arms(self) -> int:
+    def arms(self) -> int:
         """Whose variance is known so well as that of the comparison that knows it least."""
-        seen = [self.seen(place, None) for place in range(len(self.compared))]
+        seen = [self.seen(place, None) for place, each in enumerate(self.compared) if not each.in_turns]
         return min((each.arms for each in seen if each is not None), default=2)
 
-    def levels(self, alpha: float) -> tuple[float, ...]:
-        """Of each look, if it may err by so much over all of them."""
-        return self.looks.levels(alpha, self._arms)
+    def levels(self, alpha: float) -> Array:
+        """Of each comparison at each look (looks, comparisons), if it may err by so much over all of them: what is told by turns is looked
+        at once, and has all of it."""
+        found = np.empty((len(self.looks.taken), len(self.compared)))
+        found[:] = np.reshape(self.looks.levels(alpha, self.arms), (-1, 1))
+        found[:, [each.in_turns for each in self.compared]] = alpha
+        return found
 
     def at(self, place: int, alpha: float) -> Decision:
         """What the look at a place decides (-1: none did, and the last is told), if the claim may err by so much."""
@@ -166,18 +186,23 @@ class ClaimLooks:
 
     def standings(self, decision: Decision) -> tuple[PartStanding, ...]:
         """How each comparison stands by a decision. By configurations as they come nothing does."""
-        if self.looks.is_of_cases:
-            return (PartStanding(),) * len(self.compared)
         told = [self.told_at(number, decision) for number in range(len(self.compared))]
-        return tuple(PartStanding() if how is None or at is None else PartStanding(how, self.looks.taken[at]) for at, how in told)
+        return tuple(self._standing(each, at, how) for each, (at, how) in zip(self.compared, told, strict=True))
+
+    def _standing(self, compared: Compared, at: int | None, how: bool | None) -> PartStanding:
+        if compared.in_turns:
+            return PartStanding(how, None if how is None else TURNS, in_turns=True)
+        if at is None or how is None or self.looks.is_of_cases:
+            return PartStanding()
+        return PartStanding(how, self.looks.taken[at])
 
     def foretold(self, now: Sequence[int], looks: Sequence[int], alpha: float) -> Foretold | None:
         """What later looks may say, drawn from what each comparison comes to with so many seeds as it has `now`, if the claim may err by
         `alpha` over all looks. None where nothing can be told: a comparison has too few runs that could be looked at now."""
         if self.looks.is_of_cases or not self.compared:
             return None
-        taken = sorted({*self.looks.taken, *looks})
-        at = dict(zip(taken, levels(taken, alpha, max(self.looks.most, taken[-1]), self._arms), strict=True))
+        taken = sorted({*self.looks.of_seeds, *looks})
+        at = dict(zip(taken, levels(taken, alpha, max(self.looks.most, taken[-1]), self.arms), strict=True))
         held, failed = np.zeros((DRAWS, len(self.compared), len(looks)), dtype=bool), np.zeros((DRAWS, len(looks)), dtype=bool)
         holds_now = self._held(alpha)[-1] if self.looks.taken else np.zeros(len(self.compared), dtype=bool)
         for number, seeds in enumerate(now):

@@ -15,12 +15,10 @@ from reglab.report.studies import blocks
 from reglab.report.studies.blocks import Blocks
 from reglab.report.studies.columns import Condition, Treatment, meets, typed
 from reglab.report.studies.design import Design
-from reglab.report.studies.measures import is_time, value_of
+from reglab.report.studies.measures import TO_TARGET, TRAIN_SECONDS, is_time, value_of
 from reglab.report.studies.study import Study
 from reglab.statistics.contrast import of_differences
 from reglab.tracking.record import RunRecord, State
-
-TO_TARGET = "time_to_target/seconds"
 
 BySeed = dict[int, RunRecord]
 """Runs that differ in their seeds only, by these."""
@@ -49,12 +47,14 @@ class Evidence:
     study: Study
     question: str | None
 
-    def at(self, at: Condition, diverged: bool = False) -> list[blocks.Treated]:
-        """Return the runs that have these levels and have ended, with those that diverged where asked for."""
+    def at(self, at: Condition, diverged: bool = False, turns: bool = False) -> list[blocks.Treated]:
+        """Return the runs that have these levels and have ended, with those that diverged where asked for; or the turns."""
         asked = next((each for each in self.study.design.questions if each.name == self.question), None)
-        return list(self.study.ended(asked, at, diverged))
+        return list(self.study.ended(asked, at, diverged, turns))
 
-    def blocks(self, at: Condition, levels: Sequence[Condition], rest: Sequence[str] | None = None, diverged: bool = False) -> Blocks:
+    def blocks(
+        self, at: Condition, levels: Sequence[Condition], rest: Sequence[str] | None = None, diverged: bool = False, turns: bool = False
+    ) -> Blocks:
         """Runs in blocks of what they have in common (`rest`: in these columns), one for each of some levels (by its place)."""
         columns = rest_of(self.study.design, {column for level in levels for column in level}) if rest is None else rest
         places: dict[Treatment, int | None] = {}
@@ -65,11 +65,16 @@ class Evidence:
                 places[treated] = found[0] if found else None
             return places[treated]
 
-        return blocks.in_blocks(self.at(at, diverged), place, lambda treated: tuple(treated[name] for name in columns))
+        return blocks.in_blocks(self.at(at, diverged, turns), place, lambda treated: tuple(treated[name] for name in columns))
 
-    def cases(self, at: Condition, levels: Sequence[Condition], rest: Sequence[str] | None = None) -> dict[Hashable, list[BySeed]]:
-        """Runs by what they have in common: for each of some levels, by its place, those of each seed. Cases that lack a level are none."""
-        blocks = self.blocks(at, levels, rest, diverged=True)
+    def cases(
+        self, at: Condition, levels: Sequence[Condition], rest: Sequence[str] | None = None, turns: bool = False
+    ) -> dict[Hashable, list[BySeed]]:
+        """Runs by what they have in common: for each of some levels, by its place, those of each seed. Cases that lack a level are none.
+
+        Or the turns, of which each round is as a seed.
+        """
+        blocks = self.blocks(at, levels, rest, diverged=True, turns=turns)
         found: dict[Hashable, list[BySeed]] = {}
         for (case, seed), there in sorted(blocks.items(), key=lambda block: block[0][1]):
             by_level = found.setdefault(case, [{} for _ in levels])
@@ -78,18 +83,27 @@ class Evidence:
                 by_level[number][seed] = record
         return {case: by_level for case, by_level in found.items() if all(by_level)}
 
+    def telling(
+        self, of: str, at: Condition, levels: Sequence[Condition], rest: Sequence[str] | None = None
+    ) -> tuple[Sequence[list[BySeed]], bool]:
+        """The cases by which a measure is compared: of training time those of turns (and that it is them), where all levels took some."""
+        if of == TRAIN_SECONDS and (in_turns := self.cases(at, levels, rest, turns=True)):
+            return list(in_turns.values()), True
+        return list(self.cases(at, levels, rest).values()), False
+
     def held(self, levels: Sequence[Condition]) -> Sequence[str] | None:
         """The columns that runs must have in common: of one level all factors, of several what they do not look at (None)."""
         return self.study.design.names if len(levels) == 1 else None
 
     def of_means(self, of: str, at: Condition, levels: Sequence[Condition], claimed: Claimed, what: str, unit: str) -> Compared:
         """The mean of one level, or what it is more than another: over cases of equal weight, by the runs of their seeds."""
-        rest = self.held(levels)
-        cases = list(filter(None, (_usable(of, case, self.study.measure(of).scale) for case in self.cases(at, levels, rest).values())))
+        found, in_turns = self.telling(of, at, levels, self.held(levels))
+        cases = list(filter(None, (_usable(of, case, self.study.measure(of).scale) for case in found)))
         if not cases:
             return Compared(what, unit, claimed)
         runs = frozenset(run.run for case in cases for level in case.levels for run in level)
-        return Compared(what, unit, claimed, runs, [case.seeds for case in cases], cache(_Means(self, of, cases, claimed, unit).look))
+        look = cache(_Means(self, of, cases, claimed, unit, in_turns).look)
+        return Compared(what, unit, claimed, runs, [case.seeds for case in cases], look, in_turns)
 
     def difference(self, of: str, one: Condition, other: Condition) -> OfMeans | None:
         """What a level has more than another, by all runs that have all else in common; None where there are none."""
@@ -98,10 +112,10 @@ class Evidence:
         assert seen is None or isinstance(seen, OfMeans)
         return seen
 
-    def beside(self, of: str, used: Set[str]) -> list[ArmResults]:
-        """All other arms of the study that have the measure: they tell of the variance."""
+    def beside(self, of: str, used: Set[str], in_turns: bool = False) -> list[ArmResults]:
+        """All other arms of the study that have the measure, or took turns: they tell of the variance."""
         found = []
-        for records in self.study.arms.values():
+        for records in (self.study.timed_arms if in_turns else self.study.arms).values():
             if used.isdisjoint(record.run_id for record in records):
                 places: dict[str | None, list[One]] = {}
                 for record in filter(stats.counts, records):
@@ -181,6 +195,7 @@ class _Means:
     cases: Sequence[_Case]
     claimed: Claimed
     unit: str
+    in_turns: bool
 
     def look(self, seeds: int | None) -> OfMeans:
         """With the first so many seeds of each arm, of the cases that have them; or with all."""
@@ -188,15 +203,15 @@ class _Means:
         each = tuple(value for case in told for value in self._each(case, seeds))
         lowest = -100.0 if self.of == "gap" else 0.0
         lies = (lowest, 100.0) if self.unit == "percent" else (-math.inf, math.inf)
-        if not self.runs.study.is_replicated:
+        if not (self.in_turns or self.runs.study.is_replicated):
             sides, over = None, "cases"
             found = of_differences([_difference([level[0].value for level in case.levels]) for case in told])
         else:
-            sides, over = self._sides(told, seeds), "seeds"
+            sides, over = self._sides(told, seeds), "rounds" if self.in_turns else "seeds"
             found = sides.contrast()
 
         def said(level: float) -> list[str]:
-            lines = sides.said(found, level if math.isfinite(float(found.error)) else None) if sides else []
+            lines = sides.said(found, level if math.isfinite(float(found.error)) else None, over) if sides else []
             return [*self._said(told, sides is None), *lines]
 
         return OfMeans(found, self.claimed, self.unit, over, each, "; ".join(self._undecided(told)), lies, said)
@@ -208,7 +223,7 @@ class _Means:
             arms += map(ArmResults, case.levels)
             pairs.append((len(arms) - 2, len(arms) - 1) if len(case.levels) > 1 else (len(arms) - 1, None))
         used = {run.run for case in self.cases for level in case.levels for run in level}
-        sides = Sides([*arms, *self.runs.beside(self.of, used)], pairs, 1.0)
+        sides = Sides([*arms, *self.runs.beside(self.of, used, self.in_turns)], pairs, 1.0)
         return sides if seeds is None else sides.first(seeds)
 
     def _each(self, case: _Case, seeds: int | None) -> Iterator[float]:
@@ -220,7 +235,7 @@ class _Means:
                 yield math.exp(min(value, 700)) if is_time(self.of) else value
 
     def _said(self, told: Sequence[_Case], is_of_cases: bool) -> list[str]:
-        lines = []
+        lines = [_IN_TURNS] if self.in_turns else []
         if is_of_cases:
             lines.append("no arm has two seeds: the interval is over configurations, and says nothing of chance from seed to seed")
         elif len(told) > 1:
@@ -239,7 +254,10 @@ class _Means:
         if unknown := sum(case.unknown for case in told):
             yield f"{unknown} that diverged would count as chance, but of how many classes is not known: the others decide nothing"
         if shared := sum(case.shared for case in told):
-            yield sharing(shared)
+            yield sharing(shared) + ", and `reglab study time` would tell" * (self.of == TRAIN_SECONDS)
+
+
+_IN_TURNS = "by arms that took turns, an epoch each in a round (`reglab study time`), and not by whole runs"
 
 
 def sharing(runs: int) -> str:

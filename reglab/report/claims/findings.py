@@ -22,7 +22,7 @@ class Finding:
 
     `verdict` is of the claim alone, `jointly` where all of a family err as seldom together; `joint` says by what. `margin`: what the
     verdict would be with other margins; `decided`: at which look; `more`: what is still needed where it is open. `figure` is the stem of
-    the figure that shows it, `runs` are the ids of the runs behind it.
+    the figure that shows it, `runs` are the ids of the runs behind it, and `turns` counts those of arms that took some.
     """
 
     number: int
@@ -34,6 +34,7 @@ class Finding:
     runs: tuple[str, ...]
     figure: str
     note: str = ""
+    turns: int = 0
     jointly: Verdict = Verdict.not_tested
     joint: str = ""
     margin: str = ""

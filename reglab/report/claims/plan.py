@@ -8,6 +8,9 @@ from reglab.statistics.looks import levels
 LOOKS = (3, 5, 8, 12)
 """The plan of a study that is run until its claims are settled, and says none of its own."""
 
+TURNS = 0
+"""The look at what arms take that took turns: no seed of a run is needed for it."""
+
 _QUICK = "-quick"
 """What a sweep is called behind its name where it runs for a look: with one seed."""
 
@@ -15,7 +18,8 @@ _QUICK = "-quick"
 @dataclass(frozen=True)
 class Looks:
     """The looks at one claim that its runs allow. `first` and `most`: seeds of the plan. `is_exceeded`: there are more, and it is taken as
-    ending there. Of a study in which no arm has two seeds there is one look, at its configurations, which no plan is of.
+    ending there. Of a study in which no arm has two seeds there is one look, at its configurations, which no plan is of. Where
+    turns speak to the claim, a look at `TURNS` seeds comes before all others.
     """
 
     taken: Sequence[int]
@@ -25,8 +29,15 @@ class Looks:
     is_of_cases: bool = False
 
     def levels(self, alpha: float, arms: int) -> tuple[float, ...]:
-        """The two-sided level of each look that was taken."""
-        return (alpha,) * len(self.taken) if self.is_of_cases else levels(self.taken, alpha, self.most, arms)
+        """The two-sided level of each look that was taken, of what is told by runs: none was at turns."""
+        if self.is_of_cases:
+            return (alpha,) * len(self.taken)
+        return (0.0,) * self.taken.count(TURNS) + levels(self.of_seeds, alpha, self.most, arms)
+
+    @property
+    def of_seeds(self) -> Sequence[int]:
+        """The looks that were taken but for the one at turns."""
+        return [look for look in self.taken if look != TURNS]
 
 
 def reached(counts: Sequence[int], first: int) -> int:

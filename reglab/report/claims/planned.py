@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator
 from reglab.report import stats
 from reglab.report.claims.asked import looked_at
 from reglab.report.claims.evidence import Evidence
-from reglab.report.studies.claim_kinds import Claim
+from reglab.report.studies.claim_kinds import Claim, ClaimedComparison
 from reglab.report.studies.columns import in_order, meets, written
 from reglab.report.studies.design import Design
+from reglab.report.studies.measures import TRAIN_SECONDS
 from reglab.report.studies.study import Study
 from reglab.tracking.record import RunRecord, State
 
@@ -15,12 +16,25 @@ from reglab.tracking.record import RunRecord, State
 def asked_by(claim: Claim, study: Study) -> list[frozenset[str]]:
     """Of each comparison of a claim, in the order in which it is judged, the arms whose runs would speak to it, by what reports call an
     arm, where `study` is one of planned runs. None of one that no arm speaks to."""
-    runs, found = Evidence(study, claim.question), list[frozenset[str]]()
-    for comparison in claim.claimed:
-        for looked in looked_at(comparison):
-            cases = (by_level for levels in looked for by_level in runs.cases(comparison.at, levels, runs.held(levels)).values())
-            found.append(frozenset(stats.arm(record) for case in cases for by_seed in case for record in by_seed.values()))
-    return found
+    runs = Evidence(study, claim.question)
+    return [arms for comparison in claim.claimed for arms in _asked_by(comparison, runs)]
+
+
+def timed_by(design: Design, plan: Study) -> frozenset[str]:
+    """The arms whose training times the claims of a study compare, by what reports call an arm."""
+    asked = (
+        (comparison, Evidence(plan, claim.question))
+        for claim in design.claims
+        for comparison in claim.claimed
+        if comparison.of == TRAIN_SECONDS
+    )
+    return frozenset(arm for comparison, runs in asked for arms in _asked_by(comparison, runs) for arm in arms)
+
+
+def _asked_by(comparison: ClaimedComparison, runs: Evidence) -> Iterator[frozenset[str]]:
+    for looked in looked_at(comparison):
+        cases = (by_level for levels in looked for by_level in runs.cases(comparison.at, levels, runs.held(levels)).values())
+        yield frozenset(stats.arm(record) for case in cases for by_seed in case for record in by_seed.values())
 
 
 def of_plan(design: Design, planned: Iterable[RunRecord]) -> Study:

@@ -18,7 +18,7 @@ from reglab.report.claims.beside import beside
 from reglab.report.claims.claim_looks import ClaimLooks, Decision, Standing, standings
 from reglab.report.claims.findings import Finding, Findings, Verdict, amounts, deciding, how, in_short
 from reglab.report.claims.margins import in_margins
-from reglab.report.claims.plan import Looks
+from reglab.report.claims.plan import TURNS, Looks
 from reglab.report.comparisons.parts import LEVEL, Part, percent
 from reglab.report.comparisons.seen import Compared, Seen
 from reglab.report.studies.claim_kinds import Claim
@@ -69,6 +69,7 @@ class _Told:
             tuple(self._asked.runs),
             claim.figure or "",
             beside(claim, study),
+            self._asked.turns,
             jointly.verdict,
             self._joint(jointly),
             in_margins(parts),
@@ -86,7 +87,8 @@ class _Told:
         place, holds = self._asked.told_at(number, decision)
         if place is None:
             return compared.part(LEVEL, None, None, is_early=bool(compared.runs))
-        look, level = self._asked.seeds_of(self._looks.taken[place]), self._asked.levels(decision.alpha)[place]
+        look = None if compared.in_turns else self._asked.seeds_of(self._looks.taken[place])
+        level = float(self._asked.levels(decision.alpha)[place, number])
         seen, wide = self._asked.seen(number, look), level / len(self._asked.compared)
         is_wide = holds is None and seen is not None and seen.p_fails < level
         return compared.part(wide if is_wide else level, look, holds)
@@ -103,17 +105,23 @@ class _Told:
 
     def _decided(self) -> str:
         looks, place = self._looks, self._alone.place
-        if looks.is_of_cases:
+        if looks.is_of_cases or not self._asked.runs:
             return ""
-        if place is None:
+        if not looks.of_seeds and self._alone.verdict == Verdict.undecided:
             there = f"{self._there} {'is' if self._there == 1 else 'are'} there"
-            return f"Its first look is at {looks.first} seeds, and {there}: nothing is decided yet."
-        if len(looks.taken) == 1 and looks.most == looks.taken[0]:
+            yet = "nothing is decided by runs yet" if self._asked.turns else "nothing is decided yet"
+            return f"Its first look is at {looks.first} seeds, and {there}: {yet}."
+        assert place is not None
+        if looks.taken[place] == TURNS:
+            return "Decided by arms that took turns, before any look at runs."
+        if len(looks.of_seeds) == 1 and looks.most == looks.of_seeds[0]:
             return ""
-        at = f"the look at {looks.taken[place]} seeds, at {percent(1 - self._asked.levels(self._alone.alpha)[place])} confidence"
+        level = looks.levels(self._alone.alpha, self._asked.arms)[place]
+        at = f"the look at {looks.taken[place]} seeds, at {percent(1 - level)} confidence"
         said = f"Decided at {at}."
         if self._alone.verdict == Verdict.undecided:
-            places = {self._asked.told_at(number, self._alone)[0] for number in range(len(self._asked.compared))} - {None}
+            runs = (number for number, each in enumerate(self._asked.compared) if not each.in_turns)
+            places = {self._asked.told_at(number, self._alone)[0] for number in runs} - {None}
             said = f"Told as of {at}." if len(places) < 2 else "Each comparison is told as of the last look at it."
         beyond = f" Its runs go beyond the plan, which is taken as one that ends at {looks.most} seeds."
         return said + beyond * looks.is_exceeded
@@ -121,7 +129,7 @@ class _Told:
     @property
     def _there(self) -> int:
         """Seeds of the comparison that has most."""
-        return max(each.seeds for each in self._asked.compared)
+        return max(each.seeds for each in self._asked.compared if not each.in_turns)
 
     def _more(self) -> str:
         """What would settle it: runs for what has none, and seeds for what is open."""
@@ -129,21 +137,28 @@ class _Told:
             return ""
         silent = sum(not each.runs for each in self._asked.compared)
         said = [f"runs for {silent} comparison{'s' * (silent > 1)} that {'have' if silent > 1 else 'has'} none"] if silent else []
+        open_ones = [
+            each for part, each in zip(self.parts(self._alone), self._asked.compared, strict=True) if part.holds is None and part.n
+        ]
+        said += ["more rounds of `reglab study time`"] * any(each.in_turns for each in open_ones)
+        if all(each.in_turns for each in open_ones):
+            return " and ".join(said)
         if self._looks.is_of_cases:
             said.append("a second seed")
-        elif self._alone.place is None:
+        elif not self._looks.of_seeds:
             more = self._looks.first - self._there
             said.append(f"{more} more seed{'s' * (more > 1)}, for its first look")
-        elif any(part.holds is None and part.n for part in self.parts(self._alone)):
+        else:
             said.append(self._seeds_more())
         return " and ".join(said)
 
     def _seeds_more(self) -> str:
         """For all that is open where it looks as if it holds, else for the part that is nearest to failing."""
-        left = [place for place in range(len(self._asked.compared)) if self._asked.told_at(place, self._alone)[1] is None]
+        compared = self._asked.compared
+        left = [place for place, each in enumerate(compared) if not each.in_turns and self._asked.told_at(place, self._alone)[1] is None]
         seen = {place: each for place in left if (each := self._asked.seen(place, None)) is not None}
         if failing := {place: each for place, each in seen.items() if each.p_fails < 1}:
-            found = [self._of_one(place, each, LEVEL / len(self._asked.compared)) for place, each in failing.items()]
+            found = [self._of_one(place, each, LEVEL / len(compared)) for place, each in failing.items()]
             more, is_beyond = min((each for each in found if each), default=(0, False))
         else:
             wanted = [self._of_one(place, each, LEVEL) for place, each in seen.items() if not each.p_holds < LEVEL]
@@ -173,11 +188,14 @@ def _in_words(standing: Sequence[Standing]) -> str:
     """The plan of looks, those that were taken, and the levels, of claims that are tested."""
     if not standing:
         return ""
-    tested, verdicts, among = [each.looks for each in standing], [each.verdict for each in standing], standing[0].among
+    tested = [each.looks for each in standing if each.looks.runs]
+    verdicts, among = [each.verdict for each in standing], standing[0].among
     whose = "of the study" if standing[0].is_of_plan else "that are tested"
     counted = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in Verdict if verdict in verdicts)
     jointly = "" if among == 1 else f"; jointly (Holm, over all {among} {whose}): {counted}"
-    if tested[0].looks.is_of_cases:
+    if not tested:
+        looks = "All is decided by arms that took turns, an epoch each in a round."
+    elif tested[0].looks.is_of_cases:
         looks = (
             "One seed an arm: each claim is decided by its configurations as they come, which tells nothing of chance from seed to seed."
         )
@@ -187,7 +205,7 @@ def _in_words(standing: Sequence[Standing]) -> str:
 
 
 def _of_looks(tested: Sequence[ClaimLooks]) -> Iterator[str]:
-    taken = sorted({look for each in tested for look in each.looks.taken})
+    taken = sorted({look for each in tested for look in each.looks.of_seeds})
     if planned := tested[0].study.design.looks:
         yield f"Looks at {_listed(planned)} seeds an arm: {f'at {_listed(taken)} they were taken' if taken else 'none could be taken yet'}."
         behind = frozenset(run for each in tested for run in each.runs)

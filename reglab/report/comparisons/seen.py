@@ -276,6 +276,7 @@ class Compared:
     """A comparison with the runs behind it (their ids), which can be looked at with the first so many seeds of each arm, or with all.
 
     `counts`: the seeds that both sides have, case by case; none where no run speaks to it. A look has None where its seeds say nothing.
+    `in_turns`: they are not runs but turns, which are looked at once, with all rounds there are.
     """
 
     what: str
@@ -284,6 +285,7 @@ class Compared:
     runs: frozenset[str] = frozenset()
     counts: Sequence[int] = ()
     look: Callable[[int | None], Seen | None] | None = None
+    in_turns: bool = False
 
     @property
     def seeds(self) -> int:

@@ -95,12 +95,13 @@ class Sides:
         is_difference = all(its is not None for _, its in self.pairs)
         return contrast(*self.matrix(), may_pair=is_difference and self.has_seeds)
 
-    def said(self, found: Contrast, level: float | None) -> list[str]:
-        """How they were compared, for people; `level`: of the interval that is told, where there is one."""
+    def said(self, found: Contrast, level: float | None, over: str = "seeds") -> list[str]:
+        """How they were compared, for people; `level`: of the interval that is told, where there is one; `over`: what pairs them."""
+        one = over.removesuffix("s")
         lines = []
         if found.correlation is not None:
-            how = "compared seed by seed" if found.paired else "compared as independent runs, since pairing them would not pay"
-            lines.append(f"{how}: runs of one seed correlate by {numbers.plain(float(found.correlation), 2)} over these arms")
+            how = f"compared {one} by {one}" if found.paired else "compared as independent runs, since pairing them would not pay"
+            lines.append(f"{how}: runs of one {one} correlate by {numbers.plain(float(found.correlation), 2)} over these arms")
         if level and float(found.error) == 0:
             lines.append("the runs of each arm are alike to the last digit: chance shows nowhere in them")
         if level and self.diverged:

@@ -101,6 +101,9 @@ def notes(study: Study) -> list[str]:
     if study.again:
         runs = "1 run is" if len(study.again) == 1 else f"{len(study.again)} runs are"
         found.append(f"{runs} of an arm and seed that is there already, and only among the rows")
+    if study.other_turns:
+        arms = len({stats.arm(turn) for turn in study.other_turns})
+        found.append(f"turns of {arms} arm{'s' * (arms > 1)} are of another set-up, and left out")
     there = {where for record in study.records if stats.counts(record) and (where := stats.place(record))}
     if len(there) > 1:
         found.append(

@@ -77,13 +77,15 @@ class Kind:
         return 100.0 if self.unit == POINTS else 1.0
 
 
+TRAIN_SECONDS, TO_TARGET = "time/train_seconds", "time_to_target/seconds"
+
 MEASURES = {
     "test/accuracy": Kind(test_accuracy, POINTS, "test accuracy", "test_accuracy", 1),
     "val/accuracy": Kind(validation_accuracy, POINTS, "accuracy on held-out images", "validation_accuracy", 1),
     "train_clean/accuracy": Kind(clean_accuracy, POINTS, "clean training accuracy", "train_accuracy", 1),
     "gap": Kind(gap, POINTS, "overfitting", "gap", -1),
-    "time/train_seconds": Kind(train_seconds, RATIO, "training time", "train_seconds", -1),
-    "time_to_target/seconds": Kind(seconds_to_target, RATIO, "time to the target", "time_to_target_seconds", -1),
+    TRAIN_SECONDS: Kind(train_seconds, RATIO, "training time", "train_seconds", -1),
+    TO_TARGET: Kind(seconds_to_target, RATIO, "time to the target", "time_to_target_seconds", -1),
 }
 """Those of every run. Metrics of the user's are beside them, as far as runs have them: `measured`."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
-from reglab.config import FIELDS, SPEED_KEYS, RunConfig, as_given, effective
+from reglab.config import FIELDS, SPEED_KEYS, as_given, effective
 from reglab.report import stats
 from reglab.report.studies.blocks import Treated
 from reglab.report.studies.cells import Cell, cells, told_apart
@@ -22,7 +22,8 @@ class Study:
 
     `again` are runs of an arm and seed that the records have already: each counts once. `treated` is what each run has in the
     columns of the design, by its id; `base` is what they depart from. `fixed` is the set-up, key by key; `differing` names the keys
-    in which others differ from it, with all values there are.
+    in which others differ from it, with all values there are. `turns` are turns of arms in this set-up, as runs that tell their training
+    time and nothing else; `other_turns` those in another.
     """
 
     records: tuple[RunRecord, ...]
@@ -33,33 +34,26 @@ class Study:
     base: Treatment
     fixed: Mapping[str, Any]
     differing: Mapping[str, tuple[Any, ...]]
+    turns: tuple[RunRecord, ...] = ()
+    other_turns: tuple[RunRecord, ...] = ()
 
     @classmethod
-    def of(cls, records: Iterable[RunRecord], design: Design) -> "Study":
-        """Return the study that most of the runs belong to."""
-        parsed = [(record, stats.built(record)) for record in records]
-        acting = [effective(config) if config else None for _, config in parsed]
-        given = [as_given(config) if config else {} for _, config in parsed]
-        setups = [_setup(values, own, design) if values else None for values, own in zip(acting, given, strict=True)]  # None: of any
-        fixed = _commonest([held for (record, _), held in zip(parsed, setups, strict=True) if held and stats.counts(record)] or setups)
-        mine: list[_Parsed] = []
-        others: list[RunRecord] = []
-        for (record, config), held in zip(parsed, setups, strict=True):
-            if held is None or all(fixed.get(key, value) == value for key, value in held.items()):
-                mine.append((record, config))
-            else:
-                others.append(record)
-        mine, again = _each_once(mine)
-        values = {key: dict.fromkeys(held[key] for held in setups if held and key in held) for key in fixed}
+    def of(cls, records: Iterable[RunRecord], design: Design, turns: Iterable[RunRecord] = ()) -> "Study":
+        """Return the study that most of the runs belong to; where there are turns only, most of those."""
+        runs, timed = ([_Read.of(record, design) for record in some] for some in (records, turns))
+        told = runs or timed
+        fixed = _commonest([run.held for run in told if stats.counts(run.record) and run.held] or [run.held for run in told])
+        mine, again = _each_once([run.record for run in runs if run.is_of(fixed)])
+        others = tuple(run.record for run in runs if not run.is_of(fixed))
+        values = {key: dict.fromkeys(run.held[key] for run in told if run.held and key in run.held) for key in fixed}
         differing = {key: tuple(found) for key, found in values.items() if len(found) > 1}
-        treated = {
-            record.run_id: design.treatment(own | values) if values else None
-            for (record, _), values, own in zip(parsed, acting, given, strict=True)
-        }
-        there = {each for record, _ in mine if (each := treated[record.run_id])}
-        ended = {each for record, _ in mine if stats.counts(record) and (each := treated[record.run_id])}
-        plain = base(design, ended or there)
-        return cls(tuple(record for record, _ in mine), tuple(others), tuple(again), design, treated, plain, fixed, differing)
+        treated = {run.record.run_id: run.treated for run in (*runs, *timed)}
+        took_turns, others_took = (tuple(run.record for run in timed if run.is_of(fixed) is which) for which in (True, False))
+        there, ended, at_least = (
+            {each for record in some if (each := treated[record.run_id])} for some in (mine, filter(stats.counts, mine), took_turns)
+        )
+        plain = base(design, ended or there or at_least)
+        return cls(mine, others, again, design, treated, plain, fixed, differing, took_turns, others_took)
 
     @cached_property
     def departures(self) -> Mapping[Treatment, frozenset[str]]:
@@ -75,8 +69,16 @@ class Study:
     @cached_property
     def arms(self) -> Mapping[str, tuple[RunRecord, ...]]:
         """The finished runs of each arm that could be built, by their seeds; the arms in the order of their names."""
+        return self._by_arm(self.records)
+
+    @cached_property
+    def timed_arms(self) -> Mapping[str, tuple[RunRecord, ...]]:
+        """The turns of each arm, by their rounds."""
+        return self._by_arm(self.turns)
+
+    def _by_arm(self, records: Iterable[RunRecord]) -> Mapping[str, tuple[RunRecord, ...]]:
         found: dict[str, list[RunRecord]] = {}
-        for record in sorted(self.records, key=lambda record: record.seed):
+        for record in sorted(records, key=lambda record: record.seed):
             if stats.counts(record) and self.treated[record.run_id]:
                 found.setdefault(stats.arm(record), []).append(record)
         return {arm: tuple(found[arm]) for arm in sorted(found)}
@@ -134,6 +136,11 @@ class Study:
         return self._cells(lambda record: not any(self.asks(question, record) for question in questions))
 
     @cached_property
+    def timed_cells(self) -> list[Cell]:
+        """The arms that took turns, in the order of their factors; of each what its turns tell, which is its training time."""
+        return self._ordered(told_apart(cells(self.turns, self.treated, self.design), self.design), "factors")
+
+    @cached_property
     def labels(self) -> Mapping[str, str]:
         """What each run is called among all: by its id. No two arms have one name."""
         everything = told_apart(cells((*self.records, *self.others, *self.again), self.treated, self.design), self.design, self.base)
@@ -143,9 +150,9 @@ class Study:
         """Whether an arm is the one that the question's table compares with."""
         return is_baseline(self.design, question, treated, self.base)
 
-    def ended(self, question: Question | None, at: Condition, diverged: bool = False) -> Iterator[Treated]:
-        """The finished runs of a question, or of all, at some levels; with those that diverged, where asked for."""
-        for record in self.records:
+    def ended(self, question: Question | None, at: Condition, diverged: bool = False, turns: bool = False) -> Iterator[Treated]:
+        """The finished runs of a question, or of all, at some levels, or the turns; with those that diverged, where asked for."""
+        for record in self.turns if turns else self.records:
             treated = self.treated[record.run_id]
             counts = stats.counts(record) or (diverged and record.state == State.diverged)
             if treated and counts and (question is None or self.is_about(question, treated)) and meets(treated, at, self.base):
@@ -182,6 +189,27 @@ class Study:
             return sorted(cells, key=_rank)
         columns = [self.design.by_name[name] for name in (self.design.names if order == "factors" else (order,))]
         return sorted(cells, key=lambda cell: [column.place(cell.treatment[column.name]) for column in columns] if cell.treatment else [])
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A run with what it has in the columns of a design, and what it holds fixed, key by key; None of both where it cannot be built."""
+
+    record: RunRecord
+    treated: Treatment | None
+    held: Mapping[str, Any] | None
+
+    @classmethod
+    def of(cls, record: RunRecord, design: Design) -> "_Read":
+        config = stats.built(record)
+        if config is None:
+            return cls(record, None, None)
+        acting, given = effective(config), as_given(config)
+        return cls(record, design.treatment(given | acting), _setup(acting, given, design))
+
+    def is_of(self, fixed: Mapping[str, Any]) -> bool:
+        """Whether it is of this set-up; one that cannot be built is of any."""
+        return self.held is None or all(fixed.get(key, value) == value for key, value in self.held.items())
 
 
 def _counted(value: Any) -> str:
@@ -233,7 +261,7 @@ def _setup(acting: Mapping[str, Any], given: Mapping[str, Any], design: Design) 
     return {key: value if given.get(key) is None else given[key] for key, value in fixed.items()}
 
 
-def _commonest(setups: Sequence[dict[str, Any] | None]) -> dict[str, Any]:
+def _commonest(setups: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
     """The set-up of most runs: as a whole in what all runs have, then key by key in what only some techniques have."""
     there = [held for held in setups if held]
     everywhere = frozenset.intersection(*(frozenset(held) for held in there)) if there else frozenset()
@@ -246,13 +274,10 @@ def _commonest(setups: Sequence[dict[str, Any] | None]) -> dict[str, Any]:
     return fixed
 
 
-_Parsed = tuple[RunRecord, RunConfig | None]
-
-
-def _each_once(parsed: Sequence[_Parsed]) -> tuple[list[_Parsed], list[RunRecord]]:
+def _each_once(records: Sequence[RunRecord]) -> tuple[tuple[RunRecord, ...], tuple[RunRecord, ...]]:
     """One run of each arm and seed, a finished one where there is one, and the earliest of those; and the others."""
-    kept: dict[tuple[str, int], _Parsed] = {}
-    for record, config in sorted(parsed, key=lambda pair: (not stats.counts(pair[0]), pair[0].created)):
-        kept.setdefault((stats.arm(record), record.seed), (record, config))
-    ids = {record.run_id for record, _ in kept.values()}
-    return [pair for pair in parsed if pair[0].run_id in ids], [record for record, _ in parsed if record.run_id not in ids]
+    kept: dict[tuple[str, int], RunRecord] = {}
+    for record in sorted(records, key=lambda record: (not stats.counts(record), record.created)):
+        kept.setdefault((stats.arm(record), record.seed), record)
+    ids = {record.run_id for record in kept.values()}
+    return tuple(record for record in records if record.run_id in ids), tuple(record for record in records if record.run_id not in ids)

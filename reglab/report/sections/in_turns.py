@@ -1,0 +1,113 @@
+"""What an epoch takes of arms that took turns, on one machine at one time: `reglab study time`."""
+
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from reglab.report import charts, stats
+from reglab.report.charts.effects import Effect
+from reglab.report.claims.evidence import Evidence
+from reglab.report.comparisons.parts import LEVEL, Part
+from reglab.report.comparisons.seen import OfMeans
+from reglab.report.sections.extra import Extra
+from reglab.report.studies.cells import Cell
+from reglab.report.studies.columns import Condition, written
+from reglab.report.studies.measures import TRAIN_SECONDS
+from reglab.report.studies.study import Study
+from reglab.report.writing.numbers import NONE, plain
+from reglab.tracking.record import RunRecord
+
+STEM = "epoch_seconds"
+
+
+def extra(study: Study) -> Extra | None:
+    """The section on all arms that took turns; None where none did. Beside its seconds stands how many times those of the plain arm they
+    are, or of the first where that took none."""
+    arms = study.timed_cells
+    if not arms:
+        return None
+    base = next((arm for arm in arms if arm.treatment and not study.departures[arm.treatment]), arms[0])
+    ratios = {arm.identity: _ratio(study, arm, base) for arm in arms}
+    there = {cell.identity for cell in study.cells}
+    effects = [
+        Effect(arm.label, _part(arm, base, ratio), False, arm.identity if arm.identity in there else "")
+        for arm in arms
+        if arm is not base and (ratio := ratios[arm.identity])
+    ]
+    machines = list(dict.fromkeys(where for turn in study.turns if (where := stats.place(turn))))
+    where = f"{max(map(len, study.timed_arms.values()))} rounds on {' / '.join(stats.short_machines(machines).values())}"
+    described = f"Each arm's training time over that of {base.label}: the estimate with its 95 % interval, and every round."
+    figure = (
+        "training_time",
+        f"Training time, as many times that of {base.label}",
+        described,
+        lambda title, subtitle: charts.effects.draw(effects, title, f"{subtitle.partition(',')[0]}, {where}, with 95 % intervals"),
+    )
+    return Extra(
+        STEM,
+        "What does an epoch take?",
+        f"Arms took turns, an epoch each in a round: the seconds of one over all training images, and how many times those of {base.label} "
+        "they are. Claims on training time are decided by these, and not by whole runs, beside which others may have run.",
+        pd.DataFrame([_row(arm, ratios[arm.identity], base) for arm in arms]),
+        arms,
+        [figure] if effects else [],
+        [f"On {machine}." for machine in machines],
+        numbers=pd.DataFrame([_numbers(arm, ratios[arm.identity], base) for arm in arms]),
+    )
+
+
+def _ratio(study: Study, arm: Cell, base: Cell) -> OfMeans | None:
+    """Of an arm's training time over that of another, by the rounds that both have on one machine; none of an arm with itself."""
+    if arm is base or arm.treatment is None or base.treatment is None:
+        return None
+    one, other = (_condition(study, cell) for cell in (arm, base))
+    return Evidence(study, None).difference(TRAIN_SECONDS, one, other)
+
+
+def _condition(study: Study, cell: Cell) -> Condition:
+    assert cell.treatment
+    return {name: (written(cell.treatment[name]),) for name in study.design.names}
+
+
+def _part(arm: Cell, base: Cell, ratio: OfMeans) -> Part:
+    low, high = ratio.interval(LEVEL) or (None, None)
+    return Part(f"{arm.label} against {base.label}", ratio.unit, ratio.estimate, low, high, ratio.n, None, each=ratio.each, over=ratio.over)
+
+
+def _seconds(turns: Sequence[RunRecord]) -> list[float]:
+    """Of an epoch, round by round."""
+    return [turn.summary.time_train_seconds / turn.summary.epochs for turn in turns if turn.summary]
+
+
+def _row(arm: Cell, ratio: OfMeans | None, base: Cell) -> dict[str, str]:
+    seconds = _seconds(arm.records)
+    places = 1 if min(seconds) >= 10 else 2
+    part = _part(arm, base, ratio) if ratio else None
+    return {
+        "model": arm.label,
+        "rounds": str(len(seconds)),
+        "s an epoch": plain(statistics.median(seconds), places),
+        "from": plain(min(seconds), places),
+        "to": plain(max(seconds), places),
+        f"times {base.label}": part.amount() if part else NONE,
+        "95 % interval": part.range_in_words() if part else NONE,
+    }
+
+
+def _numbers(arm: Cell, ratio: OfMeans | None, base: Cell) -> dict[str, Any]:
+    """The same for programs."""
+    seconds, part = _seconds(arm.records), _part(arm, base, ratio) if ratio else None
+    return {
+        "model": arm.label,
+        "identity": arm.identity,
+        "rounds": len(seconds),
+        "epoch_seconds": statistics.median(seconds),
+        "epoch_seconds_least": min(seconds),
+        "epoch_seconds_most": max(seconds),
+        "against": base.label if part else None,
+        "ratio": part.estimate if part else None,
+        "ratio_low": part.low if part else None,
+        "ratio_high": part.high if part else None,
+    }

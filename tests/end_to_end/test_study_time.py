@@ -1,0 +1,73 @@
+"""`reglab study time`, and the report that judges claims by it."""
+
+import pandas as pd
+import pytest
+
+from reglab.tracking import turns
+
+TINY = ("data.train_limit=64", "data.test_limit=64", "model.width=4")
+
+STUDY = """
+title: Do layers take time?
+sweeps: [layers.yaml]
+factors: {layers: batchnorm.layers}
+questions: [{name: layers, x: layers}]
+claims:
+  - text: Three layers take longer than none.
+    ratio: {of: time/train_seconds, between: {layers: 3}, and: {layers: 0}, at_least: 1}
+  - text: And are better.
+    difference: {of: test/accuracy, between: {layers: 3}, and: {layers: 0}, at_least: 0}
+"""
+
+SWEEP = """
+method: grid
+command: [reglab, train]
+parameters:
+  data: {parameters: {source: {value: digits}}}
+  batchnorm: {parameters: {layers: {values: [0, 1, 3]}}}
+  train: {parameters: {epochs: {value: 1}, batch_size: {value: 32}, seed: {values: [0]}}}
+"""
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "layers.yaml").write_text(SWEEP)
+    (tmp_path / "study.yaml").write_text(STUDY)
+    return "study.yaml"
+
+
+def test_the_arms_of_claims_on_time_take_turns_and_the_report_tells_of_them(reglab, study, tmp_path, capsys):
+    assert reglab("study", "time", study, *TINY, "--rounds", 2, "--images", 32) == 0
+    said = capsys.readouterr()
+    assert "2 arms take 2 turns each" in said.err  # one layer is in no claim on time
+    assert "training time, layers 3 against layers 0" in " ".join(said.out.split())
+    took = turns.read(tmp_path / "runs" / "study")
+    assert [(len(each.seconds), each.images) for each in took] == [(2, 32)] * 2
+
+    assert reglab("study", "run", study, *TINY, "--workers", 1) == 0
+    assert reglab("study", "time", study, *TINY, "--rounds", 2, "--images", 32, "--only", "layers") == 0
+    assert len(turns.read(tmp_path / "runs" / "study")) == 5  # the two of before, and three
+    assert reglab("study", "report", study) == 0
+    report = tmp_path / "reports" / "study"
+    assert pd.read_csv(report / "epoch_seconds.csv")["rounds"].tolist() == [4, 2, 4]
+    assert turns.read(report) == turns.read(tmp_path / "runs" / "study")
+    capsys.readouterr()
+    assert reglab("report", "check", report) == 0
+    assert reglab("study", "time", study, *TINY, "--rounds", 2, "--images", 32) == 0
+    assert reglab("report", "check", report) == 1
+    assert "stale: arms took turns since, or other ones" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (("time/train_seconds", "time_to_target/seconds"), "study.yaml: it claims nothing of training times"),
+        (("layers.yaml", "other.yaml"), "other.yaml"),
+    ],
+)
+def test_what_cannot_be_timed_is_told_in_a_line(reglab, study, tmp_path, capsys, change, why):
+    (tmp_path / "study.yaml").write_text(STUDY.replace(*change))
+    assert reglab("study", "time", study) == 2
+    assert why in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
