@@ -26,6 +26,7 @@ class Settings(BaseSettings):
     cache: Path = Field(default_factory=lambda: user_cache_path("reglab"), description="downloads and decoded images")
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: a GPU where there is one")
     threads: int | None = Field(default=None, ge=1, description="CPU threads of a run; where not set, no more than it has cores")
+    gpu_runs: int = Field(default=1, ge=1, description="runs at a time on a run's GPU; sweeps and agents set it for theirs")
 
 
 def require_home() -> None:

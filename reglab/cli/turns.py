@@ -75,5 +75,5 @@ def tell_turns(design: "Design", took: "Sequence[Turns]", folder: Path) -> None:
         tell("")
         show(held)
     if shared := sum(not stats.is_quiet(turn) for turn in study.turns):
-        say(f"note: {plain(shared, 0)} of {len(study.turns)} turns shared their cores with other programs, and decide nothing")
+        say(f"note: {plain(shared, 0)} of {len(study.turns)} turns shared their cores with others, and decide nothing")
     say(f"{folder / turns.TURNS} has them; reports on the runs beside it judge claims on training time by these")

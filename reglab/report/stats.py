@@ -165,12 +165,17 @@ def place(record: RunRecord) -> str | None:
     """What must agree for the times of two runs to be comparable, in words; None of a run that never began."""
     if record.environment is None:
         return None
-    return machine(record.environment) + ("" if is_quiet(record) else ", shared cores")
+    return machine(record.environment) + marked(record)
+
+
+def marked(record: RunRecord) -> str:
+    """What stands behind the device of a run that shared it: `, shared cores`, or `, shared GPU`."""
+    return "" if is_quiet(record) or not record.summary else f", shared {record.summary.shared}"
 
 
 def is_quiet(record: RunRecord) -> bool:
-    """Whether its times are those of a machine of its own: not, where others ran on its cores."""
-    return not (record.summary and record.summary.shared_its_cores)
+    """Whether its times are those of a machine of its own: not, where others ran on its cores or on its GPU."""
+    return not (record.summary and record.summary.shared)
 
 
 def built(record: RunRecord) -> RunConfig | None:

@@ -184,7 +184,7 @@ def _row(record: RunRecord, label: str, questions: list[str]) -> dict[str, Any]:
 def _device(record: RunRecord) -> str | None:
     if record.environment is None:
         return None
-    return record.environment.device + ("" if stats.is_quiet(record) else ", shared cores")
+    return record.environment.device + stats.marked(record)
 
 
 def _rounded(value: float | None, scale: float) -> float | None:

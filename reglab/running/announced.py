@@ -24,7 +24,9 @@ def outcome(record: RunRecord) -> str:
         line += f", test accuracy {summary.test_accuracy:.2%} after {summary.epochs} epochs, {summary.time_train_seconds:.1f} s of training"
         if summary.time_to_target_reached:
             line += f", target reached after {summary.time_to_target_seconds:.1f} s"
-        if summary.shared_its_cores:
+        if summary.shared == "GPU":
+            line += f"; its GPU was for {summary.gpu_runs} runs at a time: its times are marked"
+        elif summary.shared:
             line += f"; others ran on its cores ({summary.time_cpu_share:.0%} of its threads' time was its own): its times are marked"
     if record.weights:
         line += ", weights kept"

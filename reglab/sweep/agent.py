@@ -161,7 +161,8 @@ class SweepAgent:
         if self.sweep.program:
             variables = variables | {"WANDB_DIR": str(folder.resolve())}  # the agent's is its own
         before = _read(folder)
-        process = start_worker(self._hand_back if handed_back else self._train, folder, variables, slot.gpu, slot.cores)
+        start, gpu_runs = self._hand_back if handed_back else self._train, sum(each.gpu == slot.gpu for each in self.slots)
+        process = start_worker(start, folder, variables, slot.gpu, slot.cores, gpu_runs)
         slot.job = SlotJob(
             process=process, folder=folder, record_before=before, slot=slot, variables=variables, order=order, handed_back=handed_back
         )

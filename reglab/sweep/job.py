@@ -16,11 +16,16 @@ BURNT = 3
 """Runs in a row that end by a fault of the machine's, before it takes no more."""
 
 
-def start_worker(start: Start, folder: Path, variables: Mapping[str, str], gpu: str | None, cores: Collection[int]) -> Process:
-    """Start a worker for the run of this folder, which the variables hand over, on this GPU, if any, and on these cores."""
+def start_worker(
+    start: Start, folder: Path, variables: Mapping[str, str], gpu: str | None, cores: Collection[int], gpu_runs: int = 1
+) -> Process:
+    """Start a worker for the run of this folder, which the variables hand over, on this GPU, if any, and on these cores.
+
+    `gpu_runs`: how many runs at a time the GPU is for, this one among them.
+    """
     place = {"REGLAB_RUNS": str(folder.parent.parent), "REGLAB_THREADS": str(threads(cores))}
     if gpu:
-        place["CUDA_VISIBLE_DEVICES"] = gpu
+        place |= {"CUDA_VISIBLE_DEVICES": gpu, "REGLAB_GPU_RUNS": str(gpu_runs)}
     return start({**variables, **place}, folder / LOG, cores)
 
 

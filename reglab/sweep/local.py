@@ -312,10 +312,11 @@ class LocalSweep:
         variables = assignment.hand_over(self.folder.name, cell.run_id, cell.values, folder / _PARAMETERS)
         variables |= client.of_local_sweep(self.spec.config)
         gpu = self._gpus[place % len(self._gpus)] if self._gpus else None
+        gpu_runs = len(range(place % len(self._gpus), self.workers, len(self._gpus))) if self._gpus else 1
         self._launched.add(cell.run_id)
         clock_before = cell.record.history[-1].time_wall_seconds if cell.record and cell.record.history and cell.epochs_done else 0.0
         job = _CellJob(
-            process=start_worker(self.start, folder, variables, gpu, self._shares[place]),
+            process=start_worker(self.start, folder, variables, gpu, self._shares[place], gpu_runs),
             folder=folder,
             record_before=cell.record,
             cell=cell,

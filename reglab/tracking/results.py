@@ -173,6 +173,7 @@ class Summary(_Metrics):
     time_cpu_share: Amount | None = Field(
         default=None, description="that, of what its threads had: the training seconds times their number; on a CPU only"
     )
+    gpu_runs: Count | None = Field(default=None, description="runs at a time that its GPU was for, at most; none where it had none")
     throughput_images_per_second: Amount | None = None
     peak_memory_gb: Amount | None = Field(default=None, description="GPU memory on a GPU, resident memory of the process on a CPU")
     parameters: Count
@@ -181,9 +182,11 @@ class Summary(_Metrics):
     diverged_step: Count | None = Field(default=None, description="of that epoch, from 1: the first whose loss was not finite")
 
     @property
-    def shared_its_cores(self) -> bool:
-        """Whether others ran on its cores: its times say little of what it takes. False where it is not known."""
-        return self.time_cpu_share is not None and self.time_cpu_share < QUIET
+    def shared(self) -> str:
+        """What it shared with others, `cores` or `GPU`, so that its times say little of what it takes; empty where it is not known."""
+        if self.gpu_runs is not None and self.gpu_runs > 1:
+            return "GPU"
+        return "cores" if self.time_cpu_share is not None and self.time_cpu_share < QUIET else ""
 
 
 METRICS: tuple[str, ...] = tuple(

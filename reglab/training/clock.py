@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 import torch
 
+from reglab.settings import settings
+
 
 def synchronize(device: torch.device) -> None:
     """Wait until the device has done all it was given."""
@@ -47,7 +49,8 @@ def cpu_seconds() -> float:
 class Clock:
     """Both clocks, in seconds. They go on over a resume: the time between two processes counts in neither.
 
-    `cpu_seconds`: of the CPU, over all threads, during training; `thread_seconds`: of training, times the threads that it had.
+    `cpu_seconds`: of the CPU, over all threads, during training; `thread_seconds`: of training, times the threads that it had. `gpu_runs`:
+    how many runs at a time its GPU was for, at most.
     """
 
     def __init__(self, device: torch.device):
@@ -55,6 +58,7 @@ class Clock:
         self.train_seconds = 0.0
         self.cpu_seconds = 0.0
         self.thread_seconds = 0.0
+        self.gpu_runs = settings().gpu_runs if device.type == "cuda" else None
         self._wall_before = 0.0
         self._started = time.perf_counter()
 
@@ -86,9 +90,10 @@ class Clock:
     def state_dict(self) -> dict[str, float]:
         """Return all that a checkpoint keeps of it, in seconds."""
         counted = {"train_seconds": self.train_seconds, "wall_seconds": self.wall_seconds}
-        return counted | {"cpu_seconds": self.cpu_seconds, "thread_seconds": self.thread_seconds}
+        return counted | {"cpu_seconds": self.cpu_seconds, "thread_seconds": self.thread_seconds, "gpu_runs": self.gpu_runs or 0}
 
     def load_state_dict(self, state: dict[str, float]) -> None:
         """Go on from what `state_dict` gave, here or in an earlier process."""
         self.train_seconds, self._wall_before = state["train_seconds"], state["wall_seconds"]
         self.cpu_seconds, self.thread_seconds = state.get("cpu_seconds", 0.0), state.get("thread_seconds", 0.0)  # older: from here on
+        self.gpu_runs = self.gpu_runs and max(self.gpu_runs, int(state.get("gpu_runs", 0)))

@@ -31,6 +31,7 @@ def summary(run: Run, signals: Signals | None = None) -> Summary:
         time_warmup_seconds=run.warmup_seconds,
         time_cpu_seconds=run.clock.cpu_seconds,
         time_cpu_share=run.clock.cpu_share,
+        gpu_runs=run.clock.gpu_runs,
         throughput_images_per_second=_median([row.throughput_images_per_second for row in run.history]),
         peak_memory_gb=memory.device_peak_gb(run.device),
         parameters=sum(parameter.numel() for parameter in run.network.parameters()),

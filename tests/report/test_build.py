@@ -212,4 +212,7 @@ def test_runs_that_shared_their_cores_are_named_in_the_notes_and_the_rows(make_r
     assert any(line.startswith("Times come from 2 unlike machines") and "shared cores" in line for line in said)
     assert any(line.startswith("1 run shared cores with other programs") for line in said)
     assert list(tables.rows([quiet, shared], {}, published.study([quiet, shared]))["device"]) == ["a GPU", "a GPU, shared cores"]
-    assert not any("shared cores" in line for line in words.notes(published.study([quiet])))
+    assert not any("shared" in line for line in words.notes(published.study([quiet])))
+    on_gpu = quiet.changed(seed=2, run_id="two", summary=quiet.summary.model_copy(update={"gpu_runs": 2}))
+    assert any(line.startswith("1 run shared a GPU with other runs") for line in words.notes(published.study([quiet, on_gpu])))
+    assert list(tables.rows([on_gpu], {}, published.study([on_gpu]))["device"]) == ["a GPU, shared GPU"]

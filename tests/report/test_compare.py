@@ -61,7 +61,7 @@ def test_less_time_is_better(ours):
         (
             lambda record: sharing(record, 0.5),
             "time/train_seconds",
-            "6 shared their cores with other programs: such times decide nothing, and `reglab study time` would tell",
+            "6 shared their cores or GPU with others: such times decide nothing, and `reglab study time` would tell",
         ),
         (
             lambda record: record.changed(summary=record.summary.model_copy(update={"time_to_target_reached": record.seed > 0})),

@@ -264,6 +264,16 @@ def test_a_run_gets_its_slot_s_gpu_and_cores(world, monkeypatch):
     world.work()
     seen = {(worker.variables["CUDA_VISIBLE_DEVICES"], worker.variables["REGLAB_THREADS"], tuple(worker.cores)) for worker in world.workers}
     assert seen == {("3", "2", (0, 1)), ("5", "2", (2, 3))}
+    assert {worker.variables["REGLAB_GPU_RUNS"] for worker in world.workers} == {"1"}
+
+
+def test_a_run_is_told_how_many_its_gpu_is_for(world, monkeypatch):
+    monkeypatch.setattr(health, "fault", lambda folder, gpu: None)
+    world.queue.extend("abc")
+    world.agent(number=3)
+    world.crew.slots = slots(["3"], 3, range(3))
+    world.work()
+    assert {worker.variables["REGLAB_GPU_RUNS"] for worker in world.workers} == {"3"}
 
 
 def test_slots_without_cores_of_their_own_have_one_thread_each(world):

@@ -1082,6 +1082,13 @@ def test_workers_share_the_gpus_evenly(make_sweep, workers, gpus):
     )
     assert seen[0] == ["3", "3", "5", "5"]
     assert all(abs(names.count("3") - names.count("5")) <= 1 for names in seen[:6])
+    assert {job.variables["REGLAB_GPU_RUNS"] for job in workers.jobs} == {"2"}
+
+
+def test_each_run_is_told_how_many_its_gpu_is_for(make_sweep, workers, gpus):
+    gpus("3,5")
+    workers.work(make_sweep(grid(train=SEEDS | {"seed": {"values": list(range(6))}}), 3))
+    assert {(job.variables["CUDA_VISIBLE_DEVICES"], job.variables["REGLAB_GPU_RUNS"]) for job in workers.jobs} == {("3", "2"), ("5", "1")}
 
 
 def test_a_gpu_that_is_free_again_is_used_again(make_sweep, workers, gpus):

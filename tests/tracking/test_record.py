@@ -153,7 +153,7 @@ def test_a_run_of_the_first_version_stays_readable():
 
 
 def test_of_a_run_that_counted_no_cpu_seconds_nothing_is_said():
-    assert RunRecord.model_validate(VERSION_1).summary.shared_its_cores is False
+    assert RunRecord.model_validate(VERSION_1).summary.shared == ""
 
 
 def test_a_run_is_stored_under_the_names_it_was_read_under():

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from reglab.settings import settings
 from reglab.training import clock
 from reglab.training.clock import Clock
 
@@ -126,6 +127,18 @@ def test_on_a_gpu_the_host_decides_nothing(now, used):
         patched.setattr(clock, "synchronize", lambda device: None)
         spend(both, now, used, 5, 1)
     assert (both.cpu_seconds, both.cpu_share) == (1, None)
+
+
+def test_how_many_runs_a_gpu_was_for_goes_on_over_a_resume(monkeypatch):
+    monkeypatch.setenv("REGLAB_GPU_RUNS", "3")
+    settings.cache_clear()
+    before = Clock(torch.device("cuda"))
+    monkeypatch.delenv("REGLAB_GPU_RUNS")
+    settings.cache_clear()
+    after, alone, host = Clock(torch.device("cuda")), Clock(torch.device("cuda")), Clock(CPU)
+    after.load_state_dict(before.state_dict())
+    alone.load_state_dict({"train_seconds": 1.0, "wall_seconds": 1.0})  # of an earlier version
+    assert (before.gpu_runs, after.gpu_runs, alone.gpu_runs, host.gpu_runs) == (3, 3, 1, None)
 
 
 def test_cpu_seconds_are_those_of_all_threads_of_the_process():

@@ -160,7 +160,7 @@ def _share_sooner(what: str, runs: Evidence, at: Condition, steps: Sequence[tupl
     is_shared = all(race.is_shared for races in found for race in races.values() if race)
     left_out = ""
     if not is_shared and (shared := {run for races in found for race in races.values() if race and race.is_shared for run in race.runs}):
-        left_out = f"{len(shared)} on shared cores are left out"
+        left_out = f"{len(shared)} on shared machines are left out"
         found = [{seed: race for seed, race in races.items() if race is None or not race.is_shared} for races in found]
     cases = [races for races in found if any(races.values())]
 

@@ -244,7 +244,7 @@ class _Means:
             lines.append(f"{len(self.cases) - len(told)} of {len(self.cases)} configurations have fewer seeds, and are left out")
         lines += self._undecided(told)
         if elsewhere := sum(case.elsewhere for case in told):
-            lines.append(f"{elsewhere} on other machines, or on shared cores, are left out")
+            lines.append(f"{elsewhere} on other machines, or on shared ones, are left out")
         return lines
 
     def _undecided(self, told: Sequence[_Case]) -> Iterator[str]:
@@ -262,7 +262,7 @@ _IN_TURNS = "by arms that took turns, an epoch each in a round (`reglab study ti
 
 def sharing(runs: int) -> str:
     """Why times of so many runs decide nothing."""
-    return f"{runs} shared their cores with other programs: such times decide nothing"
+    return f"{runs} shared their cores or GPU with others: such times decide nothing"
 
 
 def _difference(levels: Sequence[float]) -> float:

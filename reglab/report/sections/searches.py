@@ -145,5 +145,4 @@ def _selected_by(cells: Sequence[Cell]) -> Kind:
 
 
 def _is_timed(record: RunRecord, kind: Kind) -> bool:
-    has_cores = record.summary is not None and not record.summary.shared_its_cores
-    return stats.counts(record) and has_cores and kind.of(record) is not None and train_seconds(record) is not None
+    return stats.counts(record) and stats.is_quiet(record) and kind.of(record) is not None and train_seconds(record) is not None

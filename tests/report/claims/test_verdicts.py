@@ -522,7 +522,7 @@ def test_times_on_shared_cores_decide_nothing(made, number, timed):
     for part in found.parts:
         of_time = part.unit in ("ratio", "share")
         assert part.holds is (None if of_time else True)
-        assert any("shared their cores" in line for line in part.said) == of_time
+        assert any("shared their cores or GPU" in line for line in part.said) == of_time
     assert finding(number, records).verdict == Verdict.reproduced
 
 
@@ -535,7 +535,7 @@ def test_where_some_runs_had_their_cores_to_themselves_these_are_compared(made, 
     told = [[(part.n, pytest.approx(part.estimate), part.low, part.high) for part in parts] for parts in timed]
     assert told[0] == told[1]
     for parts, is_said in zip(timed, (True, False), strict=True):
-        assert {any("on shared cores" in line for line in part.said) for part in parts} == {is_said}
+        assert {any("on shared machines" in line for line in part.said) for part in parts} == {is_said}
 
 
 def test_accuracies_of_unlike_machines_are_paired(made):

@@ -289,6 +289,6 @@ def test_times_on_shared_cores_are_no_answer(make_record, tmp_path):
         for seed in range(3):
             record = sharing(make_record(arm, seed, seconds=seconds + seed), 0.6 if seed == 2 else 1.0)
             write_run(tmp_path / "runs" / "final" / record.run_id, record)
-    why = "2 shared their cores with other programs: such times decide nothing; let such runs have the machine to themselves"
+    why = "2 shared their cores or GPU with others: such times decide nothing; let such runs have the machine to themselves"
     with pytest.raises(UserError, match=why):
         reglab.judge(tmp_path / "runs" / "final", "baseline < symmetric_cutout_2 in time/train_seconds by 5")

@@ -80,6 +80,16 @@ def test_times_on_shared_cores_are_never_pooled_with_quiet_ones(make_record):
     assert cell.times[0].train_seconds.mean == 100
 
 
+def test_nor_are_those_of_runs_that_shared_a_gpu(make_record):
+    quiet, shared = make_record(seed=0), make_record(seed=1, seconds=190.0)
+    shared = shared.changed(summary=shared.summary.model_copy(update={"gpu_runs": 2}))
+    (cell,) = cells([quiet, shared])
+    assert [(times.machine.endswith(", shared GPU"), times.is_quiet, times.train_seconds.n) for times in cell.times] == [
+        (False, True, 1),
+        (True, False, 1),
+    ]
+
+
 def test_a_run_that_cannot_be_built_here_takes_no_other_of_its_arm_along(make_record):
     records = [make_record(arm, seed, test=0.6 + 0.01 * seed) for arm in ("baseline", "symmetric_cutout_2") for seed in range(3)]
     odd = next(record for record in records if record.label == "symmetric_cutout_2" and record.seed == 0)
