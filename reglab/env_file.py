@@ -17,7 +17,7 @@ from reglab.errors import UserError, first_line, shown
 KEYS = frozenset(
     {
         *("WANDB_API_KEY", "WANDB_ENTITY", "WANDB_PROJECT", "WANDB_MODE"),
-        *("REGLAB_RUNS", "REGLAB_CHECKPOINTS", "REGLAB_CACHE", "REGLAB_DEVICE", "REGLAB_METADATA", "REGLAB_THREADS"),
+        *("REGLAB_RUNS", "REGLAB_CHECKPOINTS", "REGLAB_CACHE", "REGLAB_DEVICE", "REGLAB_METADATA", "REGLAB_THREADS", "REGLAB_GPU_RUNS"),
     }
 )
 """Those of `.env.example`."""

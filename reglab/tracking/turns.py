@@ -2,11 +2,10 @@
 `turns.jsonl`, beside the runs of a study and in its report, a line for each arm of each session."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
 from reglab import reading
 from reglab.atomic import write_whole
@@ -31,7 +30,7 @@ class Turns(Stored):
     which its threads were running, on a CPU; one that had less than its cores says little.
     """
 
-    session: datetime
+    session: AwareDatetime
     label: Text
     identity: Name
     identity_version: int
@@ -59,7 +58,7 @@ def as_runs(turns: Sequence[Turns]) -> list[RunRecord]:
 
 def _as_runs(turns: Turns, first: int) -> Iterable[RunRecord]:
     epochs = flat(turns.config).get("train.epochs")
-    epochs = epochs if isinstance(epochs, int) else FIELDS["train.epochs"].default
+    epochs = epochs if isinstance(epochs, int) and epochs > 0 else FIELDS["train.epochs"].default
     for place, (seconds, share) in enumerate(zip(turns.seconds, turns.cpu_shares, strict=True), start=first):
         took = Summary(
             time_train_seconds=epochs * seconds, time_wall_seconds=epochs * seconds, time_cpu_share=share, parameters=0, epochs=epochs
@@ -77,11 +76,13 @@ def read(folder: Path) -> list[Turns]:
     path, mend = folder / TURNS, "remove it, and time the arms again"
     try:
         with reading.opened(path, _MOST_BYTES, mend) as stream:
-            return [Turns.model_validate(reading.parsed(line)) for line in reading.lines(stream, _MOST_LINE_BYTES, _MOST_BYTES)]
+            found = [Turns.model_validate(reading.parsed(line)) for line in reading.lines(stream, _MOST_LINE_BYTES, _MOST_BYTES)]
+        as_runs(found)  # what can be none is damage, too
     except FileNotFoundError:
         return []
     except (ValueError, OSError):
         raise UserError(f"{path} is damaged: {mend}") from None
+    return found
 
 
 def write(folder: Path, turns: Iterable[Turns]) -> None:

@@ -201,7 +201,7 @@ FIELDS = [
     *(("config", "train", "seed"), ("config", "train", "epochs"), ("config", "data", "source"), ("config", "agc", "clip")),
     *(("environment", "device"), ("environment", "threads"), ("environment", "train_images"), ("environment", "data")),
     *(("summary", "test/accuracy"), ("summary", "time/train_seconds"), ("summary", "time_to_target/seconds"), ("summary", "parameters")),
-    *(("summary", "epochs"), ("summary", "gap"), ("summary", "time/cpu_share"), ("summary", "val/accuracy")),
+    *(("summary", "epochs"), ("summary", "gap"), ("summary", "time/cpu_share"), ("summary", "gpu/runs"), ("summary", "val/accuracy")),
 ]
 
 VALUES: dict[str, Any] = {

@@ -37,6 +37,7 @@ IN_SUMMARY_ONLY = [
     "time_to_target/epoch",
     "time/warmup_seconds",
     "time/cpu_share",
+    "gpu/runs",
     "peak_memory_gb",
     "parameters",
     "epochs",

@@ -1,13 +1,19 @@
 """What arms took that took turns, on disk, and as runs."""
 
+import json
+
 import pytest
 
 from reglab.errors import UserError
 from reglab.report import stats
+from reglab.report.claims import verdicts
+from reglab.report.sections import in_turns
+from reglab.report.studies.study import Study
 from reglab.tracking import turns
 from reglab.tracking.record import State
 from tests.report.conftest import make_record as make_record
 from tests.report.conftest import make_turns as make_turns
+from tests.report.published import DESIGN
 
 LAYERS = {"batchnorm": {"layers": 2}}
 
@@ -34,6 +40,35 @@ def test_turns_without_their_seconds_are_damage(make_turns, tmp_path, change):
     turns.write(tmp_path, [make_turns().model_copy(update=change)])
     with pytest.raises(UserError, match="damaged"):
         turns.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"session": "2026-01-01T00:00:00"},  # of which nobody knows whether it was before another
+        {"identity": "../../elsewhere"},
+        {"identity": "x" * 300},
+        {"config": {"train": {"epochs": 10**30}}},
+        {"environment": {}},
+        {"images": -1},
+        {"seconds": [1e300] * 3},
+        {"cpu_shares": [1.0]},
+    ],
+)
+def test_what_no_turn_can_be_is_damage(make_turns, tmp_path, change):
+    told = json.loads(make_turns().model_dump_json()) | change
+    (tmp_path / turns.TURNS).write_text(json.dumps(told) + "\n")
+    with pytest.raises(UserError, match="damaged"):
+        turns.read(tmp_path)
+
+
+@pytest.mark.parametrize("change", [{"config": {"train": {"epochs": 0}}}, {"config": {"other": [1]}}, {"seconds": [0.0] * 3}])
+def test_what_tells_nothing_breaks_no_report(make_turns, make_record, tmp_path, change):
+    told = json.loads(make_turns().model_dump_json()) | change
+    (tmp_path / turns.TURNS).write_text(json.dumps(told) + "\n")
+    found = Study.of([make_record()], DESIGN, turns.as_runs(turns.read(tmp_path)))
+    in_turns.extra(found)
+    assert {each.verdict for each in verdicts.judge(found).each} <= {"undecided", "not tested"}
 
 
 def test_each_is_a_run_that_tells_its_training_time_and_nothing_else(make_turns):

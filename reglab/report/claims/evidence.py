@@ -244,7 +244,7 @@ class _Means:
             lines.append(f"{len(self.cases) - len(told)} of {len(self.cases)} configurations have fewer seeds, and are left out")
         lines += self._undecided(told)
         if elsewhere := sum(case.elsewhere for case in told):
-            lines.append(f"{elsewhere} on other machines, or on shared ones, are left out")
+            lines.append(f"{elsewhere} on other or on shared machines are left out")
         return lines
 
     def _undecided(self, told: Sequence[_Case]) -> Iterator[str]:

@@ -103,7 +103,7 @@ def notes(study: Study) -> list[str]:
         found.append(f"{runs} of an arm and seed that is there already, and only among the rows")
     if study.other_turns:
         arms = len({stats.arm(turn) for turn in study.other_turns})
-        found.append(f"turns of {arms} arm{'s' * (arms > 1)} are of another set-up, and left out")
+        found.append(f"turns of {arms} arm{'s' * (arms > 1)} are of another set-up, or cannot be built, and left out")
     there = {where for record in study.records if stats.counts(record) and (where := stats.place(record))}
     if len(there) > 1:
         found.append(

@@ -23,7 +23,7 @@ class Study:
     `again` are runs of an arm and seed that the records have already: each counts once. `treated` is what each run has in the
     columns of the design, by its id; `base` is what they depart from. `fixed` is the set-up, key by key; `differing` names the keys
     in which others differ from it, with all values there are. `turns` are turns of arms in this set-up, as runs that tell their training
-    time and nothing else; `other_turns` those in another.
+    time and nothing else; `other_turns` those in another, or that cannot be built.
     """
 
     records: tuple[RunRecord, ...]
@@ -48,7 +48,9 @@ class Study:
         values = {key: dict.fromkeys(run.held[key] for run in told if run.held and key in run.held) for key in fixed}
         differing = {key: tuple(found) for key, found in values.items() if len(found) > 1}
         treated = {run.record.run_id: run.treated for run in (*runs, *timed)}
-        took_turns, others_took = (tuple(run.record for run in timed if run.is_of(fixed) is which) for which in (True, False))
+        took_turns, others_took = (
+            tuple(run.record for run in timed if (run.treated is not None and run.is_of(fixed)) is which) for which in (True, False)
+        )
         there, ended, at_least = (
             {each for record in some if (each := treated[record.run_id])} for some in (mine, filter(stats.counts, mine), took_turns)
         )
