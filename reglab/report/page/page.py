@@ -24,7 +24,7 @@ from reglab.report.claims.findings import Finding, Verdict
 from reglab.report.comparisons.parts import UNITS, Part, percent
 from reglab.report.stats import CONFIDENCE
 from reglab.report.studies.registration import Registered
-from reglab.report.writing.numbers import NONE
+from reglab.report.writing.numbers import MINUS, NONE
 
 PAGE = "index.html"
 RUNS = "runs.csv"
@@ -122,7 +122,10 @@ class PageGrid:
         """Return the table as text; a column all of whose values are numbers is known as one."""
         values = [[_plain(value) for value in table.iloc[:, place]] for place in range(table.shape[1])]
         columns = [Heading(str(name), _are_numbers(column)) for name, column in zip(table.columns, values, strict=True)]
-        return cls(columns, [[_text(value) for value in row] for row in zip(*values, strict=True)])
+        texts = [
+            [_text(value, is_of_tenths) for value in column] for column, is_of_tenths in zip(values, map(_are_tenths, values), strict=True)
+        ]
+        return cls(columns, list(zip(*texts, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -298,13 +301,21 @@ def _rounded(value: float) -> str | int | float | None:
     return int(value) if value.is_integer() else float(f"{value:.6g}")
 
 
-def _text(value: str | float | list[str] | None) -> str:
+def _text(value: str | float | list[str] | None, is_of_tenths: bool = False) -> str:
     """A value as it is read; the page's script has the same rule."""
     if value is None or value in ("", []):
         return NONE
-    if isinstance(value, float):
-        return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        is_whole = isinstance(value, int)
+        said = f"{value:.1f}" if is_of_tenths else str(value) if is_whole else f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+        return MINUS + said[1:] if said.startswith("-") else said
     return ", ".join(value) if isinstance(value, list) else str(value)
+
+
+def _are_tenths(values: Sequence[Any]) -> bool:
+    """Whether all numbers of a column are told to a tenth: so that a whole one among them is, too."""
+    there = [value for value in values if isinstance(value, int | float)]
+    return any(value % 1 for value in there) and all(abs(value) < 1000 and round(value, 1) == value for value in there)
 
 
 def _are_numbers(values: Sequence[Any]) -> bool:

@@ -593,6 +593,35 @@ def test_values_read_alike_with_and_without_a_script(open_page, scripts):
     assert page.locator("#rows a").evaluate_all("links => links.map(link => link.href)") == ["https://wandb.ai/someone/project/runs/a-s0"]
 
 
+@in_chromium
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_column_of_tenths_has_them_all_and_what_is_below_zero_a_real_minus(open_page, scripts):
+    numbers = {
+        "overfitting": [10.0, -1.9, None, 0.3],
+        "epochs": [60, 60, 7, None],
+        "images/s": [1234.6, 12.5, 1.0, 2.0],
+        "change": [-3, 0, 4, 5],
+    }
+    page = open_page(study(runs=RUNS[["run"]].assign(**numbers)), java_script_enabled=scripts)
+    cells = [row.locator("td").all_inner_texts() for row in rows(page).all()]
+    assert [row[0] for row in cells] == ["10.0", "−1.9", "–", "0.3"]
+    assert [row[2:] for row in cells[:2]] == [["1235", "−3"], ["12.5", "0"]]
+    if scripts:
+        page.get_by_label("Text in any column").fill("-1.9")
+        expect(page.get_by_role("status")).to_have_text("1 of 4 runs")
+        assert page.complaints == []
+
+
+@in_chromium
+def test_a_claim_says_by_how_many_turns_it_is_told(open_page):
+    page = open_page(study(findings=[finding(1, runs=(), turns=15), finding(2)]))
+    summary = page.locator("#claim-1 summary").first
+    assert summary.inner_text().endswith("3 comparisons, 0 runs, 15 turns")
+    assert "turn" not in page.locator("#claim-2 summary").first.inner_text()
+    summary.click()
+    assert "No run speaks to it yet" not in page.locator("#claim-1 .behind").inner_text()
+
+
 @pytest.mark.slow
 @in_chromium
 def test_a_run_behind_a_claim_leads_to_its_row(open_page):

@@ -8,16 +8,29 @@
   const CHOICES = ["text", "question", "state"];
   let matches = rows.map((_, index) => index), shown = 0, searched = null;
 
-  const text = (value) => {
+  // A whole number in a column of tenths has its tenth, too.
+  const areTenths = columns.map((_, column) => {
+    const there = rows.map((row) => row[column]).filter((value) => typeof value === "number");
+    return there.some((value) => value % 1) && there.every((value) => Math.abs(value) < 1000 && Number(value.toFixed(1)) === value);
+  });
+
+  const number = (value, isOfTenths) => {
+    const said = isOfTenths ? value.toFixed(1) : Number.isInteger(value) ? String(value)
+      : Math.abs(value) >= 1000 ? value.toFixed(0) : String(Number(value.toPrecision(4)));
+    return said.replace(/^-/, "−");
+  };
+  const text = (value, isOfTenths = false) => {
     if (value === null || value === "" || value.length === 0) return "–";
-    if (typeof value === "number" && !Number.isInteger(value)) return Math.abs(value) >= 1000 ? value.toFixed(0) : String(Number(value.toPrecision(4)));
+    if (typeof value === "number") return number(value, isOfTenths);
     return Array.isArray(value) ? value.join(", ") : String(value);
   };
+
+  const typed = (said) => said.toLowerCase().replaceAll("−", "-");
 
   const cell = (value, column, index) => {
     const found = document.createElement(column === 0 ? "th" : "td");
     if (column === 0) found.scope = "row";
-    const said = text(value);
+    const said = text(value, areTenths[column]);
     found.className = isNumber[column] ? "number" : said.length > 40 ? "long" : "";
     if (links[index] && columns[column] === "run") found.append(made("a", {href: links[index], rel: "noreferrer"}, said));
     else if (arms[index] && ["model", "arm"].includes(columns[column])) found.append(armButton(arms[index], said));
@@ -49,9 +62,9 @@
   };
 
   const update = () => {
-    const words = field("text").value.toLowerCase().split(/\s+/).filter(Boolean);
+    const words = typed(field("text").value).split(/\s+/).filter(Boolean);
     const chosen = ["question", "state"].filter((name) => field(name)?.value).map((name) => [place[name], field(name).value]);
-    if (words.length) searched ??= rows.map((row) => row.map(text).join("\n").toLowerCase());
+    if (words.length) searched ??= rows.map((row) => typed(row.map((value, column) => text(value, areTenths[column])).join("\n")));
     matches = [...rows.keys()].filter((index) =>
       words.every((word) => searched[index].includes(word))
       && chosen.every(([column, value]) => [rows[index][column]].flat().map(String).includes(value)));
