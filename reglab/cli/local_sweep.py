@@ -68,7 +68,7 @@ def limit_of(stop_after: str | None) -> "Limit | None":
 
 
 def fetched(source: str | None) -> "tuple[RunRecord, ...]":
-    """The finished runs in a source, with their epochs where it has them. Raises UserError where it holds no run."""
+    """The finished runs in a source, with their epochs where it has them. Raises UserError where it holds no run, and no turns."""
     from reglab.tracking.fetch import fetch
 
     if source is None:

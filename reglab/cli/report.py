@@ -126,9 +126,8 @@ def write(
 def _runs_of(folder: Path, sources: Sequence[str] | None) -> "tuple[Sequence[AnyRun] | None, Sequence[Turns] | None]":
     """The runs that a report was built from, and the turns, as they are now; None where they are not within reach and nobody asked for
     them."""
-    from reglab.report.collection import turns_of
     from reglab.report.manifest import Manifest
-    from reglab.tracking.fetch import fetch, programs
+    from reglab.tracking.fetch import fetch, programs, turns_of
     from reglab.tracking.store import each_once
 
     manifest = Manifest.read(folder)

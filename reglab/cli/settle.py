@@ -60,6 +60,7 @@ def course_of(
     from reglab.settling.arms import arms_of
     from reglab.settling.rounds import Course
     from reglab.tracking import turns
+    from reglab.tracking.fetch import turns_of
 
     if not design.claims:
         raise UserError(f"{design.path}: --until-settled: it claims nothing that could be settled; add `claims:`")
@@ -69,7 +70,7 @@ def course_of(
         design = design.model_copy(update={"looks": LOOKS})
     if most_seeds is not None and most_seeds < design.looks[0]:
         raise UserError(f"--most-seeds {most_seeds}: the first look of {design.path} is at {design.looks[0]} seeds; give at least that")
-    course = Course(design, arms_of(specs), most_seeds, retry_failed, turns.as_runs(turns.read(folder)))
+    course = Course(design, arms_of(specs), most_seeds, retry_failed, turns.as_runs(turns_of([str(folder), *([source] if source else [])])))
     if not course.asked:
         raise UserError(f"{design.path}: no grid among its sweeps has arms for any of its claims: nothing would be settled by more runs")
     least = min(arm.most or design.looks[0] for name, arm in course.arms.items() if name in course.asked)

@@ -55,6 +55,7 @@ def run(
     price: PriceOfBudget = None,
 ) -> None:
     """Run every sweep of a study here, offline, in order of value. Run it again to finish what is missing."""
+    from reglab.cli.turns import bring_turns
     from reglab.report.studies.registration import register
     from reglab.settings import settings
     from reglab.sweep.spec import read
@@ -76,6 +77,7 @@ def run(
         terms = Terms(overrides, workers, quick, retry_failed, limit, beyond=limit is None, given=fetched(source), signals=signals)
         if said := register(folder, design, course.design.looks if course else (), source):  # nothing is refused from here on
             say(said)
+        bring_turns(folder, source)
         study = _same_study(words, quick, name)
         if course:
             run_until_settled(course, folder, terms, bounds, f"reglab study report {study}".strip())
@@ -183,6 +185,7 @@ def take_time(
 ) -> None:
     """Time arms apart: an epoch each in turns, with nothing else on the machine. Claims on training time are judged by it."""
     from reglab.cli.turns import arms_to_time, take_turns, tell_turns
+    from reglab.report.studies.registration import register
     from reglab.settings import settings
     from reglab.sweep.spec import read
 
@@ -191,7 +194,10 @@ def take_time(
     with Signals() as signals, signals.at_once():
         folder = settings().runs / name_of(name, quick, design)
         arms = arms_to_time(design, [read(file, overrides, quick) for file in _chosen(only, design)], all_of_them=only is not None)
-        tell_turns(design, take_turns(arms, rounds, images, folder), folder)
+        if said := register(folder, design):
+            say(said)
+        take_turns(arms, rounds, images, folder)
+        tell_turns(design, folder)
 
 
 @app.command()

@@ -1,6 +1,5 @@
 """`reglab study time`: what arms take that take turns, and what the claims on training time come to by it."""
 
-import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,11 +13,10 @@ if TYPE_CHECKING:
     from reglab.config import RunConfig
     from reglab.report.studies.design import Design
     from reglab.sweep.spec import SweepSpec
-    from reglab.tracking.turns import Turns
 
 
 def arms_to_time(design: "Design", specs: "Sequence[SweepSpec]", all_of_them: bool) -> "dict[str, RunConfig]":
-    """The arms of some sweeps, or those whose training times the study's claims compare, and the plain one, by what reports call an arm.
+    """The arms of some sweeps, or those whose times the study's claims compare, and the plain one, by what reports call an arm.
 
     Raises UserError where there is none.
     """
@@ -29,51 +27,74 @@ def arms_to_time(design: "Design", specs: "Sequence[SweepSpec]", all_of_them: bo
     plan = planned.of_plan(design, [arm.planned() for arm in arms.values()])
     asked = frozenset(arms) if all_of_them else planned.timed_by(design, plan)
     if not asked:
-        why = "has no grid with arms" if not arms else "claims nothing of training times (`of: time/train_seconds`)"
+        why = "has no grid with arms" if not arms else "claims nothing of times (`of: time/train_seconds`, say)"
         raise UserError(f"{design.path}: it {why}; --only SWEEP,… times all arms of a grid")
     plain = {name for name in arms if (treated := plan.treated[arms[name].planned().run_id]) and not plan.departures[treated]}
     return {name: arm.config for name, arm in arms.items() if name in asked | plain}
 
 
-def take_turns(arms: "Mapping[str, RunConfig]", rounds: int, images: int | None, folder: Path) -> "list[Turns]":
-    """Have some arms take turns, and keep what they took in a folder after every round, beside that of earlier sessions."""
+def take_turns(arms: "Mapping[str, RunConfig]", rounds: int, images: int | None, folder: Path) -> None:
+    """Have some arms take turns, and keep what they took in a folder after every round, beside that of earlier sessions.
+
+    Raises UserError where another process does so there.
+    """
+    from filelock import FileLock, Timeout
+
     from reglab.running.turns import Session
     from reglab.tracking import turns
 
-    before, took = turns.read(folder), []
+    before = turns.read(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    say(f"{len(arms)} arms take {rounds} turns each: leave the machine to them")
-    with counting("turns") as progress:
-        for took in Session(arms, rounds, images).run(progress):
-            turns.write(folder, [*before, *took])
-    return took
+    lock = FileLock(folder / ".turns.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(f"{folder}: another process is timing arms for it; wait for it to end") from None
+    try:
+        say(f"{len(arms)} arms take {rounds} turns each: leave the machine to them")
+        with counting("turns") as progress:
+            for took in Session(arms, rounds, images).run(progress):
+                turns.write(folder, [*before, *took])
+    finally:
+        lock.release()
 
 
-def tell_turns(design: "Design", took: "Sequence[Turns]", folder: Path) -> None:
-    """What an epoch of each arm took, and what the claims on training time come to by it."""
-    from reglab.report import stats
-    from reglab.report.claims.verdicts import judge
-    from reglab.report.studies.study import Study
-    from reglab.report.writing.numbers import plain
+def bring_turns(folder: Path, source: str | None) -> None:
+    """Put what arms took in turns where runs are taken from beside what there is in a folder."""
     from reglab.tracking import turns
+    from reglab.tracking.fetch import turns_of
 
-    study = Study.of([], design, turns.as_runs(took))
-    told = {each.identity: each.seconds for each in took}
-    table = Table("arm", Column("s an epoch", justify="right"), Column("from", justify="right"), Column("to", justify="right"))
-    table.box, table.pad_edge = None, False
-    for cell in study.timed_cells:
-        seconds = told[cell.records[0].identity]
-        table.add_row(cell.label, *(f"{value:.2f}" for value in (statistics.median(seconds), min(seconds), max(seconds))))
-    show(table)
-    parts = [(finding.number, part) for finding in judge(study).each for part in finding.parts if part.n]
+    if source and (took := turns_of([str(folder), source])) != turns.read(folder):
+        turns.write(folder, took)
+
+
+def tell_turns(design: "Design", folder: Path) -> None:
+    """What an epoch of each arm took, and what the claims on training time come to by it, as a report on the runs in a folder has it."""
+    from reglab.report.claims.verdicts import judge
+    from reglab.report.sections import in_turns
+    from reglab.report.studies.study import Study
+    from reglab.tracking import turns
+    from reglab.tracking.store import runs_within
+
+    study = Study.of(runs_within(folder), design, turns.as_runs(turns.read(folder)))
+    if section := in_turns.extra(study):
+        table = Table(*section.table.columns, box=None, pad_edge=False)
+        for row in section.table.itertuples(index=False):
+            table.add_row(*map(str, row))
+        show(table)
+        for line in section.notes:
+            tell(line)
+    elif study.turns:
+        say(
+            f"note: all of the {len(study.turns)} turns shared their cores with others, and tell nothing: time the arms again by themselves"
+        )
+    parts = [(finding.number, part) for finding in judge(study).each for part in finding.parts if part.over == "rounds"]
     if parts:
-        held = Table("claim", Column("comparison", overflow="fold"), Column("times", justify="right"), "95 % interval", "holds")
-        held.box, held.pad_edge = None, False
+        held = Table("claim", Column("comparison", overflow="fold"), "times", "95 % interval", "holds", box=None, pad_edge=False)
         for number, part in parts:
             how = "open" if part.holds is None else "yes" if part.holds else "no"
             held.add_row(str(number), part.what, part.amount(), part.range_in_words(), how)
-        tell("")
         show(held)
-    if shared := sum(not stats.is_quiet(turn) for turn in study.turns):
-        say(f"note: {plain(shared, 0)} of {len(study.turns)} turns shared their cores with others, and decide nothing")
+    if study.other_turns:
+        say(f"note: {len(study.other_turns)} turns are of another set-up than most runs in {folder}, and reports leave them out")
     say(f"{folder / turns.TURNS} has them; reports on the runs beside it judge claims on training time by these")

@@ -190,7 +190,7 @@ class Report:
             notes=words.notes(self.study),
             label=words.label(self.study),
             target=f"{self.study.target.on} training accuracy",
-            registered=registered(self.lock, self.study.design, self.records),
+            registered=registered(self.lock, self.study.design, self.records, self.took),
             details=details(self.study),
         )
         (folder / PAGE).write_text(page.render(), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from reglab.report.build import Report
@@ -30,9 +31,13 @@ def faults(folder: Path, sweeps: Mapping[str, str], runs: Sequence[AnyRun] | Non
         programs = program_run.read_archive(folder / program_run.ARCHIVE)
         return found + _stale(manifest, ProgramReport(programs, manifest.roles, manifest.source, manifest.baseline))
     mine = turns.read(folder)
-    found += ["stale: arms took turns since, or other ones"] * (took is not None and list(took) != mine)
+    found += ["stale: arms took turns since, or other ones"] * (took is not None and _by_name(took) != _by_name(mine))
     report = Report(read_archive(folder / ARCHIVE), manifest.design(folder), manifest.baseline, Lock.read(folder), mine)
     return found + _stale(manifest, report) + [f"mixed: {line}" for line in _mixed(report.study)]
+
+
+def _by_name(took: Sequence[Turns]) -> dict[tuple[datetime, str], Turns]:
+    return {(each.session, each.identity): each for each in took}
 
 
 def _stale(manifest: Manifest, report: Report | ProgramReport) -> list[str]:

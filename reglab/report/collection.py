@@ -129,13 +129,8 @@ def _together(places: Sequence[Runs]) -> Runs:
         raise UserError(f"--from {', '.join(place.source for place in places)}: these reports judge their runs by different studies")
     records = each_once(record for place in places for record in place.records)
     source = ", ".join(place.source for place in places)
-    took = tuple(turns_of([place.source for place in places]))
+    took = tuple(fetch.turns_of([place.source for place in places]))
     return Runs(source, tuple(records), None, reports[0] if reports else None, took, tuple(places))
-
-
-def turns_of(sources: Sequence[str]) -> list[Turns]:
-    """What arms took in the turns that some places have: a report has those of its runs' folder, too, and each counts once."""
-    return list({(each.session, each.identity): each for source in sources for each in fetch.took_turns(source)}.values())
 
 
 def _in_one_place(source: str, asked: AskedRoles, progress: Progress | None) -> Runs:
@@ -146,7 +141,7 @@ def _in_one_place(source: str, asked: AskedRoles, progress: Progress | None) -> 
         return Runs(source, tuple(found), known or roles.read(found, asked), earlier)
     if asked.says_something:
         raise UserError(f"--from {source} holds runs of reglab, whose metric, seed and settings are known: leave those options out")
-    records, took = fetch.fetch(source, progress=progress), tuple(turns_of([source]))
+    records, took = fetch.fetch(source, progress=progress), tuple(fetch.turns_of([source]))
     if others := [record for record in records if record.program is not None]:
         _log.warning("left out: %d runs of another program, such as `%s`", len(others), others[0].program)
     return Runs(source, tuple(record for record in records if record.program is None), None, earlier, took)

@@ -22,6 +22,7 @@ from reglab.settings import settings
 from reglab.tracking.record import Environment
 from reglab.tracking.turns import Turns
 from reglab.training import environment, shortage
+from reglab.training.clock import Clock
 from reglab.training.environment import pick_device
 from reglab.training.run import Run
 
@@ -33,6 +34,7 @@ SECONDS = 2.0
 
 @dataclass(frozen=True)
 class _Turn:
+    images: int
     seconds: float
     cpu_share: float | None
     environment: Environment
@@ -42,7 +44,8 @@ class _Turn:
 class Session:
     """Some arms that take turns, by what reports call them, over so many rounds, with so many of the training images each time.
 
-    None of them: as many as the first arm trains on in about two seconds, in whole batches of all arms.
+    None of them: as many as the first arm trains on in about two seconds. Each arm trains on whole batches of its own, two at least, where
+    there are as many images.
     """
 
     arms: Mapping[str, RunConfig]
@@ -56,20 +59,19 @@ class Session:
         Another arm is the first in each round. Raises UserError for images that cannot be had, ReglabError where the memory does not do.
         """
         take_threads()
-        began, device = datetime.now(UTC), pick_device(settings().device)
+        began, device, first = datetime.now(UTC), pick_device(settings().device), next(iter(self.arms))
         sets = {name: _images(config.data) for name, config in self.arms.items()}
-        self.images = self.images or _as_many(list(self.arms.values()), next(iter(sets.values())), device)
+        self.images = self.images or _as_many(self.arms[first], sets[first], device)
         names, done = list(self.arms), 0
         for number in range(self.rounds):
-            first = number % len(names)
-            for name in names[first:] + names[:first]:
+            begin = number % len(names)
+            for name in names[begin:] + names[:begin]:
                 self._took.setdefault(name, []).append(_turn(self.arms[name], sets[name], self.images, device))
                 told(done := done + 1, len(names) * self.rounds)
             yield [self._told(name, began, sets[name]) for name in names]
 
     def _told(self, name: str, began: datetime, images: ImageSet) -> Turns:
         config, took = self.arms[name], self._took[name]
-        trained_on = min(self.images or 0, len(images.train))
         return Turns(
             session=began,
             label=config.label,
@@ -77,8 +79,8 @@ class Session:
             identity_version=IDENTITY_VERSION,
             config=config.model_dump(mode="json"),
             environment=took[0].environment,
-            images=trained_on,
-            seconds=[turn.seconds * len(images.train) / trained_on for turn in took],
+            images=took[0].images,
+            seconds=[turn.seconds * len(images.train) / turn.images for turn in took],
             cpu_shares=[turn.cpu_share for turn in took],
         )
 
@@ -89,31 +91,34 @@ def _images(data: DataConfig) -> ImageSet:
     return load(data, settings().cache)
 
 
-def _as_many(arms: list[RunConfig], images: ImageSet, device: torch.device) -> int:
-    """Whole batches of all arms that the first trains on in about `SECONDS`, one at least."""
-    batches = math.lcm(*(config.train.batch_size for config in arms))
-    step = batches if batches <= len(images.train) else arms[0].train.batch_size
-    _turn(arms[0], images, step, device)
-    took = _turn(arms[0], images, step, device)  # what the first does once for all is none of it
-    return max(1, min(round(SECONDS / took.seconds), len(images.train) // step)) * step
+def _as_many(config: RunConfig, images: ImageSet, device: torch.device) -> int:
+    """What an arm trains on in about `SECONDS`."""
+    for _ in range(2):  # what the first does once for all is none of it
+        took = _turn(config, images, 0, device)
+    return round(SECONDS * took.images / took.seconds)
 
 
 def _turn(config: RunConfig, images: ImageSet, count: int, device: torch.device) -> _Turn:
-    """An epoch of a run that is built for it, on the first so many training images."""
-    run = None
+    """An epoch of a run that is built for it, on about so many training images."""
+    run, there = None, _first(images, count, config.train.batch_size)
     try:
         with shortage.told_while_placing(device):
-            run = Run(config, _first(images, count), device)
+            run = Run(config, there, device)
         run.warm_up()
+        trained_on = len(there.train)
+        if run.batches.steps_per_epoch > 1:  # the first step of an epoch is probed, and would count for more than its share
+            run.train_until(0.0, Signals())
+            run.clock, trained_on = Clock(device), trained_on - run.batches.size
         run.train_until(math.inf, Signals())
         where = environment.describe(device, run.precision.name, run.compiled, images)
-        return _Turn(run.clock.train_seconds, run.clock.cpu_share, where.model_copy(update={"captured": run.captured}))
+        return _Turn(trained_on, run.clock.train_seconds, run.clock.cpu_share, where.model_copy(update={"captured": run.captured}))
     except (RuntimeError, MemoryError) as error:
         if run is None or not shortage.is_one(error):
             raise
     raise ReglabError(f"{config.label}: {run.shortage()}")
 
 
-def _first(images: ImageSet, count: int) -> ImageSet:
-    one = np.arange(1)  # nothing is evaluated
-    return replace(images, train=images.train.take(np.arange(min(count, len(images.train)))), test=images.test.take(one), validation=None)
+def _first(images: ImageSet, count: int, batch: int) -> ImageSet:
+    """The first so many training images, in whole batches, two at least, or all of them; and one to test on, since nothing is evaluated."""
+    wanted = np.arange(min(max(2, count // batch) * batch, len(images.train)))
+    return replace(images, train=images.train.take(wanted), test=images.test.take(np.arange(1)), validation=None)

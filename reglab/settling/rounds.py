@@ -34,18 +34,21 @@ class Stand(StrEnum):
     futile = "unlikely to be settled by any look of the plan"
     over = "undecided at the last look of the plan"
     failed = "held up by runs that failed"
+    timed = "left open by the turns of its arms"
     without = "not tested: no grid of the study has arms for it"
 
 
 @dataclass(frozen=True)
 class ComparisonState:
     """A comparison of a claim: the arms that it asks for, how many seeds all of them have (`now`), the looks at it that are left (`later`),
-    and whether it is `done`: it holds, or contradicts its claim, at a look that all of its arms have come to."""
+    and whether it is `done`: it holds, or contradicts its claim, at a look that all of its arms have come to. `in_turns`: turns tell it,
+    and no run would change it."""
 
     arms: frozenset[str]
     now: int
     later: tuple[int, ...] = ()
     done: bool | None = None
+    in_turns: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -80,7 +83,7 @@ class ClaimState:
     @property
     def now(self) -> int:
         """How many seeds all arms have of all comparisons that are not done, or, where all are, of all."""
-        there = [each for each in self.comparisons if each.arms]
+        there = [each for each in self.comparisons if each.arms and not each.in_turns]
         return min([each.now for each in there if each.done is None] or [each.now for each in there], default=0)
 
     @property
@@ -130,7 +133,7 @@ class Course:
 
     @cached_property
     def _plan(self) -> Study:
-        return planned.of_plan(self.design, [arm.planned() for arm in self.arms.values()])
+        return planned.of_plan(self.design, [arm.planned() for arm in self.arms.values()], self.turns)
 
     @cached_property
     def _asked(self) -> Sequence[Sequence[frozenset[str]]]:
@@ -152,7 +155,7 @@ class Course:
 
         Raises UserError where most runs are of another set-up than these arms, which a report would leave out.
         """
-        study = Study.of(records, self.design, self.turns)
+        study = Study.of(records, self.design, self._plan.turns)  # of this set-up
         self._refuse_another_set_up(study)
         mine = [record for record in study.records if stats.arm(record) in self.asked]
         ended, took, standing = _seeds(mine), _Took(mine), standings(study)
@@ -181,6 +184,8 @@ class Course:
         there = replace(there, comparisons=comparisons)
         if all(each.done for each in comparisons) or any(each.done is False for each in comparisons):
             return replace(there, stand=Stand.settled)
+        if any(each.in_turns and each.done is None for each in comparisons):  # whatever its runs come to, it is not reproduced
+            return replace(there, stand=Stand.timed)
         looks = tuple(sorted({look for each in comparisons if each.is_open for look in each.later}))
         if not looks:
             return replace(there, stand=Stand.over)
@@ -192,8 +197,8 @@ class Course:
     def _comparison(self, arms: frozenset[str], part: PartStanding, ended: Mapping[str, set[int]]) -> ComparisonState:
         if not arms:  # whatever its runs say, no more of them come
             return ComparisonState(arms, 0, (), part.holds)
-        if part.in_turns:  # no run would change it
-            return ComparisonState(arms, min(len(ended.get(name, ())) for name in arms), (), part.holds)
+        if part.in_turns:
+            return ComparisonState(arms, 0, (), part.holds, in_turns=True)
         now = min(len(ended.get(name, ())) for name in arms)
         most = min(self.arms[name].most or self.looks[-1] for name in arms)
         done = part.holds if part.seeds is not None and part.seeds <= now else None

@@ -1,6 +1,6 @@
 """Where runs come from: folders on this machine, a report that was built from them, a project on W&B's server, or a table."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from reglab import reading
@@ -59,10 +59,11 @@ def _of_a_sweep(folder: Path) -> list[ProgramRun] | None:
     return [program_run.of_record(record) for record in read_runs(folder, history=False)]
 
 
-def took_turns(source: str) -> list[Turns]:
-    """What arms took in turns, of a folder of runs or of a report; none of a project or a table. Raises UserError for a damaged file."""
-    is_folder = bool(source) and "://" not in source and not source.endswith(csv_file.SUFFIX)
-    return turns.read(Path(source)) if is_folder else []
+def turns_of(sources: Sequence[str]) -> list[Turns]:
+    """What arms took in turns, of folders of runs or of reports, each once; none of projects and tables. Raises UserError for a damaged
+    file."""
+    folders = [Path(source) for source in sources if source and "://" not in source and not source.endswith(csv_file.SUFFIX)]
+    return list({(each.session, each.identity): each for folder in folders for each in turns.read(folder)}.values())
 
 
 def fetch(source: str, history: bool = True, progress: Callable[[int, int], None] | None = None) -> list[RunRecord]:
@@ -78,7 +79,7 @@ def fetch(source: str, history: bool = True, progress: Callable[[int, int], None
         raise UserError(f"--from {source}: no such folder; `reglab sweep run` makes runs/<sweep>/")
     if (folder / ARCHIVE).exists():
         return read_archive(folder / ARCHIVE, history)
-    return [] if not run_folders(folder) and took_turns(source) else read_runs(folder, history)
+    return [] if not run_folders(folder) and turns.read(folder) else read_runs(folder, history)
 
 
 def _from_wandb(source: str, history: bool, progress: Callable[[int, int], None] | None) -> list[RunRecord]:

@@ -152,6 +152,10 @@ class Epoch(_WithProbes):
     """One row of a run's history, at the end of an epoch (counted from 1); the techniques' probes are in it."""
 
 
+Shared = Literal["", "cores", "GPU"]
+"""What a run shared with others."""
+
+
 class Summary(_Metrics):
     """What a run comes to. Written when it ends; a failed run has none."""
 
@@ -182,7 +186,7 @@ class Summary(_Metrics):
     diverged_step: Count | None = Field(default=None, description="of that epoch, from 1: the first whose loss was not finite")
 
     @property
-    def shared(self) -> str:
+    def shared(self) -> Shared:
         """What it shared with others, `cores` or `GPU`, so that its times say little of what it takes; empty where it is not known."""
         if self.gpu_runs is not None and self.gpu_runs > 1:
             return "GPU"

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from reglab.tracking import turns
+from reglab.tracking import results, turns
 
 TINY = ("data.train_limit=64", "data.test_limit=64", "model.width=4")
 
@@ -37,7 +37,8 @@ def study(tmp_path, monkeypatch):
     return "study.yaml"
 
 
-def test_the_arms_of_claims_on_time_take_turns_and_the_report_tells_of_them(reglab, study, tmp_path, capsys):
+def test_the_arms_of_claims_on_time_take_turns_and_the_report_tells_of_them(reglab, study, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(results, "QUIET", 0.0)  # other tests run beside it
     assert reglab("study", "time", study, *TINY, "--rounds", 2, "--images", 32) == 0
     said = capsys.readouterr()
     assert "2 arms take 2 turns each" in said.err  # one layer is in no claim on time
@@ -50,7 +51,8 @@ def test_the_arms_of_claims_on_time_take_turns_and_the_report_tells_of_them(regl
     assert len(turns.read(tmp_path / "runs" / "study")) == 5  # the two of before, and three
     assert reglab("study", "report", study) == 0
     report = tmp_path / "reports" / "study"
-    assert pd.read_csv(report / "epoch_seconds.csv")["rounds"].tolist() == [4, 2, 4]
+    assert pd.read_csv(report / "epoch_seconds.csv")["rounds"].tolist() == [2, 2, 2]
+    assert "2 turns of later sessions" not in (page := (report / "index.html").read_text()) and "4 turns of later sessions" in page
     assert turns.read(report) == turns.read(tmp_path / "runs" / "study")
     capsys.readouterr()
     assert reglab("report", "check", report) == 0
@@ -59,10 +61,27 @@ def test_the_arms_of_claims_on_time_take_turns_and_the_report_tells_of_them(regl
     assert "stale: arms took turns since, or other ones" in capsys.readouterr().out
 
 
+def test_turns_beside_other_work_tell_nothing_and_it_is_said(reglab, study, capsys, monkeypatch):
+    monkeypatch.setattr(results, "QUIET", 2.0)
+    assert reglab("study", "time", study, *TINY, "--rounds", 2, "--images", 32) == 0
+    said = capsys.readouterr()
+    assert "all of the 4 turns shared their cores with others" in said.err and not said.out
+
+
+def test_what_claims_were_is_written_down_before_they_are_timed(reglab, study, tmp_path, capsys):
+    assert reglab("study", "time", study, *TINY, "--rounds", 2, "--images", 32) == 0
+    assert "study.lock keeps the study file as it is now" in capsys.readouterr().err
+    (tmp_path / "study.yaml").write_text(STUDY.replace("at_least: 1}", "at_least: 2}"))
+    assert reglab("study", "run", study, *TINY, "--workers", 1) == 0
+    assert reglab("study", "report", study) == 0
+    page = (tmp_path / "reports" / "study" / "index.html").read_text()
+    assert "It has changed since" in page
+
+
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (("time/train_seconds", "time_to_target/seconds"), "study.yaml: it claims nothing of training times"),
+        (("ratio: {of: time/train_seconds", "difference: {of: gap"), "study.yaml: it claims nothing of times"),
         (("layers.yaml", "other.yaml"), "other.yaml"),
     ],
 )

@@ -208,12 +208,12 @@ def test_runs_that_a_sweep_of_another_program_left_are_reported_as_any(tmp_path,
 
 
 def test_training_times_are_compared_by_turns_where_arms_took_some(ours, make_turns, tmp_path):
-    rates = {"optimizer": {"name": "adamw", "weight_decay": 0.0}}
-    took = [
-        make_turns({"optimizer": rates["optimizer"] | {"lr": lr}}, [many * noise for noise in (1.0, 1.02, 0.99)])
+    rates = [
+        make_turns({"optimizer": {"name": "adamw", "weight_decay": decay, "lr": lr}}, [many * noise for noise in (1.0, 1.02, 0.99)])
+        for decay in (0.0, 0.1)
         for lr, many in ((0.001, 1.0), (0.01, 3.0))
     ]
-    turns.write(tmp_path / "runs" / "mine", took)
+    turns.write(tmp_path / "runs" / "mine", rates)
     timed = reglab.runs(tmp_path / "runs" / "mine")
     found = reglab.compare(timed, "lr=0.01", "lr=0.001", on="time/train_seconds")
     assert (found.estimate, found.n, found.over, found.verdict) == (pytest.approx(3), 3, "rounds", "b is better")

@@ -33,7 +33,7 @@ def test_arms_take_turns_and_another_is_the_first_in_each_round(arms, order):
     assert [[len(each.seconds) for each in took] for took in rounds] == [[1, 1], [2, 2], [3, 3]]
     plain, layers = rounds[-1]
     assert plain.session == layers.session and plain.identity != layers.identity
-    assert (plain.label, plain.images) == (arms["plain"].label, 32)
+    assert (plain.label, plain.images) == (arms["plain"].label, 32)  # of two batches of 32 the second
     assert all(0 < second < 60 for each in (plain, layers) for second in each.seconds)
     assert all(0 < share <= 2 for share in plain.cpu_shares)
     assert plain.environment.train_images == 128  # of a run: its seconds are those of all
@@ -44,19 +44,22 @@ def test_seconds_are_those_of_all_training_images(arms, monkeypatch):
     where = turns._turn(arms["plain"], turns._images(arms["plain"].data), 32, turns.pick_device("cpu"))
     monkeypatch.setattr(turns, "_turn", lambda *_: where)
     ((took, _),) = Session(arms, 1, 32).run()
-    assert took.seconds == [pytest.approx(where.seconds * 128 / 32)]
+    assert took.seconds == [pytest.approx(where.seconds * 128 / 32)]  # 32 of them were timed
 
 
-def test_by_default_a_turn_has_whole_batches_of_all_arms(make_config, order):
+@pytest.mark.parametrize(("asked", "timed"), [(1, [8, 32]), (40, [32, 32]), (100, [88, 64]), (10_000, [120, 96])])
+def test_each_arm_trains_on_whole_batches_of_its_own_and_its_first_step_is_not_timed(make_config, asked, timed):
+    """Of 128 images; the first step of an epoch is probed."""
     arms = {str(size): make_config(train={"batch_size": size}) for size in (8, 32)}
-    session = Session(arms, 1)
-    list(session.run())
-    assert session.images % 32 == 0 and 32 <= session.images <= 128
+    (took,) = Session(arms, 1, asked).run()
+    assert [each.images for each in took] == timed
 
 
-def test_more_images_than_there_are_are_all_of_them(arms):
-    ((took, _),) = Session(arms, 1, 10_000).run()
+def test_where_there_are_fewer_images_than_two_batches_all_are_timed(make_config):
+    ((took,),) = Session({"one": make_config(train={"batch_size": 128})}, 1).run()
     assert took.images == 128
+    ((took,),) = Session({"two": make_config(train={"batch_size": 96})}, 1).run()
+    assert took.images == 32
 
 
 def test_images_that_are_not_there_are_told_before_anything_is_trained(make_config, order):

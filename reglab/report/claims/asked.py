@@ -10,7 +10,7 @@ from itertools import pairwise, product
 import numpy as np
 
 from reglab.errors import UserError
-from reglab.report.claims.evidence import BySeed, Evidence, expanded, result_of, say, say_all, sharing
+from reglab.report.claims.evidence import BySeed, Evidence, by_turns, expanded, result_of, say, say_all, sharing
 from reglab.report.comparisons.parts import MOST, Claimed
 from reglab.report.comparisons.seen import Compared, OfShare, almost_every, in_most
 from reglab.report.stats import is_quiet
@@ -172,7 +172,8 @@ def _share_sooner(what: str, runs: Evidence, at: Condition, steps: Sequence[tupl
         won = [2 * sum(race.is_sooner for race in races) > len(races) for races in groups]
         of_runs = [{run for race in races for run in race.runs} for races in groups]
         why = sharing(len(set[str]().union(*of_runs))) if is_shared else ""
-        return OfShare(SharedCases(won, of_runs), in_most, grows=each_seed, undecided=why, left_out=left_out)
+        told = "; ".join(filter(None, (left_out, by_turns(runs.study, set[str]().union(*of_runs)))))
+        return OfShare(SharedCases(won, of_runs), in_most, grows=each_seed, undecided=why, told=told)
 
     if not cases:
         return Compared(what, "share", MOST)

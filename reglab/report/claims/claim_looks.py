@@ -209,7 +209,8 @@ class ClaimLooks:
             if holds_now[number]:
                 held[:, number] = True
                 continue
-            if not seeds or self.compared[number].look is None:  # what no arm speaks to, or has no value now, is taken to stay so
+            compared = self.compared[number]
+            if not seeds or compared.look is None or compared.in_turns:  # what no arm speaks to, or has no value now, is taken to stay so
                 continue
             if (seen := self.seen(number, seeds)) is None:
                 return None

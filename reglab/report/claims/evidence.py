@@ -86,10 +86,25 @@ class Evidence:
     def telling(
         self, of: str, at: Condition, levels: Sequence[Condition], rest: Sequence[str] | None = None
     ) -> tuple[Sequence[list[BySeed]], bool]:
-        """The cases by which a measure is compared: of training time those of turns (and that it is them), where all levels took some."""
-        if of == TRAIN_SECONDS and (in_turns := self.cases(at, levels, rest, turns=True)):
-            return list(in_turns.values()), True
-        return list(self.cases(at, levels, rest).values()), False
+        """The cases by which a measure is compared: of training time those of turns (and that it is them), where each case that runs are of
+        has some."""
+        of_runs = self.cases(at, levels, rest)
+        in_turns = self.in_turns(at, levels, rest) if of == TRAIN_SECONDS else {}
+        is_told = bool(in_turns) and of_runs.keys() <= in_turns.keys()
+        return list((in_turns if is_told else of_runs).values()), is_told
+
+    def in_turns(self, at: Condition, levels: Sequence[Condition], rest: Sequence[str] | None = None) -> dict[Hashable, list[BySeed]]:
+        """The turns of each case, round by round: of rounds in which all of its levels took a quiet one on one machine, those of the first
+        session that has two of them. A later session would be another look at the same question."""
+        found = {}
+        for case, by_level in self.cases(at, levels, rest, turns=True).items():
+            together = sorted(set.intersection(*(set(each) for each in by_level)))
+            rounds = [number for number in together if _is_quiet_together([each[number] for each in by_level])]
+            sessions = [by_level[0][number].created for number in rounds]
+            if first := next((session for session in sessions if sessions.count(session) > 1), None):
+                kept = [number for number, session in zip(rounds, sessions, strict=True) if session == first]
+                found[case] = [{number: each[number] for number in kept} for each in by_level]
+        return found
 
     def held(self, levels: Sequence[Condition]) -> Sequence[str] | None:
         """The columns that runs must have in common: of one level all factors, of several what they do not look at (None)."""
@@ -117,15 +132,18 @@ class Evidence:
         found = []
         for records in (self.study.timed_arms if in_turns else self.study.arms).values():
             if used.isdisjoint(record.run_id for record in records):
-                places: dict[str | None, list[One]] = {}
+                places: dict[Hashable, list[One]] = {}
                 for record in filter(stats.counts, records):
                     value = value_of(of, record)
                     if value is not None and value < math.inf and (stats.is_quiet(record) or not is_time(of)):
-                        places.setdefault(stats.place(record) if is_time(of) else None, []).append(
-                            _one(of, record, value, self.study.measure(of).scale)
-                        )
+                        where = (stats.place(record), record.created if in_turns else None) if is_time(of) else None
+                        places.setdefault(where, []).append(_one(of, record, value, self.study.measure(of).scale))
                 found += [ArmResults(tuple(runs)) for runs in places.values()]
         return found
+
+
+def _is_quiet_together(turns: Sequence[RunRecord]) -> bool:
+    return all(map(stats.is_quiet, turns)) and blocks.on_one_machine(*turns)
 
 
 @dataclass(frozen=True)
@@ -242,6 +260,8 @@ class _Means:
             lines.append(f"averaged over {len(told)} configurations, of equal weight")
         if len(told) < len(self.cases):
             lines.append(f"{len(self.cases) - len(told)} of {len(self.cases)} configurations have fewer seeds, and are left out")
+        if is_time(self.of) and (line := by_turns(self.runs.study, (run.run for case in told for level in case.levels for run in level))):
+            lines.append(line)
         lines += self._undecided(told)
         if elsewhere := sum(case.elsewhere for case in told):
             lines.append(f"{elsewhere} on other or on shared machines are left out")
@@ -258,6 +278,12 @@ class _Means:
 
 
 _IN_TURNS = "by arms that took turns, an epoch each in a round (`reglab study time`), and not by whole runs"
+
+
+def by_turns(study: Study, runs: Iterable[str]) -> str:
+    """How many of some runs have their times by turns, for people; empty where none has."""
+    count = len(study.by_turns.intersection(runs))
+    return f"{count} shared their cores or GPU, and have their times by what an epoch of their arms took in turns" if count else ""
 
 
 def sharing(runs: int) -> str:

@@ -8,7 +8,7 @@ from reglab.report.claims.evidence import Evidence
 from reglab.report.studies.claim_kinds import Claim, ClaimedComparison
 from reglab.report.studies.columns import in_order, meets, written
 from reglab.report.studies.design import Design
-from reglab.report.studies.measures import TRAIN_SECONDS
+from reglab.report.studies.measures import is_time
 from reglab.report.studies.study import Study
 from reglab.tracking.record import RunRecord, State
 
@@ -21,12 +21,9 @@ def asked_by(claim: Claim, study: Study) -> list[frozenset[str]]:
 
 
 def timed_by(design: Design, plan: Study) -> frozenset[str]:
-    """The arms whose training times the claims of a study compare, by what reports call an arm."""
+    """The arms whose times the claims of a study compare, of training or to the target, by what reports call an arm."""
     asked = (
-        (comparison, Evidence(plan, claim.question))
-        for claim in design.claims
-        for comparison in claim.claimed
-        if comparison.of == TRAIN_SECONDS
+        (comparison, Evidence(plan, claim.question)) for claim in design.claims for comparison in claim.claimed if is_time(comparison.of)
     )
     return frozenset(arm for comparison, runs in asked for arms in _asked_by(comparison, runs) for arm in arms)
 
@@ -37,9 +34,10 @@ def _asked_by(comparison: ClaimedComparison, runs: Evidence) -> Iterator[frozens
         yield frozenset(stats.arm(record) for case in cases for by_seed in case for record in by_seed.values())
 
 
-def of_plan(design: Design, planned: Iterable[RunRecord]) -> Study:
-    """The study that planned runs will be. They stand there as runs that ended without a result, which claims look for, too."""
-    return Study.of([record.changed(state=State.diverged) for record in planned], design)
+def of_plan(design: Design, planned: Iterable[RunRecord], turns: Iterable[RunRecord] = ()) -> Study:
+    """The study that planned runs will be, with those of some turns that are in its set-up. They stand there as runs that ended without a
+    result, which claims look for, too."""
+    return Study.of([record.changed(state=State.diverged) for record in planned], design, turns)
 
 
 def absent(design: Design, plan: Study) -> list[str]:

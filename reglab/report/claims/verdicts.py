@@ -113,7 +113,7 @@ class _Told:
             return f"Its first look is at {looks.first} seeds, and {there}: {yet}."
         assert place is not None
         if looks.taken[place] == TURNS:
-            return "Decided by arms that took turns, before any look at runs."
+            return "Decided by arms that took turns."
         if len(looks.of_seeds) == 1 and looks.most == looks.of_seeds[0]:
             return ""
         level = looks.levels(self._alone.alpha, self._asked.arms)[place]
@@ -140,7 +140,7 @@ class _Told:
         open_ones = [
             each for part, each in zip(self.parts(self._alone), self._asked.compared, strict=True) if part.holds is None and part.n
         ]
-        said += ["more rounds of `reglab study time`"] * any(each.in_turns for each in open_ones)
+        said += ["turns that tell more (`reglab study time --rounds`)"] * any(each.in_turns for each in open_ones)
         if all(each.in_turns for each in open_ones):
             return " and ".join(said)
         if self._looks.is_of_cases:
@@ -194,7 +194,7 @@ def _in_words(standing: Sequence[Standing]) -> str:
     counted = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in Verdict if verdict in verdicts)
     jointly = "" if among == 1 else f"; jointly (Holm, over all {among} {whose}): {counted}"
     if not tested:
-        looks = "All is decided by arms that took turns, an epoch each in a round."
+        looks = "Arms took turns, an epoch each in a round, and are looked at once."
     elif tested[0].looks.is_of_cases:
         looks = (
             "One seed an arm: each claim is decided by its configurations as they come, which tells nothing of chance from seed to seed."

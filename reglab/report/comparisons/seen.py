@@ -187,7 +187,7 @@ class OfShare:
 
     `grows`: whether each seed is a case of its own, so that more seeds are more; else `means`, where a case is decided by the largest of
     some: what each seed came to, case by case (levels, seeds), and the level that is asked about. `undecided` says why nothing is decided
-    by what its runs came to, where that is so; `left_out`, which runs are none of its cases.
+    by what its runs came to, where that is so; `told`, which runs are none of its cases, and how times of others are told.
     """
 
     cases: SharedCases
@@ -198,7 +198,7 @@ class OfShare:
     each: tuple[float, ...] = ()
     arms: int = 2
     undecided: str = ""
-    left_out: str = ""
+    told: str = ""
 
     @property
     def n(self) -> int:
@@ -243,7 +243,7 @@ class OfShare:
         """How it was compared."""
         groups = self.cases.groups
         lines = [f"cases that have runs in common are not counted as independent: {groups} of {self.n} are"] if groups < self.n else []
-        return [*filter(None, [self.undecided, self.left_out]), *lines]
+        return [*filter(None, [self.undecided, self.told]), *lines]
 
 
 @lru_cache(maxsize=10_000)

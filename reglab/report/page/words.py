@@ -101,6 +101,9 @@ def notes(study: Study) -> list[str]:
     if study.again:
         runs = "1 run is" if len(study.again) == 1 else f"{len(study.again)} runs are"
         found.append(f"{runs} of an arm and seed that is there already, and only among the rows")
+    if study.by_turns:
+        who = "1 run" if len(study.by_turns) == 1 else f"{len(study.by_turns)} runs"
+        found.append(f"{who} shared cores or a GPU, and their times are epochs times what one of their arms took in turns")
     if study.other_turns:
         arms = len({stats.arm(turn) for turn in study.other_turns})
         found.append(f"turns of {arms} arm{'s' * (arms > 1)} are of another set-up, or cannot be built, and left out")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from reglab.errors import UserError
 from reglab.report import stats
-from reglab.report.claims.evidence import sharing
+from reglab.report.claims.evidence import Evidence, sharing
 from reglab.report.collection import Runs
 from reglab.report.compare import condition, measured, refuse_same
 from reglab.report.comparisons.chance import counts_as_chance, of_guessing
@@ -15,7 +15,7 @@ from reglab.report.comparisons.sides import ArmResults, One, Sides
 from reglab.report.programs.roles import number, result, setting
 from reglab.report.referee.question import JudgedQuestion, Unit, unit_of
 from reglab.report.studies.columns import Condition, written
-from reglab.report.studies.measures import POINTS
+from reglab.report.studies.measures import POINTS, TRAIN_SECONDS
 from reglab.tracking.record import RunRecord
 from reglab.tracking.state import State as StateOf
 
@@ -138,18 +138,24 @@ def _of_records(runs: Runs, question: JudgedQuestion, unit: str | None, chance: 
         if question.in_points:
             raise UserError(f"by {question.margin:g} points: {question.metric} is in a unit of its own, and has none")
         return AskedMetric(arms, pairs, 1.0, one, other, Unit(""))
+    if question.metric == TRAIN_SECONDS and Evidence(study, None).in_turns({}, (first, second)):
+        raise UserError(f"{question.metric}: these arms took turns (`reglab study time`): `reglab.compare` goes by them, and judge by runs")
     known = {each.run for pair in pairs for place in pair for each in arms[place].results}
-    timed = [record for record in study.records if record.run_id in known]
-    if shared := sum(not stats.is_quiet(record) for record in timed):
-        raise UserError(f"{question.metric}: {sharing(shared)}; let such runs have the machine to themselves")
-    there = set(map(stats.place, timed))
-    if len(there) > 1:
-        raise UserError(f"{question.metric}: these runs are of {len(there)} machines or versions, whose times are never compared")
+    _refuse_unlike(question, [record for record in study.records if record.run_id in known])
     mine = [arm for arm in arms if any(each.run in known for each in arm.results)]
     if any(math.isinf(each.value) for arm in mine for each in arm.results):
         raise UserError(f"{question.metric}: some of these runs never got there, and no difference of means says how much later that is")
     finite = [replace(arm, results=tuple(each for each in arm.results if math.isfinite(each.value))) for arm in arms]
     return AskedMetric(finite, pairs, 1.0, one, other, Unit("s"))
+
+
+def _refuse_unlike(question: JudgedQuestion, timed: Sequence[RunRecord]) -> None:
+    """Raises UserError for runs whose times are of no machine of their own, or of several."""
+    if shared := sum(not stats.is_quiet(record) for record in timed):
+        raise UserError(f"{question.metric}: {sharing(shared)}; let such runs have the machine to themselves")
+    there = set(map(stats.place, timed))
+    if len(there) > 1:
+        raise UserError(f"{question.metric}: these runs are of {len(there)} machines or versions, whose times are never compared")
 
 
 def _number(text: str) -> float:

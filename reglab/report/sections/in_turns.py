@@ -23,9 +23,9 @@ STEM = "epoch_seconds"
 
 
 def extra(study: Study) -> Extra | None:
-    """The section on all arms that took turns; None where none did. Beside its seconds stands how many times those of the plain arm they
-    are, or of the first where that took none."""
-    arms = study.timed_cells
+    """The section on all arms that took turns; None where none did. Beside its seconds stands how many times that of the plain arm its
+    training takes, or that of the first where the plain one took none; both of the first session that an arm took quiet turns in."""
+    arms = [arm for arm in study.timed_cells if _turns(arm)]
     if not arms:
         return None
     base = next((arm for arm in arms if arm.treatment and not study.departures[arm.treatment]), arms[0])
@@ -34,28 +34,45 @@ def extra(study: Study) -> Extra | None:
     effects = [
         Effect(arm.label, _part(arm, base, ratio), False, arm.identity if arm.identity in there else "")
         for arm in arms
-        if arm is not base and (ratio := ratios[arm.identity])
+        if (ratio := ratios[arm.identity])
     ]
-    machines = list(dict.fromkeys(where for turn in study.turns if (where := stats.place(turn))))
-    where = f"{max(map(len, study.timed_arms.values()))} rounds on {' / '.join(stats.short_machines(machines).values())}"
-    described = f"Each arm's training time over that of {base.label}: the estimate with its 95 % interval, and every round."
+    turns = [turn for arm in arms for turn in _turns(arm)]
+    machines = list(dict.fromkeys(where for turn in turns if (where := stats.place(turn))))
+    images = " and ".join(dict.fromkeys(turn.environment.data for turn in turns if turn.environment))
+    rounds = max(len(_turns(arm)) for arm in arms)
+    said = f"{images}, {rounds} rounds on {' / '.join(stats.short_machines(machines).values())}, with 95 % intervals"
     figure = (
         "training_time",
         f"Training time, as many times that of {base.label}",
-        described,
-        lambda title, subtitle: charts.effects.draw(effects, title, f"{subtitle.partition(',')[0]}, {where}, with 95 % intervals"),
+        f"Each arm's training time over that of {base.label}: the estimate with its 95 % interval, and every round.",
+        lambda title, _: charts.effects.draw(effects, title, said),
     )
     return Extra(
         STEM,
         "What does an epoch take?",
-        f"Arms took turns, an epoch each in a round: the seconds of one over all training images, and how many times those of {base.label} "
-        "they are. Claims on training time are decided by these, and not by whole runs, beside which others may have run.",
+        "Arms took turns, an epoch each in a round: the seconds of one over all training images, and how many times that of "
+        f"{base.label} the training takes. Claims on training time are decided by these, and not by whole runs, beside which others "
+        "may have run.",
         pd.DataFrame([_row(arm, ratios[arm.identity], base) for arm in arms]),
         arms,
         [figure] if effects else [],
-        [f"On {machine}." for machine in machines],
+        [f"On {machine}." for machine in machines] + _left_out(study, turns),
         numbers=pd.DataFrame([_numbers(arm, ratios[arm.identity], base) for arm in arms]),
     )
+
+
+def _turns(arm: Cell) -> list[RunRecord]:
+    """The quiet turns of an arm in the first session in which it took some."""
+    quiet = [turn for turn in arm.records if stats.is_quiet(turn)]
+    first = min((turn.created for turn in quiet), default=None)
+    return [turn for turn in quiet if turn.created == first]
+
+
+def _left_out(study: Study, turns: Sequence[RunRecord]) -> list[str]:
+    shared = sum(not stats.is_quiet(turn) for turn in study.turns)
+    later = len(study.turns) - len(turns) - shared
+    said = [f"{shared} turns shared their cores with others, and are left out."] * (shared > 0)
+    return said + [f"{later} turns of later sessions are beside them in turns.jsonl."] * (later > 0)
 
 
 def _ratio(study: Study, arm: Cell, base: Cell) -> OfMeans | None:
@@ -82,7 +99,7 @@ def _seconds(turns: Sequence[RunRecord]) -> list[float]:
 
 
 def _row(arm: Cell, ratio: OfMeans | None, base: Cell) -> dict[str, str]:
-    seconds = _seconds(arm.records)
+    seconds = _seconds(_turns(arm))
     places = 1 if min(seconds) >= 10 else 2
     part = _part(arm, base, ratio) if ratio else None
     return {
@@ -91,14 +108,14 @@ def _row(arm: Cell, ratio: OfMeans | None, base: Cell) -> dict[str, str]:
         "s an epoch": plain(statistics.median(seconds), places),
         "from": plain(min(seconds), places),
         "to": plain(max(seconds), places),
-        f"times {base.label}": part.amount() if part else NONE,
+        f"training, times {base.label}": part.amount() if part else NONE,
         "95 % interval": part.range_in_words() if part else NONE,
     }
 
 
 def _numbers(arm: Cell, ratio: OfMeans | None, base: Cell) -> dict[str, Any]:
     """The same for programs."""
-    seconds, part = _seconds(arm.records), _part(arm, base, ratio) if ratio else None
+    seconds, part = _seconds(_turns(arm)), _part(arm, base, ratio) if ratio else None
     return {
         "model": arm.label,
         "identity": arm.identity,

@@ -20,6 +20,7 @@ from reglab.report.studies.columns import written
 from reglab.report.studies.design import Design
 from reglab.tracking.record import RunRecord
 from reglab.tracking.store import run_folders
+from reglab.tracking.turns import Turns
 
 LOCK = "study.lock"
 
@@ -118,8 +119,9 @@ class Registered:
     changes: Sequence[str]
 
 
-def registered(lock: Lock | None, design: Design, records: Iterable[RunRecord]) -> Registered | None:
-    """What is to be told of the claims of a study; None where nothing is: of none, and of the published one without a lock."""
+def registered(lock: Lock | None, design: Design, records: Iterable[RunRecord], took: Iterable[Turns] = ()) -> Registered | None:
+    """What is to be told of the claims of a study; None where nothing is: of none, and of the published one without a lock. `took`: the
+    turns in which its arms were timed."""
     if not design.claims:
         return None
     if lock is None:
@@ -132,6 +134,8 @@ def registered(lock: Lock | None, design: Design, records: Iterable[RunRecord]) 
         said = f"{before} of {len(began)} runs were there before these claims were written down, on {when}: they may have been seen first."
     else:
         said = f"These claims were written down on {when}, before the first run began."
+    if sessions := len({each.session for each in took if each.session < first.written}):
+        said += f" {sessions} session{'s' * (sessions > 1)} of turns {'were' if sessions > 1 else 'was'} taken before that."
     planned = next((version for version in lock.versions if version.looks), first)
     if planned is not first:
         there = sum(created < planned.written for created in began.values())

@@ -13,6 +13,7 @@ from reglab.report.studies.cells import Cell, cells, told_apart
 from reglab.report.studies.columns import Condition, Treatment, in_order, meets, of_base, written
 from reglab.report.studies.design import Design, Question
 from reglab.report.studies.measures import MEASURES, Kind, Target, measured, names_of, unmeasured
+from reglab.report.studies.quiet import told_by_turns
 from reglab.tracking.record import RunRecord, State
 
 
@@ -23,7 +24,8 @@ class Study:
     `again` are runs of an arm and seed that the records have already: each counts once. `treated` is what each run has in the
     columns of the design, by its id; `base` is what they depart from. `fixed` is the set-up, key by key; `differing` names the keys
     in which others differ from it, with all values there are. `turns` are turns of arms in this set-up, as runs that tell their training
-    time and nothing else; `other_turns` those in another, or that cannot be built.
+    time and nothing else; `other_turns` those in another, or that cannot be built; and
+    `by_turns` are the ids of runs whose times are told by them (`quiet.py`).
     """
 
     records: tuple[RunRecord, ...]
@@ -36,6 +38,7 @@ class Study:
     differing: Mapping[str, tuple[Any, ...]]
     turns: tuple[RunRecord, ...] = ()
     other_turns: tuple[RunRecord, ...] = ()
+    by_turns: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, records: Iterable[RunRecord], design: Design, turns: Iterable[RunRecord] = ()) -> "Study":
@@ -51,11 +54,13 @@ class Study:
         took_turns, others_took = (
             tuple(run.record for run in timed if (run.treated is not None and run.is_of(fixed)) is which) for which in (True, False)
         )
+        measured, mine = mine, told_by_turns(mine, took_turns)
+        by_turns = frozenset(now.run_id for now, before in zip(mine, measured, strict=True) if now is not before)
         there, ended, at_least = (
             {each for record in some if (each := treated[record.run_id])} for some in (mine, filter(stats.counts, mine), took_turns)
         )
         plain = base(design, ended or there or at_least)
-        return cls(mine, others, again, design, treated, plain, fixed, differing, took_turns, others_took)
+        return cls(mine, others, again, design, treated, plain, fixed, differing, took_turns, others_took, by_turns)
 
     @cached_property
     def departures(self) -> Mapping[Treatment, frozenset[str]]:

@@ -25,8 +25,9 @@ def arms(monkeypatch):
 
 
 def test_arms_take_turns_captured_and_leave_nothing_behind(arms):
-    used = []
-    for took in Session(arms, 3, 64).run():
+    used, took = [], []
+    for now in Session(arms, 3, 64).run():
+        took = now
         gc.collect()
         torch._C._cuda_clearCublasWorkspaces()
         torch.cuda.empty_cache()

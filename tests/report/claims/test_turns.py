@@ -60,7 +60,7 @@ def test_a_claim_on_training_time_alone_is_reproduced_without_a_run(make_turns):
 def test_it_is_contradicted_by_turns_and_open_where_they_leave_it_open(make_turns, times, verdict):
     found = finding(5, took(make_turns, with_batches(times)))
     assert found.verdict == verdict
-    assert found.more == ("more rounds of `reglab study time`" if verdict == Verdict.undecided else "")
+    assert found.more == ("turns that tell more (`reglab study time --rounds`)" if verdict == Verdict.undecided else "")
 
 
 def test_one_comparison_of_several_may_be_told_by_turns_while_the_others_have_no_runs(make_turns):
@@ -70,13 +70,17 @@ def test_one_comparison_of_several_may_be_told_by_turns_while_the_others_have_no
     assert finding(7, took(make_turns, against_batchnorm(0.9))).verdict == Verdict.contradicted
 
 
-def test_turns_decide_and_whole_runs_do_not(make_turns, make_record):
-    """The runs have it that AGC takes less."""
-    records = [
-        make_record(config=config, seed=seed, seconds=many * (1 + 0.001 * seed))
-        for config, many in against_batchnorm(0.5)
+def runs_of_batchnorm(make_record, agc, config=None):
+    return [
+        make_record(config={**arm, **(config or {})}, seed=seed, seconds=many * (1 + 0.001 * seed))
+        for arm, many in against_batchnorm(agc)
         for seed in (0, 1, 2)
     ]
+
+
+def test_turns_decide_and_whole_runs_do_not(make_turns, make_record):
+    """The runs have it that AGC takes less."""
+    records = runs_of_batchnorm(make_record, 0.5)
     assert finding(7, [], records).verdict == Verdict.contradicted
     found = finding(7, took(make_turns, against_batchnorm(1.6)), records)
     assert [part.holds for part in found.parts[:3]] == [True] * 3
@@ -84,10 +88,13 @@ def test_turns_decide_and_whole_runs_do_not(make_turns, make_record):
     assert not any("took turns" in line for part in found.parts[3:] for line in part.said)
 
 
-def test_turns_on_shared_cores_decide_nothing(make_turns):
-    found = finding(7, took(make_turns, against_batchnorm(0.9), share=0.6))
-    assert found.verdict == Verdict.undecided
-    assert all("shared their cores or GPU" in part.undecided for part in found.parts[:3])
+def test_turns_on_shared_cores_decide_nothing(make_turns, make_record):
+    shared = took(make_turns, against_batchnorm(0.9), share=0.6)
+    assert finding(7, shared).verdict == Verdict.not_tested
+    found = finding(7, shared, runs_of_batchnorm(make_record, 1.6))
+    assert [(part.over, part.holds) for part in found.parts[:3]] == [("seeds", True)] * 3
+    later = took(make_turns, against_batchnorm(0.9), session=1)
+    assert finding(7, [*shared, *later]).verdict == Verdict.contradicted
 
 
 def test_a_round_whose_cores_were_shared_is_left_out(make_turns):
@@ -95,7 +102,16 @@ def test_a_round_whose_cores_were_shared_is_left_out(make_turns):
     odd = [each.model_copy(update={"cpu_shares": [0.5, 1.0, 1.0, 1.0, 1.0], "seconds": [9.0, *each.seconds[1:]]}) for each in quiet[:1]]
     found = finding(7, [*odd, *quiet[1:]])
     assert [(part.n, part.holds) for part in found.parts[:3]] == [(4, True)] * 3
-    assert any("left out" in line for line in found.how)
+
+
+def test_turns_of_fewer_configurations_than_there_are_runs_of_decide_nothing(make_turns, make_record):
+    """Of dropout in one layer there are runs, and no turns."""
+    one_layer = {"dropout": {"layers": 1, "p": 0.2}}
+    records = runs_of_batchnorm(make_record, 0.5) + runs_of_batchnorm(make_record, 0.5, one_layer)
+    turns = took(make_turns, against_batchnorm(1.6))
+    assert {(part.over, part.holds) for part in finding(7, turns, records).parts[:3]} == {("seeds", False)}
+    more = [*turns, *took(make_turns, [({**config, **one_layer}, many) for config, many in against_batchnorm(1.6)])]
+    assert {(part.over, part.holds) for part in finding(7, more, records).parts[:3]} == {("rounds", True)}
 
 
 def test_all_arms_that_took_turns_tell_of_the_variance_and_runs_do_not(make_turns, make_record):
@@ -116,13 +132,25 @@ def test_turns_in_another_set_up_than_the_runs_are_left_out(make_turns, make_rec
     assert verdicts.judge(study).each[6].turns == 0
 
 
-def test_two_sessions_tell_more_than_one(make_turns):
+def test_the_first_session_decides_and_a_later_one_is_no_second_look(make_turns):
     first = took(make_turns, against_batchnorm(1.6))
-    second = took(make_turns, against_batchnorm(1.6), noise=[2 * each for each in NOISE], session=1)  # a slower day, the same ratio
-    both = finding(7, [*first, *second]).parts[0]
-    assert both.n == 10
-    assert both.estimate == pytest.approx(1.6 / 1.1, rel=0.002)
-    assert both.high - both.low < 0.01  # paired by its round, though the days differ by a factor of two
+    second = took(make_turns, against_batchnorm(0.5), noise=[2 * each for each in NOISE], session=1)
+    both, alone = finding(7, [*second, *first]), finding(7, first)
+    assert [(part.n, part.estimate, part.low, part.high) for part in both.parts[:3]] == [
+        (part.n, pytest.approx(part.estimate), pytest.approx(part.low), pytest.approx(part.high)) for part in alone.parts[:3]
+    ]
+
+
+def test_turns_of_two_sessions_are_never_compared_with_each_other(make_turns):
+    """The second day is slower by three per cent, and the arms are alike."""
+    alike = [(config, 1.0) for config, _ in against_batchnorm(1)]
+    slower = [1.03 * each for each in NOISE]
+    apart = [*took(make_turns, alike[1:]), *took(make_turns, alike[:1], noise=slower, session=1)]
+    assert finding(7, apart).verdict == Verdict.not_tested
+    partly = [*apart, *took(make_turns, alike[1:2], noise=slower, session=1)]
+    parts = finding(7, partly).parts[:3]
+    assert [part.n for part in parts] == [5, 0, 0]
+    assert parts[0].holds is None and parts[0].estimate == pytest.approx(1, abs=0.003)
 
 
 def test_what_is_told_by_turns_waits_for_no_look_and_spends_nothing_of_it(make_turns, make_record):
@@ -146,12 +174,12 @@ def test_what_is_told_by_turns_waits_for_no_look_and_spends_nothing_of_it(make_t
     assert all(part.confidence > 0.95 for part in looked.parts[:4])  # of a plan with a look to come
     slower = took(make_turns, [(config, 2.0 if "augment" in config else many) for config, many in arms])
     assert finding(9, slower, records(2), design).verdict == Verdict.contradicted
-    assert finding(9, slower, records(2), design).decided == "Decided by arms that took turns, before any look at runs."
+    assert finding(9, slower, records(2), design).decided == "Decided by arms that took turns."
 
 
 def test_the_plan_is_told_of_claims_that_runs_speak_to(make_turns, make_record):
     turns = took(make_turns, with_batches({64: 1.4, 128: 1.2, 256: 1.0}))
-    assert judged(turns).plan.startswith("All is decided by arms that took turns, an epoch each in a round.")
+    assert judged(turns).plan.startswith("Arms took turns, an epoch each in a round, and are looked at once.")
     records = [make_record(arm, seed) for arm in ("baseline", "asymmetric_augmentation") for seed in (0, 1, 2)]
     both = judged(turns, records).plan
     assert "One look at each claim" in both and "0 seeds" not in both

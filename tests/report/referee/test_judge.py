@@ -11,6 +11,7 @@ import reglab
 from reglab.errors import UserError
 from reglab.report.referee import ledger
 from reglab.report.referee.judge import beside
+from reglab.tracking import turns
 from reglab.tracking.record import State
 from reglab.tracking.store import write_run
 from tests.report.conftest import sharing
@@ -292,3 +293,15 @@ def test_times_on_shared_cores_are_no_answer(make_record, tmp_path):
     why = "2 shared their cores or GPU with others: such times decide nothing; let such runs have the machine to themselves"
     with pytest.raises(UserError, match=why):
         reglab.judge(tmp_path / "runs" / "final", "baseline < symmetric_cutout_2 in time/train_seconds by 5")
+
+
+def test_training_times_of_arms_that_took_turns_are_asked_of_compare(make_record, make_turns, tmp_path):
+    for arm, seconds in (("baseline", 100.0), ("symmetric_cutout_2", 200.0)):
+        for seed in range(3):
+            record = make_record(arm, seed, seconds=seconds + seed)
+            write_run(tmp_path / "runs" / "final" / record.run_id, record)
+    asked = "baseline < symmetric_cutout_2 in time/train_seconds by 5"
+    assert reglab.judge(tmp_path / "runs" / "final", asked, ledger=tmp_path / "one").verdict == "holds"
+    turns.write(tmp_path / "runs" / "final", [make_turns({"arm": arm}) for arm in ("baseline", "symmetric_cutout_2")])
+    with pytest.raises(UserError, match=r"these arms took turns .*: `reglab\.compare` goes by them"):
+        reglab.judge(tmp_path / "runs" / "final", asked, ledger=tmp_path / "two")

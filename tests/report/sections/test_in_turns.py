@@ -44,7 +44,7 @@ def test_a_report_keeps_the_turns_shows_them_and_is_checked_by_them(took, make_r
     assert "What does an epoch take?" in page and 'id="training_time"' in page
     assert turns.read(tmp_path / "report") == took
     assert faults(tmp_path / "report", {}, None) == []
-    assert faults(tmp_path / "report", {}, records, took) == []
+    assert faults(tmp_path / "report", {}, records, took[::-1]) == []
     assert faults(tmp_path / "report", {}, records, took[:2]) == ["stale: arms took turns since, or other ones"]
     turns.write(tmp_path / "report", took[:2])
     assert [line for line in faults(tmp_path / "report", {}, None) if "turns.jsonl" in line]

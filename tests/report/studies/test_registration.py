@@ -75,6 +75,15 @@ def test_claims_that_stood_before_the_first_run_are_told_to(study, tmp_path, mak
     assert found.said.endswith("before the first run began. Nothing in the study file has changed since.")
 
 
+def test_turns_that_were_taken_before_the_claims_are_told(study, tmp_path, make_record, make_turns):
+    design = study()
+    register(tmp_path / "runs", design)
+    lock, later = Lock.read(tmp_path / "runs"), make_turns().model_copy(update={"session": datetime.now(UTC) + timedelta(seconds=5)})
+    before = [make_turns(), make_turns({"batchnorm": {"layers": 2}})]
+    assert " 1 session of turns was taken before that." in registered(lock, design, [], [*before, later]).said
+    assert "turns" not in registered(lock, design, [], [later]).said
+
+
 def test_a_plan_of_looks_is_kept_with_the_study_and_the_first_one_stands(study, runs):
     design = study()
     register(runs, design)
