@@ -28,6 +28,7 @@ CANNOT = [
     ["doctor"],
     ["evaluate", "runs/x"],
     ["study", "run", "--quick", "--only", "final"],
+    ["study", "time", "--quick"],
     ["sweep", "plan", "--probe", "sweeps/final.yaml"],
     ["sweep", "run", "sweeps/final.yaml"],
     ["train", "arm=baseline"],

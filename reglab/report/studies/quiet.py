@@ -6,11 +6,12 @@ from round to round differs from seed to seed, as it would in runs with a machin
 stay as they were, since one round told twice would be one chance counted twice.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from reglab.report import stats
-from reglab.tracking.record import RunRecord
+from reglab.tracking.record import Environment, RunRecord
 
 _NO_ROUND = -1
 
@@ -36,14 +37,19 @@ def _of_one_session(turns: Sequence[RunRecord]) -> Mapping[tuple[str, int], RunR
     return max(sessions.values(), key=lambda session: len({arm for arm, _ in session}), default={})
 
 
+def _kind(environment: Environment) -> tuple[str, str, int | None]:
+    """The device, however many of its cores a process was given, with precision and, on a CPU, threads."""
+    device = re.sub(r" \(\d+ cores\)$", "", environment.device)
+    return device, environment.precision, None if environment.cuda else environment.threads
+
+
 def _by_turn(record: RunRecord, turn: RunRecord | None) -> RunRecord:
     there, summary = record.environment, record.summary
     if turn is None or there is None or summary is None or stats.is_quiet(record):
         return record
     assert turn.environment and turn.summary
     reached = summary.time_to_target_epoch
-    is_alike = (turn.environment.device, turn.environment.precision) == (there.device, there.precision)
-    if not is_alike or (summary.time_to_target_reached and reached is None):
+    if _kind(turn.environment) != _kind(there) or (summary.time_to_target_reached and reached is None):
         return record
     seconds = turn.summary.time_train_seconds / turn.summary.epochs
     times = {

@@ -47,6 +47,22 @@ def test_a_run_is_told_by_its_epochs_and_the_seconds_of_one_in_turns(make_turns,
     assert found[0].environment.data_fingerprint == runs[0].environment.data_fingerprint
 
 
+@pytest.mark.parametrize(
+    ("change", "is_told"),
+    [
+        ({"device": "a CPU (1 cores)"}, True),
+        ({"device": "a CPU (32 cores)"}, True),
+        ({"threads": 2}, False),
+        ({"precision": "fp32"}, False),
+    ],
+)
+def test_such_a_device_is_one_of_the_name_with_as_many_threads_in_the_precision(make_turns, shared, change, is_told):
+    run = shared()
+    there = run.model_copy(update={"environment": run.environment.model_copy(update=change)})
+    (found,) = told_by_turns([there], turns_of(make_turns, ({}, (2.0, 3.0))))
+    assert (times(found) == (20, 8)) is is_told
+
+
 def test_what_ran_alone_or_on_another_device_or_has_no_turns_stays_as_it_was(make_turns, shared):
     turns = turns_of(make_turns, ({}, (2.0, 3.0)))
     quiet, of_no_turns = shared(share=1.0), shared(BN_2)
