@@ -135,6 +135,9 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
 # Runs, and what they measure.
 
+SHARED = ", shared "
+"""In the name of a machine that runs had with others."""
+
 
 def counts(record: RunRecord) -> bool:
     """Whether a run's results are results: it came to its planned end."""
@@ -170,7 +173,7 @@ def place(record: RunRecord) -> str | None:
 
 def marked(record: RunRecord) -> str:
     """What stands behind the device of a run that shared it: `, shared cores`, or `, shared GPU`."""
-    return "" if is_quiet(record) or not record.summary else f", shared {record.summary.shared}"
+    return "" if is_quiet(record) or not record.summary else f"{SHARED}{record.summary.shared}"
 
 
 def is_quiet(record: RunRecord) -> bool:

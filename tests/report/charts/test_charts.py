@@ -14,6 +14,7 @@ from reglab.report.charts import style
 from reglab.report.studies.design import FigureData
 from reglab.tracking.record import State
 from tests.report import published
+from tests.report.conftest import sharing
 from tests.report.published import DESIGN
 
 DRAWINGS = {figure.name: (question, figure) for question in DESIGN.questions for figure in question.figures}
@@ -192,6 +193,25 @@ def test_runs_that_never_reach_the_target_are_counted_above_the_others(study_of)
     assert texts(never).count("not reached") == 1
     assert texts(never).count("3") == 16 + 1  # arms, each with its three runs, and the axis
     assert not marks(never, "line")
+
+
+def test_what_was_never_reached_is_told_though_a_number_is_read_a_little_off(make_record):
+    """Where a drawing is read, one may come out a unit of its last place away: nothing hangs on its being equal."""
+    arms = [({}, 105.29376267897896), ({"batchnorm": {"layers": 1}}, 40.0), ({"batchnorm": {"layers": 2}}, None)]
+    drawn = json.dumps(spec("figure_6", published.study([make_record(config=config, to_target=to_target) for config, to_target in arms])))
+    axes = re.findall(r'"labelExpr": "datum.value > ([\d.]+) \? \'not reached\'[^"]*", [^}]*"values": \[([^\]]+)\]', drawn)
+    assert axes
+    for above, values in axes:
+        *_, highest, never = map(float, values.split(","))
+        assert highest < float(above) < 0.9999 * never
+
+
+def test_times_on_shared_cores_are_drawn_of_arms_that_have_no_others(make_record):
+    arms = [{"batchnorm": {"layers": layers}} for layers in (0, 1, 2)]
+    quiet, shared = ([make_record(config=arm, seed=seed) for arm in arms] for seed in (0, 1))
+    shared = [sharing(record, 0.5) for record in shared]
+    told = [" ".join(texts(svg(spec("figure_6", published.study(records))))) for records in (quiet + shared, quiet[:2] + shared)]
+    assert ["shared cores" in text for text in told] == [False, True]
 
 
 def test_one_run_of_three_that_misses_the_target_is_counted_beside_the_median_of_all(whole_study):
