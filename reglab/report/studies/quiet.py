@@ -7,7 +7,7 @@ stay as they were, since one round told twice would be one chance counted twice.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 
 from reglab.report import stats
@@ -21,18 +21,18 @@ _MACHINE = ("device", "driver", "cuda", "torch", "python", "threads", "precision
 
 def told_by_turns(records: Sequence[RunRecord], turns: Sequence[RunRecord]) -> tuple[RunRecord, ...]:
     """The runs, with times by turns where they shared what they ran on, and their arms took quiet turns on such a device in such a
-    precision, in the session in which most arms did. All others are as they were."""
-    rounds = _of_one_session(turns)
+    precision, in the session in which most of them did. All others are as they were."""
+    rounds = _of_one_session(turns, {stats.arm(record) for record in records if not stats.is_quiet(record)})
     seeds = sorted({record.seed for record in records})
     by_seed = dict(zip(seeds, sorted({number for _, number in rounds}), strict=False))
     return tuple(_by_turn(record, rounds.get((stats.arm(record), by_seed.get(record.seed, _NO_ROUND)))) for record in records)
 
 
-def _of_one_session(turns: Sequence[RunRecord]) -> Mapping[tuple[str, int], RunRecord]:
-    """The quiet turns of the session in which most arms took some, of several the first, by their arms and rounds."""
+def _of_one_session(turns: Sequence[RunRecord], arms: Set[str]) -> Mapping[tuple[str, int], RunRecord]:
+    """The quiet turns of the session in which most of these arms took some, of several the first, by their arms and rounds."""
     sessions: dict[datetime, dict[tuple[str, int], RunRecord]] = {}
     for turn in sorted(turns, key=lambda turn: turn.seed):
-        if stats.is_quiet(turn):
+        if stats.is_quiet(turn) and stats.arm(turn) in arms:
             sessions.setdefault(turn.created, {})[stats.arm(turn), turn.seed] = turn
     return max(sessions.values(), key=lambda session: len({arm for arm, _ in session}), default={})
 

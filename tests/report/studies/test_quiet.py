@@ -92,6 +92,12 @@ def test_of_two_sessions_that_in_which_most_arms_took_turns_is_taken(make_turns,
     assert (times(one), times(other)) == ((10, 4), (10, 4))
 
 
+def test_arms_that_have_no_such_run_do_not_choose_the_session(make_turns, shared):
+    others = [make_turns({"cutout": {"images": images}} | TEN, (1.0,)) for images in (2, 4, 8)]
+    turns = as_runs([*others, make_turns(TEN, (2.0,), session=1)])
+    assert times(told_by_turns([shared()], turns)[0]) == (20, 8)
+
+
 def test_claims_on_the_time_to_the_target_are_decided_by_such_times(make_turns, shared):
     """More layers come to it in fewer epochs, which take longer: one epoch less at a time, of 10 % more each."""
     arms = [({"batchnorm": {"layers": layers}} if layers else {}, 1 + 0.1 * layers) for layers in (0, 1, 2, 3)]
