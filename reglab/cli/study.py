@@ -178,7 +178,7 @@ def take_time(
         int | None, typer.Option("--images", min=1, help="Training images of a turn; else what the first arm does in two seconds.")
     ] = None,
     only: Annotated[
-        str | None, typer.Option("--only", metavar="SWEEP,…", help="All arms of these sweeps; else those that claims on it compare.")
+        str | None, typer.Option("--only", metavar="SWEEP,…", help="All arms of these sweeps; else those whose times claims compare.")
     ] = None,
     quick: Quick = False,
     name: Name = None,

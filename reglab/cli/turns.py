@@ -36,6 +36,8 @@ def arms_to_time(design: "Design", specs: "Sequence[SweepSpec]", all_of_them: bo
 def take_turns(arms: "Mapping[str, RunConfig]", rounds: int, images: int | None, folder: Path) -> None:
     """Have some arms take turns, and keep what they took in a folder after every round, beside that of earlier sessions.
 
+    One that was cut off makes room: the first session decides, and it should have all of its rounds.
+
     Raises UserError where another process does so there.
     """
     from filelock import FileLock, Timeout
@@ -43,7 +45,6 @@ def take_turns(arms: "Mapping[str, RunConfig]", rounds: int, images: int | None,
     from reglab.running.turns import Session
     from reglab.tracking import turns
 
-    before = turns.read(folder)
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".turns.lock")
     try:
@@ -51,6 +52,10 @@ def take_turns(arms: "Mapping[str, RunConfig]", rounds: int, images: int | None,
     except Timeout:
         raise UserError(f"{folder}: another process is timing arms for it; wait for it to end") from None
     try:
+        there = turns.read(folder)
+        before = [each for each in there if each.is_whole]
+        if len(before) < len(there):
+            say("note: a session that was cut off is left behind")
         say(f"{len(arms)} arms take {rounds} turns each: leave the machine to them")
         with counting("turns") as progress:
             for took in Session(arms, rounds, images).run(progress):

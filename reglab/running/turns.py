@@ -82,6 +82,7 @@ class Session:
             images=took[0].images,
             seconds=[turn.seconds * len(images.train) / turn.images for turn in took],
             cpu_shares=[turn.cpu_share for turn in took],
+            rounds=self.rounds,
         )
 
 

@@ -39,12 +39,18 @@ class Turns(Stored):
     images: Count
     seconds: Annotated[list[Amount], Field(min_length=1, max_length=MOST_ROUNDS)]
     cpu_shares: list[Amount | None]
+    rounds: Count | None = Field(default=None, description="that the session was to have")
 
     @model_validator(mode="after")
     def _has_a_share_a_turn(self) -> Self:
         if len(self.cpu_shares) != len(self.seconds):
             raise ValueError("a turn has its seconds and its share of the CPU")
         return self
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its session came to its last round."""
+        return self.rounds is None or len(self.seconds) >= self.rounds
 
 
 def as_runs(turns: Sequence[Turns]) -> list[RunRecord]:

@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from reglab.running import turns as running
 from reglab.tracking import results, turns
 
 TINY = ("data.train_limit=64", "data.test_limit=64", "model.width=4")
@@ -59,6 +60,33 @@ def test_the_arms_of_claims_on_time_take_turns_and_the_report_tells_of_them(regl
     assert reglab("study", "time", study, *TINY, "--rounds", 2, "--images", 32) == 0
     assert reglab("report", "check", report) == 1
     assert "stale: arms took turns since, or other ones" in capsys.readouterr().out
+
+
+def test_a_session_that_was_cut_off_makes_room_for_the_next(reglab, study, tmp_path, capsys, monkeypatch):
+    words = ("study", "time", study, *TINY, "--images", 32)
+    assert reglab(*words, "--rounds", 2) == 0
+    (tmp_path / "runs" / "study" / turns.TURNS).rename(tmp_path / "whole")
+    took, turn = [], running._turn
+
+    def until_the_third_round(*asked):
+        if len(took) == 2 * 2 + 1:
+            raise KeyboardInterrupt
+        took.append(asked)
+        return turn(*asked)
+
+    monkeypatch.setattr(running, "_turn", until_the_third_round)
+    assert reglab(*words, "--rounds", 3) != 0
+    cut_off = turns.read(tmp_path / "runs" / "study")
+    assert [(len(each.seconds), each.is_whole) for each in cut_off] == [(2, False)] * 2
+    monkeypatch.setattr(running, "_turn", turn)
+    whole = (tmp_path / "whole").read_text()
+    with (tmp_path / "runs" / "study" / turns.TURNS).open("a") as file:
+        file.write(whole)
+    capsys.readouterr()
+    assert reglab(*words, "--rounds", 2) == 0
+    assert "a session that was cut off is left behind" in capsys.readouterr().err
+    found = turns.read(tmp_path / "runs" / "study")
+    assert [each.is_whole for each in found] == [True] * 4 and not {each.session for each in cut_off} & {each.session for each in found}
 
 
 def test_turns_beside_other_work_tell_nothing_and_it_is_said(reglab, study, capsys, monkeypatch):
