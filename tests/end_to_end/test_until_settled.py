@@ -107,10 +107,10 @@ def test_runs_go_where_a_claim_is_open_and_a_kill_costs_nothing(start, tmp_path)
 
 @pytest.mark.slow
 def test_a_budget_ends_it_between_two_runs(start, tmp_path):
-    """A thousandth of an hour at a price of 1 pays for 3.6 seconds of one worker: for a run or two."""
-    code, said = ended(start("study", "run", "study.yaml", "--until-settled", "--budget", "0.001", "--price", "1"))
+    """It pays for a second of one worker: for a run or two of the nine that come first."""
+    code, said = ended(start("study", "run", "study.yaml", "--until-settled", "--budget", "0.0003", "--price", "1"))
     assert code == 4 and "the budget is spent" in said, said
-    assert 1 <= len(read_runs(tmp_path / "runs" / "study")) <= 3
+    assert 1 <= len(read_runs(tmp_path / "runs" / "study")) < 9
 
 
 @pytest.mark.slow

@@ -37,7 +37,7 @@ class Screen:
 OPENED = "const claim = document.querySelector('.claims details'); claim.open = true; claim.closest('.claims').scrollIntoView()"
 
 SCREENS = {
-    "first_screen": Screen("digits_settled"),
+    "first_screen": Screen("cifar10_jpeg_cpu"),
     "claim": Screen("digits_settled", OPENED),
     "arm_dark": Screen("cifar10_jpeg_h200", "document.querySelector('tr[data-arm] button').click()", options={"color_scheme": "dark"}),
     "all_runs": Screen("digits_settled", "location.hash = 'runs'"),
