@@ -44,8 +44,8 @@ def _stale(manifest: Manifest, report: Report | ProgramReport) -> list[str]:
     """Tables that this version of reglab makes otherwise from the same records."""
     with tempfile.TemporaryDirectory(prefix="reglab-") as scratch:
         report.write_tables(Path(scratch))
-        # Not the archive: the same records are compressed otherwise on another machine.
-        made = [path for path in sorted(Path(scratch).iterdir()) if path.name not in (ARCHIVE, program_run.ARCHIVE)]
+        # Not the records and turns: the same ones are compressed otherwise on another machine, or said otherwise by another version.
+        made = [path for path in sorted(Path(scratch).iterdir()) if path.name not in (ARCHIVE, program_run.ARCHIVE, turns.TURNS)]
         differing = [path.name for path in made if manifest.files.get(path.name) != sha256(path)]
     why = {STUDY: "is not as its study file is now"}
     return [

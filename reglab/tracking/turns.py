@@ -93,5 +93,5 @@ def read(folder: Path) -> list[Turns]:
 
 def write(folder: Path, turns: Iterable[Turns]) -> None:
     """Put them into a folder, in place of those that are there."""
-    text = "".join(each.model_dump_json() + "\n" for each in turns)
+    text = "".join(each.model_dump_json(exclude_none=True) + "\n" for each in turns)
     write_whole(folder / TURNS, lambda stream: stream.write(text.encode()))
