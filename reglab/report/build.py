@@ -297,7 +297,8 @@ class Report:
         at_looks = any(effect.part.low is not None and effect.part.confidence != stats.CONFIDENCE for effect in found)
         intervals = ", each interval at the confidence of its look" if at_looks else " with 95 % intervals"
         chart = charts.effects.draw(found, title, self.subtitle(cells or self.study.cells, intervals))
-        described = f"{says}: the estimate with its interval, and every pair of runs of one seed. The tables below have the numbers."
+        each = "every pair of runs of one seed" + ", or of turns in one round" * any(effect.part.over == "rounds" for effect in found)
+        described = f"{says}: the estimate with its interval, and {each}. The tables below have the numbers."
         return Figure(EFFECTS, title, described, charts.save(chart, folder, EFFECTS))
 
     def _figure(self, figure: FigureData, cells: Sequence[Cell], folder: Path) -> Figure:
