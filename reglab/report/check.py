@@ -31,13 +31,13 @@ def faults(folder: Path, sweeps: Mapping[str, str], runs: Sequence[AnyRun] | Non
         programs = program_run.read_archive(folder / program_run.ARCHIVE)
         return found + _stale(manifest, ProgramReport(programs, manifest.roles, manifest.source, manifest.baseline))
     mine = turns.read(folder)
-    found += ["stale: arms took turns since, or other ones"] * (took is not None and _by_name(took) != _by_name(mine))
+    found += ["stale: arms took turns since, or other ones"] * (took is not None and _by_key(took) != _by_key(mine))
     report = Report(read_archive(folder / ARCHIVE), manifest.design(folder), manifest.baseline, Lock.read(folder), mine)
     return found + _stale(manifest, report) + [f"mixed: {line}" for line in _mixed(report.study)]
 
 
-def _by_name(took: Sequence[Turns]) -> dict[tuple[datetime, str], Turns]:
-    return {(each.session, each.identity): each for each in took}
+def _by_key(took: Sequence[Turns]) -> dict[tuple[datetime, str], Turns]:
+    return {each.key: each for each in took}
 
 
 def _stale(manifest: Manifest, report: Report | ProgramReport) -> list[str]:

@@ -26,8 +26,6 @@ from reglab.training.clock import Clock
 from reglab.training.environment import pick_device
 from reglab.training.run import Run
 
-ROUNDS = 5
-
 SECONDS = 2.0
 """A turn of the first arm takes about as long, where that is less than all images."""
 
@@ -49,7 +47,7 @@ class Session:
     """
 
     arms: Mapping[str, RunConfig]
-    rounds: int = ROUNDS
+    rounds: int
     images: int | None = None
     _took: dict[str, list[_Turn]] = field(default_factory=dict, init=False)
 

@@ -63,7 +63,7 @@ def turns_of(sources: Sequence[str]) -> list[Turns]:
     """What arms took in turns, of folders of runs or of reports, each once; none of projects and tables. Raises UserError for a damaged
     file."""
     folders = [Path(source) for source in sources if source and "://" not in source and not source.endswith(csv_file.SUFFIX)]
-    return list({(each.session, each.identity): each for folder in folders for each in turns.read(folder)}.values())
+    return list({each.key: each for folder in folders for each in turns.read(folder)}.values())
 
 
 def fetch(source: str, history: bool = True, progress: Callable[[int, int], None] | None = None) -> list[RunRecord]:

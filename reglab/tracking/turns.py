@@ -2,6 +2,7 @@
 `turns.jsonl`, beside the runs of a study and in its report, a line for each arm of each session."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -48,6 +49,11 @@ class Turns(Stored):
         return self
 
     @property
+    def key(self) -> tuple[datetime, str]:
+        """The session and the arm, of which there is one."""
+        return self.session, self.identity
+
+    @property
     def is_whole(self) -> bool:
         """Whether its session came to its last round."""
         return self.rounds is None or len(self.seconds) >= self.rounds
@@ -65,11 +71,11 @@ def as_runs(turns: Sequence[Turns]) -> list[RunRecord]:
 def _as_runs(turns: Turns, first: int) -> Iterable[RunRecord]:
     epochs = flat(turns.config).get("train.epochs")
     epochs = epochs if isinstance(epochs, int) and epochs > 0 else FIELDS["train.epochs"].default
+    fields = turns.model_dump(include={"label", "identity", "identity_version", "config", "environment"})
     for place, (seconds, share) in enumerate(zip(turns.seconds, turns.cpu_shares, strict=True), start=first):
         took = Summary(
             time_train_seconds=epochs * seconds, time_wall_seconds=epochs * seconds, time_cpu_share=share, parameters=0, epochs=epochs
         )
-        fields = turns.model_dump(include={"label", "identity", "identity_version", "config", "environment"})
         yield RunRecord.stored(
             fields
             | {"run_id": f"{turns.identity}-turn-{place}", "sweep": "", "seed": place, "state": State.finished, "created": turns.session}

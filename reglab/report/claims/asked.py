@@ -171,8 +171,9 @@ def _share_sooner(what: str, runs: Evidence, at: Condition, steps: Sequence[tupl
             return None
         won = [2 * sum(race.is_sooner for race in races) > len(races) for races in groups]
         of_runs = [{run for race in races for run in race.runs} for races in groups]
-        why = sharing(len(set[str]().union(*of_runs))) if is_shared else ""
-        told = "; ".join(filter(None, (left_out, by_turns(runs.study, set[str]().union(*of_runs)))))
+        behind = set[str]().union(*of_runs)
+        why = sharing(len(behind)) if is_shared else ""
+        told = "; ".join(filter(None, (left_out, by_turns(runs.study, behind))))
         return OfShare(SharedCases(won, of_runs), in_most, grows=each_seed, undecided=why, told=told)
 
     if not cases:

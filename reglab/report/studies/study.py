@@ -24,8 +24,8 @@ class Study:
     `again` are runs of an arm and seed that the records have already: each counts once. `treated` is what each run has in the
     columns of the design, by its id; `base` is what they depart from. `fixed` is the set-up, key by key; `differing` names the keys
     in which others differ from it, with all values there are. `turns` are turns of arms in this set-up, as runs that tell their training
-    time and nothing else; `other_turns` those in another, or that cannot be built; and
-    `by_turns` are the ids of runs whose times are told by them (`quiet.py`).
+    time and nothing else; `other_turns` those in another, or that cannot be built; and `by_turns` are the ids of runs whose times are
+    told by them (`quiet.py`).
     """
 
     records: tuple[RunRecord, ...]
