@@ -24,6 +24,9 @@ from reglab.report.comparisons.seen import Compared, Seen
 from reglab.report.studies.claim_kinds import Claim
 from reglab.report.studies.study import Study
 
+_MORE_ROUNDS = "more rounds, in a folder of their own (`reglab study time --rounds --name`)"
+"""Not in the same one: the first session there has decided, and a later one is no second look."""
+
 
 def judge(study: Study) -> Findings:
     """What came out for every claim. Runs that failed or could not be built speak to none."""
@@ -140,7 +143,7 @@ class _Told:
         open_ones = [
             each for part, each in zip(self.parts(self._alone), self._asked.compared, strict=True) if part.holds is None and part.n
         ]
-        said += ["turns that tell more (`reglab study time --rounds`)"] * any(each.in_turns for each in open_ones)
+        said += [_MORE_ROUNDS] * any(each.in_turns for each in open_ones)
         if all(each.in_turns for each in open_ones):
             return " and ".join(said)
         if self._looks.is_of_cases:
