@@ -16,7 +16,7 @@ from reglab.cli.app import app
 from reglab.config import RunConfig, with_overrides
 from reglab.report.claims import planned
 from reglab.report.studies import study_file
-from reglab.settling.arms import arms_of
+from reglab.settling.arms import arms_of, study_of
 from reglab.sweep import spec
 
 ROOT = Path(__file__).parents[1]
@@ -132,4 +132,4 @@ def test_the_study_of_one_s_own_is_a_file_that_is_here_and_claims_what_its_sweep
     for page in ("README.md", "docs/studies.md"):
         assert textwrap.indent(shown, "    ") in (ROOT / page).read_text(), page
     design = study_file.read(ROOT / "docs" / "decay.yaml")
-    assert planned.absent(design, planned.of_plan(design, [arm.planned() for arm in arms_of(map(spec.read, design.files)).values()])) == []
+    assert planned.absent(design, study_of(design, arms_of(map(spec.read, design.files)))) == []

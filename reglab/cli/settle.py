@@ -88,10 +88,10 @@ def course_of(
 def say_absent(design: "Design", specs: "Sequence[SweepSpec]") -> None:
     """Note what the claims of a study are about and none of its sweeps has: before anything is trained in vain."""
     from reglab.report.claims import planned
-    from reglab.settling.arms import arms_of
+    from reglab.settling.arms import arms_of, study_of
 
     if all(spec.method == "grid" and not spec.program for spec in specs):  # what a search draws is not known beforehand
-        for line in planned.absent(design, planned.of_plan(design, [arm.planned() for arm in arms_of(specs).values()])):
+        for line in planned.absent(design, study_of(design, arms_of(specs))):
             say(f"note: {line}")
 
 

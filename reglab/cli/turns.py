@@ -21,10 +21,10 @@ def arms_to_time(design: "Design", specs: "Sequence[SweepSpec]", all_of_them: bo
     Raises UserError where there is none.
     """
     from reglab.report.claims import planned
-    from reglab.settling.arms import arms_of
+    from reglab.settling.arms import arms_of, study_of
 
     arms = arms_of(specs)
-    plan = planned.of_plan(design, [arm.planned() for arm in arms.values()])
+    plan = study_of(design, arms)
     asked = frozenset(arms) if all_of_them else planned.timed_by(design, plan)
     if not asked:
         why = "has no grid with arms" if not arms else "claims nothing of times (`of: time/train_seconds`, say)"

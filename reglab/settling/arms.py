@@ -9,6 +9,9 @@ from typing import Any
 
 from reglab.config import RunConfig, flat
 from reglab.report import stats
+from reglab.report.claims import planned
+from reglab.report.studies.design import Design
+from reglab.report.studies.study import Study
 from reglab.sweep.ledger import words_of
 from reglab.sweep.spec import SweepSpec
 from reglab.tracking.record import RunRecord
@@ -53,6 +56,11 @@ class PlannedArm:
         return RunRecord(
             run_id=f"planned-{self.name}", sweep="", label=self.label, identity=self.name, seed=0, config=self.config.model_dump()
         )
+
+
+def study_of(design: Design, arms: Mapping[str, PlannedArm], turns: Iterable[RunRecord] = ()) -> Study:
+    """The study that runs of some arms will be, by a run of each, and by those of some turns that are in its set-up."""
+    return planned.of_plan(design, [arm.planned() for arm in arms.values()], turns)
 
 
 def arms_of(specs: Iterable[SweepSpec]) -> dict[str, PlannedArm]:

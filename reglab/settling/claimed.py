@@ -7,14 +7,13 @@ from typing import Any
 import yaml
 
 from reglab.errors import UserError
-from reglab.report.claims import planned
 from reglab.report.claims.plan import LOOKS
 from reglab.report.compare import condition, refuse_same
 from reglab.report.referee.question import JudgedQuestion
 from reglab.report.studies import own
 from reglab.report.studies.columns import written
 from reglab.report.studies.measures import MEASURES
-from reglab.settling.arms import arms_of
+from reglab.settling.arms import arms_of, study_of
 from reglab.sweep.spec import SweepSpec
 
 
@@ -28,7 +27,7 @@ def text_of(spec: SweepSpec, claims: Sequence[str], sweep: Path) -> str:
     if not arms:
         raise UserError(f"{spec.path}: --until-settled takes a grid of `reglab train`: of anything else the arms are not known beforehand")
     design = own.of_arms({arm.name: arm.config for arm in arms.values()}, spec.name)
-    plan = planned.of_plan(design, [arm.planned() for arm in arms.values()])
+    plan = study_of(design, arms)
     columns = {column.sources[0]: column for column in design.by_name.values()}
     levels = {
         plan.labels[record.run_id]: {name: (written(treated[name]),) for name in design.names}

@@ -19,7 +19,7 @@ from reglab.report.claims.findings import Verdict
 from reglab.report.comparisons.parts import LEVEL
 from reglab.report.studies.design import Design
 from reglab.report.studies.study import Study
-from reglab.settling.arms import PlannedArm
+from reglab.settling.arms import PlannedArm, study_of
 from reglab.tracking.record import RunRecord, State
 
 FUTILE = 0.2
@@ -133,7 +133,7 @@ class Course:
 
     @cached_property
     def _plan(self) -> Study:
-        return planned.of_plan(self.design, [arm.planned() for arm in self.arms.values()], self.turns)
+        return study_of(self.design, self.arms, self.turns)
 
     @cached_property
     def _asked(self) -> Sequence[Sequence[frozenset[str]]]:

@@ -4,7 +4,7 @@ import pytest
 
 from reglab.report.claims import planned
 from reglab.report.studies import study_file
-from reglab.settling.arms import arms_of
+from reglab.settling.arms import arms_of, study_of
 from reglab.sweep import spec
 
 SWEEP = """
@@ -42,7 +42,7 @@ def test_a_level_that_no_arm_has_is_named_before_anything_runs(tmp_path, larger,
     (tmp_path / "rates.yaml").write_text(SWEEP)
     (tmp_path / "study.yaml").write_text(STUDY.replace("LARGER", larger).replace("SMALLER", smaller))
     design = study_file.read(tmp_path / "study.yaml")
-    plan = planned.of_plan(design, [arm.planned() for arm in arms_of(map(spec.read, design.files)).values()])
+    plan = study_of(design, arms_of(map(spec.read, design.files)))
     said = planned.absent(design, plan)
     assert len(said) == len(lacks)
     for line, each in zip(said, lacks, strict=True):

@@ -60,7 +60,8 @@ def test_a_claim_on_training_time_alone_is_reproduced_without_a_run(make_turns):
 def test_it_is_contradicted_by_turns_and_open_where_they_leave_it_open(make_turns, times, verdict):
     found = finding(5, took(make_turns, with_batches(times)))
     assert found.verdict == verdict
-    assert found.more == ("more rounds, in a folder of their own (`reglab study time --rounds --name`)" if verdict == Verdict.undecided else "")
+    needed = "more rounds, in a folder of their own (`reglab study time --rounds --name`)"
+    assert found.more == (needed if verdict == Verdict.undecided else "")
 
 
 def test_one_comparison_of_several_may_be_told_by_turns_while_the_others_have_no_runs(make_turns):
