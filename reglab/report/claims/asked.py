@@ -143,11 +143,12 @@ def _sooner(asked: SoonerClaim, runs: Evidence) -> list[Compared]:
 @dataclass(frozen=True)
 class _Race:
     """Two runs of one seed on one machine, of which at least one came to the target: whether the first did so sooner, and whether others
-    ran on their cores."""
+    ran on their cores. `by_turns`: those whose times are told by turns."""
 
     runs: tuple[str, str]
     is_sooner: bool
     is_shared: bool
+    by_turns: frozenset[str]
 
 
 def _share_sooner(what: str, runs: Evidence, at: Condition, steps: Sequence[tuple[Condition, Condition]], each_seed: bool) -> Compared:
@@ -156,7 +157,7 @@ def _share_sooner(what: str, runs: Evidence, at: Condition, steps: Sequence[tupl
     Or, with `each_seed`, of each seed apart: where configurations alone are too few to decide anything. Runs that shared their cores are
     looked at where there are no others, and decide nothing.
     """
-    found = [_races(by_level) for step in steps for by_level in runs.cases(at, step).values()]
+    found = [_races(by_level, runs.study) for step in steps for by_level in runs.cases(at, step).values()]
     is_shared = all(race.is_shared for races in found for race in races.values() if race)
     left_out = ""
     if not is_shared and (shared := {run for races in found for race in races.values() if race and race.is_shared for run in race.runs}):
@@ -171,9 +172,9 @@ def _share_sooner(what: str, runs: Evidence, at: Condition, steps: Sequence[tupl
             return None
         won = [2 * sum(race.is_sooner for race in races) > len(races) for races in groups]
         of_runs = [{run for race in races for run in race.runs} for races in groups]
-        behind = set[str]().union(*of_runs)
-        why = sharing(len(behind)) if is_shared else ""
-        told = "; ".join(filter(None, (left_out, by_turns(runs.study, behind))))
+        why = sharing(len(set[str]().union(*of_runs))) if is_shared else ""
+        in_turns = set[str]().union(*(race.by_turns for races in groups for race in races))
+        told = "; ".join([*([left_out] if left_out else []), *by_turns(len(in_turns))])
         return OfShare(SharedCases(won, of_runs), in_most, grows=each_seed, undecided=why, told=told)
 
     if not cases:
@@ -182,7 +183,7 @@ def _share_sooner(what: str, runs: Evidence, at: Condition, steps: Sequence[tupl
     return Compared(what, "share", MOST, ids, [len(races) for races in cases], cache(look))
 
 
-def _races(by_level: Sequence[BySeed]) -> dict[int, _Race | None]:
+def _races(by_level: Sequence[BySeed], study: Study) -> dict[int, _Race | None]:
     """Those of each seed that both levels have; None where neither came to the target."""
     one, other = by_level
     found: dict[int, _Race | None] = {}
@@ -191,7 +192,9 @@ def _races(by_level: Sequence[BySeed]) -> dict[int, _Race | None]:
         mine, its = (result_of(TO_TARGET, record) for record in (first, second))
         if blocks.on_one_machine(first, second) and mine is not None and its is not None:
             is_shared = not (is_quiet(first) and is_quiet(second))
-            found[seed] = _Race((first.run_id, second.run_id), mine < its, is_shared) if min(mine, its) < math.inf else None
+            by_turns = frozenset(record.run_id for record in (first, second) if study.is_by_turns(record))
+            race = _Race((first.run_id, second.run_id), mine < its, is_shared, by_turns)
+            found[seed] = race if min(mine, its) < math.inf else None
     return found
 
 

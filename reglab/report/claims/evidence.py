@@ -71,6 +71,7 @@ class Evidence:
         self, at: Condition, levels: Sequence[Condition], rest: Sequence[str] | None = None, turns: bool = False
     ) -> dict[Hashable, list[BySeed]]:
         """Runs by what they have in common: for each of some levels, by its place, those of each seed. Cases that lack a level are none.
+        Times of runs that shared what they ran on are those of turns that the arms of a case took together.
 
         Or the turns, of which each round is as a seed.
         """
@@ -81,7 +82,11 @@ class Evidence:
             for number, record in there.items():
                 assert isinstance(number, int)
                 by_level[number][seed] = record
-        return {case: by_level for case, by_level in found.items() if all(by_level)}
+        return {case: by_level if turns else self._together(by_level) for case, by_level in found.items() if all(by_level)}
+
+    def _together(self, by_level: list[BySeed]) -> list[BySeed]:
+        told = iter(self.study.together([record for by_seed in by_level for record in by_seed.values()]))
+        return [{seed: next(told) for seed in by_seed} for by_seed in by_level]
 
     def telling(
         self, of: str, at: Condition, levels: Sequence[Condition], rest: Sequence[str] | None = None
@@ -113,7 +118,7 @@ class Evidence:
     def of_means(self, of: str, at: Condition, levels: Sequence[Condition], claimed: Claimed, what: str, unit: str) -> Compared:
         """The mean of one level, or what it is more than another: over cases of equal weight, by the runs of their seeds."""
         found, in_turns = self.telling(of, at, levels, self.held(levels))
-        cases = list(filter(None, (_usable(of, case, self.study.measure(of).scale) for case in found)))
+        cases = list(filter(None, (_usable(of, case, self.study) for case in found)))
         if not cases:
             return Compared(what, unit, claimed)
         runs = frozenset(run.run for case in cases for level in case.levels for run in level)
@@ -150,23 +155,24 @@ def _is_quiet_together(turns: Sequence[RunRecord]) -> bool:
 class _Case:
     """For each level the runs that have a value. `never`: how many never came to the target; `unknown`: how many diverged, and nobody knows
     what chance is for them; `elsewhere`: how many ran on another machine than those that are compared; `shared`: how many of these shared
-    their cores, where times are compared."""
+    their cores, where times are compared, and `by_turns` how many have theirs by turns."""
 
     levels: tuple[tuple[One, ...], ...]
     never: int = 0
     unknown: int = 0
     elsewhere: int = 0
     shared: int = 0
+    by_turns: int = 0
 
     @property
     def seeds(self) -> int:
         return min(map(len, self.levels))
 
 
-def _usable(of: str, by_level: Sequence[BySeed], scale: float) -> _Case | None:
+def _usable(of: str, by_level: Sequence[BySeed], study: Study) -> _Case | None:
     """A case as a measure has it, told so many times as large; of times on one machine: the one on which most of its seeds are, where one
     has them quietly. None where a level has no value."""
-    kept, elsewhere, shared = by_level, 0, 0
+    kept, elsewhere, shared, scale = by_level, 0, 0, study.measure(of).scale
     if is_time(of):
         places = sorted({place for runs in by_level for record in runs.values() if (place := stats.place(record))})
         on = {place: [{seed: run for seed, run in runs.items() if stats.place(run) == place} for runs in by_level] for place in places}
@@ -186,7 +192,8 @@ def _usable(of: str, by_level: Sequence[BySeed], scale: float) -> _Case | None:
         never += sum(value == math.inf for _, value in values)
         unknown += sum(value is None and counts_as_chance(record, of) for record, value in values)
         levels.append(tuple(_one(of, record, value, scale) for record, value in values if value is not None and value < math.inf))
-    return _Case(tuple(levels), never, unknown, elsewhere, shared) if all(levels) else None
+    by_turns = sum(study.is_by_turns(run) for runs in kept for run in runs.values()) if is_time(of) else 0
+    return _Case(tuple(levels), never, unknown, elsewhere, shared, by_turns) if all(levels) else None
 
 
 def result_of(of: str, record: RunRecord) -> float | None:
@@ -260,8 +267,7 @@ class _Means:
             lines.append(f"averaged over {len(told)} configurations, of equal weight")
         if len(told) < len(self.cases):
             lines.append(f"{len(self.cases) - len(told)} of {len(self.cases)} configurations have fewer seeds, and are left out")
-        if is_time(self.of) and (line := by_turns(self.runs.study, (run.run for case in told for level in case.levels for run in level))):
-            lines.append(line)
+        lines += by_turns(sum(case.by_turns for case in told))
         lines += self._undecided(told)
         if elsewhere := sum(case.elsewhere for case in told):
             lines.append(f"{elsewhere} on other or on shared machines are left out")
@@ -280,10 +286,9 @@ class _Means:
 _IN_TURNS = "by arms that took turns, an epoch each in a round (`reglab study time`), and not by whole runs"
 
 
-def by_turns(study: Study, runs: Iterable[str]) -> str:
-    """How many of some runs have their times by turns, for people; empty where none has."""
-    count = len(study.by_turns.intersection(runs))
-    return f"{count} shared their cores or GPU, and have their times by what an epoch of their arms took in turns" if count else ""
+def by_turns(runs: int) -> list[str]:
+    """That so many runs have their times by turns, for people; nothing where none has."""
+    return [f"{runs} shared their cores or GPU, and have their times by what an epoch of their arms took in turns"] * (runs > 0)
 
 
 def sharing(runs: int) -> str:

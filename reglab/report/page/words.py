@@ -103,7 +103,8 @@ def notes(study: Study) -> list[str]:
         found.append(f"{runs} of an arm and seed that is there already, and only among the rows")
     if study.by_turns:
         who = "1 run" if len(study.by_turns) == 1 else f"{len(study.by_turns)} runs"
-        found.append(f"{who} shared cores or a GPU, and their times are epochs times what one of their arms took in turns")
+        of = ", in the session that most arms are of (claims go by the first that all arms in question are of)" * (len(study.sessions) > 1)
+        found.append(f"{who} shared cores or a GPU, and their times are epochs times what one of their arms took in turns{of}")
     if study.other_turns:
         arms = len({stats.arm(turn) for turn in study.other_turns})
         found.append(f"turns of {arms} arm{'s' * (arms > 1)} are of another set-up, or cannot be built, and left out")

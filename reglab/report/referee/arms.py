@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 
 from reglab.errors import UserError
 from reglab.report import stats
-from reglab.report.claims.evidence import Evidence, sharing
+from reglab.report.claims.evidence import Evidence, result_of, sharing
 from reglab.report.collection import Runs
 from reglab.report.compare import condition, measured, refuse_same
 from reglab.report.comparisons.chance import counts_as_chance, of_guessing
 from reglab.report.comparisons.sides import ArmResults, One, Sides
 from reglab.report.programs.roles import number, result, setting
-from reglab.report.referee.question import JudgedQuestion, Unit, unit_of
+from reglab.report.referee.question import TIMES, JudgedQuestion, Unit, unit_of
 from reglab.report.studies.columns import Condition, written
 from reglab.report.studies.measures import POINTS, TRAIN_SECONDS
 from reglab.tracking.record import RunRecord
-from reglab.tracking.state import State as StateOf
+from reglab.tracking.state import State
 
 CHANCE_OUT = "none"
 """In place of a value for runs that diverged: they are left out."""
@@ -77,8 +77,8 @@ def _of_programs(runs: Runs, question: JudgedQuestion, unit: str | None, chance:
     for run in runs.found:
         assert not isinstance(run, RunRecord)
         value = number(result(run, programs.roles.metric))
-        if value is None or run.state != StateOf.finished or not math.isfinite(value):
-            if run.state == StateOf.finished:
+        if value is None or run.state != State.finished or not math.isfinite(value):
+            if run.state == State.finished:
                 key = tuple(written(setting(run, each)) for each in programs.roles.factors)
                 lost[key] = lost.get(key, 0) + 1
                 if of_chance is not None:
@@ -114,9 +114,7 @@ def _of_records(runs: Runs, question: JudgedQuestion, unit: str | None, chance: 
             continue
         key = (*(written(treated[name]) for name in study.design.names), stats.arm(record))  # of what no setting tells apart, too
         diverged = counts_as_chance(record, question.metric) and chance != CHANCE_OUT
-        value = (
-            (of_guessing(record) if chance is None else _number(chance)) if diverged else kind.of(record) if stats.counts(record) else None
-        )
+        value = (of_guessing(record) if chance is None else _number(chance)) if diverged else _own_result(question.metric, record)
         if value is None and diverged:
             unknown.setdefault(key, record)
         if value is not None:
@@ -141,12 +139,26 @@ def _of_records(runs: Runs, question: JudgedQuestion, unit: str | None, chance: 
     if question.metric == TRAIN_SECONDS and Evidence(study, None).in_turns({}, (first, second)):
         raise UserError(f"{question.metric}: these arms took turns (`reglab study time`): `reglab.compare` goes by them, and judge by runs")
     known = {each.run for pair in pairs for place in pair for each in arms[place].results}
+    if study.by_turns & known:
+        raise UserError(f"{question.metric}: these runs have their times by turns: `reglab.compare` goes by them, and judge by runs")
     _refuse_unlike(question, [record for record in study.records if record.run_id in known])
-    mine = [arm for arm in arms if any(each.run in known for each in arm.results)]
-    if any(math.isinf(each.value) for arm in mine for each in arm.results):
-        raise UserError(f"{question.metric}: some of these runs never got there, and no difference of means says how much later that is")
-    finite = [replace(arm, results=tuple(each for each in arm.results if math.isfinite(each.value))) for arm in arms]
-    return AskedMetric(finite, pairs, 1.0, one, other, Unit("s"))
+    asked = {place for pair in pairs for place in pair}
+    if any(math.isinf(each.value) for place in asked for each in arms[place].results):
+        raise UserError(f"{question.metric}: some of these runs never got there, and no ratio of means says how much later that is")
+    there = [_in_logarithms(arm) if place in asked else replace(arm, results=()) for place, arm in enumerate(arms)]
+    others = [Known(arm.results, {}) for arm in Evidence(study, None).beside(question.metric, known)]
+    return AskedMetric([*there, *others], pairs, 1.0, one, other, Unit(TIMES))
+
+
+def _own_result(metric: str, record: RunRecord) -> float | None:
+    """What a run came to by itself: a run that diverged never came to a target, and to nothing else."""
+    if counts_as_chance(record, metric) or not (stats.counts(record) or record.state == State.diverged):
+        return None
+    return result_of(metric, record)
+
+
+def _in_logarithms(arm: Known) -> Known:
+    return replace(arm, results=tuple(replace(each, value=math.log(each.value)) for each in arm.results))
 
 
 def _refuse_unlike(question: JudgedQuestion, timed: Sequence[RunRecord]) -> None:

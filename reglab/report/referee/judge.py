@@ -16,7 +16,7 @@ from reglab.report.programs import roles
 from reglab.report.programs.roles import DO_WITHOUT, AskedRoles
 from reglab.report.referee import arms
 from reglab.report.referee.ledger import FAMILY, Answer, QuestionStanding, opened
-from reglab.report.referee.question import JudgedQuestion
+from reglab.report.referee.question import TIMES, JudgedQuestion
 from reglab.report.studies.measures import POINTS
 from reglab.report.writing import numbers
 from reglab.report.writing.digits import decimals
@@ -35,9 +35,10 @@ _FIRST = 3
 
 @dataclass(frozen=True)
 class Judgement:
-    """The answer to a question. `estimate` is what `one` has more than `other`, in `unit` (empty: the metric's own), with the interval at
-    the `level` of this look, None where there is none. `seeds`: of either side. `more_seeds`: how many more of each would settle it with a
-    probability of four in five, if it is what it seems; None where none of its plan would, and where it is settled.
+    """The answer to a question. `estimate` is what `one` has more than `other`, in `unit` (empty: the metric's own), or how many `times` as
+    long it takes, with the interval at the `level` of this look, None where there is none. `seeds`: of either side. `more_seeds`: how many
+    more of each would settle it with a probability of four in five, if it is what it seems; None where none of its plan would, and where
+    it is settled.
     """
 
     verdict: str
@@ -80,11 +81,11 @@ class Judgement:
         """`+1.2 points (+0.3 to +2.1)`."""
         half = None if self.low is None or self.high is None else (self.high - self.low) / 2
         places = numbers.digits(half) if self.unit == POINTS else decimals(half, self.estimate)
-        unit = f" {self.unit}" if self.unit else ""
-        if half is None or self.low is None or self.high is None:
-            return f"{numbers.plain(self.estimate, places, True)}{unit} (no interval yet)"
-        low, high = (numbers.plain(bound, places, True) for bound in (self.low, self.high))
-        return f"{numbers.plain(self.estimate, places, True)}{unit} ({low} to {high})"
+        places = max(numbers.digits(half), 2) if self.unit == TIMES else places
+        told = (self.estimate, self.low, self.high)
+        estimate, low, high = ("" if each is None else numbers.plain(each, places, signed=self.unit != TIMES) for each in told)
+        interval = f"({low} to {high})" if half is not None else "(no interval yet)"
+        return " ".join(filter(None, (estimate, self.unit, interval)))
 
     def __str__(self) -> str:
         seeds = " and ".join(map(str, self.seeds)) if self.seeds[0] != self.seeds[1] else f"{self.seeds[0]}"
@@ -209,9 +210,9 @@ def _answer(
         other=compared.other,
         metric=asked.metric,
         unit=compared.unit.name,
-        estimate=float(found.mean),
-        low=bounds[0],
-        high=bounds[1],
+        estimate=compared.unit.told(float(found.mean)),
+        low=None if bounds[0] is None else compared.unit.told(bounds[0]),
+        high=None if bounds[1] is None else compared.unit.told(bounds[1]),
         seeds=(compared.counts(0), compared.counts(1)),
         more_seeds=more,
         level=at,

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from reglab.errors import UserError, excerpt
 from reglab.report.programs.roles import each_word, words_of
-from reglab.report.studies.measures import POINTS
+from reglab.report.studies.measures import POINTS, is_time
 
 EXAMPLE = "arm=a > arm=b in test/accuracy by 0.5"
 
 _FORM = re.compile(r"(?P<one>.+?) (?P<sign>[<>=]) (?P<other>.+?) in (?P<metric>\S.*?)(?: (?P<word>by|within) (?P<margin>.+))?")
+_PERCENT = "percent"
 _MARGIN = re.compile(r"(?P<number>(\d+\.?\d*|\.\d+)(e[-+]?\d+)?)\s*(?P<unit>\S.*)?", re.IGNORECASE)
 
 
@@ -19,7 +20,8 @@ _MARGIN = re.compile(r"(?P<number>(\d+\.?\d*|\.\d+)(e[-+]?\d+)?)\s*(?P<unit>\S.*
 class JudgedQuestion:
     """Whether `one` has more (`>`) or less (`<`) than `other` in `metric`, by more than `margin`; with `=`, whether they are within it.
 
-    `in_points`: whether the margin is said to be one of points.
+    `in_points`: whether the margin is said to be one of points. Times are compared by their ratio: there it is a share of the time of
+    `other`, `in_percent`.
     """
 
     one: str
@@ -28,6 +30,7 @@ class JudgedQuestion:
     metric: str
     margin: float
     in_points: bool = False
+    in_percent: bool = False
 
     @classmethod
     def read(cls, text: str) -> "JudgedQuestion":
@@ -38,50 +41,69 @@ class JudgedQuestion:
         one, sign, other, metric, word, margin = found.group("one", "sign", "other", "metric", "word", "margin")
         if (sign == "=") != (word == "within"):
             raise UserError(f"{excerpt(text)}: alike is asked as `A = B in METRIC within 0.5`, more or less as `A > B in METRIC by 0.5`")
-        number, in_points = _margin(margin) if margin else (0.0, False)
+        number, unit = _margin(margin, is_time(metric)) if margin else (0.0, "")
         if sign == "=" and not number:
             raise UserError(f"{excerpt(text)}: no two arms are within 0 of each other; give what difference does not matter")
-        return cls(one, sign, other, metric, number, in_points)
+        return cls(one, sign, other, metric, number, unit == POINTS, unit == _PERCENT)
 
     @property
     def text(self) -> str:
         """As it was read."""
-        margin = f"{self.margin:g}{' points' if self.in_points else ''}"
+        margin = f"{100 * self.margin:.12g} %" if self.in_percent else f"{self.margin:g}{' points' if self.in_points else ''}"
         return f"{self.one} {self.sign} {self.other} in {self.metric}" + (
             f" {'within' if self.sign == '=' else 'by'} {margin}" if self.margin else ""
         )
 
     def claimed(self) -> tuple[float, float]:
-        """The range in which the difference, `one` less `other`, is claimed to lie."""
+        """The range in which the difference, `one` less `other`, is claimed to lie; of times that of their logarithms."""
+        below, above = (math.log1p(-self.margin), math.log1p(self.margin)) if self.in_percent else (-self.margin, self.margin)
         if self.sign == "=":
-            return -self.margin, self.margin
-        return (self.margin, math.inf) if self.sign == ">" else (-math.inf, -self.margin)
+            return below, above
+        return (above, math.inf) if self.sign == ">" else (-math.inf, below)
 
 
-def _margin(text: str) -> tuple[float, bool]:
+def _margin(text: str, is_of_times: bool) -> tuple[float, str]:
+    """The number, in points of per cent, in per cent (a share), or in the unit of the metric."""
     found = _MARGIN.fullmatch(text)
     number = float(found["number"]) if found else math.nan
     if not found or not math.isfinite(number):
         raise UserError(f"by {excerpt(text)}: give a number of at least 0, such as 0.5")
     unit = (found["unit"] or "").lower()
-    if unit in ("%", "percent", "per cent"):
-        raise UserError(
-            f"by {excerpt(text)} may be {number:g} points (from 80 to {80 + number:g} %), or {number:g} % of the value (from 80 to "
-            f"{80 * (1 + number / 100):g} %): write `by {number:g} points` for the former, the number itself for the latter"
-        )
+    is_percent = unit in ("%", "percent", "per cent")
+    if is_of_times:
+        if number and not (is_percent and number < 100):
+            raise UserError(f"by {excerpt(text)}: times are compared by their ratio, so give a part of the other's time, such as `by 10 %`")
+        return number / 100, _PERCENT if number else ""
+    if is_percent:
+        raise UserError(_two_things(number))
     if unit not in ("", "points", "point"):
         raise UserError(f"by {excerpt(text)}: give the number alone, in the unit of the metric, or `points`")
-    return number, bool(unit)
+    return number, POINTS if unit else ""
+
+
+def _two_things(percent: float) -> str:
+    return (
+        f"by {percent:g} % may be {percent:g} points (from 80 to {80 + percent:g} %), or {percent:g} % of the value (from 80 to "
+        f"{80 * (1 + percent / 100):g} %): write `by {percent:g} points` for the former, the number itself for the latter"
+    )
 
 
 @dataclass(frozen=True)
 class Unit:
-    """`name` is `points` of per cent, another, or empty for the metric's own; `scale` times a result is in it. `said`: how it was found."""
+    """`name` is `points` of per cent, `times` of a ratio, or empty for the metric's own; `scale` times a result is in it, of a ratio its
+    logarithm. `said`: how it was found."""
 
     name: str
     scale: float = 1.0
     said: str = ""
 
+    def told(self, value: float) -> float:
+        """A difference as it is told."""
+        return math.exp(min(value, 700)) if self.name == TIMES else value
+
+
+TIMES = "times"
+"""The unit of a ratio."""
 
 UNITS = ("share", "percent", "own")
 """What a person may say: results from 0 to 1, from 0 to 100, or in a unit of their own."""
@@ -97,6 +119,8 @@ def unit_of(question: JudgedQuestion, values: Sequence[float], given: str | None
     """
     low, high = min(values), max(values)
     lies = f"{question.metric} lies between {low:.6g} and {high:.6g}"
+    if question.in_percent:  # its name is that of a time of reglab's runs
+        raise UserError(_two_things(100 * question.margin))
     if given is not None:
         if given not in UNITS:
             raise UserError(f"--unit {excerpt(given)}: give {', '.join(UNITS[:-1])} or {UNITS[-1]}")

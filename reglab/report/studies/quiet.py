@@ -7,7 +7,8 @@ stay as they were, since one round told twice would be one chance counted twice.
 """
 
 import re
-from collections.abc import Mapping, Sequence, Set
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import datetime
 
 from reglab.report import stats
@@ -19,22 +20,51 @@ _MACHINE = ("device", "driver", "cuda", "torch", "python", "threads", "precision
 """What of a run's environment its times are of."""
 
 
-def told_by_turns(records: Sequence[RunRecord], turns: Sequence[RunRecord]) -> tuple[RunRecord, ...]:
-    """The runs, with times by turns where they shared what they ran on, and their arms took quiet turns on such a device in such a
-    precision, in the session in which most of them did. All others are as they were."""
-    rounds = _of_one_session(turns, {stats.arm(record) for record in records if not stats.is_quiet(record)})
+Rounds = Mapping[tuple[str, int], RunRecord]
+"""The quiet turns of a session, by their arms and rounds."""
+
+
+def sessions(turns: Iterable[RunRecord]) -> tuple[Rounds, ...]:
+    """Those of turns, the first one first."""
+    found: dict[datetime, dict[tuple[str, int], RunRecord]] = {}
+    for turn in sorted(turns, key=lambda turn: turn.seed):
+        if stats.is_quiet(turn):
+            found.setdefault(turn.created, {})[stats.arm(turn), turn.seed] = turn
+    return tuple(found.values())
+
+
+def told_by_most(records: Sequence[RunRecord], there: Iterable[Rounds]) -> tuple[RunRecord, ...]:
+    """All runs of a study, with times by turns where they shared what they ran on, and their arms took quiet turns on such a device in
+    such a precision, in the session in which most of them did, of several the first. All others are as they were.
+
+    It is for showing arms beside each other. A later session with more of them takes the first one's place, so what is decided by the times
+    of some arms asks `told_together`.
+    """
+    of_arms = [_of(rounds, _sharing(records)) for rounds in there]
+    return _by_rounds(records, max(of_arms, key=lambda rounds: len({arm for arm, _ in rounds}), default={}), records)
+
+
+def told_together(some: Sequence[RunRecord], there: Iterable[Rounds], records: Iterable[RunRecord]) -> tuple[RunRecord, ...]:
+    """Some of all `records` by the first session in which all of them that shared took two quiet turns together, whatever came later; as
+    they were where there is none."""
+    arms = _sharing(some)
+    of_arms = (_of(rounds, arms) for rounds in there)
+    together = (rounds for rounds in of_arms if list(Counter(number for _, number in rounds).values()).count(len(arms)) > 1)
+    return _by_rounds(some, next(together, {}), records)
+
+
+def _sharing(records: Iterable[RunRecord]) -> Set[str]:
+    return {stats.arm(record) for record in records if not stats.is_quiet(record)}
+
+
+def _of(rounds: Rounds, arms: Set[str]) -> Rounds:
+    return {(arm, number): turn for (arm, number), turn in rounds.items() if arm in arms}
+
+
+def _by_rounds(some: Iterable[RunRecord], rounds: Rounds, records: Iterable[RunRecord]) -> tuple[RunRecord, ...]:
     seeds = sorted({record.seed for record in records})
     by_seed = dict(zip(seeds, sorted({number for _, number in rounds}), strict=False))
-    return tuple(_by_turn(record, rounds.get((stats.arm(record), by_seed.get(record.seed, _NO_ROUND)))) for record in records)
-
-
-def _of_one_session(turns: Sequence[RunRecord], arms: Set[str]) -> Mapping[tuple[str, int], RunRecord]:
-    """The quiet turns of the session in which most of these arms took some, of several the first, by their arms and rounds."""
-    sessions: dict[datetime, dict[tuple[str, int], RunRecord]] = {}
-    for turn in sorted(turns, key=lambda turn: turn.seed):
-        if stats.is_quiet(turn) and stats.arm(turn) in arms:
-            sessions.setdefault(turn.created, {})[stats.arm(turn), turn.seed] = turn
-    return max(sessions.values(), key=lambda session: len({arm for arm, _ in session}), default={})
+    return tuple(_by_turn(record, rounds.get((stats.arm(record), by_seed.get(record.seed, _NO_ROUND)))) for record in some)
 
 
 def _kind(environment: Environment) -> tuple[str, str, int | None]:

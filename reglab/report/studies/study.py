@@ -2,18 +2,18 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
 
 from reglab.config import FIELDS, SPEED_KEYS, as_given, effective
 from reglab.report import stats
+from reglab.report.studies import quiet
 from reglab.report.studies.blocks import Treated
 from reglab.report.studies.cells import Cell, cells, told_apart
 from reglab.report.studies.columns import Condition, Treatment, in_order, meets, of_base, written
 from reglab.report.studies.design import Design, Question
 from reglab.report.studies.measures import MEASURES, Kind, Target, measured, names_of, unmeasured
-from reglab.report.studies.quiet import told_by_turns
 from reglab.tracking.record import RunRecord, State
 
 
@@ -24,8 +24,8 @@ class Study:
     `again` are runs of an arm and seed that the records have already: each counts once. `treated` is what each run has in the
     columns of the design, by its id; `base` is what they depart from. `fixed` is the set-up, key by key; `differing` names the keys
     in which others differ from it, with all values there are. `turns` are turns of arms in this set-up, as runs that tell their training
-    time and nothing else; `other_turns` those in another, or that cannot be built; and `by_turns` are the ids of runs whose times are
-    told by them (`quiet.py`).
+    time and nothing else; `other_turns` those in another, or that cannot be built; and `measured` are the records as the runs have
+    them, by their ids, where the times of some are told by turns (`quiet.py`).
     """
 
     records: tuple[RunRecord, ...]
@@ -38,7 +38,7 @@ class Study:
     differing: Mapping[str, tuple[Any, ...]]
     turns: tuple[RunRecord, ...] = ()
     other_turns: tuple[RunRecord, ...] = ()
-    by_turns: frozenset[str] = frozenset()
+    measured: Mapping[str, RunRecord] = field(default_factory=dict)
 
     @classmethod
     def of(cls, records: Iterable[RunRecord], design: Design, turns: Iterable[RunRecord] = ()) -> "Study":
@@ -54,13 +54,12 @@ class Study:
         took_turns, others_took = (
             tuple(run.record for run in timed if (run.treated is not None and run.is_of(fixed)) is which) for which in (True, False)
         )
-        measured, mine = mine, told_by_turns(mine, took_turns)
-        by_turns = frozenset(now.run_id for now, before in zip(mine, measured, strict=True) if now is not before)
+        measured, mine = {record.run_id: record for record in mine}, quiet.told_by_most(mine, quiet.sessions(took_turns))
         there, ended, at_least = (
             {each for record in some if (each := treated[record.run_id])} for some in (mine, filter(stats.counts, mine), took_turns)
         )
         plain = base(design, ended or there or at_least)
-        return cls(mine, others, again, design, treated, plain, fixed, differing, took_turns, others_took, by_turns)
+        return cls(mine, others, again, design, treated, plain, fixed, differing, took_turns, others_took, measured)
 
     @cached_property
     def departures(self) -> Mapping[Treatment, frozenset[str]]:
@@ -89,6 +88,27 @@ class Study:
             if stats.counts(record) and self.treated[record.run_id]:
                 found.setdefault(stats.arm(record), []).append(record)
         return {arm: tuple(found[arm]) for arm in sorted(found)}
+
+    @cached_property
+    def by_turns(self) -> frozenset[str]:
+        """The ids of runs whose times are told by turns where arms are shown beside each other."""
+        return frozenset(record.run_id for record in self.records if self.is_by_turns(record))
+
+    def is_by_turns(self, record: RunRecord) -> bool:
+        """Whether the times of a run are told by turns here, and not as it has them."""
+        return record is not self.measured.get(record.run_id, record)
+
+    def together(self, records: Sequence[RunRecord]) -> tuple[RunRecord, ...]:
+        """Runs whose times are compared: by turns that their arms took together, where they shared what they ran on."""
+        if not self.sessions:
+            return tuple(records)
+        measured = [self.measured[record.run_id] for record in records]
+        return quiet.told_together(measured, self.sessions, self.records)
+
+    @cached_property
+    def sessions(self) -> tuple[quiet.Rounds, ...]:
+        """The quiet turns, session by session."""
+        return quiet.sessions(self.turns)
 
     @property
     def seeds(self) -> int:

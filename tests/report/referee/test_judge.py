@@ -1,6 +1,7 @@
 """Answers, and that they stay right however often they are asked for."""
 
 import json
+import math
 import random
 import threading
 from pathlib import Path
@@ -8,7 +9,9 @@ from pathlib import Path
 import pytest
 
 import reglab
+from reglab.config.arms import FINAL_ARMS
 from reglab.errors import UserError
+from reglab.report.collection import Runs
 from reglab.report.referee import ledger
 from reglab.report.referee.judge import beside
 from reglab.tracking import turns
@@ -292,7 +295,7 @@ def test_times_on_shared_cores_are_no_answer(make_record, tmp_path):
             write_run(tmp_path / "runs" / "final" / record.run_id, record)
     why = "2 shared their cores or GPU with others: such times decide nothing; let such runs have the machine to themselves"
     with pytest.raises(UserError, match=why):
-        reglab.judge(tmp_path / "runs" / "final", "baseline < symmetric_cutout_2 in time/train_seconds by 5")
+        reglab.judge(tmp_path / "runs" / "final", "baseline < symmetric_cutout_2 in time/train_seconds by 5 %")
 
 
 def test_training_times_of_arms_that_took_turns_are_asked_of_compare(make_record, make_turns, tmp_path):
@@ -300,8 +303,47 @@ def test_training_times_of_arms_that_took_turns_are_asked_of_compare(make_record
         for seed in range(3):
             record = make_record(arm, seed, seconds=seconds + seed)
             write_run(tmp_path / "runs" / "final" / record.run_id, record)
-    asked = "baseline < symmetric_cutout_2 in time/train_seconds by 5"
-    assert reglab.judge(tmp_path / "runs" / "final", asked, ledger=tmp_path / "one").verdict == "holds"
+    asked = "baseline < symmetric_cutout_2 in time/train_seconds by 5 %"
+    found = reglab.judge(tmp_path / "runs" / "final", asked, ledger=tmp_path / "one")
+    assert (found.verdict, found.unit, found.estimate) == ("holds", "times", pytest.approx(0.5, abs=0.005))
+    assert found.low < found.estimate < found.high and "0.50" in found.amounts and "+" not in found.amounts
     turns.write(tmp_path / "runs" / "final", [make_turns({"arm": arm}) for arm in ("baseline", "symmetric_cutout_2")])
     with pytest.raises(UserError, match=r"these arms took turns .*: `reglab\.compare` goes by them"):
         reglab.judge(tmp_path / "runs" / "final", asked, ledger=tmp_path / "two")
+
+
+def timed(make_record, seconds):
+    """Three runs of each arm, which took so long, give or take 2 %."""
+    noise = random.Random(1)
+    return [
+        make_record(arm, seed, seconds=many * math.exp(noise.gauss(0, 0.02)))
+        for arm, many in zip(FINAL_ARMS, seconds, strict=True)
+        for seed in range(3)
+    ]
+
+
+def test_times_are_judged_by_the_ratio_as_they_are_compared(make_record, tmp_path):
+    """Slow arms differ by more seconds than quick ones, and by as much of their own time."""
+    runs = Runs("", tuple(timed(make_record, (200.0, 210.0, 10.0, 10.0, 10.0, 10.0))))
+    one, other = FINAL_ARMS[:2]
+    found = reglab.judge(runs, f"{other} > {one} in time/train_seconds", ledger=tmp_path / "l", most_seeds=3, level=0.1)
+    compared = reglab.compare(runs, other, one, on="time/train_seconds")
+    assert found.level == pytest.approx(0.05)  # the first of all questions has half of what they may err by
+    assert (found.estimate, found.low, found.high) == pytest.approx((compared.estimate, compared.low, compared.high))
+
+
+@pytest.mark.parametrize("shared", [0, 3, 12])
+def test_what_others_took_on_shared_cores_says_nothing_of_quiet_times(make_record, shared, tmp_path):
+    quiet = timed(make_record, (200.0, 300.0, 205.0, 190.0, 210.0, 200.0))[: 18 - shared]
+    noisy = [sharing(make_record("asymmetric_augmentation", seed, seconds=900.0 * (1 + seed)), 0.5) for seed in range(3, 3 + shared)]
+    one, other = FINAL_ARMS[:2]
+    found = reglab.judge(Runs("", (*quiet, *noisy)), f"{other} > {one} in time/train_seconds", ledger=tmp_path / "l")
+    assert (found.verdict, found.seeds) == ("holds", (3, 3))
+
+
+def test_a_run_that_diverged_never_came_to_the_target(make_record, tmp_path):
+    """Without those that diverged an arm that often does would look the quicker."""
+    runs = [make_record(arm, seed, to_target=40.0 + 10 * place + seed) for place, arm in enumerate(FINAL_ARMS[:3]) for seed in range(5)]
+    runs[0] = make_record(FINAL_ARMS[0], 0, state=State.diverged)
+    with pytest.raises(UserError, match="some of these runs never got there, and no ratio of means says how much later"):
+        reglab.judge(Runs("", tuple(runs)), f"{FINAL_ARMS[0]} < {FINAL_ARMS[1]} in time_to_target/seconds", ledger=tmp_path / "l")

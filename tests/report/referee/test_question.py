@@ -15,6 +15,9 @@ from reglab.report.referee.question import JudgedQuestion, unit_of
         ("lr=0.1 wd=0 < lr=0.2 wd=0 in loss", ("lr=0.1 wd=0", "<", "lr=0.2 wd=0", "loss", 0.0, False), (-math.inf, 0)),
         ("BN 2 · AGC > plain in acc by .5 points", ("BN 2 · AGC", ">", "plain", "acc", 0.5, True), (0.5, math.inf)),
         ("  a =  b in eval loss within 1e-2 ", ("a", "=", "b", "eval loss", 0.01, False), (-0.01, 0.01)),
+        ("a > b in time/train_seconds", ("a", ">", "b", "time/train_seconds", 0.0, False), (0, math.inf)),
+        ("a > b in time/train_seconds by 25 %", ("a", ">", "b", "time/train_seconds", 0.25, False), (math.log(1.25), math.inf)),
+        ("a < b in time_to_target/seconds by 20 %", ("a", "<", "b", "time_to_target/seconds", 0.2, False), (-math.inf, math.log(0.8))),
     ],
 )
 def test_a_question_is_read(text, read, claimed):
@@ -32,6 +35,9 @@ def test_a_question_is_read(text, read, claimed):
         ("arm=a>arm=b in acc", "with one >"),
         ("a > b", "ask as in"),
         ("a > b in acc by 0.5 %", r"may be 0.5 points \(from 80 to 80.5 %\), or 0.5 % of the value \(from 80 to 80.4 %\)"),
+        ("a > b in time/train_seconds by 5", "give a part of the other's time, such as `by 10 %`"),
+        ("a = b in time/train_seconds within 100 %", "give a part of the other's time"),
+        ("a > b in time/train_seconds by 3 points", "give a part of the other's time"),
         ("a > b in acc by half", "give a number of at least 0"),
         ("a > b in acc by -1", "give a number of at least 0"),
         ("a > b in acc by 1e999", "give a number of at least 0"),
@@ -92,3 +98,8 @@ def test_what_a_person_says_counts_where_it_can_be():
     ):
         with pytest.raises(UserError, match=said):
             unit(text, [2, 9], given)
+
+
+def test_a_table_s_own_time_of_that_name_is_no_ratio():
+    with pytest.raises(UserError, match=r"by 10 % may be 10 points"):
+        unit("a > b in time/train_seconds by 10 %", [3.0, 4.0])

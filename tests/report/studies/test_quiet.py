@@ -2,15 +2,17 @@
 
 import pytest
 
+import reglab
 from reglab.report import stats
 from reglab.report.claims import verdicts
+from reglab.report.collection import Runs
 from reglab.report.page import words
-from reglab.report.studies.quiet import told_by_turns
+from reglab.report.studies.quiet import sessions, told_by_most, told_together
 from reglab.report.studies.study import Study
 from reglab.tracking.turns import as_runs
 from tests.report.published import DESIGN
 
-BN_2 = {"batchnorm": {"layers": 2}}
+BN_1, BN_2 = ({"batchnorm": {"layers": layers}} for layers in (1, 2))
 TEN = {"train": {"epochs": 10}}
 
 
@@ -25,6 +27,10 @@ def shared(make_record):
         return record.model_copy(update={"summary": record.summary.model_copy(update=summary), "environment": where, **changes})
 
     return make
+
+
+def told_by_turns(runs, turns):
+    return told_by_most(runs, sessions(turns))
 
 
 def turns_of(make_turns, *arms, **changes):
@@ -90,6 +96,39 @@ def test_of_two_sessions_that_in_which_most_arms_took_turns_is_taken(make_turns,
     turns = as_runs([*fast, make_turns(TEN, (2.0, 2.0, 2.0))])
     one, other = told_by_turns([shared(), shared(BN_2)], turns)
     assert (times(one), times(other)) == ((10, 4), (10, 4))
+
+
+def test_what_is_compared_goes_by_the_first_session_that_it_is_all_of_whatever_comes_later(make_turns, shared):
+    runs = [shared(config, seed) for config in ({}, BN_2) for seed in range(3)]
+    first = [make_turns(TEN, (1.0, 2.0, 3.0)), make_turns(BN_2 | TEN, (2.0, 3.0, 4.0))]
+    later = [make_turns(config | TEN, (9.0, 9.0, 9.0), session=1) for config in ({}, BN_2, BN_1)]
+    there = sessions(as_runs([*first, *later]))
+    assert [train for train, _ in map(times, told_together(runs, there, runs))] == [10, 20, 30, 20, 30, 40]
+    assert [times(run)[0] for run in told_by_most([*runs, shared(BN_1)], there)] == [90] * 7
+    assert [times(run)[0] for run in told_together(runs[1:3], there, runs)] == [20, 30]  # each seed its own round
+    alone = told_together([*runs, shared({"cutout": {"images": 2}})], there, runs)  # which took no turns
+    assert {times(run)[0] for run in alone} == {900}
+
+
+def test_of_one_round_that_arms_took_together_nothing_is_told(make_turns, shared):
+    there = sessions(turns_of(make_turns, ({}, (2.0, 3.0)), (BN_2, (5.0,))))
+    runs = [shared(), shared(BN_2)]
+    assert {times(run)[0] for run in told_together(runs, there, runs)} == {900}
+
+
+def test_a_later_session_is_no_second_look_at_times_to_the_target(make_turns, shared):
+    """The second has an arm more, and the others the other way round."""
+    runs = tuple(shared(config, seed) for config in ({}, BN_1, BN_2) for seed in range(5))
+    noise = (0.0, 0.01, -0.01, 0.02, -0.02)
+
+    def session(number, **many):
+        arms = {"plain": {}, "one": BN_1, "two": BN_2}
+        return [make_turns(arms[arm] | TEN, [each + seconds for each in noise], session=number) for arm, seconds in many.items()]
+
+    first, later = session(0, plain=1.0, two=1.1), session(1, plain=1.1, one=1.0, two=1.0)
+    for took in (first, [*first, *later]):
+        found = reglab.compare(Runs("", runs, took=tuple(took)), "batchnorm.layers=2", "batchnorm.layers=0", on="time_to_target/seconds")
+        assert (found.verdict, found.estimate) == ("b is better", pytest.approx(1.1, rel=0.01))
 
 
 def test_arms_that_have_no_such_run_do_not_choose_the_session(make_turns, shared):
