@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -324,9 +324,9 @@ class Report:
     def subtitle(self, cells: Sequence[Cell], intervals: str = " with 95 % intervals") -> str:
         """Under the title of every figure of some arms: what they have in common, and what is drawn of them."""
         counted = [cell for cell in cells if cell.counted] or cells
-        seeds = max((cell.counted for cell in counted), default=0)
-        spread = f"means over seeds{intervals}" if seeds > 1 else "no interval"
-        return f"{self.images}, {self._width('width {}, ')}{self._held(counted)}{_epochs(counted)}, {_count(seeds, 'seed')}: {spread}"
+        seeds = {cell.counted for cell in counted}
+        spread = f"means over seeds{intervals}" if max(seeds, default=0) > 1 else "no interval"
+        return f"{self.images}, {self._width('width {}, ')}{self._held(counted)}{_epochs(counted)}, {_counted(seeds, 'seed')}: {spread}"
 
     def _held(self, cells: Sequence[Cell]) -> str:
         """What all of some arms have, of the factors in which the study departs from its base, and of how it trains."""
@@ -365,9 +365,14 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}" + ("" if number == 1 else "s")
 
 
+def _counted(numbers: Collection[int], what: str) -> str:
+    """`3 seeds`, or `3 to 11 seeds` of arms that have more or fewer."""
+    least, most = min(numbers, default=0), max(numbers, default=0)
+    return _count(most, what) if least == most else f"{least} to {most} {what}s"
+
+
 def _epochs(cells: Sequence[Cell]) -> str:
-    epochs = sorted({cell.epochs for cell in cells}) or [0]
-    return _count(epochs[0], "epoch") if len(epochs) == 1 else f"{epochs[0]} to {epochs[-1]} epochs"
+    return _counted({cell.epochs for cell in cells}, "epoch")
 
 
 def _answers(study: Study) -> dict[Question, list[Cell]]:

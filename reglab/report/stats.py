@@ -80,7 +80,8 @@ class TimeToTarget:
     A run that ends without reaching it is censored at its end; one that diverged never reaches it. The median is None where
     the curve does not come down to one half. `low` and `high` are its interval (Brookmeyer and Crowley 1982, on the log-log scale of
     Borgan and Liestøl 1990, which keeps its coverage where runs are few), open where None: a few runs seldom have a `high`, and of
-    fewer than six even the earliest is later than the median too often to be a `low`, each with one chance in two.
+    fewer than six even the earliest is later than the median too often to be a `low`, each with one chance in two. Where the curve
+    lies at one half for a while, as of an even number of runs, the median is the middle of that, and where it does so to the end, none.
     """
 
     median_seconds: float | None
@@ -95,12 +96,20 @@ class TimeToTarget:
         if not times:
             return None
         curve = survival(times)
-        median = next((at for at, share, _ in curve if share <= 0.5 + 1e-12), None)
         # Where all have had it, Greenwood's error is none at all: the curve's end says nothing of its interval.
         bounds = [(at, *_bounds(share, error)) for at, share, error in curve if share > 0]
         low = next((at for at, least, _ in bounds if least <= 0.5), None) if 0.5 ** len(times) <= 1 - _UPPER else None
         high = next((at for at, _, most in bounds if most < 0.5), None)
-        return cls(median, low, high, sum(event for _, event in times), len(times))
+        return cls(_median(curve), low, high, sum(event for _, event in times), len(times))
+
+
+def _median(curve: Sequence[tuple[float, float, float]]) -> float | None:
+    for place, (at, share, _) in enumerate(curve):
+        if share < 0.5 - 1e-12:
+            return at
+        if share <= 0.5 + 1e-12:
+            return (at + curve[place + 1][0]) / 2 if place + 1 < len(curve) else None
+    return None
 
 
 def _bounds(share: float, error: float) -> tuple[float, float]:

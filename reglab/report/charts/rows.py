@@ -58,6 +58,7 @@ def draw(table: pd.DataFrame, figure: FigureData, study: Study, subtitle: str) -
     reaching = _bars(table, timed, bare_rows, colour, "time_to_target_seconds", f"time to {target.words}, s", is_split=len(machines) > 1)
     never = timed.mark_text(align="left", dx=4, color=TEXT, fontStyle="italic").encode(y=bare_rows, x=alt.datum(0), text="until:N")
     reaching.layer.append(never)
+    subtitle += "; times to the target: medians" * bool((table["reached"] > 1).any())
     said = [subtitle, f"times of each arm, from the top: {'; '.join(machines)}"] if len(machines) > 1 else subtitle
     return styled(alt.hconcat(accuracies, training, reaching, spacing=24), figure.title, said, color="shared")
 

@@ -15,7 +15,7 @@ from reglab.report.studies import blocks
 from reglab.report.studies.blocks import Blocks
 from reglab.report.studies.columns import Condition, Treatment, meets, typed
 from reglab.report.studies.design import Design
-from reglab.report.studies.measures import TO_TARGET, TRAIN_SECONDS, is_time, value_of
+from reglab.report.studies.measures import GAP, POINTS, TO_TARGET, TRAIN_SECONDS, is_time, value_of
 from reglab.report.studies.study import Study
 from reglab.statistics.contrast import of_differences
 from reglab.tracking.record import RunRecord, State
@@ -226,8 +226,6 @@ class _Means:
         """With the first so many seeds of each arm, of the cases that have them; or with all."""
         told = [case for case in self.cases if seeds is None or case.seeds >= seeds]
         each = tuple(value for case in told for value in self._each(case, seeds))
-        lowest = -100.0 if self.of == "gap" else 0.0
-        lies = (lowest, 100.0) if self.unit == "percent" else (-math.inf, math.inf)
         if not (self.in_turns or self.runs.study.is_replicated):
             sides, over = None, "cases"
             found = of_differences([_difference([level[0].value for level in case.levels]) for case in told])
@@ -239,7 +237,12 @@ class _Means:
             lines = sides.said(found, level if math.isfinite(float(found.error)) else None, over) if sides else []
             return [*self._said(told, sides is None), *lines]
 
-        return OfMeans(found, self.claimed, self.unit, over, each, "; ".join(self._undecided(told)), lies, said)
+        return OfMeans(found, self.claimed, self.unit, over, each, "; ".join(self._undecided(told)), self._lies(), said)
+
+    def _lies(self) -> tuple[float, float]:
+        """Where such a mean can lie, or such a difference of two."""
+        low, high = (-100.0 if self.of == GAP else 0.0), 100.0
+        return {"percent": (low, high), POINTS: (low - high, high - low)}.get(self.unit, (-math.inf, math.inf))
 
     def _sides(self, told: Sequence[_Case], seeds: int | None) -> Sides:
         arms: list[ArmResults] = []

@@ -82,8 +82,8 @@ class _Told:
         )
 
     def parts(self, decision: Decision) -> tuple[Part, ...]:
-        """Each comparison as the look has it, with the interval at its level; of one that fails alone and not as one of several, with the
-        one that leaves it open."""
+        """Each comparison as the look has it, with the interval at its level; of one that fails, or would alone, with that by which any of
+        several does."""
         return tuple(self._part(place, each, decision) for place, each in enumerate(self._asked.compared))
 
     def _part(self, number: int, compared: Compared, decision: Decision) -> Part:
@@ -93,7 +93,7 @@ class _Told:
         look = None if compared.in_turns else self._asked.seeds_of(self._looks.taken[place])
         level = float(self._asked.levels(decision.alpha)[place, number])
         seen, wide = self._asked.seen(number, look), level / len(self._asked.compared)
-        is_wide = holds is None and seen is not None and seen.p_fails < level
+        is_wide = holds is False or (holds is None and seen is not None and seen.p_fails < level)
         return compared.part(wide if is_wide else level, look, holds)
 
     def _joint(self, decision: Decision) -> str:

@@ -1,5 +1,6 @@
 """Whether runs were long enough: test accuracy by epoch, what it still rose at the end, and when lower training accuracies were reached."""
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -53,8 +54,8 @@ def extra(study: Study, cells: Sequence[Cell]) -> Extra | None:
         "Were the runs long enough?",
         "Test accuracy by epoch, a mean over seeds; and by how many points it still rose over the last fifth of the epochs, by the line of "
         "least squares through them."
-        + " A lower training accuracy than the target may be reached by more arms: the first epoch that has it counts."
-        * bool(lower),
+        + " A lower training accuracy than the target may be reached by more arms: the first epoch that has it counts. Its seconds are "
+        "those of one machine, where most of an arm's runs were, by themselves where any were." * bool(lower),
         pd.DataFrame([_row(cell, rises[cell.identity], lower) for cell in arms]),
         arms,
         [
@@ -124,12 +125,26 @@ def _numbers(cell: Cell, rises: Estimate | None, lower: Sequence[Target]) -> dic
 
 
 def _reached(target: Target, cell: Cell) -> tuple[TimeToTarget | None, TimeToTarget | None]:
-    """In which epoch, and after how many seconds of training, its runs come to a target."""
+    """In which epoch, and after how many seconds of training, its runs come to a target. Seconds are those of one machine: where most of
+    its runs were that had it to themselves, if any had."""
     ended = [record for record in cell.records if record.history and (stats.counts(record) or record.state == State.diverged)]
-    found = [(record.history[-1], first_at(record.history, target.share, target.on)) for record in ended]
-    epochs = TimeToTarget.of([(row.epoch if row else last.epoch, row is not None) for last, row in found])
-    seconds = TimeToTarget.of([(row.time_train_seconds if row else last.time_train_seconds, row is not None) for last, row in found])
+    on: dict[str | None, list[RunRecord]] = {}
+    for record in ended:
+        on.setdefault(stats.place(record), []).append(record)
+    timed = max(on.values(), key=lambda runs: (all(map(stats.is_quiet, runs)), len(runs)), default=[])
+    epochs = TimeToTarget.of([(epoch, reached) for epoch, _, reached in (_until(target, record) for record in ended)])
+    seconds = TimeToTarget.of([(many, reached) for _, many, reached in (_until(target, record) for record in timed)])
     return epochs, seconds
+
+
+def _until(target: Target, record: RunRecord) -> tuple[float, float, bool]:
+    """The epoch in which a run comes to a target, its seconds until then, and that it does; else those at its own end, or of one that
+    diverged never."""
+    if row := first_at(record.history, target.share, target.on):
+        return row.epoch, row.time_train_seconds, True
+    if record.state == State.diverged:
+        return math.inf, math.inf, False
+    return record.history[-1].epoch, record.history[-1].time_train_seconds, False
 
 
 def _to(target: Target, cell: Cell) -> dict[str, str]:

@@ -154,7 +154,9 @@ def _deviation(variance: float) -> str:
 
 def _said(spread: Spread) -> str:
     """What of the spread between seeds is the test set's, in a line."""
-    seen = f"{_deviation(spread.seen)} points by which seeds of one arm differ (standard deviation, {spread.freedom} degrees of freedom)"
+    seen = (
+        f"{_deviation(spread.seen)} points by which seeds of one arm differ (standard deviation, {spread.freedom:.0f} degrees of freedom)"
+    )
     chance = f"a test set of {spread.images:,} images"
     low, high = map(_deviation, spread.interval())
     drawn = "on all images that could be drawn, seeds would differ by"

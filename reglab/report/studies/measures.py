@@ -77,13 +77,13 @@ class Kind:
         return 100.0 if self.unit == POINTS else 1.0
 
 
-TRAIN_SECONDS, TO_TARGET = "time/train_seconds", "time_to_target/seconds"
+TRAIN_SECONDS, TO_TARGET, GAP = "time/train_seconds", "time_to_target/seconds", "gap"
 
 MEASURES = {
     "test/accuracy": Kind(test_accuracy, POINTS, "test accuracy", "test_accuracy", 1),
     "val/accuracy": Kind(validation_accuracy, POINTS, "accuracy on held-out images", "validation_accuracy", 1),
     "train_clean/accuracy": Kind(clean_accuracy, POINTS, "clean training accuracy", "train_accuracy", 1),
-    "gap": Kind(gap, POINTS, "overfitting", "gap", -1),
+    GAP: Kind(gap, POINTS, "overfitting", "gap", -1),
     TRAIN_SECONDS: Kind(train_seconds, RATIO, "training time", "train_seconds", -1),
     TO_TARGET: Kind(seconds_to_target, RATIO, "time to the target", "time_to_target_seconds", -1),
 }

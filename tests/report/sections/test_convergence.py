@@ -5,8 +5,10 @@ import pytest
 from reglab.report.sections import convergence
 from reglab.report.sections.convergence import rise
 from reglab.report.studies.design import Design
+from reglab.tracking.record import State
 from reglab.tracking.results import Epoch, first_at
 from tests.report import published
+from tests.report.conftest import sharing
 
 
 def epochs(accuracies, train=None):
@@ -73,8 +75,28 @@ def test_each_arm_is_told_by_its_rise_and_by_when_it_came_to_a_lower_target(made
     assert rows.loc["baseline", "rise over the last fifth, points"] == "0.0 (all equal)"
     assert rows.loc["symmetric_augmentation", "rise over the last fifth, points"].startswith("+8")
     assert rows.loc["baseline", ["to 60 % (running), epoch", "after, s"]].tolist() == ["5", "50.0"]
-    assert rows.loc["symmetric_augmentation", "to 60 % (running), epoch"] == "21 (1 of 2)"
+    assert rows.loc["symmetric_augmentation", "to 60 % (running), epoch"] == "not reached (1 of 2)"
     assert found.notes == ["1 of 2 arms still rose by more than 0.5 points over the last fifth: symmetric_augmentation."]
+
+
+def test_a_run_that_diverged_comes_to_a_lower_target_later_than_all_others(make_record):
+    quick, slow = (
+        make_record(seed=seed).model_copy(update={"history": epochs([0.5] * 40, train=[0.3] * before + [0.65] * (40 - before))})
+        for seed, before in enumerate((9, 19))
+    )
+    gone = make_record(seed=2, state=State.diverged).model_copy(update={"history": epochs([0.5] * 3)})
+    row = told([quick, slow, gone]).table.iloc[0]
+    assert row[["to 60 % (running), epoch", "after, s"]].tolist() == ["20 (2 of 3)", "200.0"]
+
+
+def test_the_seconds_to_a_lower_target_are_those_of_one_machine(make_record):
+    """The one that two of five runs had to themselves."""
+    history = epochs([0.7] * 40, train=[0.3] * 4 + [0.65] * 36)
+    slowly = [row.model_copy(update={"time_train_seconds": 9 * row.time_train_seconds}) for row in history]
+    alone = [make_record(seed=seed).model_copy(update={"history": history}) for seed in (0, 1)]
+    shared = [sharing(make_record(seed=seed), 0.5).model_copy(update={"history": slowly}) for seed in (2, 3, 4)]
+    row = told([*shared, *alone]).table.iloc[0]
+    assert row[["runs", "to 60 % (running), epoch", "after, s"]].tolist() == ["5", "5", "50.0"]
 
 
 def test_runs_without_epochs_have_no_such_section(make_record):

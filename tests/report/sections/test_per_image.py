@@ -81,7 +81,8 @@ def test_the_spread_between_seeds_is_told_apart_from_the_noise_of_the_test_set(t
     bits = np.array([record.per_image.bits() for record in told]).reshape(3, 3, IMAGES)
     assert seen == pytest.approx(100 * np.sqrt(accuracies.var(axis=1, ddof=1).mean()), abs=0.006)
     assert chance == pytest.approx(100 * np.sqrt(bits.var(axis=1, ddof=1).mean() / IMAGES), abs=0.006)
-    assert "6 degrees of freedom" in line
+    variances = accuracies.var(axis=1, ddof=1)  # of three arms, each with two degrees of freedom
+    assert f"{2 * variances.sum() ** 2 / (variances**2).sum():.0f} degrees of freedom" in line
     assert f"a test set of {IMAGES} images shows by chance" in line
 
 
