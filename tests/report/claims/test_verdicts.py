@@ -730,7 +730,8 @@ def test_an_effect_counts_the_comparisons_and_says_the_one_that_decides(made):
         "3 of 3 comparisons hold. The closest is test accuracy, two BN layers against three BN layers: +1.0 points (+1.0 to +1.0)."
     )
     assert finding(3, made(("batchnorm",), world)).effect == (
-        "2 of 3 comparisons hold, 1 fails: test accuracy, two BN layers against three BN layers: −3.0 points (−3.0 to −3.0 at 98.3 % confidence)."
+        "2 of 3 comparisons hold, 1 fails: test accuracy, two BN layers against three BN layers: −3.0 points "
+        "(−3.0 to −3.0 at 98.3 % confidence)."
     )
     assert finding(4, made(("batchnorm",))).effect == (
         "BN layers 0, 1, 2, 3: each reaches the target sooner than the one before: in 36 of 36 cases."
