@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +142,18 @@ def wrong_claims(studies: int, looks: Sequence[int] = EVERY_ROUND, seed: int = 1
     }
 
 
+def wrong_by_its_spread(scenario: Scenario, studies: int, looks: Sequence[int] = LOOKS, seed: int = 4) -> dict[str, float]:
+    """How often a claim on two arms that do not differ is decided, alone and at its first look, and what that look may err by."""
+    results = replace(scenario, seeds=looks[-1]).drawn(studies, np.random.default_rng(seed))
+    at = np.array(levels(looks, 0.05, looks[-1], scenario.arms))
+    wrong = p_values(results, looks, two_of(scenario.arms)) < at
+    return {
+        "a claim alone %": 100 * float(wrong.any(axis=1).mean()),
+        "at its first look %": 100 * float(wrong[:, 0].mean()),
+        "which may err by %": 100 * float(at[0]),
+    }
+
+
 def wrong_parts(studies: int, looks: Sequence[int] = LOOKS, seed: int = 3) -> dict[str, float]:
     """How often a claim of some comparisons, each that one arm is better than another, is decided wrongly, where one that holds at a look
     has no more runs: reproduced though one of them is not so, and contradicted though all of them just are."""
@@ -210,6 +222,9 @@ def measure(overrides: Sequence[str], rounds: int | None = None) -> Iterator[Sim
     studies = 1000 * (rounds or ROUNDS)
     for scenario in SCENARIOS:
         yield Simulated("verdicts", scenario.name, studies, coverage(scenario, studies))
+    for scenario in SCENARIOS:
+        if scenario.spread.startswith("first"):
+            yield Simulated("verdicts", f"looks at 3, 5, 8 and 12 seeds; {scenario.name}", studies, wrong_by_its_spread(scenario, studies))
     some = studies // 5
     yield Simulated("verdicts", f"{CLAIMS} claims, nothing different, looked at with 3, 4, …, 12 seeds", some, wrong_claims(some))
     yield Simulated("verdicts", f"a claim of {PARTS} comparisons, each looked at until it holds", some, wrong_parts(some))
