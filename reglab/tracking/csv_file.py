@@ -6,7 +6,6 @@ the run was given or came to, which a table does not tell apart.
 
 import csv
 import math
-import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,10 +49,6 @@ _ENDED_AS = {
 _TOLD = frozenset({*_IDS, *_NAMES, *_STATES, *_STARTS, *_SECONDS, *_ABOUT})
 """Columns that tell of a run, and are no keys of it."""
 
-_NUMBER = re.compile(r"[-+]?((0|[1-9]\d*)(\.\d*)?|\.\d+)(e[-+]?\d+)?", re.IGNORECASE | re.ASCII)
-"""007 is none: it is a name, and not 7."""
-
-_LONGEST_NUMBER = 300
 _WORDS: Mapping[str, Value] = {"": None, "true": True, "false": False, "nan": math.nan, "infinity": math.inf, "-infinity": -math.inf}
 
 
@@ -138,9 +133,8 @@ def value(cell: str) -> Value:
     text = cell.strip()
     if text.lower() in _WORDS:
         return _WORDS[text.lower()]
-    if len(text) > _LONGEST_NUMBER or not _NUMBER.fullmatch(text):
-        return text
-    return float(text) if any(mark in text.lower() for mark in ".e") else int(text)
+    number = reading.number_in(text)
+    return text if number is None else number
 
 
 def _moment(text: str) -> datetime | None:

@@ -31,8 +31,8 @@ _MOST_ARCHIVE_BYTES = 10**9
 _MOST_LINE_BYTES = 10**7
 _MOST_UNPACKED = 50
 _MOST_NESTED = 20
-_EXACT = 10**12
-"""From this size a whole number is told by its digits: as a fraction, two that differ at the end would be one."""
+_LARGEST = 2**63
+"""From this size a whole number is a text, its digits: no table has a column of such numbers."""
 
 Value = str | int | float | bool | None
 """What a key of a configuration or of a result holds."""
@@ -119,7 +119,7 @@ def plain(value: Any) -> Value:
     """A value as runs are compared by it: a text in one line and not without end, a number that is a number."""
     if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, int | float) and (abs(value) < _EXACT or isinstance(value, float)):
+    if isinstance(value, int | float) and (abs(value) < _LARGEST or isinstance(value, float)):
         return value if math.isfinite(value) else {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value, "NaN")
     text = value if isinstance(value, str) else _in_json(value)
     if len(text) > LONGEST:
