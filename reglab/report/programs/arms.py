@@ -14,11 +14,11 @@ from reglab.report.comparisons.best import WithTheBest, of_groups, with_the_best
 from reglab.report.comparisons.differences import of_sides
 from reglab.report.comparisons.parts import LEVEL
 from reglab.report.comparisons.sides import ArmResults, One, Sides
-from reglab.report.programs.roles import CLOCK, Roles, setting
+from reglab.report.programs.roles import Roles, setting
 from reglab.report.stats import Estimate, estimates, time_estimates
 from reglab.report.studies.columns import Column, Level, brief, in_order, scale_of, short_names, written
 from reglab.report.studies.measures import NUMBER
-from reglab.tracking.program_run import ProgramRun
+from reglab.tracking.program_run import CLOCK, ProgramRun
 from reglab.tracking.state import State
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class Programs:
         return sorted({arm.levels[key] for arm in self.arms}, key=in_order)
 
     def frame(self) -> "pd.DataFrame":
-        """One row a run: all of its keys, as they are."""
+        """One row a run: all of its keys, as they are, and what else its table tells of it."""
         import pandas as pd  # most of a second, that a question does not wait for
 
         labels = self.labels
@@ -178,7 +178,8 @@ class Programs:
             row: dict[str, Any] = {"run": run.id, "name": run.name or None, "arm": labels.get(run.id), "state": run.state.value}
             row |= {CLOCK: run.seconds, "url": run.url}
             row |= {f"{key} (key)" if key in row else key: value for key, value in run.config.items()}
-            rows.append(row | {f"{key} (result)" if key in row else key: value for key, value in run.summary.items()})
+            row |= {f"{key} (result)" if key in row else key: value for key, value in run.summary.items()}
+            rows.append(row | {key: value for key, value in run.about.items() if key not in row})
         return pd.DataFrame(rows).dropna(axis="columns", how="all")
 
     def arm_of(self, words: str) -> ProgramArm:
