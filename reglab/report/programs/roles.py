@@ -91,9 +91,19 @@ def each_word(words: str) -> frozenset[str]:
 
 _HIGHER = each_word(
     "accuracy acc acc1 acc5 top1 top5 auc auroc auprc f1 score reward return iou miou map bleu rouge r2 psnr ssim precision "
-    "recall success elo dice kappa mcc spearman pearson ndcg mrr"
+    "recall success elo dice kappa mcc spearman pearson ndcg mrr likelihood loglikelihood loglik"
 )
-_LOWER = each_word("loss error err perplexity ppl rmse mse mae wer cer fid nll bpb bpc mape regret logloss brier ece")
+_LOWER = each_word(
+    "loss error err errors perplexity ppl rmse mse mae wer cer fid nll bpb bpc mape regret logloss brier ece misclassification"
+)
+_OF_CHANGES = each_word("drop gap reduction improvement gain change delta diff difference std stdev var variance stderr sem")
+"""Of a quality, what may be good or bad however it is told."""
+_TURNED = re.compile(
+    r"(^|[/.(]|(?<![a-z])(val|valid|validation|eval|dev|test|train|training|mean|avg)[ _-])\s*((1|one)[ _]*([-−–]|minus)|[-−–]|minus)"
+    r"[ _]*[a-z(]",
+    re.IGNORECASE,
+)
+"""`1-accuracy`, `val/one_minus_acc`, `-loss`: more of it is less. `top-1-accuracy` is none."""
 _TIMES = each_word("runtime duration elapsed seconds secs sec time hours minutes walltime wallclock")
 _RATES = each_word("per step steps to target inference latency zone out limit max budget embedding")
 """What makes a time another thing than how long the run took."""
@@ -136,9 +146,9 @@ def _goal_of(key: str) -> Goal | None:
     """By its name; None where that does not tell."""
     words = words_of(key)
     is_low = bool(words & _LOWER)
-    if not is_low and not words & _HIGHER:
+    if words & _OF_CHANGES or (not is_low and not words & _HIGHER):
         return None
-    is_low ^= bool(words & {"neg", "negative"})
+    is_low ^= bool(words & {"neg", "negative"} or _TURNED.search(key))
     return "minimize" if is_low else "maximize"
 
 

@@ -51,6 +51,14 @@ def test_what_is_said_is_not_guessed():
         ({"neg_mse": -1.0, "epoch": 3}, "neg_mse", "maximize"),
         ({"eval/topOneError": 0.3, "_step": 4}, "eval/topOneError", "minimize"),
         ({"top1_error": 0.3}, "top1_error", "minimize"),
+        ({"error_rate": 0.3}, "error_rate", "minimize"),
+        ({"1-accuracy": 0.3}, "1-accuracy", "minimize"),
+        ({"val/1 - acc": 0.3}, "val/1 - acc", "minimize"),
+        ({"test_one_minus_f1": 0.3}, "test_one_minus_f1", "minimize"),
+        ({"1-error": 0.3}, "1-error", "maximize"),
+        ({"top-1-accuracy": 0.3}, "top-1-accuracy", "maximize"),
+        ({"neg_log_likelihood": 0.3}, "neg_log_likelihood", "minimize"),
+        ({"log_likelihood": 0.3}, "log_likelihood", "maximize"),
     ],
 )
 def test_the_metric_is_the_one_of_held_out_quality(results, metric, goal):
@@ -64,6 +72,7 @@ def test_the_metric_is_the_one_of_held_out_quality(results, metric, goal):
         ([({}, {"val_acc": 0.9, "val_loss": 1.0})], AskedRoles(), "the metric may be val_acc or val_loss: say which with --metric"),
         ([({}, {"a": 0.9, "b": 1.0})], AskedRoles(), "no key is a metric by its name: say which with --metric; numbers are in a, b"),
         ([({}, {"a": 0.9})], AskedRoles(), "is more or less of a better"),
+        ([({}, {"acc_drop": 0.9})], AskedRoles(), "is more or less of acc_drop better"),
         ([({}, {"acc": 0.9})], AskedRoles(goal="up"), "--goal up: give maximize or minimize"),
         ([({}, {"acc": 0.9})], AskedRoles("ac"), "--metric ac: no finished run has it; did you mean acc"),
         ([({"opt": "sgd"}, {"acc": 0.9})], AskedRoles("opt"), "--metric opt: it is sgd, say, and no number; numbers are acc"),
