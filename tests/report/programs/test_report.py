@@ -229,6 +229,20 @@ def test_keys_that_the_page_uses_itself_are_still_told(tmp_path):
     assert "question (key)" in page
 
 
+def test_keys_that_a_table_has_columns_for_have_some_of_their_own(tmp_path):
+    """A setting called n was lost to how many runs there are."""
+    runs = [
+        ProgramRun(id=f"{n}-{low}-{seed}", config={"n": n, "low": low, "n (key)": -low, "seed": seed}, summary={"arm": n + low + seed / 7})
+        for n in (5, 9) for low in (1, 2) for seed in (0, 1)
+    ]  # fmt: skip
+    folder = report(runs, tmp_path, AskedRoles("arm", "maximize", group_by=("n", "low", "n (key)")))
+    told = pd.read_csv(folder / "arms.csv")
+    assert list(told.columns) == ["arm", "n (key) (key)", "low (key)", "n (key)", "arm (key)", "low", "high", "n"]
+    assert list(told["n (key) (key)"]) == [9, 9, 5, 5] and set(told["n"]) == {2}
+    assert told["arm (key)"].is_monotonic_decreasing
+    assert "arm (key)" in (folder / "arms.md").read_text().splitlines()[0]
+
+
 @pytest.mark.parametrize(
     ("mean", "half", "said"),
     [
