@@ -65,6 +65,8 @@ class Programs:
         self.counted = [run for run in runs if run.state == State.finished and roles.value(run) is not None]
         if not self.counted:
             raise UserError(f"no finished run has a number in {roles.metric}: name another with --metric")
+        for key, of in ((roles.metric, roles.value), (roles.time, roles.seconds)):
+            _refuse_too_large(self.counted, key, of)
         self.sign = 1 if roles.goal == "maximize" else -1
 
     @cached_property
@@ -201,6 +203,17 @@ class Programs:
             which = "no arm has all of" if not there else f"{len(there)} arms have"
             raise UserError(f"--baseline {words}: {which} that; give a value of each of {factors}")
         return there[0]
+
+
+_LARGEST = 1e150
+"""Of a result: the square of a larger one is no number."""
+
+
+def _refuse_too_large(runs: Iterable[ProgramRun], key: str | None, of: Callable[[ProgramRun], float | None]) -> None:
+    if run := next((run for run in runs if abs(of(run) or 0) > _LARGEST), None):
+        raise UserError(
+            f"{key} of {run.id} is {of(run):g}, which is too large to be averaged: write inf for what diverged, or another unit"
+        )
 
 
 def _turned(each: WithTheBest) -> WithTheBest:

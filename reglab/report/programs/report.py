@@ -19,7 +19,7 @@ from reglab.report.programs.arms import ArmDifference, Programs
 from reglab.report.programs.details import details
 from reglab.report.programs.roles import Roles, setting
 from reglab.report.programs.search import SEARCH, Search
-from reglab.report.stats import holm
+from reglab.report.stats import Estimate, holm
 from reglab.report.studies.columns import Column, Level, brief
 from reglab.report.tables import p_text
 from reglab.report.writing import texts
@@ -296,7 +296,7 @@ class ProgramReport:
             f"{self.metric}, against the best of the others",
             "The arms against the best of the others",
             self.subtitle(),
-            self._form(table),
+            _difference,
         )
         end = "ends" if self.programs.sign > 0 else "begins"
         figure = self._figure(
@@ -309,13 +309,6 @@ class ProgramReport:
         )
         arms = [arm.identity for arm in self.programs.arms]
         return PageSection(BEST, "Which arms may be the best?", asks, [figure], self._best_table(), [], [self._surely()], arms)
-
-    @staticmethod
-    def _form(table: pd.DataFrame) -> str:
-        """Of the numbers in a figure: in the digits that the widest of them need."""
-        widths = (table["high"].astype(float) - table["low"].astype(float)).dropna() / 2
-        sizes = table["value"].abs()
-        return f"+,.{min(8, decimals(float(widths.median()) if len(widths) else None, float(sizes.max() or 0)))}f"
 
     # What each setting does.
 
@@ -365,7 +358,7 @@ class ProgramReport:
         table = numbers.assign(model=names)[["model", "value", "low", "high"]].dropna(subset="value")
         figures = []
         if len(table):
-            chart = own.intervals(table, f"difference in {self.metric}", "What each setting does", self.subtitle(), self._form(table))
+            chart = own.intervals(table, f"difference in {self.metric}", "What each setting does", self.subtitle(), _difference)
             says = f"For each level of each setting: the difference in {self.metric} to its first level, with its interval."
             figures = [self._figure(folder, "main_effects", "What each setting does", says, chart)]
         asks = f"{self.metric} at each level of a setting less that at its first, over arms that have all else in common."
@@ -403,6 +396,10 @@ def _columns_of(keys: Iterable[str], taken: Collection[str]) -> dict[str, str]:
             name += " (key)"
         names[key] = name
     return names
+
+
+def _difference(value: float, low: float | None, high: float | None) -> str:
+    return told(Estimate(value, low, high, 2), "+")
 
 
 def _named(runs: Sequence[ProgramRun]) -> str:
