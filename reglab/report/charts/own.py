@@ -6,7 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from reglab.report.charts.style import QUIET, TEXT, Drawn, accuracy_domain, plain, styled
+from reglab.report.charts.style import QUIET, TEXT, Drawn, accuracy_domain, styled
 from reglab.report.studies.colours import PALETTE
 from reglab.report.studies.columns import Column, brief
 from reglab.report.writing.numbers import MINUS, told
@@ -29,7 +29,8 @@ def intervals(
 ) -> Drawn:
     """A row for each difference, with its interval, and a line at no difference at all. `say`: how it is told, with the ends of that."""
     table = table.head(_MOST)
-    said = [say(row["value"], plain(row["low"]), plain(row["high"])) for row in table.to_dict("records")]
+    ends = [[None if pd.isna(end) else float(end) for end in table[name]] for name in ("low", "high")]
+    said = [say(value, low, high) for value, low, high in zip(table["value"], *ends, strict=True)]
     table = table.assign(said=said, text=[each.partition(" ")[0] for each in said])
     base = alt.Chart(table, width=560, height={"step": _ROW})
     y = alt.Y("model:N", sort=list(table["model"]), title=None, axis=alt.Axis(labelLimit=330, domain=False, ticks=False, grid=False))
