@@ -14,6 +14,7 @@ from reglab.report.comparisons.best import WithTheBest, of_groups, with_the_best
 from reglab.report.comparisons.differences import of_sides
 from reglab.report.comparisons.parts import LEVEL
 from reglab.report.comparisons.sides import ArmResults, One, Sides
+from reglab.report.programs.copies import copies, said_of_copies
 from reglab.report.programs.roles import Roles, setting
 from reglab.report.stats import Estimate, estimates, time_estimates
 from reglab.report.studies.columns import Column, Level, brief, in_order, scale_of, short_names, written
@@ -58,16 +59,23 @@ class ArmDifference:
 
 
 class Programs:
-    """Runs with their roles, as arms. `counted` are the runs that finished with a number in the metric."""
+    """Runs with their roles, as arms. `counted` are the runs that finished with a number in the metric, but for `copies` of others."""
 
     def __init__(self, runs: Sequence[ProgramRun], roles: Roles):
         self.runs, self.roles = tuple(runs), roles
-        self.counted = [run for run in runs if run.state == State.finished and roles.value(run) is not None]
-        if not self.counted:
+        self._ended = [run for run in runs if run.state == State.finished and roles.value(run) is not None]
+        if not self._ended:
             raise UserError(f"no finished run has a number in {roles.metric}: name another with --metric")
+        self.copies = copies(self._ended, roles)
+        self.counted = [run for run in self._ended if run.id not in self.copies]
         for key, of in ((roles.metric, roles.value), (roles.time, roles.seconds)):
             _refuse_too_large(self.counted, key, of)
         self.sign = 1 if roles.goal == "maximize" else -1
+
+    @cached_property
+    def said(self) -> tuple[str, ...]:
+        """What was guessed of these runs, and which of them are alike: lines for people."""
+        return (*self.roles.guessed, *said_of_copies(self._ended, self.roles))
 
     @cached_property
     def columns(self) -> Mapping[str, Column]:

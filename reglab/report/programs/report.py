@@ -148,7 +148,7 @@ class ProgramReport:
 
     def notes(self) -> list[str]:
         """Say what a reader must know of the runs: what was guessed, what is not counted."""
-        found = [f"{line[0].upper()}{line[1:]}." for line in self.roles.guessed]
+        found = [f"{line[0].upper()}{line[1:]}." for line in self.programs.said]
         for state in State:
             there = [run for run in self.programs.runs if run.state == state]
             if there and state != State.finished:

@@ -211,11 +211,11 @@ class _Reader:
     def _require(self, key: str, option: str) -> None:
         if key not in self.keys:
             there = [each for each in self.keys if option not in _OF_NUMBERS or self._numbers(each)]
-            raise UserError(f"{option} {excerpt(key)}: no finished run has it{nearest(key, there)}; there are {_some(there)}")
+            raise UserError(f"{option} {excerpt(key)}: no finished run has it{nearest(key, there)}; there are {some(there)}")
 
     def _no_number(self, option: str, key: str) -> UserError:
         there = [each for each in self.keys if self._numbers(each)]
-        return UserError(f"{option} {excerpt(key)}: it is {excerpt(self._example(key))}, say, and no number; numbers are {_some(there)}")
+        return UserError(f"{option} {excerpt(key)}: it is {excerpt(self._example(key))}, say, and no number; numbers are {some(there)}")
 
     # The metric.
 
@@ -237,7 +237,7 @@ class _Reader:
         if len(others) == 1:
             self.said.append(f"metric: {others[0]}, the only result that is a number (--metric names another)")
             return others[0]
-        raise UserError(f"no key is a metric by its name: say which with --metric; numbers are in {_some(numeric) or 'none'}")
+        raise UserError(f"no key is a metric by its name: say which with --metric; numbers are in {some(numeric) or 'none'}")
 
     def _goal(self, metric: str) -> Goal:
         if self.asked.goal == "maximize":
@@ -288,12 +288,12 @@ class _Reader:
             guessed = self._guessed(differing, strict=False)
             guessed += self._naming(guessed, taken, strict=False)
             if pooled := [key for key in guessed if key not in self.asked.group_by]:
-                self.said.append(f"pooled over, since --group-by does not name them: {_some(pooled)}")
+                self.said.append(f"pooled over, since --group-by does not name them: {some(pooled)}")
             return self.asked.group_by, {}
         settings = self._guessed(differing, strict=True)
         factors, alike = self._leading([*settings, *self._naming(settings, taken, strict=True)])
         counted = [f"{key} ({len(self._levels(key))} levels)" for key in factors]
-        self.said.append(f"settings: {_some(counted)} (--group-by names others)" if factors else "settings: none differs among the runs")
+        self.said.append(f"settings: {some(counted)} (--group-by names others)" if factors else "settings: none differs among the runs")
         self.said += [f"{' and '.join(_few(others))} {'goes' if len(others) == 1 else 'go'} with {key}" for key, others in alike.items()]
         return factors, alike
 
@@ -315,7 +315,7 @@ class _Reader:
                 kept.append(key)
         if strict and unclear:
             raise UserError(
-                f"{' and '.join(_few(unclear))} may be settings or results: name the settings with --group-by, such as {_some(kept)}"
+                f"{' and '.join(_few(unclear))} may be settings or results: name the settings with --group-by, such as {some(kept)}"
             )
         if strict:
             self._leave_out("they tell runs apart and nothing else", left_out)
@@ -323,7 +323,7 @@ class _Reader:
 
     def _leave_out(self, why: str, keys: Sequence[str]) -> None:
         if keys:
-            self.said.append(f"no settings, since {why}: {_some(keys)}")
+            self.said.append(f"no settings, since {why}: {some(keys)}")
 
     def _naming(self, settings: Sequence[str], taken: Collection[str | None], strict: bool) -> list[str]:
         """What a table calls runs, or groups of them, that names arms. With `strict`, one that may name either raises UserError, and what
@@ -336,7 +336,7 @@ class _Reader:
         unclear = left_out.pop(_EITHER, [])
         left_out.pop(_OWN, None)
         if strict and unclear:
-            such = _some(settings or unclear)
+            such = some(settings or unclear)
             raise UserError(f"{' and '.join(_few(unclear))} may name arms or runs: name the settings with --group-by, such as {such}")
         for why, keys in left_out.items() if strict else ():
             self._leave_out(why, keys)
@@ -415,6 +415,7 @@ def _few(keys: Sequence[str]) -> Sequence[str]:
     return [*map(excerpt, keys[:4]), *([f"{len(keys) - 4} more"] if len(keys) > 4 else [])]
 
 
-def _some(keys: Sequence[str]) -> str:
+def some(keys: Sequence[str]) -> str:
+    """Return them in a line, of very many the first."""
     rest = len(keys) - _SHOWN
     return ", ".join(map(excerpt, keys[:_SHOWN])) + (f" and {rest} more" if rest > 0 else "")
