@@ -194,6 +194,8 @@ class _Reader:
         metric = self._metric(seed)
         goal = self._goal(metric)
         time = self._time(metric)
+        words = {key: word for key in self.config if (word := self._word_of_two(key))}
+        self.said += [f"{key}: what is {word}, and the text {word}, are one level" for key, word in words.items()]
         factors, alike = self._factors({metric, seed, time} - {None})
         return Roles(metric=metric, goal=goal, seed=seed, time=time, factors=factors, alike=alike, guessed=tuple(self.said))
 
@@ -359,6 +361,12 @@ class _Reader:
     def _is_each(self, key: str) -> bool:
         """Whether it is another one in each run."""
         return len(self._levels(key)) == len(self.ended)
+
+    def _word_of_two(self, key: str) -> str | None:
+        """The word, such as `none` or `true`, that is a text in some runs, and in others what it says."""
+        there = [setting(run, key) for run in self.ended]
+        words = {written(level) for level in there if level is None or isinstance(level, bool)}
+        return next((level for level in there if isinstance(level, str) and level in words), None)
 
     def _parts(self, keys: Sequence[str]) -> int:
         """How many arms some settings make."""

@@ -209,6 +209,11 @@ def test_in_a_table_quality_that_repeats_as_a_setting_does_is_refused():
         read(table(lr=[1, 2, 1, 2], cer=[0.5, 0.5, 0.7, 0.7], acc=[0.1, 0.2, 0.3, 0.4]), AskedRoles("acc"))
 
 
+def test_what_is_nothing_and_a_text_that_says_so_are_one_level_and_that_is_told():
+    found = read(runs(*[({"clip": clip}, {"acc": n}) for n, clip in enumerate([None, "none", "0.1", 0.1])]), AskedRoles())
+    assert "clip: what is none, and the text none, are one level" in found.guessed
+
+
 def test_what_is_pooled_over_is_told():
     found = read(runs(*[({"lr": n % 2, "batch": n // 2}, {"acc": n}) for n in range(4)]), AskedRoles(group_by=("lr",)))
     assert "pooled over, since --group-by does not name them: batch" in found.guessed
