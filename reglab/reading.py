@@ -5,6 +5,7 @@ terabyte of nothing. So what is read is a regular file of no more bytes than it 
 """
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from io import BufferedReader
@@ -14,6 +15,9 @@ from typing import Any, Protocol
 from pydantic_core import from_json
 
 from reglab.errors import ReglabError, UserError, first_line, machine_fault, shown
+
+_NUMBER = re.compile(r"[-+]?((0|[1-9]\d*)(\.\d*)?|\.\d+)(e[-+]?\d+)?", re.IGNORECASE | re.ASCII)
+_LONGEST_NUMBER = 300
 
 _KINDS = {"a folder": stat.S_ISDIR, "a pipe": stat.S_ISFIFO, "a socket": stat.S_ISSOCK}
 
@@ -74,6 +78,13 @@ def parsed(text: str | bytes, numbers_only: bool = True) -> Any:
     So it does for NaN and infinity, which JSON has not, unless `numbers_only` is false: W&B sends them all the same.
     """
     return from_json(text, allow_inf_nan=not numbers_only)
+
+
+def number_in(text: str) -> int | float | None:
+    """The number that a text is, however it is written: 1e-3 is 0.001. None of what is none, as 007 is, which is a name and not 7."""
+    if len(text) > _LONGEST_NUMBER or not _NUMBER.fullmatch(text):
+        return None
+    return float(text) if any(mark in text.lower() for mark in ".e") else int(text)
 
 
 def is_folder(path: Path) -> bool:

@@ -112,9 +112,8 @@ def write(
     with counting("reading runs") as progress:
         found = collection.read(sources, asked or AskedRoles(), progress)
     say_recognized(record.run_id for record in found.records if record.formerly)
-    if found.roles:
-        for line in found.roles.guessed:
-            say(line)
+    for line in found.said:
+        say(line)
     with working("drawing the figures"):
         built = collection.build_report(found, out, design, baseline)
     if not found.roles and built.design is None and found.earlier is None:

@@ -63,6 +63,11 @@ class Runs:
         assert self.roles
         return Programs([run for run in self.found if isinstance(run, ProgramRun)], self.roles)
 
+    @property
+    def said(self) -> tuple[str, ...]:
+        """What a person must know of those of another program: what was guessed of their keys, and which are copies; a line each."""
+        return self.programs.said if self.roles else ()
+
     @cached_property
     def study(self) -> Study:
         """Those of reglab, by what differs among them."""
@@ -88,7 +93,7 @@ class Runs:
         return f"{len(self.found)} runs from {self.source}"
 
     def _repr_html_(self) -> str:
-        guesses = "".join(f"<br>{html.escape(line)}" for line in self.roles.guessed) if self.roles else ""
+        guesses = "".join(f"<br>{html.escape(line)}" for line in self.said)
         return f"<p>{html.escape(repr(self))}{guesses}</p>{self.arms().to_html(index=False, border=0)}"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from reglab.config import nearest
 from reglab.errors import UserError, excerpt
+from reglab.report import stats
 from reglab.report.claims import asked
 from reglab.report.claims.evidence import Evidence
 from reglab.report.claims.findings import Verdict
@@ -14,9 +15,10 @@ from reglab.report.collection import Runs
 from reglab.report.comparisons.parts import ANYTHING
 from reglab.report.sections import per_image
 from reglab.report.sections.per_image import OnTheSameImages
-from reglab.report.studies.columns import Column, Condition, brief, written
+from reglab.report.studies.columns import Column, Condition, brief, meets, written
 from reglab.report.studies.measures import NUMBER, POINTS, Kind, names_of
 from reglab.report.studies.measures import measured as measured_by
+from reglab.report.studies.study import Study
 from reglab.report.writing.digits import decimals
 from reglab.tracking.record import RunRecord
 
@@ -104,6 +106,7 @@ def _of_records(runs: Runs, a: Setting, b: Setting, on: str, margin: float) -> C
     keys = {column.sources[0]: column for column in study.design.by_name.values()}
     (one, first), (other, second) = (condition(each, arms, keys) for each in (a, b))
     refuse_same(first, second)
+    _refuse_untold(study, {one: first, other: second})
     evidence = Evidence(study, None)
     part = asked.pair(on, evidence, {}, first, second, ANYTHING).part()
     if part.estimate is None:
@@ -175,6 +178,21 @@ def refuse_same(one: Condition, other: Condition) -> None:
     """Raises UserError where one run could meet both."""
     if all(set(one[name]) & set(other[name]) for name in one.keys() & other.keys()):
         raise UserError("the two settings may be one run's: give both a value of one key, and unlike ones")
+
+
+def _refuse_untold(study: Study, asked: Mapping[str, Condition]) -> None:
+    """Raises UserError where arms that no level tells apart meet a condition: the first run of each seed would be taken for all."""
+    for said, wanted in asked.items():
+        there: dict[tuple[str, ...], set[str]] = {}
+        for record in filter(stats.counts, study.records):
+            treated = study.treated[record.run_id]
+            if treated and meets(treated, wanted, study.base):
+                there.setdefault(tuple(written(treated[name]) for name in study.design.names), set()).add(stats.arm(record))
+        if any(len(arms) > 1 for arms in there.values()):
+            raise UserError(
+                f"{said} is said of several arms that no setting of these runs tells apart, as nothing and the text none, or two versions "
+                "of one's own code: read them alone"
+            )
 
 
 def _no_pair(one: str, other: str, more: str) -> UserError:

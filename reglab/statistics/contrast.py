@@ -72,7 +72,7 @@ def of_differences(values: Sequence[float]) -> Contrast:
     far it is chance."""
     found, n = np.asarray(values, dtype=float), len(values)
     mean = np.asarray(found.mean())
-    squares = float(_but_rounding(np.asarray(found.var(ddof=1)), mean)) if n > 1 else 0.0
+    squares = float(but_rounding(np.asarray(found.var(ddof=1)), mean)) if n > 1 else 0.0
     is_told = n > 2 or squares > 0
     error = np.sqrt(squares / n) if is_told else np.inf
     return Contrast(np.asarray(mean), np.asarray(error), np.asarray(max(n - 1.0, 1.0)), np.asarray(is_told), None, n)
@@ -120,7 +120,7 @@ def arm_means(results: Array) -> Contrast:
     """
     counts = (~np.isnan(results)).sum(axis=-1)
     means, variances = _spreads(results, counts)
-    variances, freedom = _but_rounding(variances, means), counts - 1.0
+    variances, freedom = but_rounding(variances, means), counts - 1.0
     variances, freedom = moderated(variances, freedom, prior(variances, freedom), UNLIKE_BY_ITSELF, LEAST_IN_COMMON)
     error = np.where(freedom > 0, np.sqrt(variances / counts), np.inf)
     return Contrast(means, error, np.maximum(freedom, 1.0), np.zeros(len(counts), bool), None, int(counts.min()))
@@ -141,7 +141,7 @@ def _spreads(results: Array, counts: Array) -> tuple[Array, Array]:
 
 
 def _weighed(means: Array, variances: Array, freedom: Array, counts: Array, weights: Array) -> tuple[Array, Array, Array]:
-    variances, freedoms = _moderated(_but_rounding(variances, means), freedom)
+    variances, freedoms = _moderated(but_rounding(variances, means), freedom)
     asked = weights != 0
     parts = (weights**2 / counts)[asked] * variances[..., asked]
     total = parts.sum(axis=-1)
@@ -166,6 +166,6 @@ def _of_one_study(variances: bytes, freedom: bytes) -> tuple[Array, Array]:
     return moderated(known, free, prior(known, free))
 
 
-def _but_rounding(variances: Array, means: Array) -> Array:
-    """Without what the sums of equal numbers are off by."""
+def but_rounding(variances: Array, means: Array) -> Array:
+    """The variances (…, arms) without what the sums of equal numbers are off by; `means` are as many."""
     return np.where(variances > 1e-24 * means**2, variances, 0.0)

@@ -1,19 +1,20 @@
 """Runs in a table of text: what W&B's page, MLflow's or a script of one's own writes as CSV, a row a run.
 
 Columns under which those pages tell of a run itself (`Name`, `State`, `Created`, `Runtime`, …) are read as that; all others are what
-the run was given or came to, which a table does not tell apart.
+the run was given or came to, which a table does not tell apart. Spaces around a name or a cell are no part of it.
 """
 
 import csv
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from reglab import reading
 from reglab.errors import UserError, excerpt
-from reglab.tracking.program_run import ProgramRun, Value, each_alone
+from reglab.tracking.program_run import CLOCK, ProgramRun, Value, each_alone
 from reglab.tracking.state import State
 
 SUFFIX = ".csv"
@@ -21,52 +22,120 @@ SUFFIX = ".csv"
 _MOST_BYTES = 5 * 10**8
 _LONGEST_LINE = 10**7
 
-_IDS = ("ID", "Run ID", "id", "run_id")
-_NAMES = ("Name", "name", "run")
-_STATES = ("State", "Status")
+_IDS = ("id", "run id")
+_NAMES = ("name", "run")
+_STATES = ("state", "status")
+"""As `_called` has them: scripts write them in any case."""
+
 _STARTS = ("Created", "Start Time")
-_SECONDS = ("Runtime",)
+_SECONDS = ("Runtime", CLOCK)
 _ABOUT = frozenset(
     {"Notes", "User", "Tags", "Sweep", "Group", "Job Type", "Hostname", "Updated", "End Time", "Description", "Commit", "GitHub", "Command"}
     | {"Python", "OS", "GPU Type", "GPU Count", "CPU Count", "Source Name", "Source Type", "Source Version", "Experiment", "Duration"}
 )
-"""Of the run itself, and neither a setting nor a result."""
+"""Of the run itself, and neither what it was given nor what it came to."""
+
+_EXPORTED = frozenset({"run", "state"})
+_ABOUT_EXPORTED = frozenset({"arm", "model", "identity", "reason", "sweep", "url"})
+"""Likewise in a table that a report of reglab's has of its runs, which is known by the former."""
 
 _ENDED_AS = {
-    "finished": State.finished,
-    "completed": State.finished,
-    "crashed": State.crashed,
-    "failed": State.failed,
-    "killed": State.stopped,
-    "stopped": State.stopped,
-    "running": State.running,
+    **dict.fromkeys(("finished", "completed", "complete", "done", "success", "succeeded", "ok"), State.finished),
+    **dict.fromkeys(("crashed", "node fail"), State.crashed),
+    **dict.fromkeys(("failed", "fail", "failure", "error", "errored", "aborted", "timeout", "out of memory"), State.failed),
+    **dict.fromkeys(("killed", "stopped", "pruned", "cancelled", "canceled", "interrupted"), State.stopped),
+    **dict.fromkeys(("running", "preempting"), State.running),
+    **dict.fromkeys(("pending", "scheduled", "queued", "waiting"), State.pending),
     "preempted": State.preempted,
-    "preempting": State.running,
-    "pending": State.pending,
-    "scheduled": State.pending,
+    "diverged": State.diverged,
 }
-"""What pages call the state of a run."""
+"""What pages and schedulers call the state of a run, as `_called` has it."""
 
-_TOLD = frozenset({*_IDS, *_NAMES, *_STATES, *_STARTS, *_SECONDS, *_ABOUT})
-"""Columns that tell of a run, and are no keys of it."""
+_WORDS: Mapping[str, Value] = {
+    **dict.fromkeys(("", "na", "n/a", "#n/a", "<na>", "nat", "null", "none"), None),
+    **dict.fromkeys(("nan", "-nan", "+nan"), math.nan),
+    **dict.fromkeys(("inf", "+inf", "infinity", "+infinity"), math.inf),
+    **dict.fromkeys(("-inf", "-infinity"), -math.inf),
+    "true": True,
+    "false": False,
+}
+"""As Python, pandas, R and JavaScript write them, in any case: what is missing is nothing, what is no number or without end stays that."""
 
-_NUMBER = re.compile(r"[-+]?((0|[1-9]\d*)(\.\d*)?|\.\d+)(e[-+]?\d+)?", re.IGNORECASE | re.ASCII)
-"""007 is none: it is a name, and not 7."""
-
-_LONGEST_NUMBER = 300
-_WORDS: Mapping[str, Value] = {"": None, "true": True, "false": False, "nan": math.nan, "infinity": math.inf, "-infinity": -math.inf}
+_Cells = Mapping[str, str]
+"""Of a row, without the spaces around them, by the names of their columns."""
 
 
 def read(path: Path) -> list[ProgramRun]:
     """The runs in a table. Raises UserError for what is none, in one line that names the line of the file."""
     rows = _rows(path)
-    _, header = next(rows, (1, []))
+    _, first = next(rows, (1, []))
+    header = [name.strip() for name in first]
     _check_header(header, path)
-    found = [_run(number, dict(zip(header, cells, strict=True)), path) for number, cells in rows if _fits(number, cells, header, path)]
-    ids = [run.id for run in found]
-    if len(set(ids)) < len(ids) and not any(name in header for name in _IDS):  # names need not be of one run each
-        found = [run.model_copy(update={"id": f"row {place}"}) for place, run in enumerate(found, start=1)]
-    return each_alone(found, path)
+    found = [(number, _cells(number, cells, header, path)) for number, cells in rows]
+    columns = _columns(header, found, path)
+    return each_alone([columns.run(place, cells) for place, (_, cells) in enumerate(found, start=1)], path)
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """What tells of a run itself. `named`: by what it is called; `states`: what says how it stands, all of them the same; `key`: the
+    column whose cells tell all runs apart, where one has an id."""
+
+    key: str | None
+    named: tuple[str, ...]
+    states: tuple[str, ...]
+    about: frozenset[str]
+
+    def run(self, place: int, cells: _Cells) -> ProgramRun:
+        """The run in a row, which is the so manieth."""
+
+        def of(names: Sequence[str]) -> str:
+            return next((cells[name] for name in names if cells.get(name)), "")
+
+        seconds = value(of(_SECONDS))
+        return ProgramRun(
+            id=(self.key and cells[self.key]) or f"row {place}",
+            name=of(self.named),
+            config={name: value(cell) for name, cell in cells.items() if name and name not in self.about},
+            about={name: value(cell) for name, cell in cells.items() if name in self.about},
+            state=_ENDED_AS[_called(said)] if (said := of(self.states)) else State.finished,
+            seconds=seconds if isinstance(seconds, int | float) and math.isfinite(seconds) else None,
+            created=_moment(of(_STARTS)),
+        )
+
+
+def _columns(header: Sequence[str], rows: Sequence[tuple[int, _Cells]], path: Path) -> _Columns:
+    """Raises UserError for a column of states of which some words are none, and for two that differ."""
+    named = tuple(sorted((name for name in header if _called(name) in _NAMES), key=lambda name: _NAMES.index(_called(name))))
+    states = tuple(name for name in header if _called(name) in _STATES and _tells_states(name, rows, path))
+    for number, cells in rows:
+        if len({_ENDED_AS[_called(cells[name])] for name in states if cells[name]}) > 1:
+            raise UserError(f"{path}:{number}: {' and '.join(states)} tell two states of a run: rename or remove one")
+    ids = [name for name in header if _called(name) in _IDS]
+    apart = [name for name in reversed(named) if all(cells[name] for _, cells in rows) and _are_unlike(name, rows)]
+    about = {*ids, *named, *states, *_STARTS, *_SECONDS, *_ABOUT, *(_ABOUT_EXPORTED if set(header) >= _EXPORTED else ())}
+    return _Columns(next(iter((*ids, *apart)), None), named, states, frozenset(about))
+
+
+def _called(text: str) -> str:
+    """A name or a word as it is looked up: `RUN_ID` is `run id`."""
+    return re.sub(r"[\s_-]+", " ", text).casefold()
+
+
+def _tells_states(name: str, rows: Sequence[tuple[int, _Cells]], path: Path) -> bool:
+    """Whether a column says how runs stand: all of its words do. Of other words it is a key as any."""
+    known = {cells[name] for _, cells in rows if _called(cells[name]) in _ENDED_AS}
+    odd = next(((number, cells[name]) for number, cells in rows if cells[name] and cells[name] not in known), None)
+    if known and odd:
+        raise UserError(
+            f"{path}:{odd[0]}: {name} is {excerpt(odd[1])}, which is no state of a run, and elsewhere {excerpt(min(known))}, which is one: "
+            f"rename the column, or write {', '.join(dict.fromkeys(_ENDED_AS.values()))}"
+        )
+    return bool(known)
+
+
+def _are_unlike(name: str, rows: Sequence[tuple[int, _Cells]]) -> bool:
+    return len({cells[name] for _, cells in rows}) == len(rows)
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -106,31 +175,10 @@ def _check_header(header: list[str], path: Path) -> None:
         raise UserError(f"{path}: two columns are called {excerpt(twice) or 'nothing'}: rename or remove one")
 
 
-def _fits(number: int, cells: list[str], header: list[str], path: Path) -> bool:
+def _cells(number: int, cells: list[str], header: list[str], path: Path) -> _Cells:
     if len(cells) != len(header):
         raise UserError(f"{path}:{number}: {len(cells)} cells under {len(header)} columns: write the table again")
-    return True
-
-
-def _run(number: int, cells: Mapping[str, str], path: Path) -> ProgramRun:
-    def of(names: tuple[str, ...]) -> str:
-        return next((cells[name].strip() for name in names if cells.get(name)), "")
-
-    said = of(_STATES)
-    if said and said.lower() not in _ENDED_AS:
-        raise UserError(
-            f"{path}:{number}: State is {excerpt(said)}, which is none of {', '.join(_ENDED_AS)}: rename the column, or mend it"
-        )
-    seconds = value(of(_SECONDS))
-    return ProgramRun(
-        id=of(_IDS) or of(_NAMES) or f"row {number - 1}",
-        name=of(_NAMES),
-        program=str(path),
-        config={name: value(cell) for name, cell in cells.items() if name not in _TOLD and name.strip()},
-        state=_ENDED_AS[said.lower()] if said else State.finished,
-        seconds=seconds if isinstance(seconds, int | float) and math.isfinite(seconds) else None,
-        created=_moment(of(_STARTS)),
-    )
+    return {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
 
 
 def value(cell: str) -> Value:
@@ -138,9 +186,8 @@ def value(cell: str) -> Value:
     text = cell.strip()
     if text.lower() in _WORDS:
         return _WORDS[text.lower()]
-    if len(text) > _LONGEST_NUMBER or not _NUMBER.fullmatch(text):
-        return text
-    return float(text) if any(mark in text.lower() for mark in ".e") else int(text)
+    number = reading.number_in(text)
+    return text if number is None else number
 
 
 def _moment(text: str) -> datetime | None:

@@ -31,8 +31,11 @@ _MOST_ARCHIVE_BYTES = 10**9
 _MOST_LINE_BYTES = 10**7
 _MOST_UNPACKED = 50
 _MOST_NESTED = 20
-_EXACT = 10**12
-"""From this size a whole number is told by its digits: as a fraction, two that differ at the end would be one."""
+_LARGEST = 2**63
+"""From this size a whole number is a text, its digits: no table has a column of such numbers."""
+
+CLOCK = "runtime, s"
+"""What the time of a run is called that its program did not tell: the clock of whoever ran it."""
 
 Value = str | int | float | bool | None
 """What a key of a configuration or of a result holds."""
@@ -45,7 +48,8 @@ class ProgramRun(BaseModel):
     """A run of a program that is not reglab's.
 
     `config` is what it was given and `summary` what it came to, by key paths such as `optimizer.lr`; where its source does not tell
-    the two apart, as a table's columns do not, all of it is in `config`. `curves` has for a metric its steps and values, thinned out.
+    the two apart, as a table's columns do not, all of it is in `config`. `about` is what a table tells of the run itself, by its columns:
+    who ran it and where, what it is called, in which group it is. `curves` has for a metric its steps and values, thinned out.
     `seconds` is how long it took by the clock of whoever ran it. `program` is the command, file or address that it comes from.
     """
 
@@ -56,6 +60,7 @@ class ProgramRun(BaseModel):
     program: str = ""
     config: dict[str, Value] = {}
     summary: dict[str, Value] = {}
+    about: dict[str, Value] = {}
     curves: dict[str, Curve] = {}
     state: State = State.finished
     reason: str | None = None
@@ -68,7 +73,7 @@ class ProgramRun(BaseModel):
     def _in_a_line(cls, text: str | None) -> str | None:
         return None if text is None else str(plain(text))
 
-    @field_validator("config", "summary", mode="before")
+    @field_validator("config", "summary", "about", mode="before")
     @classmethod
     def _by_paths(cls, values: Any) -> Any:
         return dict(by_paths(values)) if isinstance(values, Mapping) else values
@@ -76,7 +81,8 @@ class ProgramRun(BaseModel):
     @property
     def digest(self) -> str:
         """Of all that the run says but for its curves: another one where any of it has changed."""
-        return hashlib.sha256(self.model_dump_json(exclude={"curves"}).encode()).hexdigest()[:12]
+        unsaid = {"curves"} if self.about else {"curves", "about"}
+        return hashlib.sha256(self.model_dump_json(exclude=unsaid).encode()).hexdigest()[:12]
 
 
 def of_record(record: RunRecord) -> ProgramRun:
@@ -119,7 +125,7 @@ def plain(value: Any) -> Value:
     """A value as runs are compared by it: a text in one line and not without end, a number that is a number."""
     if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, int | float) and (abs(value) < _EXACT or isinstance(value, float)):
+    if isinstance(value, int | float) and (abs(value) < _LARGEST or isinstance(value, float)):
         return value if math.isfinite(value) else {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value, "NaN")
     text = value if isinstance(value, str) else _in_json(value)
     if len(text) > LONGEST:

@@ -49,6 +49,17 @@ def test_one_level_is_compared_with_another_over_all_else(ours):
     )
 
 
+@pytest.mark.parametrize(("value", "word"), [(None, "none"), (True, "true")])
+def test_what_is_nothing_is_not_taken_for_a_text_that_says_so(make_record, tmp_path, value, word):
+    for depth, test in ((value, 0.5), (word, 0.9), ("other", 0.7)):
+        for seed in range(3):
+            config = {"model": {"name": "package.module:network", "options": {"kind": depth}}}
+            record = make_record(seed=seed, test=test + seed / 1000, config=config, sweep="mine")
+            write_run(tmp_path / "runs" / "mine" / record.run_id, record)
+    with pytest.raises(UserError, match=f"kind {word} is said of several arms that no setting of these runs tells apart"):
+        reglab.compare(reglab.runs(tmp_path / "runs" / "mine"), f"kind={word}", "kind=other")
+
+
 def test_less_time_is_better(ours):
     found = reglab.compare(ours, "weight_decay=0.1 lr=0.01", "weight_decay=0 lr=0.01", on="time/train_seconds")
     assert found.estimate == pytest.approx(2, abs=0.02)

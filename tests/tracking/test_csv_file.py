@@ -53,12 +53,51 @@ def test_what_w_and_b_s_page_writes_is_read(table):
         ("٣", "٣"),
         ("9" * 5000, "9" * 5000),
         ("Infinity", math.inf),
-        ("-inf", "-inf"),
+        ("-inf", -math.inf),
+        ("INF", math.inf),
+        ("+Infinity", math.inf),
+        ("NA", None),
+        ("None", None),
+        ("<NA>", None),
+        ("null", None),
+        ("nano", "nano"),
+        ("20240101120001", 20240101120001),
         ("adam", "adam"),
     ],
 )
 def test_a_cell_is_a_number_however_it_is_written_and_else_its_text(cell, holds):
     assert value(cell) == holds
+
+
+@pytest.mark.parametrize("header", ["State", " State", "state ", "status", "STATUS"])
+def test_how_a_run_stands_is_told_under_any_spelling_of_its_column(table, header):
+    words = ["finished", "FAILED ", "Killed", "node_fail", "diverged", "SCHEDULED", ""]
+    found = read(table("\n".join([f"lr ,{header}", *(f"1,{word}" for word in words)]) + "\n"))
+    assert [run.state.value for run in found] == ["finished", "failed", "stopped", "crashed", "diverged", "pending", "finished"]
+    assert found[0].config == {"lr": 1}
+
+
+def test_a_column_of_other_words_is_a_key_as_any(table):
+    (run, _) = read(table("state,acc\nNevada,1\nOregon,2\n"))
+    assert (run.state, run.config, run.about) == (State.finished, {"state": "Nevada", "acc": 1}, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        ("name,run,acc\na,x,1\na,y,2\n", ["x", "y"]),
+        ("name,run,acc\na,0,1\nb,0,2\n", ["a", "b"]),
+        ("name,run,acc\na,0,1\na,0,2\n", ["row 1", "row 2"]),
+        ("Run_ID,name,acc\nu,a,1\nv,b,2\n", ["u", "v"]),
+    ],
+)
+def test_a_run_is_known_by_what_no_other_has(table, text, ids):
+    assert [run.id for run in read(table(text))] == ids
+
+
+def test_what_a_run_says_is_the_same_wherever_its_table_lies(table):
+    one, other = (read(table("lr,acc\n1,2\n", name))[0] for name in ("runs.csv", "moved.csv"))
+    assert one.digest == other.digest != read(table("lr,acc\n1,3\n"))[0].digest
 
 
 @pytest.mark.parametrize("separator", [";", "\t"])
@@ -80,7 +119,9 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name(table):
         ("lr,lr\n1,2\n", "two columns are called lr"),
         ("lr,acc\n1,2\n1,2,3\n", r"runs.csv:3: 3 cells under 2 columns"),
         ("ID,acc\na,2\na,3\n", "two runs have the id a"),
-        ("State,acc\nNevada,2\n", "runs.csv:2: State is Nevada, which is none of finished, "),
+        ("lr,lr \n1,2\n", "two columns are called lr"),
+        ("State,acc\nfinished,2\nNevada,2\n", "runs.csv:3: State is Nevada, which is no state of a run, and elsewhere finished, which is"),
+        ("State,status,acc\nfinished,failed,2\n", "runs.csv:2: State and status tell two states of a run: rename or remove one"),
         ('lr,acc\n1,"2\n', "no table as CSV has it"),
         (b"lr,acc\n1,\xff\n", "line 2 is not UTF-8"),
         ("lr,acc\n1," + "x" * 10**6 + "\n", "no table as CSV has it .field larger"),

@@ -12,7 +12,7 @@ import wandb
 from reglab.config import RunConfig, identity, run_id
 from reglab.errors import ReglabError, UserError
 from reglab.report import tables
-from reglab.report.programs.roles import CLOCK, AskedRoles
+from reglab.report.programs.roles import AskedRoles
 from reglab.report.programs.roles import read as read_roles
 from reglab.report.studies.measures import Target
 from reglab.settings import settings
@@ -20,6 +20,7 @@ from reglab.tracking import wandb_api, wandb_programs, wandb_project, wandb_stat
 from reglab.tracking.client import PROJECT
 from reglab.tracking.fetch import curves, fetch, programs
 from reglab.tracking.per_image import PerImage
+from reglab.tracking.program_run import CLOCK
 from reglab.tracking.record import Environment, RunRecord, State
 from reglab.tracking.results import Epoch, OwnMetric, Summary
 from reglab.tracking.store import LocalRun, read_runs

@@ -1,13 +1,12 @@
 """Figures of a report that is of no study: differences with their intervals, and what a search drew and found."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import altair as alt
 import numpy as np
 import pandas as pd
 
-from reglab.report.charts.style import QUIET, TEXT, Drawn, accuracy_domain, plain, styled
+from reglab.report.charts.style import QUIET, TEXT, Drawn, accuracy_domain, styled
 from reglab.report.studies.colours import PALETTE
 from reglab.report.studies.columns import Column, brief
 from reglab.report.writing.numbers import MINUS, told
@@ -16,10 +15,22 @@ _ROW = 26
 _MOST = 60
 
 
-def intervals(table: pd.DataFrame, of: str, title: str, subtitle: str, form: str = "+.1f") -> Drawn:
-    """A row for each difference, with its interval, and a line at no difference at all."""
+def _in_points(value: float, low: float | None, high: float | None) -> str:
+    """With as many digits as its interval leaves."""
+    return f"{value:+.1f}".replace("-", MINUS) if low is None or high is None else told(value, low, high, 2, signed=True)
+
+
+def intervals(
+    table: pd.DataFrame,
+    of: str,
+    title: str,
+    subtitle: str,
+    say: Callable[[float, float | None, float | None], str] = _in_points,
+) -> Drawn:
+    """A row for each difference, with its interval, and a line at no difference at all. `say`: how it is told, with the ends of that."""
     table = table.head(_MOST)
-    said = [_difference(plain(row["value"]), plain(row["low"]), plain(row["high"]), form) for row in table.to_dict("records")]
+    ends = [[None if pd.isna(end) else float(end) for end in table[name]] for name in ("low", "high")]
+    said = [say(value, low, high) for value, low, high in zip(table["value"], *ends, strict=True)]
     table = table.assign(said=said, text=[each.partition(" ")[0] for each in said])
     base = alt.Chart(table, width=560, height={"step": _ROW})
     y = alt.Y("model:N", sort=list(table["model"]), title=None, axis=alt.Axis(labelLimit=330, domain=False, ticks=False, grid=False))
@@ -30,11 +41,6 @@ def intervals(table: pd.DataFrame, of: str, title: str, subtitle: str, form: str
     points = base.mark_point(size=80, filled=True, opacity=1, color=PALETTE[0]).encode(y=y, x=x, tooltip=tooltip)
     texts = base.mark_text(dy=-10, fontSize=10, color=TEXT).encode(y=y, x=x, text="text:N")
     return styled(alt.hconcat(nothing + whiskers + points + texts), title, subtitle)
-
-
-def _difference(value: Any, low: Any, high: Any, form: str) -> str:
-    """With as many digits as its interval leaves; without one in the form that is usual."""
-    return f"{value:{form}}".replace("-", MINUS) if low is None or high is None else told(value, low, high, 2, signed=True)
 
 
 def parallel(table: pd.DataFrame, columns: Sequence[Column], of: str, title: str, subtitle: str, falls: bool = False) -> Drawn:
@@ -57,7 +63,7 @@ def parallel(table: pd.DataFrame, columns: Sequence[Column], of: str, title: str
     )
     colour = alt.Color("result:Q", title=of, scale=alt.Scale(range=["#a6c8e4", "#08306b"][:: -1 if falls else 1]))
     lines = base.mark_line(strokeWidth=1.5, opacity=0.85).encode(
-        x=x, y=alt.Y("at:Q", axis=None), detail="run:N", color=colour, tooltip=["label:N", alt.Tooltip("result:Q", format=".2f")]
+        x=x, y=alt.Y("at:Q", axis=None), detail="run:N", color=colour, tooltip=["label:N", alt.Tooltip("result:Q", format=".6~g")]
     )
     ends = pd.DataFrame(
         [
@@ -152,7 +158,7 @@ def best_so_far(
     base = alt.Chart(table, width=820, height=240).encode(x=alt.X("_number:Q", title="run", axis=alt.Axis(tickMinStep=1, grid=False)))
     scale = alt.Scale(domain=list(limits), nice=False, zero=False)
     points = base.mark_point(size=50, filled=True, color=PALETTE[5], opacity=1).encode(
-        y=alt.Y("_value:Q", title=of, scale=scale), tooltip=["_label:N", alt.Tooltip("_value:Q", format=".2f")]
+        y=alt.Y("_value:Q", title=of, scale=scale), tooltip=["_label:N", alt.Tooltip("_value:Q", format=".6~g")]
     )
     line = base.mark_line(interpolate="step-after", color=PALETTE[0], strokeWidth=2).encode(y=alt.Y("best:Q", scale=scale))
     return styled(alt.hconcat(line + points), title, subtitle)

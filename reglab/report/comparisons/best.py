@@ -18,6 +18,7 @@ import numpy as np
 from scipy.special import gammaln, ndtr
 
 from reglab.report.stats import CONFIDENCE
+from reglab.statistics.contrast import but_rounding
 
 _NORMAL_NODES, _NORMAL_WEIGHTS = np.polynomial.hermite_e.hermegauss(96)
 _NORMAL_WEIGHTS = _NORMAL_WEIGHTS / math.sqrt(2 * math.pi)
@@ -79,8 +80,8 @@ def of_groups(values: Mapping[str, Sequence[float]]) -> dict[str, WithTheBest]:
     means = {arm: statistics.fmean(each) for arm, each in values.items()}
     left = _left(means)
     freedom = sum(map(len, values.values())) - len(values)
-    within = sum((value - means[arm]) ** 2 for arm, each in values.items() for value in each)
-    if freedom < 1 or (error := math.sqrt(within / freedom)) <= 1e-12:
+    within = sum(_within(each, means[arm]) for arm, each in values.items())
+    if freedom < 1 or not (error := math.sqrt(within / freedom)):
         return {arm: WithTheBest(difference, None, None, None, len(values[arm])) for arm, difference in left.items()}
     spread = {
         arm: {other: error * math.sqrt(1 / len(each) + 1 / len(values[other])) for other in values if other != arm}
@@ -100,12 +101,18 @@ def of_groups(values: Mapping[str, Sequence[float]]) -> dict[str, WithTheBest]:
     return found
 
 
+def _within(values: Sequence[float], mean: float) -> float:
+    """The sum of squares of an arm, which is none where its runs are alike but for rounding."""
+    squares = sum((value - mean) ** 2 for value in values)
+    return squares * bool(but_rounding(np.asarray(squares / len(values)), np.asarray(mean)))
+
+
 def _error(arms: Sequence[Sequence[float]]) -> float | None:
     """The standard deviation of a run, arm and seed taken out; None where runs show none."""
     table = np.array(arms)
     residuals = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0, keepdims=True) + table.mean()
     found = math.sqrt(float((residuals**2).sum()) / ((table.shape[0] - 1) * (table.shape[1] - 1)))
-    return found if found > 1e-12 else None
+    return found if but_rounding(np.asarray(found**2), np.abs(table).max()) else None
 
 
 def _p(difference: float, spread: float, others: int, freedom: int) -> float:

@@ -14,11 +14,12 @@ from reglab.report.comparisons.best import WithTheBest, of_groups, with_the_best
 from reglab.report.comparisons.differences import of_sides
 from reglab.report.comparisons.parts import LEVEL
 from reglab.report.comparisons.sides import ArmResults, One, Sides
-from reglab.report.programs.roles import CLOCK, Roles, setting
+from reglab.report.programs.copies import copies, said_of_copies
+from reglab.report.programs.roles import Roles, setting
 from reglab.report.stats import Estimate, estimates, time_estimates
 from reglab.report.studies.columns import Column, Level, brief, in_order, scale_of, short_names, written
 from reglab.report.studies.measures import NUMBER
-from reglab.tracking.program_run import ProgramRun
+from reglab.tracking.program_run import CLOCK, ProgramRun
 from reglab.tracking.state import State
 
 if TYPE_CHECKING:
@@ -58,14 +59,23 @@ class ArmDifference:
 
 
 class Programs:
-    """Runs with their roles, as arms. `counted` are the runs that finished with a number in the metric."""
+    """Runs with their roles, as arms. `counted` are the runs that finished with a number in the metric, but for `copies` of others."""
 
     def __init__(self, runs: Sequence[ProgramRun], roles: Roles):
         self.runs, self.roles = tuple(runs), roles
-        self.counted = [run for run in runs if run.state == State.finished and roles.value(run) is not None]
-        if not self.counted:
+        self._ended = [run for run in runs if run.state == State.finished and roles.value(run) is not None]
+        if not self._ended:
             raise UserError(f"no finished run has a number in {roles.metric}: name another with --metric")
+        self.copies = copies(self._ended, roles)
+        self.counted = [run for run in self._ended if run.id not in self.copies]
+        for key, of in ((roles.metric, roles.value), (roles.time, roles.seconds)):
+            _refuse_too_large(self.counted, key, of)
         self.sign = 1 if roles.goal == "maximize" else -1
+
+    @cached_property
+    def said(self) -> tuple[str, ...]:
+        """What was guessed of these runs, and which of them are alike: lines for people."""
+        return (*self.roles.guessed, *said_of_copies(self._ended, self.roles))
 
     @cached_property
     def columns(self) -> Mapping[str, Column]:
@@ -169,7 +179,7 @@ class Programs:
         return sorted({arm.levels[key] for arm in self.arms}, key=in_order)
 
     def frame(self) -> "pd.DataFrame":
-        """One row a run: all of its keys, as they are."""
+        """One row a run: all of its keys, as they are, and what else its table tells of it."""
         import pandas as pd  # most of a second, that a question does not wait for
 
         labels = self.labels
@@ -178,7 +188,8 @@ class Programs:
             row: dict[str, Any] = {"run": run.id, "name": run.name or None, "arm": labels.get(run.id), "state": run.state.value}
             row |= {CLOCK: run.seconds, "url": run.url}
             row |= {f"{key} (key)" if key in row else key: value for key, value in run.config.items()}
-            rows.append(row | {f"{key} (result)" if key in row else key: value for key, value in run.summary.items()})
+            row |= {f"{key} (result)" if key in row else key: value for key, value in run.summary.items()}
+            rows.append(row | {key: value for key, value in run.about.items() if key not in row})
         return pd.DataFrame(rows).dropna(axis="columns", how="all")
 
     def arm_of(self, words: str) -> ProgramArm:
@@ -200,6 +211,17 @@ class Programs:
             which = "no arm has all of" if not there else f"{len(there)} arms have"
             raise UserError(f"--baseline {words}: {which} that; give a value of each of {factors}")
         return there[0]
+
+
+_LARGEST = 1e150
+"""Of a result: the square of a larger one is no number."""
+
+
+def _refuse_too_large(runs: Iterable[ProgramRun], key: str | None, of: Callable[[ProgramRun], float | None]) -> None:
+    if run := next((run for run in runs if abs(of(run) or 0) > _LARGEST), None):
+        raise UserError(
+            f"{key} of {run.id} is {of(run):g}, which is too large to be averaged: write inf for what diverged, or another unit"
+        )
 
 
 def _turned(each: WithTheBest) -> WithTheBest:

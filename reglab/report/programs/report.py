@@ -3,7 +3,7 @@
 What is said is what the runs have: nothing of seeds where they have none, and a result in the numbers of its program.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from reglab.report.programs.arms import ArmDifference, Programs
 from reglab.report.programs.details import details
 from reglab.report.programs.roles import Roles, setting
 from reglab.report.programs.search import SEARCH, Search
-from reglab.report.stats import holm
+from reglab.report.stats import Estimate, holm
 from reglab.report.studies.columns import Column, Level, brief
 from reglab.report.tables import p_text
 from reglab.report.writing import texts
@@ -32,6 +32,9 @@ ARMS, BEST, EFFECTS = "arms", "comparisons", "effects"
 
 _OF_ESTIMATE = {"value": "mean", "low": "low", "high": "high"}
 """Columns of numbers for programs, by the field of an estimate."""
+
+_OF_BASELINE = ("against the baseline", "p (Holm)")
+"""Columns that the table of arms has where one of them is named."""
 
 _FEW = 8
 """Levels of a setting that are told one by one."""
@@ -145,7 +148,7 @@ class ProgramReport:
 
     def notes(self) -> list[str]:
         """Say what a reader must know of the runs: what was guessed, what is not counted."""
-        found = [f"{line[0].upper()}{line[1:]}." for line in self.roles.guessed]
+        found = [f"{line[0].upper()}{line[1:]}." for line in self.programs.said]
         for state in State:
             there = [run for run in self.programs.runs if run.state == state]
             if there and state != State.finished:
@@ -180,16 +183,17 @@ class ProgramReport:
 
     def arms_table(self) -> pd.DataFrame:
         """Return a row an arm, the best first."""
-        against = self._against()
+        against, counted = self._against(), "seeds" if self.roles.seed else "runs"
         time = self.roles.time
+        names = _columns_of((self.metric, time or self.metric), ("arm", counted, *_OF_BASELINE))
         return pd.DataFrame(
             [
                 {
                     "arm": arm.label,
-                    "seeds" if self.roles.seed else "runs": str(len(arm.values)),
-                    self.metric: told(self.programs.means[arm.identity]),
+                    counted: str(len(arm.values)),
+                    names[self.metric]: told(self.programs.means[arm.identity]),
                 }
-                | ({time: told(self.programs.seconds.get(arm.identity))} if time and time != self.metric else {})
+                | ({names[time]: told(self.programs.seconds.get(arm.identity))} if time and time != self.metric else {})
                 | against.get(arm.label, {})
                 for arm in self.programs.arms
             ]
@@ -202,18 +206,20 @@ class ProgramReport:
         found = [self.programs.contrast([arm], [self.baseline], self.roles.factors) for arm in others]
         adjusted = holm([each.p if each else None for each in found])
         said = {
-            arm.label: {"against the baseline": told(each.estimate, "+") if each else NONE, "p (Holm)": NONE if p is None else p_text(p)}
+            arm.label: (told(each.estimate, "+") if each else NONE, NONE if p is None else p_text(p))
             for arm, each, p in zip(others, found, adjusted, strict=True)
         }
-        return said | {self.baseline.label: {"against the baseline": "baseline", "p (Holm)": NONE}}
+        said[self.baseline.label] = ("baseline", NONE)
+        return {label: dict(zip(_OF_BASELINE, words, strict=True)) for label, words in said.items()}
 
     def _tidy(self) -> pd.DataFrame:
-        rows = []
+        rows, time = [], self.roles.time
+        names = _columns_of((*self.roles.factors, self.metric, time or self.metric), ("arm", "low", "high", "n"))
         for arm in self.programs.arms:
             found, took = self.programs.means[arm.identity], self.programs.seconds.get(arm.identity)
-            seconds: dict[str, Any] = {self.roles.time: took.mean if took else None} if self.roles.time else {}
-            mean: dict[str, Any] = {self.metric: found.mean, "low": found.low, "high": found.high, "n": len(arm.values)}
-            rows.append({"arm": arm.label} | dict(arm.levels) | mean | seconds)
+            seconds: dict[str, Any] = {names[time]: took.mean if took else None} if time else {}
+            mean: dict[str, Any] = {names[self.metric]: found.mean, "low": found.low, "high": found.high, "n": len(arm.values)}
+            rows.append({"arm": arm.label} | {names[key]: level for key, level in arm.levels.items()} | mean | seconds)
         return pd.DataFrame(rows)
 
     def _arms(self, folder: Path) -> PageSection:
@@ -290,7 +296,7 @@ class ProgramReport:
             f"{self.metric}, against the best of the others",
             "The arms against the best of the others",
             self.subtitle(),
-            self._form(table),
+            _difference,
         )
         end = "ends" if self.programs.sign > 0 else "begins"
         figure = self._figure(
@@ -303,13 +309,6 @@ class ProgramReport:
         )
         arms = [arm.identity for arm in self.programs.arms]
         return PageSection(BEST, "Which arms may be the best?", asks, [figure], self._best_table(), [], [self._surely()], arms)
-
-    @staticmethod
-    def _form(table: pd.DataFrame) -> str:
-        """Of the numbers in a figure: in the digits that the widest of them need."""
-        widths = (table["high"].astype(float) - table["low"].astype(float)).dropna() / 2
-        sizes = table["value"].abs()
-        return f"+,.{min(8, decimals(float(widths.median()) if len(widths) else None, float(sizes.max() or 0)))}f"
 
     # What each setting does.
 
@@ -326,13 +325,14 @@ class ProgramReport:
 
     def _effects_table(self, rows: Sequence[tuple[Column, Level, Level, ArmDifference | None]]) -> pd.DataFrame:
         adjusted = holm([each.p if each else None for *_, each in rows])
+        metric = _columns_of((self.metric,), ("setting", "level", "against", "p (Holm)", "n"))[self.metric]
         return pd.DataFrame(
             [
                 {
                     "setting": column.title,
                     "level": brief(level),
                     "against": brief(first),
-                    self.metric: told(each.estimate, "+") if each else NONE,
+                    metric: told(each.estimate, "+") if each else NONE,
                     "p (Holm)": NONE if p is None else p_text(p),
                     "n": f"{each.estimate.n} {each.over}" if each else "no pair",
                 }
@@ -358,7 +358,7 @@ class ProgramReport:
         table = numbers.assign(model=names)[["model", "value", "low", "high"]].dropna(subset="value")
         figures = []
         if len(table):
-            chart = own.intervals(table, f"difference in {self.metric}", "What each setting does", self.subtitle(), self._form(table))
+            chart = own.intervals(table, f"difference in {self.metric}", "What each setting does", self.subtitle(), _difference)
             says = f"For each level of each setting: the difference in {self.metric} to its first level, with its interval."
             figures = [self._figure(folder, "main_effects", "What each setting does", says, chart)]
         asks = f"{self.metric} at each level of a setting less that at its first, over arms that have all else in common."
@@ -376,13 +376,30 @@ class ProgramReport:
             told |= {self.roles.seed: setting(run, self.roles.seed)} if self.roles.seed else {}
             told |= {self.roles.time: self.roles.seconds(run)} if self.roles.time else {}
             told |= {key: setting(run, key) for key in self.roles.factors}
-            row |= {f"{key} (key)" if key in _OF_THE_PAGE else key: value for key, value in told.items()}
+            names = _columns_of(told, _OF_THE_PAGE)
+            row |= {names[key]: value for key, value in told.items()}
             rows.append(row | ({"name": run.name} if run.name and run.name != run.id else {}) | {"url": run.url})
         return pd.DataFrame(rows).dropna(axis="columns", how="all")
 
 
 _OF_THE_PAGE = frozenset({"run", "arm", "state", "question", "url", "name"})
 """Columns of the table of runs that mean something to the page."""
+
+
+def _columns_of(keys: Iterable[str], taken: Collection[str]) -> dict[str, str]:
+    """A column for each key: the key, or in a table that has a column of that name of its own, `n (key)`."""
+    names: dict[str, str] = {}
+    every = set(keys)
+    for key in every:
+        name = key
+        while name in taken or (name != key and name in every):
+            name += " (key)"
+        names[key] = name
+    return names
+
+
+def _difference(value: float, low: float | None, high: float | None) -> str:
+    return told(Estimate(value, low, high, 2), "+")
 
 
 def _named(runs: Sequence[ProgramRun]) -> str:

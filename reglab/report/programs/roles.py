@@ -5,7 +5,7 @@ taken: the error names both.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -15,16 +15,13 @@ from pydantic import BaseModel, ConfigDict
 from reglab.config import nearest
 from reglab.errors import UserError, excerpt
 from reglab.report.studies.columns import written
-from reglab.tracking.program_run import ProgramRun, Value
+from reglab.tracking.program_run import CLOCK, ProgramRun, Value
 from reglab.tracking.state import State
 
 Goal = Literal["maximize", "minimize"]
 
 DO_WITHOUT = "none"
 """In place of a key: there is none."""
-
-CLOCK = "runtime, s"
-"""What the time of a run is called that its program did not tell: the clock of whoever ran it."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +67,13 @@ class Roles(BaseModel):
 
 
 def result(run: ProgramRun, key: str) -> Value:
-    """Return a run's value under `key` as a result: its summary's, else its configuration's."""
-    return run.summary.get(key, run.config.get(key))
+    """Return a run's value under `key` as a result: its summary's, else its configuration's, else what is told of the run itself."""
+    return run.summary.get(key, run.config.get(key, run.about.get(key)))
 
 
 def setting(run: ProgramRun, key: str) -> Value:
-    """Return a run's value under `key` as a setting: its configuration's, else its summary's."""
-    return run.config.get(key, run.summary.get(key))
+    """Return a run's value under `key` as a setting: its configuration's, else its summary's, else what is told of the run itself."""
+    return run.config.get(key, run.summary.get(key, run.about.get(key)))
 
 
 def number(value: Value) -> float | None:
@@ -94,9 +91,19 @@ def each_word(words: str) -> frozenset[str]:
 
 _HIGHER = each_word(
     "accuracy acc acc1 acc5 top1 top5 auc auroc auprc f1 score reward return iou miou map bleu rouge r2 psnr ssim precision "
-    "recall success elo dice kappa mcc spearman pearson ndcg mrr"
+    "recall success elo dice kappa mcc spearman pearson ndcg mrr likelihood loglikelihood loglik"
 )
-_LOWER = each_word("loss error err perplexity ppl rmse mse mae wer cer fid nll bpb bpc mape regret logloss brier ece")
+_LOWER = each_word(
+    "loss error err errors perplexity ppl rmse mse mae wer cer fid nll bpb bpc mape regret logloss brier ece misclassification"
+)
+_OF_CHANGES = each_word("drop gap reduction improvement gain change delta diff difference std stdev var variance stderr sem")
+"""Of a quality, what may be good or bad however it is told."""
+_TURNED = re.compile(
+    r"(^|[/.(]|(?<![a-z])(val|valid|validation|eval|dev|test|train|training|mean|avg)[ _-])\s*((1|one)[ _]*([-−–]|minus)|[-−–]|minus)"
+    r"[ _]*[a-z(]",
+    re.IGNORECASE,
+)
+"""`1-accuracy`, `val/one_minus_acc`, `-loss`: more of it is less. `top-1-accuracy` is none."""
 _TIMES = each_word("runtime duration elapsed seconds secs sec time hours minutes walltime wallclock")
 _RATES = each_word("per step steps to target inference latency zone out limit max budget embedding")
 """What makes a time another thing than how long the run took."""
@@ -111,6 +118,11 @@ _IDENTITIES = each_word(
     "id ids uuid uid pid port job trial index number name dir folder path file host hostname user url date time timestamp "
     "created updated commit git sha log logs output checkpoint ckpt command cmd run group notes note tag tags"
 )
+_NAMING = each_word("name run group tags job experiment arm model")
+"""Of what a table calls a run, or a group of runs: of them, and not of who ran it and where, settings may be made."""
+_OF_REGLAB = frozenset({"arm", "model"})
+"""What tables of reglab's call an arm: no run has such a name of its own."""
+_OWN, _EITHER = "they are of one run each", "they may name arms or runs"
 _OF_NUMBERS = ("--metric", "--time-key")
 """Options that name what must be numbers."""
 
@@ -134,9 +146,9 @@ def _goal_of(key: str) -> Goal | None:
     """By its name; None where that does not tell."""
     words = words_of(key)
     is_low = bool(words & _LOWER)
-    if not is_low and not words & _HIGHER:
+    if words & _OF_CHANGES or (not is_low and not words & _HIGHER):
         return None
-    is_low ^= bool(words & {"neg", "negative"})
+    is_low ^= bool(words & {"neg", "negative"} or _TURNED.search(key))
     return "minimize" if is_low else "maximize"
 
 
@@ -163,22 +175,27 @@ def read(runs: Sequence[ProgramRun], asked: AskedRoles) -> Roles:
     ended = [run for run in runs if run.state == State.finished]
     if not ended:
         raise UserError(f"none of the {len(runs)} runs has finished: there is nothing to report yet")
-    return _Reader(ended, asked).read()
+    return _Reader(ended, asked, len(runs)).read()
 
 
 class _Reader:
-    def __init__(self, ended: Sequence[ProgramRun], asked: AskedRoles):
-        self.ended, self.asked, self.said = ended, asked, list[str]()
+    def __init__(self, ended: Sequence[ProgramRun], asked: AskedRoles, of: int):
+        self.ended, self.asked, self.of, self.said = ended, asked, of, list[str]()
         self.is_sorted = any(run.summary for run in ended)  # else settings and results stand in one table
-        self.keys = list(dict.fromkeys(key for run in ended for key in (*run.config, *run.summary)))
+        self.about = list(dict.fromkeys(key for run in ended for key in run.about))
+        self.keys = list(dict.fromkeys(key for run in ended for key in (*run.config, *run.summary))) + self.about
         self.config = [key for key in self.keys if any(key in run.config for run in ended)]
         self.results = [key for key in self.keys if any(key in run.summary for run in ended)] if self.is_sorted else self.config
 
     def read(self) -> Roles:
+        if len(self.ended) < self.of and (states := [key for key in self.about if words_of(key) & {"state", "status"}]):
+            self.said.append(f"state: {states[0]}, by its name and words: {len(self.ended)} of {self.of} runs have finished")
         seed = self._one("seed", self.asked.seed, "--seed-key", self._seeds)
         metric = self._metric(seed)
         goal = self._goal(metric)
         time = self._time(metric)
+        words = {key: word for key in self.config if (word := self._word_of_two(key))}
+        self.said += [f"{key}: what is {word}, and the text {word}, are one level" for key, word in words.items()]
         factors, alike = self._factors({metric, seed, time} - {None})
         return Roles(metric=metric, goal=goal, seed=seed, time=time, factors=factors, alike=alike, guessed=tuple(self.said))
 
@@ -196,11 +213,11 @@ class _Reader:
     def _require(self, key: str, option: str) -> None:
         if key not in self.keys:
             there = [each for each in self.keys if option not in _OF_NUMBERS or self._numbers(each)]
-            raise UserError(f"{option} {excerpt(key)}: no finished run has it{nearest(key, there)}; there are {_some(there)}")
+            raise UserError(f"{option} {excerpt(key)}: no finished run has it{nearest(key, there)}; there are {some(there)}")
 
     def _no_number(self, option: str, key: str) -> UserError:
         there = [each for each in self.keys if self._numbers(each)]
-        return UserError(f"{option} {excerpt(key)}: it is {excerpt(self._example(key))}, say, and no number; numbers are {_some(there)}")
+        return UserError(f"{option} {excerpt(key)}: it is {excerpt(self._example(key))}, say, and no number; numbers are {some(there)}")
 
     # The metric.
 
@@ -222,7 +239,7 @@ class _Reader:
         if len(others) == 1:
             self.said.append(f"metric: {others[0]}, the only result that is a number (--metric names another)")
             return others[0]
-        raise UserError(f"no key is a metric by its name: say which with --metric; numbers are in {_some(numeric) or 'none'}")
+        raise UserError(f"no key is a metric by its name: say which with --metric; numbers are in {some(numeric) or 'none'}")
 
     def _goal(self, metric: str) -> Goal:
         if self.asked.goal == "maximize":
@@ -270,12 +287,15 @@ class _Reader:
                 self._require(key, "--group-by")
                 if key in taken:
                     raise UserError(f"--group-by {excerpt(key)}: it is the metric, the seed or the time already")
-            if pooled := [key for key in self._guessed(differing, strict=False) if key not in self.asked.group_by]:
-                self.said.append(f"pooled over, since --group-by does not name them: {_some(pooled)}")
+            guessed = self._guessed(differing, strict=False)
+            guessed += self._naming(guessed, taken, strict=False)
+            if pooled := [key for key in guessed if key not in self.asked.group_by]:
+                self.said.append(f"pooled over, since --group-by does not name them: {some(pooled)}")
             return self.asked.group_by, {}
-        factors, alike = self._leading(self._guessed(differing, strict=True))
+        settings = self._guessed(differing, strict=True)
+        factors, alike = self._leading([*settings, *self._naming(settings, taken, strict=True)])
         counted = [f"{key} ({len(self._levels(key))} levels)" for key in factors]
-        self.said.append(f"settings: {_some(counted)} (--group-by names others)" if factors else "settings: none differs among the runs")
+        self.said.append(f"settings: {some(counted)} (--group-by names others)" if factors else "settings: none differs among the runs")
         self.said += [f"{' and '.join(_few(others))} {'goes' if len(others) == 1 else 'go'} with {key}" for key, others in alike.items()]
         return factors, alike
 
@@ -297,24 +317,75 @@ class _Reader:
                 kept.append(key)
         if strict and unclear:
             raise UserError(
-                f"{' and '.join(_few(unclear))} may be settings or results: name the settings with --group-by, such as {_some(kept)}"
+                f"{' and '.join(_few(unclear))} may be settings or results: name the settings with --group-by, such as {some(kept)}"
             )
-        if strict and left_out:
-            self.said.append(f"no settings, since they tell runs apart and nothing else: {_some(left_out)}")
+        if strict:
+            self._leave_out("they tell runs apart and nothing else", left_out)
         return kept
+
+    def _leave_out(self, why: str, keys: Sequence[str]) -> None:
+        if keys:
+            self.said.append(f"no settings, since {why}: {some(keys)}")
+
+    def _naming(self, settings: Sequence[str], taken: Collection[str | None], strict: bool) -> list[str]:
+        """What a table calls runs, or groups of them, that names arms. With `strict`, one that may name either raises UserError, and what
+        is left out is said."""
+        found, left_out = list[str](), dict[str, list[str]]()
+        for key in self.about:
+            if key not in taken and len(self._levels(key)) > 1:
+                why = self._names_no_arm(key, [*settings, *found])
+                (found if why is None else left_out.setdefault(why, [])).append(key)
+        unclear = left_out.pop(_EITHER, [])
+        left_out.pop(_OWN, None)
+        if strict and unclear:
+            such = some(settings or unclear)
+            raise UserError(f"{' and '.join(_few(unclear))} may name arms or runs: name the settings with --group-by, such as {such}")
+        for why, keys in left_out.items() if strict else ():
+            self._leave_out(why, keys)
+        return found
+
+    def _names_no_arm(self, key: str, settings: Sequence[str]) -> str | None:
+        """Why a column makes no arms beside these settings; None where it does: its values repeat, and nothing else tells as much."""
+        repeats, shared = self._repeats(key), [each for each in settings if not self._is_each(each)]  # a search draws one for each run
+        others = shared if repeats else settings
+        if "id" in words_of(key) or not words_of(key) & _NAMING:
+            return "they tell who ran it and where (--group-by takes them)" if repeats else _OWN
+        if self._is_each(key) and key not in _OF_REGLAB:
+            return "they tell runs apart and nothing else"
+        if self._parts([*others, key]) == self._parts(others):
+            return "others tell as much"
+        if self._counts(key) and shared and self._parts([*shared, key]) == len(self.ended):
+            return "they number the runs of each arm"
+        return None if repeats or key in _OF_REGLAB else _EITHER
+
+    def _is_each(self, key: str) -> bool:
+        """Whether it is another one in each run."""
+        return len(self._levels(key)) == len(self.ended)
+
+    def _word_of_two(self, key: str) -> str | None:
+        """The word, such as `none` or `true`, that is a text in some runs, and in others what it says."""
+        there = [setting(run, key) for run in self.ended]
+        words = {written(level) for level in there if level is None or isinstance(level, bool)}
+        return next((level for level in there if isinstance(level, str) and level in words), None)
+
+    def _parts(self, keys: Sequence[str]) -> int:
+        """How many arms some settings make."""
+        return len(set(zip(*map(self._partition, keys), strict=True))) if keys else 1
+
+    def _counts(self, key: str) -> bool:
+        return all(isinstance(value := setting(run, key), int) and not isinstance(value, bool) for run in self.ended)
 
     def _leading(self, keys: Sequence[str]) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
         """One key for each way to part the runs, and the keys that part them likewise."""
         groups: dict[tuple[int, ...], list[str]] = {}
         for key in keys:
-            partition = self._partition(key)
-            is_each = len(set(partition)) == len(self.ended)  # as a search draws them: each has a say of its own
-            groups.setdefault((*partition, -len(groups) - 1) if is_each else partition, []).append(key)
+            partition = self._partition(key)  # what a search draws has a say of its own
+            groups.setdefault((*partition, -len(groups) - 1) if self._is_each(key) else partition, []).append(key)
         return tuple(first for first, *_ in groups.values()), {first: tuple(others) for first, *others in groups.values() if others}
 
     def _is_identity(self, key: str) -> bool:
         """Whether its values are names of runs: another one in each, under a name for such."""
-        return len(self.ended) > 2 and len(self._levels(key)) == len(self.ended) and bool(words_of(key) & _IDENTITIES)
+        return len(self.ended) > 2 and self._is_each(key) and bool(words_of(key) & _IDENTITIES)
 
     def _is_drawn(self, key: str) -> bool:
         levels = self._levels(key)
@@ -352,6 +423,7 @@ def _few(keys: Sequence[str]) -> Sequence[str]:
     return [*map(excerpt, keys[:4]), *([f"{len(keys) - 4} more"] if len(keys) > 4 else [])]
 
 
-def _some(keys: Sequence[str]) -> str:
+def some(keys: Sequence[str]) -> str:
+    """Return them in a line, of very many the first."""
     rest = len(keys) - _SHOWN
     return ", ".join(map(excerpt, keys[:_SHOWN])) + (f" and {rest} more" if rest > 0 else "")

@@ -76,6 +76,8 @@ def _of_programs(runs: Runs, question: JudgedQuestion, unit: str | None, chance:
     lost: dict[tuple[str, ...], int] = {}
     for run in runs.found:
         assert not isinstance(run, RunRecord)
+        if run.id in programs.copies:
+            continue
         value = number(result(run, programs.roles.metric))
         if value is None or run.state != State.finished or not math.isfinite(value):
             if run.state == State.finished:

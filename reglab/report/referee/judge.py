@@ -144,8 +144,7 @@ def judge(
             standing = replace(standing, most_seeds=most_seeds or max(MOST_SEEDS, compared.seeds))
         made, answer = _answer(asked, compared, standing, family, level, str(path))
         book.keep(answer)
-    guesses = tuple(found.roles.guessed) if found.roles else ()
-    return replace(made, notes=(*made.notes, *guesses))
+    return replace(made, notes=(*made.notes, *found.said))
 
 
 def _read(

@@ -4,12 +4,14 @@ A factor is read from keys of the configuration; other columns look at the facto
 `0.2`, true is `true`, nothing is `none`. Levels are compared by it, so a study file names them as they are written.
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from reglab.config import FIELDS, LABELLED
+from reglab.reading import number_in
 
 Level = str | int | float | bool | None
 
@@ -28,19 +30,35 @@ TAKEN = frozenset(
 Condition = Mapping[str, Sequence[str]]
 """Written levels by column: one of those of each column must be there."""
 
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
 _LONG_NUMBER = re.compile(r"\d+\.\d{3,}(e[-+]?\d+)?")
 
 
 def written(level: Any) -> str:
-    """A level as it is compared: numbers of one value are one text."""
+    """A level as it is compared: numbers of one value are one text, whole ones with all of their digits, fractions with twelve."""
     if level is None:
         return NONE
     if isinstance(level, bool):
         return "true" if level else "false"
     if isinstance(level, str):
-        return f"{float(level) + 0:.12g}" if _NUMBER.fullmatch(level) else level
-    return f"{level + 0:.12g}"  # no -0
+        number = number_in(level)
+        return level if number is None else _digits(number)
+    return _digits(level)
+
+
+_FRACTIONS = 10.0**12
+"""From this size twelve digits leave nothing of what is behind the point, and two numbers that differ would be one."""
+
+_LONG = 10.0**21
+"""From this size a number that is no integer is told by its power of ten."""
+
+
+def _digits(number: int | float) -> str:
+    if isinstance(number, int):
+        return str(number)
+    value = float(f"{number:.12g}") if abs(number) < _FRACTIONS else number
+    if abs(value) < _LONG and value == math.floor(value):
+        return str(int(value))  # no -0
+    return f"{value:.12g}" if abs(value) < _FRACTIONS else repr(float(value))
 
 
 def brief(level: Level) -> str:
@@ -54,7 +72,7 @@ def in_order(level: Level) -> tuple[Any, ...]:
         return (0,)
     if not isinstance(level, str):
         return 1, level
-    numbers = [float(part) for part in level.split("/") if _NUMBER.fullmatch(part)]
+    numbers = [number for part in level.split("/") if (number := number_in(part)) is not None]
     return 2, len(numbers), len(set(numbers)), numbers, level
 
 
@@ -200,9 +218,8 @@ _SAME = {"dropout.p": ("dropout.p1", "dropout.p2", "dropout.p3")}
 
 def typed(text: str) -> Level:
     """Return a written level as the value that it is."""
-    if not _NUMBER.fullmatch(text):
-        return {NONE: None, "true": True, "false": False}.get(text, text)
-    return float(text) if any(mark in text.lower() for mark in ".e") else int(text)
+    number = number_in(text)
+    return {NONE: None, "true": True, "false": False}.get(text, text) if number is None else number
 
 
 def _part(value: Any) -> str:

@@ -6,6 +6,9 @@ from reglab.report.writing.numbers import NONE, lies_askew
 _NOTHING = 1e-12
 """Of a number, what sums of floating-point numbers are off by."""
 
+_MOST_PLACES = 8
+"""Behind the point, that people read."""
+
 
 def decimals(spread: float | None, size: float) -> int:
     """Places behind the point that say something: two digits of an interval's half width; without one, four of the number."""
@@ -39,7 +42,7 @@ def number(value: float, places: int, sign: str = "") -> str:
     """A number with so many places, where those are readable."""
     if value == 0:
         return "0"
-    if abs(value) >= 10**9 or (value and places > 8):
+    if abs(value) >= 10**9 or places > _MOST_PLACES:
         return f"{value:{sign}.3e}"
     return f"{value:{sign}z,.{places}f}"
 

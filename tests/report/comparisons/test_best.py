@@ -54,6 +54,25 @@ def test_of_one_seed_or_of_runs_without_spread_there_is_no_interval():
     assert with_the_best({"a": {0: 0.9, 1: 0.9}, "b": {0: 0.8, 1: 0.8}})["b"].low is None
 
 
+@pytest.mark.parametrize("scale", [1e-14, 1e-80, 1.0, 1e80])
+@pytest.mark.parametrize("seeds", [{"a": "012", "b": "012"}, {"a": "012", "b": "345"}])
+def test_how_far_it_is_chance_is_the_same_in_every_unit(scale, seeds):
+    values = {"a": (0.90, 0.92, 0.91), "b": (0.80, 0.81, 0.83)}
+    plain, other = (
+        with_the_best({arm: {seed: value * by for seed, value in zip(seeds[arm], each, strict=True)} for arm, each in values.items()})["b"]
+        for by in (1.0, scale)
+    )
+    assert (other.low, other.p) == (pytest.approx(plain.low * scale), pytest.approx(plain.p))
+
+
+@pytest.mark.parametrize("scale", [1e-14, 1.0, 1e14])
+@pytest.mark.parametrize("seeds", [{"a": "012", "b": "012"}, {"a": "012", "b": "345"}])
+def test_runs_that_are_alike_but_for_rounding_show_no_chance(scale, seeds):
+    """The mean of 0.1 three times is not 0.1."""
+    values = {"a": 0.1 * scale, "b": 0.7 * scale}
+    assert with_the_best({arm: dict.fromkeys(seeds[arm], each) for arm, each in values.items()})["a"].low is None
+
+
 def test_where_arms_have_unlike_seeds_all_of_them_count():
     """One run that failed throws nobody's seeds away: the arms are groups of unlike sizes."""
     values = {"a": {0: 0.90, 1: 0.92, 2: 0.91, 3: 0.93}, "b": {1: 0.90, 2: 0.88}, "c": {"0": 0.80, "4": 0.82, "5": 0.81}}

@@ -229,6 +229,20 @@ def test_keys_that_the_page_uses_itself_are_still_told(tmp_path):
     assert "question (key)" in page
 
 
+def test_keys_that_a_table_has_columns_for_have_some_of_their_own(tmp_path):
+    """A setting called n was lost to how many runs there are."""
+    runs = [
+        ProgramRun(id=f"{n}-{low}-{seed}", config={"n": n, "low": low, "n (key)": -low, "seed": seed}, summary={"arm": n + low + seed / 7})
+        for n in (5, 9) for low in (1, 2) for seed in (0, 1)
+    ]  # fmt: skip
+    folder = report(runs, tmp_path, AskedRoles("arm", "maximize", group_by=("n", "low", "n (key)")))
+    told = pd.read_csv(folder / "arms.csv")
+    assert list(told.columns) == ["arm", "n (key) (key)", "low (key)", "n (key)", "arm (key)", "low", "high", "n"]
+    assert list(told["n (key) (key)"]) == [9, 9, 5, 5] and set(told["n"]) == {2}
+    assert told["arm (key)"].is_monotonic_decreasing
+    assert "arm (key)" in (folder / "arms.md").read_text().splitlines()[0]
+
+
 @pytest.mark.parametrize(
     ("mean", "half", "said"),
     [
@@ -242,6 +256,23 @@ def test_numbers_have_the_digits_that_say_something(mean, half, said):
     estimate = Estimate(mean, None if half is None else mean - half, None if half is None else mean + half, 3)
     assert told(estimate) == said
     assert decimals(0, 0) == 0
+
+
+@pytest.mark.parametrize("asked", [AskedRoles("mse"), AskedRoles("other", "minimize", time="mse")])
+def test_what_is_too_large_to_be_averaged_is_refused_in_a_line(asked):
+    runs = [ProgramRun(id=f"r{n}", config={"lr": n // 2}, summary={"mse": 10.0 ** (305 + n), "other": n}) for n in range(4)]
+    with pytest.raises(UserError, match=r"^mse of r0 is 1e\+305, which is too large to be averaged: write inf for what diverged"):
+        Programs(runs, read(runs, asked))
+
+
+def test_numbers_of_any_size_are_compared_and_told(tmp_path):
+    runs = [run.model_copy(update={"summary": {"mse": 1e-14 * run.summary["val_acc"]}}) for run in grid()]
+    folder = report(runs, tmp_path)
+    assert "may be the best" in words(folder)
+    assert pd.read_csv(folder / "comparisons.csv")["low"].notna().all()
+    figure = json.loads((folder / "main_effects.json").read_text())["datasets"]
+    (rows,) = (rows for rows in figure.values() if "said" in rows[0])
+    assert all(re.fullmatch(r"[+-]\d\.\d{3}e-1\d ± \d\.\d{3}e-1\d", row["said"]) for row in rows)
 
 
 def test_arms_that_read_alike_in_short_are_told_in_full(tmp_path):

@@ -3,8 +3,10 @@
 import pytest
 
 from reglab.errors import UserError
-from reglab.report.programs.roles import CLOCK, AskedRoles, read
-from reglab.tracking.program_run import ProgramRun
+from reglab.report.programs.arms import Programs
+from reglab.report.programs.roles import AskedRoles, read
+from reglab.tracking.csv_file import read as read_table
+from reglab.tracking.program_run import CLOCK, ProgramRun
 from reglab.tracking.state import State
 
 
@@ -49,6 +51,14 @@ def test_what_is_said_is_not_guessed():
         ({"neg_mse": -1.0, "epoch": 3}, "neg_mse", "maximize"),
         ({"eval/topOneError": 0.3, "_step": 4}, "eval/topOneError", "minimize"),
         ({"top1_error": 0.3}, "top1_error", "minimize"),
+        ({"error_rate": 0.3}, "error_rate", "minimize"),
+        ({"1-accuracy": 0.3}, "1-accuracy", "minimize"),
+        ({"val/1 - acc": 0.3}, "val/1 - acc", "minimize"),
+        ({"test_one_minus_f1": 0.3}, "test_one_minus_f1", "minimize"),
+        ({"1-error": 0.3}, "1-error", "maximize"),
+        ({"top-1-accuracy": 0.3}, "top-1-accuracy", "maximize"),
+        ({"neg_log_likelihood": 0.3}, "neg_log_likelihood", "minimize"),
+        ({"log_likelihood": 0.3}, "log_likelihood", "maximize"),
     ],
 )
 def test_the_metric_is_the_one_of_held_out_quality(results, metric, goal):
@@ -62,6 +72,7 @@ def test_the_metric_is_the_one_of_held_out_quality(results, metric, goal):
         ([({}, {"val_acc": 0.9, "val_loss": 1.0})], AskedRoles(), "the metric may be val_acc or val_loss: say which with --metric"),
         ([({}, {"a": 0.9, "b": 1.0})], AskedRoles(), "no key is a metric by its name: say which with --metric; numbers are in a, b"),
         ([({}, {"a": 0.9})], AskedRoles(), "is more or less of a better"),
+        ([({}, {"acc_drop": 0.9})], AskedRoles(), "is more or less of acc_drop better"),
         ([({}, {"acc": 0.9})], AskedRoles(goal="up"), "--goal up: give maximize or minimize"),
         ([({}, {"acc": 0.9})], AskedRoles("ac"), "--metric ac: no finished run has it; did you mean acc"),
         ([({"opt": "sgd"}, {"acc": 0.9})], AskedRoles("opt"), "--metric opt: it is sgd, say, and no number; numbers are acc"),
@@ -106,6 +117,74 @@ def test_values_that_a_search_drew_are_settings_each():
     assert found.factors == ("lr", "decay")
 
 
+def of_text(tmp_path, text, **asked):
+    """What is what in a table."""
+    (tmp_path / "runs.csv").write_text(text)
+    found = read_table(tmp_path / "runs.csv")
+    return read(found, AskedRoles(**asked))
+
+
+def rows(*cells, repeats=3):
+    """So many rows of each, numbered from 0, each with a result of its own."""
+    return "".join(f"{cell},{number},0.{7 + place}{number}\n" for place, cell in enumerate(cells) for number in range(repeats))
+
+
+@pytest.mark.parametrize("column", ["name", "run", "Name", "Group", "Tags", "Job Type", "Experiment"])
+def test_what_a_table_calls_runs_is_a_setting_where_it_repeats(tmp_path, column):
+    found = of_text(tmp_path, f"{column},seed,acc\n" + rows("a", "b"))
+    assert (found.factors, found.seed) == ((column,), "seed")
+
+
+@pytest.mark.parametrize(
+    ("text", "left_out"),
+    [
+        ("Name,lr,acc\nx-1,1,0.1\nx-2,1,0.2\nx-3,2,0.3\nx-4,2,0.4\n", "they tell runs apart and nothing else: Name"),
+        ("Group,lr,acc\ng1,1,0.1\ng1,1,0.2\ng2,2,0.3\ng2,2,0.4\n", "others tell as much: Group"),
+        ("User,lr,acc\nme,1,0.1\nyou,1,0.2\nme,2,0.3\nyou,2,0.4\n", "they tell who ran it and where (--group-by takes them): User"),
+        ("lr,run,acc\n1,0,0.1\n1,1,0.2\n2,0,0.3\n2,1,0.4\n", "they number the runs of each arm: run"),
+    ],
+)
+def test_what_a_table_calls_runs_is_no_setting_where_it_tells_of_no_arm(tmp_path, text, left_out):
+    found = of_text(tmp_path, text)
+    assert found.factors == ("lr",)
+    assert f"no settings, since {left_out}" in found.guessed
+
+
+def test_a_group_of_draws_is_a_setting_beside_what_was_drawn(tmp_path):
+    drawn = "".join(f"{'ab'[number % 2]},{number / 7:.4f},0.{number}1\n" for number in range(8))
+    assert of_text(tmp_path, f"Group,lr,acc\n{drawn}").factors == ("lr", "Group")
+
+
+def test_names_that_may_be_of_arms_or_of_runs_are_refused(tmp_path):
+    text = "name,seed,acc\na,0,0.1\na,1,0.2\nb,0,0.3\nc,0,0.4\n"
+    with pytest.raises(UserError, match="name may name arms or runs: name the settings with --group-by, such as name"):
+        of_text(tmp_path, text)
+    assert of_text(tmp_path, text, group_by=("name",)).factors == ("name",)
+
+
+def test_any_column_is_taken_for_what_it_is_said_to_be(tmp_path):
+    text = "User,run,Runtime,acc\nme,0,5,0.1\nme,1,6,0.2\nyou,0,7,0.3\nyou,1,8,0.4\n"
+    found = of_text(tmp_path, text, seed="run", time="Runtime", group_by=("User",))
+    assert (found.factors, found.seed, found.time) == (("User",), "run", "Runtime")
+
+
+def test_a_column_of_states_is_told_where_runs_have_not_finished(tmp_path):
+    found = of_text(tmp_path, "lr,status,acc\n1,FINISHED,0.1\n2,FAILED,0.2\n2,FINISHED,0.3\n")
+    assert found.guessed[0] == "state: status, by its name and words: 2 of 3 runs have finished"
+
+
+def test_what_reglab_wrote_of_runs_reads_as_they_did(tmp_path):
+    text = "Name,State,Runtime,lr,decay,seed,acc\n" + "".join(
+        f"x-{lr}-{decay}-{seed},finished,6{seed},{lr},{decay},{seed},0.{lr}{decay}{seed}\n"
+        for lr in (1, 2) for decay in (0, 1) for seed in (0, 1)
+    )  # fmt: skip
+    before = of_text(tmp_path, text)
+    Programs(read_table(tmp_path / "runs.csv"), before).frame().to_csv(tmp_path / "again.csv")
+    after = read(again := read_table(tmp_path / "again.csv"), AskedRoles())
+    assert (after.factors, after.seed, after.time) == (before.factors, before.seed, before.time) == (("lr", "decay"), "seed", CLOCK)
+    assert [run.id for run in again] == [run.id for run in read_table(tmp_path / "runs.csv")]
+
+
 def test_numbers_written_otherwise_are_one_level():
     assert read(table(lr=[0.001, 1e-3, 0.01], acc=[0.1, 0.2, 0.3]), AskedRoles()).guessed[-1].startswith("settings: lr (2 levels)")
 
@@ -128,6 +207,11 @@ def test_in_a_table_numbers_that_may_be_either_are_refused(values):
 def test_in_a_table_quality_that_repeats_as_a_setting_does_is_refused():
     with pytest.raises(UserError, match="cer may be settings or results"):
         read(table(lr=[1, 2, 1, 2], cer=[0.5, 0.5, 0.7, 0.7], acc=[0.1, 0.2, 0.3, 0.4]), AskedRoles("acc"))
+
+
+def test_what_is_nothing_and_a_text_that_says_so_are_one_level_and_that_is_told():
+    found = read(runs(*[({"clip": clip}, {"acc": n}) for n, clip in enumerate([None, "none", "0.1", 0.1])]), AskedRoles())
+    assert "clip: what is none, and the text none, are one level" in found.guessed
 
 
 def test_what_is_pooled_over_is_told():

@@ -160,10 +160,22 @@ def test_a_key_that_is_short_for_others_keeps_what_was_given():
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [(0.2, "0.2"), (2, 2.0), ("1e-3", 0.001), (None, "none"), (True, "true"), ("0.1/0.2", "0.1/0.2")]
-)
+    ("one", "other"),
+    [
+        (0.2, "0.2"), (2, 2.0), ("1e-3", 0.001), (None, "none"), (True, "true"), ("0.1/0.2", "0.1/0.2"), ("0.10", ".1"), (-0.0, 0),
+        ("-0", "0"), (0.1 + 0.2, 0.3), (10**15, 1e15), ("1e12", 10**12), (999999999999.99999, 10**12),
+    ],
+)  # fmt: skip
 def test_levels_of_one_meaning_are_written_alike(one, other):
     assert written(one) == written(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("007", "7"), (20240101120001, 20240101120002), ("20240101120001", "20240101120002"), (1700000000000.25, 1700000000000.5), ("٣", 3)],
+)
+def test_texts_and_large_numbers_that_differ_are_levels_of_their_own(one, other):
+    assert written(one) != written(other)
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(10**9), 10**9) | st.booleans() | st.none())
