@@ -55,7 +55,7 @@ _WORDS: Mapping[str, Value] = {
     **dict.fromkeys(("", "na", "n/a", "#n/a", "<na>", "nat", "null", "none"), None),
     **dict.fromkeys(("nan", "-nan", "+nan"), math.nan),
     **dict.fromkeys(("inf", "+inf", "infinity", "+infinity"), math.inf),
-    **dict.fromkeys(("-inf", "-infinity"), -math.inf),
+    **dict.fromkeys(("-inf", "-infinity", "'-infinity"), -math.inf),  # the latter as reports write it, so that no spreadsheet runs it
     "true": True,
     "false": False,
 }

@@ -54,6 +54,7 @@ def test_what_w_and_b_s_page_writes_is_read(table):
         ("9" * 5000, "9" * 5000),
         ("Infinity", math.inf),
         ("-inf", -math.inf),
+        ("'-Infinity", -math.inf),
         ("INF", math.inf),
         ("+Infinity", math.inf),
         ("NA", None),

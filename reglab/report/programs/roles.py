@@ -356,7 +356,8 @@ class _Reader:
             return "others tell as much"
         if self._counts(key) and shared and self._parts([*shared, key]) == len(self.ended):
             return "they number the runs of each arm"
-        return None if repeats or key in _OF_REGLAB else _EITHER
+        is_of_all = all(setting(run, key) is not None for run in self.ended)  # else it may be a remark on some of them
+        return None if (repeats and is_of_all) or key in _OF_REGLAB else _EITHER
 
     def _is_each(self, key: str) -> bool:
         """Whether it is another one in each run."""

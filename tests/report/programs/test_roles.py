@@ -162,6 +162,13 @@ def test_names_that_may_be_of_arms_or_of_runs_are_refused(tmp_path):
     assert of_text(tmp_path, text, group_by=("name",)).factors == ("name",)
 
 
+def test_remarks_on_some_runs_are_taken_for_no_arm(tmp_path):
+    text = "Tags,lr,acc\n,1,0.1\ngood,1,0.2\n,2,0.3\n,2,0.4\n"
+    with pytest.raises(UserError, match="Tags may name arms or runs: name the settings with --group-by, such as lr"):
+        of_text(tmp_path, text)
+    assert of_text(tmp_path, text, group_by=("lr",)).factors == ("lr",)
+
+
 def test_any_column_is_taken_for_what_it_is_said_to_be(tmp_path):
     text = "User,run,Runtime,acc\nme,0,5,0.1\nme,1,6,0.2\nyou,0,7,0.3\nyou,1,8,0.4\n"
     found = of_text(tmp_path, text, seed="run", time="Runtime", group_by=("User",))
