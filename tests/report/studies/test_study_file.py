@@ -1,5 +1,6 @@
 """A study file is read whole, or refused in one line that says where and what is allowed."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,56 @@ def test_each_kind_of_claim_is_judged(own, runs, claim, verdict, estimates):
     assert found.verdict == verdict
     assert [part.estimate for part in found.parts] == [None if each is None else pytest.approx(each, abs=0.11) for each in estimates]
     assert found.rule.endswith(".")
+
+
+@pytest.fixture
+def loose(own):
+    """Judges a claim by runs; there is a column of which the level `none of it` is said of two arms, of either rate."""
+
+    def judged(claim, records):
+        levels = "most: {decay: 0.1, rate: 0.01}\n      none of it: {decay: 0}"
+        path = own("gentle: {rate: 0.001, decay: 0}", levels).path
+        path.write_text(path.read_text().partition("    difference")[0] + f"    {claim}\n")
+        (found,) = verdicts.judge(Study.of(records, read(path))).each
+        return found
+
+    return judged
+
+
+@pytest.mark.parametrize(
+    ("claim", "side"),
+    [
+        ("difference: {of: test/accuracy, between: {decay: 0.1, rate: 0.01}, and: {decay: 0}, at_least: 0}", "decay 0"),
+        ("difference: {of: test/accuracy, between: {decay: 0}, and: {decay: 0.1, rate: 0.01}, at_most: 0}", "decay 0"),
+        (
+            "difference: {of: test/accuracy, between: {decay: any, rate: 0.01}, and: {decay: 0, rate: 0.01}, within: 9}",
+            "decay any · rate 0.01",
+        ),
+        ("ratio: {of: time/train_seconds, between: {gentle: most}, and: {gentle: none of it}, at_least: 1}", "none of it"),
+        ("sooner: {between: {gentle: most}, and: {gentle: none of it}, cases: seeds}", "none of it"),
+        ("best: {of: test/accuracy, level: {gentle: most}, among: {gentle: [most, none of it]}}", "none of it"),
+        ("trend: {of: test/accuracy, over: {gentle: [none of it, most]}, direction: rises}", "none of it"),
+        ("trend: {of: time_to_target/seconds, over: {gentle: [none of it, most]}, direction: rises}", "none of it"),
+    ],
+)
+def test_a_level_of_several_arms_decides_nothing_whichever_was_there_first(loose, runs, claim, side):
+    said = f"{side} is said of 2 arms that differ in {'decay' if 'any' in claim else 'rate'}: say its level, too"
+    estimates = set()
+    for order in (1, -1):
+        records = [record.changed(created=record.created + place * timedelta(hours=1)) for place, record in enumerate(runs[::order])]
+        found = loose(claim, records)
+        (part,) = found.parts
+        assert (found.verdict, part.undecided, found.more) == ("undecided", said, f"a claim that one arm meets each level of: {said}")
+        assert said in found.how
+        estimates.add(part.estimate)
+    assert len(estimates) == 1
+
+
+def test_a_mean_is_over_all_arms_of_its_level(own, runs):
+    line = next(line for line in OWN.splitlines() if line.strip().startswith("difference"))
+    design = own(line.strip(), "threshold: {of: test/accuracy, between: {decay: 0}, at_least: 80}")
+    (found,) = verdicts.judge(Study.of(runs, design)).each
+    assert (found.verdict, found.parts[0].estimate, found.parts[0].undecided) == ("reproduced", pytest.approx(82.5), "")
 
 
 def test_runs_are_of_the_published_study_by_their_sweeps_and_by_what_they_are(study, make_record, runs):
