@@ -106,7 +106,9 @@ def of_base(wanted: str, base: Level) -> str:
     word, slash, share = wanted.partition("/")
     if word != BASE or not isinstance(base, int | float):
         return written(base) if wanted == BASE else wanted
-    return written(base // int(share)) if slash else written(base)
+    if not slash:
+        return written(base)
+    return written(base // int(share) if isinstance(base, int) else base / int(share))
 
 
 @dataclass(frozen=True)

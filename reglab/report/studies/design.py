@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from reglab.config import FIELDS, unknown_key
+from reglab.errors import excerpt
 from reglab.report.studies.claim_kinds import Claim, Data, Key, Levels, Many, Measured, Words
 from reglab.report.studies.columns import NONE, Column, Level, Treatment, typed
 
@@ -41,7 +42,17 @@ class ColumnData(Data):
         for key in (self.key, self.switch, *(self.keys or ()), *(self.parts or ())):
             if key is not None and key not in FIELDS:
                 raise ValueError(unknown_key(key))
+        if not getattr(self, self.kind):
+            raise ValueError(f"{self.kind}: must not be empty")
         return self
+
+    @field_validator("says")
+    @classmethod
+    def _says_a_level(cls, says: str | Mapping[str, str] | None) -> str | Mapping[str, str] | None:
+        for text in (says,) if isinstance(says, str) else (says or {}).values():
+            if {"{", "}"} & set(text.replace("{}", "", 1)):
+                raise ValueError(f"{excerpt(text)}: braces stand for the level, as {{}}, and once")
+        return says
 
     @property
     def kind(self) -> str:
@@ -83,13 +94,13 @@ class FigureData(Data):
     lines: str | None = None
     panels: str | None = None
     everywhere: Levels | None = None
-    y: Annotated[tuple[Measured, ...], Many] = ("test/accuracy",)
+    y: Annotated[tuple[Measured, ...], Many, Field(min_length=1)] = ("test/accuracy",)
     rows: str | None = None
     arrays: str | None = None
 
     def columns(self) -> Iterator[tuple[str, str]]:
         """Yield the columns that it draws by, each with the field that names it."""
-        yield from ((field, column) for field in ("x", "lines", "panels", "rows", "arrays") if (column := getattr(self, field)))
+        yield from ((field, column) for field in ("x", "lines", "panels", "rows", "arrays") if (column := getattr(self, field)) is not None)
         yield from (("everywhere", column) for column in self.everywhere or ())
 
 
@@ -169,7 +180,7 @@ class Design(Data):
     looks: tuple[int, ...] = ()
     planned: Mapping[str, int] = {}
     targets: Annotated[tuple[float, ...], Many] = ()
-    covers: frozenset[str] = Field(default=frozenset(), description="keys that follow from the factors, and are no set-up of their own")
+    covers: frozenset[Key] = Field(default=frozenset(), description="keys that follow from the factors, and are no set-up of their own")
     path: Path | None = None
     is_shipped: bool = False
 
@@ -179,6 +190,13 @@ class Design(Data):
         if list(looks) != sorted({*looks}) or (looks and looks[0] < 2):
             raise ValueError("must be numbers of seeds that rise, from 2 on, such as [3, 5, 8, 12]")
         return looks
+
+    @field_validator("covers")
+    @classmethod
+    def _are_keys(cls, covers: frozenset[str]) -> frozenset[str]:
+        if unknown := sorted(key for key in covers if key not in FIELDS):
+            raise ValueError(unknown_key(unknown[0]))
+        return covers
 
     @field_validator("targets")
     @classmethod

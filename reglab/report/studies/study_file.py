@@ -9,13 +9,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from reglab import shipped, yaml_files
 from reglab.config import FIELDS, allowed, nearest
-from reglab.errors import UserError
+from reglab.errors import UserError, excerpt
 from reglab.report.studies.claim_kinds import Kinds, Place
 from reglab.report.studies.columns import ANY, BASE, ITS, NONE, OTHER, TAKEN, Column, Condition, typed, written
 from reglab.report.studies.design import Design
 from reglab.report.studies.measures import MEASURES
 from reglab.report.studies.study import Study
-from reglab.section import Functions
+from reglab.section import Functions, types_of
 from reglab.tracking.record import RunRecord
 from reglab.tracking.results import METRICS, is_of, own_name
 from reglab.yaml_files import Document
@@ -141,7 +141,7 @@ def _explained(fault: Any) -> str:
         return f"{where}: {said}" if where else said
     if fault["type"] == "value_error":
         return f"{where + '.' if where else ''}{last}: {fault['ctx']['error']}"
-    return f"{where + '.' if where else ''}{last} = {fault['input']}: {fault['msg'].lower()}"
+    return f"{where + '.' if where else ''}{last} = {excerpt(fault['input'])}: {fault['msg'].lower()}"
 
 
 # What only the whole shows.
@@ -163,6 +163,8 @@ def _faults(design: Design, with_sweeps: bool) -> Iterator[tuple[Place, str]]:
             if column not in design.by_name:
                 yield (*place, column), _unknown(design, column)
             for level in levels:
+                if level == ITS and "champion" not in place:
+                    yield (*place, column), f"{column}: `its` is the level of a champion, and none is compared here"
                 if said := _fault_of_level(design.by_name[column], level):
                     yield (*place, column), said
     for place, name in _columns(design):
@@ -295,7 +297,10 @@ def _columns(design: Design) -> Iterator[tuple[Place, str]]:
 
 def _fault_of_level(column: Column, level: str) -> str | None:
     """Why a column can never have a level; None where it can."""
-    if level in (ANY, NONE, OTHER, ITS) or level.partition("/")[0] == BASE:
+    word, slash, share = level.partition("/")
+    if word == BASE and slash:
+        return _fault_of_share(column, share)
+    if level in (ANY, NONE, OTHER, ITS, BASE):
         return None
     if column.kind == "levels":
         return None if level in (column.levels or {}) else f"{column.name} has no level {level}; it has {', '.join(column.levels or {})}"
@@ -309,3 +314,13 @@ def _fault_of_level(column: Column, level: str) -> str | None:
     except ValidationError:
         return f"{column.name} is never {level}: {key} must be {allowed(key)}"
     return None
+
+
+def _fault_of_share(column: Column, share: str) -> str | None:
+    """Why `base/2` is no level."""
+    if not (share.isascii() and share.isdecimal() and int(share)):
+        return f"{column.name}: {excerpt(f'{BASE}/{share}')} is no share of the base's level: divide it by a whole number, as in base/2"
+    is_number = column.kind in ("count", "same") or (
+        column.kind == "key" and {int, float} & {*types_of(FIELDS[column.sources[0]].annotation)[0]}
+    )
+    return None if is_number else f"{column.name}: base/{share} is no level, since that of the base is no number"
