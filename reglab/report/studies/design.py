@@ -162,7 +162,8 @@ def _short(value: Any) -> Any:
 class Design(Data):
     """What a study file says. `setup`: in which set-up it was published, by keys, `images`, `train_images` and `seeds`.
 
-    `looks`: the numbers of seeds an arm at which its claims are decided; `planned`: how many seeds each of its sweeps gives an arm.
+    `looks`: the numbers of seeds an arm at which its claims are decided; `planned`: how many seeds each of its sweeps gives an arm,
+    unless it is asked for more.
     `targets`: training accuracies whose time is told beside that of the runs' own target, from their epochs.
     """
 

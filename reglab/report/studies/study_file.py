@@ -1,7 +1,7 @@
 """The reader of study files: whole and valid, or refused in one line with the file, the line and what is allowed."""
 
 import difflib
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -83,15 +83,24 @@ def _planned(design: Design) -> dict[str, int]:
 
 
 def _seeds(sweep: Any) -> int | None:
-    """As the values of `train.seed`, or as `replicates` asks for at most."""
+    """How many different values of `train.seed` a grid has, or with how many seeds `replicates` begins: those that a sweep gives an arm
+    unless somebody asks for more. None where that is not known: a search draws a seed for each of its arms."""
     if not isinstance(sweep, dict):
         return None
     replicates = sweep.get("replicates")
     if isinstance(replicates, dict):
-        most = replicates.get("most") or replicates.get("start")
-        return most if isinstance(most, int) else None
-    values = _of_training(sweep, "seed").get("values")
-    return len(values) if isinstance(values, list) else None
+        start = replicates.get("start")
+        return start if isinstance(start, int) else None
+    return _count(_of_training(sweep, "seed")) if sweep.get("method") == "grid" else None
+
+
+def _count(parameter: Mapping[str, Any]) -> int | None:
+    """How many different numbers a grid has of a parameter."""
+    values, low, high = (parameter.get(name) for name in ("values", "min", "max"))
+    if isinstance(values, list) and all(isinstance(value, int | float | str) for value in values):
+        return len(set(map(written, values)))
+    is_range = isinstance(low, int) and isinstance(high, int) and "q" not in parameter
+    return high - low + 1 if is_range else None
 
 
 def _of_training(sweep: Any, key: str) -> dict[str, Any]:
@@ -224,7 +233,7 @@ def _faults_of_measures(design: Design) -> Iterator[tuple[Place, str]]:
 def _metrics_of(sweep: Path) -> Iterator[str]:
     """The functions that `train.metrics` names in a sweep file."""
     there = _of_training(yaml_files.read(sweep).plain(), "metrics") if sweep.exists() else {}
-    given = [there.get("value"), *(there.get("values") or ())]
+    given = [there.get("value"), *(values if isinstance(values := there.get("values"), list) else ())]
     yield from (reference for text in given if isinstance(text, str) for reference in Functions.of(text))
 
 

@@ -153,6 +153,25 @@ def test_the_files_of_every_report_are_those_that_it_writes_of_no_question():
     assert {build.EFFECTS, build.OTHERS.figures[0].name, Path(manifest.MANIFEST).stem} == OTHER_FIGURES
 
 
+@pytest.mark.parametrize(
+    ("method", "given", "seeds"),
+    [
+        ("grid", "parameters: {train: {parameters: {seed: {values: [0, 1, 2]}}}}", 3),
+        ("grid", "parameters: {train: {parameters: {seed: {values: [0, 0, 1]}}}}", 2),
+        ("grid", "parameters: {train: {parameters: {seed: {min: 0, max: 4}}}}", 5),
+        ("grid", "parameters: {train: {parameters: {seed: {value: 7}}}}", None),
+        ("grid", "parameters: {train: {parameters: {seed: {values: 7}}}}", None),
+        ("grid", "replicates: {key: train.seed, start: 3, most: 12}", 3),
+        ("random", "replicates: {key: train.seed, start: 2}", 2),
+        ("random", "parameters: {train: {parameters: {seed: {values: [0, 1, 2]}}}}", None),
+        ("grid", "parameters: [1]", None),
+    ],
+)
+def test_the_seeds_of_a_plan_are_those_that_a_sweep_gives_an_arm(own, tmp_path, method, given, seeds):
+    (tmp_path / "rates.yaml").write_text(f"method: {method}\n{given}\n")
+    assert own("title:", "sweeps: [rates.yaml]\ntitle:").planned.get("rates") == seeds
+
+
 def test_a_study_that_there_is_not_is_refused(tmp_path):
     with pytest.raises(UserError, match="no such study; give a file such as"):
         read("five_regularizers")
