@@ -11,10 +11,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from reglab.config import FIELDS, unknown_key
+from reglab.config import FIELDS, OPTIONS, SPEED_KEYS, unknown_key
 from reglab.errors import excerpt
 from reglab.report.studies.claim_kinds import Claim, Data, Key, Levels, Many, Measured, Words
 from reglab.report.studies.columns import NONE, Column, Level, Treatment, typed
+from reglab.section import NO_EFFECT
 
 
 class ColumnData(Data):
@@ -40,8 +41,8 @@ class ColumnData(Data):
         if sum(getattr(self, kind) is not None for kind in kinds) != 1:
             raise ValueError(f"must have one of {', '.join(kinds)}")
         for key in (self.key, self.switch, *(self.keys or ()), *(self.parts or ())):
-            if key is not None and key not in FIELDS:
-                raise ValueError(unknown_key(key))
+            if key is not None and (said := _fault_of_key(key)):
+                raise ValueError(said)
         if not getattr(self, self.kind):
             raise ValueError(f"{self.kind}: must not be empty")
         return self
@@ -82,6 +83,18 @@ class ColumnData(Data):
             colours=self.colours,
             scale=self.scale,
         )
+
+
+def _fault_of_key(key: str) -> str | None:
+    """Why a key tells no arms apart."""
+    if key not in FIELDS:
+        return unknown_key(key)
+    if key in OPTIONS:
+        return f"{key} is a mapping and no level: name a key of it, such as {key}.depth"
+    if key == "arm":
+        return "arm stands for other keys: name those that differ"
+    is_one_arm = key in SPEED_KEYS or NO_EFFECT in FIELDS[key].metadata
+    return f"{key} is no factor: runs that differ in nothing else are one arm" if is_one_arm else None
 
 
 class FigureData(Data):
@@ -244,12 +257,21 @@ class Design(Data):
 
     def treatment(self, values: Mapping[str, Any]) -> Treatment:
         """What a run has in each column, given the keys that have an effect in it."""
-        return self.with_columns({name: column.of(values, {}) for name, column in self.by_name.items() if column.is_factor})
+        return self.with_columns({name: column.of(values, {}, {}) for name, column in self.by_name.items() if column.is_factor})
 
     def with_columns(self, factors: Mapping[str, Level]) -> Treatment:
         """The columns that follow from the factors, beside them."""
         found = dict(factors)
         for name, column in self.by_name.items():
             if not column.is_factor:
-                found[name] = column.of({}, found)
+                found[name] = column.of({}, found, self.plain)
         return Treatment(found)
+
+    @cached_property
+    def plain(self) -> Mapping[str, Level]:
+        """What the base has in each column, where it has in no factor what most arms have."""
+        found = {name: column.plain for name, column in self.by_name.items() if column.is_factor}
+        for name, column in self.by_name.items():
+            if not column.is_factor:
+                found[name] = column.of({}, found, found)
+        return found

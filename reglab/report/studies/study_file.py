@@ -171,14 +171,17 @@ def _faults(design: Design, with_sweeps: bool) -> Iterator[tuple[Place, str]]:
         for column, levels in condition.items():
             if column not in design.by_name:
                 yield (*place, column), _unknown(design, column)
-            for level in levels:
-                if level == ITS and "champion" not in place:
-                    yield (*place, column), f"{column}: `its` is the level of a champion, and none is compared here"
-                if said := _fault_of_level(design.by_name[column], level):
-                    yield (*place, column), said
+            found = (_fault_of_word(design, place, column, level) or _fault_of_level(design.by_name[column], level) for level in levels)
+            yield from (((*place, column), said) for said in found if said)
     for place, name in _columns(design):
         if name not in design.by_name:
             yield place, _unknown(design, name)
+
+
+def _is_common(design: Design, name: str) -> bool:
+    """Whether the base has in a column what most arms have."""
+    column = design.by_name[name]
+    return column.is_common or (not column.is_factor and any(_is_common(design, source) for source in column.sources))
 
 
 def _unknown(design: Design, name: str) -> str:
@@ -302,6 +305,15 @@ def _columns(design: Design) -> Iterator[tuple[Place, str]]:
             yield ("questions", number, "order"), question.order
         for place, figure in enumerate(question.figures):
             yield from ((("questions", number, "figures", place, field), name) for field, name in figure.columns())
+
+
+def _fault_of_word(design: Design, place: Place, column: str, level: str) -> str | None:
+    """Why `base`, `other` or `its` stands for no level at a place."""
+    if place[0] == "columns" and level.partition("/")[0] in (BASE, OTHER) and _is_common(design, column):
+        return f"{column}: what most arms have is not known to a column: name the level instead of {level}"
+    if level == ITS and "champion" not in place:
+        return f"{column}: `its` is the level of a champion, and none is compared here"
+    return None
 
 
 def _fault_of_level(column: Column, level: str) -> str | None:

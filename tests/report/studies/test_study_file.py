@@ -129,6 +129,22 @@ def test_a_study_of_one_s_own_takes_ten_lines(own):
         ("y: test/accuracy", "y: 5", "line 8: .*must name a measure, such as test/accuracy"),
         ("y: test/accuracy", "y: []", "line 8: .*at least 1 item"),
         ("title:", "covers: [model.wide]\ntitle:", "line 1: covers: unknown key model.wide; did you mean model.widen"),
+        (
+            "rate: optimizer.lr",
+            "rate: data.file",
+            "line 2: factors.rate: data.file is no factor: runs that differ in nothing else are one arm",
+        ),
+        ("rate: optimizer.lr", "rate: train.seed", "line 2: factors.rate: train.seed is no factor"),
+        ("rate: optimizer.lr", "rate: train.compile", "line 2: factors.rate: train.compile is no factor"),
+        ("rate: optimizer.lr", "rate: cell", "line 2: factors.rate: cell is no factor"),
+        ("rate: optimizer.lr", "rate: {keys: [arm]}", "line 2: factors.rate: arm stands for other keys: name those that differ"),
+        ("rate: optimizer.lr", "rate: model.options", "line 2: factors.rate: model.options is a mapping and no level"),
+        (
+            "{rate: optimizer.lr, decay: optimizer.weight_decay}\ncolumns:\n  gentle:\n    levels:\n      gentle: {rate: 0.001",
+            "{rate: {key: optimizer.lr, base: most}, decay: optimizer.weight_decay}\n"
+            "columns:\n  gentle:\n    levels:\n      gentle: {rate: other",
+            "line 6: rate: what most arms have is not known to a column: name the level instead of other",
+        ),
         *(
             (OWN[OWN.index("difference:") :], f"{kind}\n", f"line 11: {said}")
             for kind, said in {
@@ -252,6 +268,20 @@ def test_a_level_of_several_arms_decides_nothing_whichever_was_there_first(loose
         assert said in found.how
         estimates.add(part.estimate)
     assert len(estimates) == 1
+
+
+def test_the_base_has_a_factor_s_default_what_it_is_without_or_what_most_arms_have(own, runs):
+    given = "decay: optimizer.weight_decay"
+    assert Study.of(runs, own()).base["decay"] == 0
+    assert Study.of(runs[:3] + runs[6:], own(given, "decay: {key: weight_decay.rate, without: 0.1}")).base["decay"] == 0.1
+    most = [each for each in runs if each.config["weight_decay"]["rate"] or each.config["optimizer"]["lr"] == 0.01]
+    assert Study.of(most, own(given, "decay: {key: weight_decay.rate, base: most}")).base["decay"] == 0.1
+
+
+@pytest.mark.parametrize(("level", "there"), [("{rate: base}", "gentle"), ("{rate: other}", None), ("{decay: other}", None)])
+def test_a_column_knows_the_base(own, level, there):
+    design = own("gentle: {rate: 0.001, decay: 0}", f"gentle: {level}")
+    assert design.treatment({"optimizer.lr": 0.001, "weight_decay.rate": 0.0})["gentle"] == there
 
 
 def test_a_mean_is_over_all_arms_of_its_level(own, runs):
