@@ -1,12 +1,15 @@
 """What a study file claims, as data: comparisons of a few kinds, each of which says what must be seen."""
 
 import math
+import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from reglab.config import current, nearest
+from reglab.errors import excerpt
 from reglab.report.studies.columns import Condition, written
 from reglab.report.studies.measures import MEASURES
 from reglab.tracking.results import is_own
@@ -74,12 +77,29 @@ def _measure(name: Any) -> str:
     return name
 
 
+_LONGEST = 150
+"""Bytes of a file's name without its ending: file systems take 255, in which other words stand beside it."""
+
+
+def stem_of(name: str) -> str:
+    """A name as that of a file: its letters, of any script, and digits. Raises ValueError where it has none, or too many."""
+    stem = re.sub(r"[\W_]+", "_", unicodedata.normalize("NFKC", name).lower()).strip("_")
+    if not stem:
+        raise ValueError(f"{excerpt(name)!r} cannot name a file: give a name with a letter or a digit")
+    if len(stem.encode()) > _LONGEST:
+        raise ValueError(f"{excerpt(name)} is too long for the name of a file: have a short `name`, and a `title` in full")
+    return stem
+
+
 Levels = Annotated[Condition, BeforeValidator(_condition)]
 Named = Annotated[Levels, AfterValidator(_names_a_level)]
 Words = Annotated[Mapping[str, str], BeforeValidator(_words)]
 Number = Annotated[float, BeforeValidator(_number)]
 Measured = Annotated[str, BeforeValidator(_measure)]
 Many = BeforeValidator(_listed)
+Stem = Annotated[str, AfterValidator(stem_of)]
+"""The name of a question or a figure, as that of its files."""
+
 Key = Annotated[str, AfterValidator(current)]
 """A path of the configuration, under the name that it has today."""
 
@@ -226,7 +246,7 @@ class TrendClaim(ClaimedComparison):
 class Champion(ClaimedComparison):
     """The best of some arms of a question against the first of others that there is."""
 
-    question: str
+    question: Stem
     among: Annotated[tuple[Levels, ...], Many]
     against: Annotated[tuple[Levels, ...], Many]
 
@@ -267,8 +287,8 @@ class Claim(Kinds):
 
     text: str
     rule: str = ""
-    question: str | None = None
-    figure: str | None = None
+    question: Stem | None = None
+    figure: Stem | None = None
     beside: Beside = Beside()
     published: Annotated[tuple[PublishedValue, ...], Many] = ()
 

@@ -3,7 +3,6 @@
 `sweeps/studies/four_regularizers.yaml` has an example of everything.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +12,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from reglab.config import FIELDS, OPTIONS, SPEED_KEYS, unknown_key
 from reglab.errors import excerpt
-from reglab.report.studies.claim_kinds import Claim, Data, Key, Levels, Many, Measured, Words
+from reglab.report.studies.claim_kinds import Claim, Data, Key, Levels, Many, Measured, Stem, Words, stem_of
 from reglab.report.studies.columns import NONE, Column, Level, Treatment, typed
 from reglab.section import NO_EFFECT
 
@@ -98,9 +97,10 @@ def _fault_of_key(key: str) -> str | None:
 
 
 class FigureData(Data):
-    """A figure of a question. `x` makes it one of lines, `arrays` one of the keys of a factor, else it has a row for each arm."""
+    """A figure of a question. `x` makes it one of lines, `arrays` one of the keys of a factor, else it has a row for each arm. `name` is
+    that of its files."""
 
-    name: str
+    name: Stem
     title: str
     says: str = ""
     x: str | None = None
@@ -138,7 +138,7 @@ class Question(Data):
     @classmethod
     def _in_short(cls, data: Any) -> Any:
         """`{name: decay at each rate, x: decay, lines: rate, y: test/accuracy}` is a question with one figure."""
-        if not isinstance(data, dict) or "name" not in data:
+        if not isinstance(data, dict) or not isinstance(data.get("name"), str | int | float):
             return data
         data = dict(data)
         stem = stem_of(str(data["name"]))
@@ -150,11 +150,6 @@ class Question(Data):
 
     def __hash__(self) -> int:
         return hash(self.name)
-
-
-def stem_of(name: str) -> str:
-    """A name as that of a file."""
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
 class StudiedParameter(Data):

@@ -23,9 +23,12 @@ from reglab.yaml_files import Document
 PUBLISHED = "four_regularizers"
 """The study that comes with reglab."""
 
-OTHER_TABLES = frozenset({"table_1", "claims", "others", "runs", "per_image"})
-OTHER_FIGURES = frozenset({"summary", "others", "manifest"})
+OTHER_TABLES = frozenset({"table_1", "claims", "others", "runs", "per_image", "convergence", "epoch_seconds"})
+OTHER_FIGURES = frozenset({"summary", "others", "manifest", "test_accuracy_by_epoch", "training_time"})
 """Files that a report has beside those of its questions: a question or a figure of such a name would take the place of one of them."""
+
+ANCHORS = frozenset({"findings", "registered", "plan", "notes", "untested", "runs", "count", "rows", "environment", "downloads", "arm"})
+"""Places of its page, by names that figures have there, too."""
 
 
 def read(study: str | Path, with_sweeps: bool = True) -> Design:
@@ -213,11 +216,12 @@ def _faults_of_columns(design: Design) -> Iterator[tuple[Place, str]]:
 
 def _faults_of_files(design: Design) -> Iterator[tuple[Place, str]]:
     for number, question in enumerate(design.questions):
-        named: list[tuple[Place, str]] = [(("questions", number, "name"), question.name)] if question.name in OTHER_TABLES else []
+        if question.name in OTHER_TABLES:
+            yield ("questions", number, "name"), f"{question.name} is a file of every report: give it another name"
         for place, figure in enumerate(question.figures):
-            if figure.name in OTHER_FIGURES:
-                named.append((("questions", number, "figures", place, "name"), figure.name))
-        yield from ((place, f"{name} is a file of every report: give it another name") for place, name in named)
+            if figure.name in OTHER_FIGURES | ANCHORS:
+                what = "file of every report" if figure.name in OTHER_FIGURES else "place on the page of every report"
+                yield ("questions", number, "figures", place, "name"), f"{figure.name} is a {what}: give it another name"
 
 
 def _faults_of_measures(design: Design) -> Iterator[tuple[Place, str]]:
@@ -255,11 +259,11 @@ def _faults_of_names(design: Design) -> Iterator[tuple[Place, str]]:
     figures: set[str] = set()
     for number, question in enumerate(design.questions):
         if question.name in questions:
-            yield ("questions", number, "name"), f"two questions are called {question.name}"
+            yield ("questions", number, "name"), f"two questions are called {question.name}, as files are named"
         questions.add(question.name)
         for place, figure in enumerate(question.figures):
             if figure.name in figures:
-                yield ("questions", number, "figures", place, "name"), f"two figures are called {figure.name}"
+                yield ("questions", number, "figures", place, "name"), f"two figures are called {figure.name}, as files are named"
             figures.add(figure.name)
         if question.logged is not None and question.logged not in METRICS:
             yield ("questions", number, "logged"), f"no run logs {question.logged}{nearest(question.logged, METRICS)}"

@@ -1,17 +1,19 @@
 """A study file is read whole, or refused in one line that says where and what is allowed."""
 
+import re
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 import pytest
 
 from reglab.errors import UserError
-from reglab.report import build, manifest
+from reglab.report import build, manifest, sections
 from reglab.report.claims import verdicts
 from reglab.report.page import page
-from reglab.report.sections import per_image
 from reglab.report.studies.study import Study
-from reglab.report.studies.study_file import OTHER_FIGURES, OTHER_TABLES, PUBLISHED, of, read
+from reglab.report.studies.study_file import ANCHORS, OTHER_FIGURES, OTHER_TABLES, PUBLISHED, of, read
 
 OWN = """\
 title: Does weight decay matter on small images?
@@ -94,6 +96,13 @@ def test_a_study_of_one_s_own_takes_ten_lines(own):
             "lines: rate, figures: [{name: summary, title: All}]",
             "line 8: summary is a file of every report",
         ),
+        ("name: Decay at each rate", "name: Convergence", "line 8: convergence is a file of every report"),
+        ("name: Decay at each rate", "name: epoch seconds", "line 8: epoch_seconds is a file of every report"),
+        ("name: Decay at each rate", "name: '!?'", "line 8: .*'!\\?' cannot name a file: give a name with a letter or a digit"),
+        ("name: Decay at each rate", f"name: {100 * 'ü'}", "line 8: .* is too long for the name of a file"),
+        ("lines: rate", "lines: rate, figures: [{name: Training time, title: All}]", "line 8: training_time is a file of every report"),
+        ("lines: rate", "lines: rate, figures: [{name: findings, title: All}]", "line 8: findings is a place on the page of every report"),
+        ("questions:", "questions:\n  - {name: decay at each RATE!}", "line 9: two questions are called decay_at_each_rate, as files are"),
         ("    difference:", "    question: rate\n    difference:", "line 11: no question is called rate"),
         ("title:", "sweeps: [nowhere.yaml]\ntitle:", "line 1: nowhere.yaml: no such sweep file"),
         ("title:", "setup: {model.wide: 8}\ntitle:", "line 1: no key of a run, nor images, train_images or seeds: model.wide; did you"),
@@ -165,8 +174,33 @@ def test_a_fault_is_one_line_with_the_file_and_the_line(own, old, new, said):
 
 
 def test_the_files_of_every_report_are_those_that_it_writes_of_no_question():
-    assert {build.TABLE_1, build.CLAIMS, build.OTHERS.name, Path(page.RUNS).stem, per_image.STEM} == OTHER_TABLES
-    assert {build.EFFECTS, build.OTHERS.figures[0].name, Path(manifest.MANIFEST).stem} == OTHER_FIGURES
+    modules = [import_module(f"{sections.__name__}.{each.name}") for each in iter_modules(sections.__path__)]
+    stems, figures = ({found for each in modules if (found := getattr(each, name, None))} for name in ("STEM", "FIGURE"))
+    assert {build.TABLE_1, build.CLAIMS, build.OTHERS.name, Path(page.RUNS).stem, *stems} == OTHER_TABLES
+    assert {build.EFFECTS, build.OTHERS.figures[0].name, Path(manifest.MANIFEST).stem, *figures} == OTHER_FIGURES
+    template = (Path(page.__file__).parent / "web" / "page.html.j2").read_text(encoding="utf-8")
+    assert set(re.findall(r' id="([a-z0-9_]+)"', template)) == ANCHORS
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("Decay at each rate", "decay_at_each_rate"),
+        ("Gewichtsabnahme: wie groß?", "gewichtsabnahme_wie_groß"),
+        ("衰减", "衰减"),
+        ("затухание 0.1", "затухание_0_1"),
+        ("../../up", "up"),
+        ("3", "3"),
+    ],
+)
+def test_a_name_in_any_script_names_files(own, name, stem):
+    study = own("Decay at each rate, x: decay", f"'{name}', figures: [{{name: 'The {name}', title: a}}], x: decay")
+    assert study.questions[0].name == stem
+    assert [figure.name for figure in study.questions[0].figures] == [f"the_{stem}", f"figure_{stem}"]
+    study.path.write_text(
+        study.path.read_text().replace("    difference", f"    question: '{name}'\n    figure: 'The {name}'\n    difference")
+    )
+    assert read(study.path).claims[0].question == stem
 
 
 @pytest.mark.parametrize(
