@@ -132,4 +132,4 @@ def test_the_study_of_one_s_own_is_a_file_that_is_here_and_claims_what_its_sweep
     for page in ("README.md", "docs/studies.md"):
         assert textwrap.indent(shown, "    ") in (ROOT / page).read_text(), page
     design = study_file.read(ROOT / "docs" / "decay.yaml")
-    assert planned.absent(design, study_of(design, arms_of(map(spec.read, design.files)))) == []
+    assert planned.in_vain(design, study_of(design, arms_of(map(spec.read, design.files)))) == []

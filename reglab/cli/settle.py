@@ -85,13 +85,13 @@ def course_of(
     return course
 
 
-def say_absent(design: "Design", specs: "Sequence[SweepSpec]") -> None:
-    """Note what the claims of a study are about and none of its sweeps has: before anything is trained in vain."""
+def say_in_vain(design: "Design", specs: "Sequence[SweepSpec]") -> None:
+    """Note what the claims of a study are about and none of its sweeps has, or too many: before anything is trained in vain."""
     from reglab.report.claims import planned
     from reglab.settling.arms import arms_of, study_of
 
     if all(spec.method == "grid" and not spec.program for spec in specs):  # what a search draws is not known beforehand
-        for line in planned.absent(design, study_of(design, arms_of(specs))):
+        for line in planned.in_vain(design, study_of(design, arms_of(specs))):
             say(f"note: {line}")
 
 
@@ -203,7 +203,7 @@ def tell_claims(now: "Round", course: "Course") -> None:
 
     table = Table("", Column("claim", overflow="fold"), "verdict", "seeds", Column("", overflow="fold"), box=None, pad_edge=False)
     for claim in now.claims:
-        chance = f" ({claim.why or f'chance {claim.chance:.0%}'})" if claim.stand == Stand.futile else ""
+        chance = f" ({claim.why or f'chance {claim.chance:.0%}'})" if claim.stand in (Stand.futile, Stand.unclear) else ""
         why = f"next look at {claim.next}" if claim.next else f"{claim.stand}{chance}"
         table.add_row(str(claim.number), claim.text, claim.verdict, str(claim.now or "–"), why)
     show(table)

@@ -10,7 +10,7 @@ import typer
 from reglab.cli.commands import Commands
 from reglab.cli.local_sweep import Outcome, Terms, carry_out, fetched, left_undone, limit_of
 from reglab.cli.report import write
-from reglab.cli.settle import Bounds, course_of, run_until_settled, say_absent, say_outlook
+from reglab.cli.settle import Bounds, course_of, run_until_settled, say_in_vain, say_outlook
 from reglab.cli.sweep import Budget, Given, MostSeeds, PriceOfBudget, Quick, StopAfter, Workers, check_name
 from reglab.console import say
 from reglab.errors import UserError
@@ -72,7 +72,7 @@ def run(
             raise UserError(f"--only {only}: with --until-settled the claims of the study say what runs")
         specs = [read(file, overrides, quick) for file in files]  # all are valid before any begins
         if not only:
-            say_absent(design, specs)
+            say_in_vain(design, specs)
         course = course_of(design, specs, folder, most_seeds, retry_failed, source) if until_settled else None
         terms = Terms(overrides, workers, quick, retry_failed, limit, beyond=limit is None, given=fetched(source), signals=signals)
         if said := register(folder, design, course.design.looks if course else (), source):  # nothing is refused from here on
@@ -160,7 +160,7 @@ def plan(
     if until_settled and probe:
         raise UserError("--probe: measures what sweeps take; with --until-settled finished runs tell it")
     specs = [read(file, overrides, quick) for file in design.files]
-    say_absent(design, specs)
+    say_in_vain(design, specs)
     if until_settled:
         folder = settings().runs / name_of(name, quick, design)
         say_outlook(course_of(design, specs, folder), folder, effect, price)

@@ -13,6 +13,7 @@ from reglab.report.claims.evidence import Evidence
 from reglab.report.claims.findings import Verdict
 from reglab.report.collection import Runs
 from reglab.report.comparisons.parts import ANYTHING
+from reglab.report.comparisons.sides import of_several
 from reglab.report.sections import per_image
 from reglab.report.sections.per_image import OnTheSameImages
 from reglab.report.studies.columns import Column, Condition, brief, meets, written
@@ -93,7 +94,7 @@ def compare(runs: Runs, a: Setting, b: Setting, on: str | None = None, margin: f
     `on` is a measure (`test/accuracy` by default, `gap`, `time/train_seconds`, `test/ece` where `train.metrics` has that, …), of another
     program's runs their metric. With a `margin`, in the unit of the result (of times a share: 0.1 is 10 %), one is better only by more
     than it, and they are alike within.
-    Raises `UserError` for what no run has, and where no two runs can be compared.
+    Raises `UserError` for what no run has, where several arms are compared as one, and where no two runs can be compared.
     """
     return _of_programs(runs, a, b, on, margin) if runs.roles else _of_records(runs, a, b, on or _TEST, margin)
 
@@ -108,6 +109,9 @@ def _of_records(runs: Runs, a: Setting, b: Setting, on: str, margin: float) -> C
     refuse_same(first, second)
     _refuse_untold(study, {one: first, other: second})
     evidence = Evidence(study, None)
+    cases = evidence.cases({}, (first, second))
+    if cases.several:
+        raise UserError(cases.several)
     part = asked.pair(on, evidence, {}, first, second, ANYTHING).part()
     if part.estimate is None:
         raise _no_pair(one, other, "and ran on one machine" if kind.is_time else "and the same seed")
@@ -118,7 +122,7 @@ def _of_records(runs: Runs, a: Setting, b: Setting, on: str, margin: float) -> C
     images = apart = None
     if on == _TEST:
         try:
-            images = per_image.compared(evidence.cases({}, (first, second)).values())
+            images = per_image.compared(cases.each.values())
         except UserError as error:
             apart = str(error)
     return Comparison(one, other, on, part.estimate, part.low, part.high, part.n, part.over, unit, verdict, images, apart, part.undecided)
@@ -137,7 +141,13 @@ def _of_programs(runs: Runs, a: Setting, b: Setting, on: str | None, margin: flo
         [arm for arm in programs.arms if all(written(arm.levels[names[name]]) in levels for name, levels in wanted.items())]
         for wanted in (first, second)
     )
-    found = programs.contrast(mine, its, [names[name] for name in {*first, *second}])
+    but = [names[name] for name in {*first, *second}]
+    cases = programs.in_common(mine, its, but)
+    for said, sides in ((one, [side for side, _ in cases]), (other, [side for _, side in cases])):
+        levels = ([{column.name: arm.levels[key] for key, column in programs.columns.items()} for arm in side] for side in sides)
+        if why := of_several(said, levels, sorted({*first, *second})):
+            raise UserError(why)
+    found = programs.contrast(mine, its, but)
     if found is None:
         raise _no_pair(one, other, "")
     low, high = found.estimate.low, found.estimate.high

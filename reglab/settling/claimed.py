@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from reglab.errors import UserError
+from reglab.report.claims.evidence import Evidence
 from reglab.report.claims.plan import LOOKS
 from reglab.report.compare import condition, refuse_same
 from reglab.report.referee.question import JudgedQuestion
@@ -21,7 +22,7 @@ def text_of(spec: SweepSpec, claims: Sequence[str], sweep: Path) -> str:
     """A study of one sweep, with its factors and these claims, each said as `reglab judge` is asked. `sweep`: its file, from the study's.
 
     Raises UserError for a sweep whose arms are not known before they are drawn, or are another program's; for a claim that cannot be read,
-    that names no arms of it, or whose metric is a time.
+    that names no arms of it, or several where it compares one, or whose metric is a time.
     """
     arms = arms_of([spec])
     if not arms:
@@ -49,6 +50,8 @@ def text_of(spec: SweepSpec, claims: Sequence[str], sweep: Path) -> str:
             raise UserError(f"{text}: times are compared by their ratio, which a study file can claim, and this cannot")
         (_, one), (_, other) = (condition(side, levels, columns) for side in (asked.one, asked.other))
         refuse_same(one, other)
+        if several := Evidence(plan, None).cases({}, (one, other)).several:
+            raise UserError(f"{text}: {several}")
         bound = {">": "at_least", "<": "at_most", "=": "within"}[asked.sign]
         margin = -asked.margin if asked.sign == "<" else asked.margin
         difference = {"of": asked.metric, "between": _plain(one), "and": _plain(other), bound: margin}

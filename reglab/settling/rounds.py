@@ -36,6 +36,7 @@ class Stand(StrEnum):
     failed = "held up by runs that failed"
     timed = "left open by the turns of its arms"
     without = "not tested: no grid of the study has arms for it"
+    unclear = "never decided as it is said"
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class ClaimState:
 
     `chance`: that the next look decides it, as far as its runs foretell it, one half where there are none; of one that is unlikely to be
     settled, that any does. `looks` are those that are left, and `foretold` what they may say, where its runs tell. `why` its runs decide
-    nothing, where that is so, of a claim that is given up.
+    nothing, where that is so, of a claim that is given up or unclear.
     """
 
     number: int
@@ -141,6 +142,11 @@ class Course:
         return [planned.asked_by(claim, self._plan) for claim in self.design.claims]
 
     @cached_property
+    def _unclear(self) -> Sequence[Sequence[str]]:
+        """Of each claim why some of its comparisons would decide nothing."""
+        return [planned.several_by(claim, self._plan) for claim in self.design.claims]
+
+    @cached_property
     def asked(self) -> frozenset[str]:
         """The arms that any claim asks for."""
         return frozenset[str]().union(*(arms for claim in self._asked for arms in claim))
@@ -180,7 +186,8 @@ class Course:
         asked = zip(self._asked[number - 1], standing.parts, strict=True)
         comparisons = tuple(self._comparison(arms, part, ended) for arms, part in asked)
         if not any(each.arms for each in comparisons):
-            return there
+            why = "; ".join(self._unclear[number - 1])
+            return replace(there, stand=Stand.unclear, why=why) if why else there
         there = replace(there, comparisons=comparisons)
         if all(each.done for each in comparisons) or any(each.done is False for each in comparisons):
             return replace(there, stand=Stand.settled)

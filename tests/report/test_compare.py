@@ -104,6 +104,8 @@ def test_within_a_margin_they_are_alike(ours):
         ("lr=5", "lr=0.01", None, "lr is 5 in no run; there are 0.001, 0.01"),
         ("width=5", "lr=0.01", None, "width does not differ among these runs"),
         ("best", "lr=0.01", None, "best: no arm is called so"),
+        ("lr=0.01 weight_decay=0.1", "lr=0.001", None, "^lr 0.001 is said of 2 arms that differ in weight_decay: say its level, too$"),
+        ("lr=0.001", "lr 0.01 · weight decay 0", None, "^lr 0.001 is said of 2 arms that differ in weight_decay: say its level, too$"),
         ("lr=0.01", "lr=0.001", "acc", "on=acc: no run is told by that"),
         ("lr 0.01 · weight decay 0", "lr=0.001 weight_decay=0.1", "gap", None),
     ],

@@ -59,6 +59,7 @@ def test_the_looks_end_where_replicates_do(study):
         ("lr=0.01 > layers=2 in test/accuracy", "the two settings may be one run's"),
         ("lr=0.01 > lr=0.1 in time/train_seconds", "times are compared by their ratio"),
         ("lr=0.01 is better", "ask as in"),
+        ("lr=0.01 layers=2 > lr=0.001 in test/accuracy", "lr 0.001 is said of 2 arms that differ in layers: say its level, too"),
     ],
 )
 def test_a_claim_that_cannot_be_made_of_the_sweep_is_refused(study, claim, said):

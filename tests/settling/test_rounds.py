@@ -37,6 +37,14 @@ def test_the_first_round_has_the_seeds_of_the_first_look_of_the_arms_that_claims
     assert [claim.stand for claim in found.claims] == [Stand.open] * 2
 
 
+def test_no_run_is_spent_on_a_claim_that_would_decide_nothing(course_of):
+    study = course_of().design.path.read_text()
+    found = course_of(study.replace("at: {layers: 2}, between: {rate: 0.01}", "between: {rate: 0.01, layers: 2}")).next([])
+    assert asked(found) == {(0, rate): 3 for rate in (0.001, 0.01)}
+    claim = found.claims[1]
+    assert (claim.stand, claim.why) == (Stand.unclear, "rate 0.001 is said of 2 arms that differ in layers: say its level, too")
+
+
 def test_where_all_is_settled_nothing_is_asked_for(course_of, carry_out):
     course = course_of()
     found = course.next(carry_out(course.next([]).runs, by_rate))

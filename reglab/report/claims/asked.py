@@ -10,11 +10,12 @@ from itertools import pairwise, product
 import numpy as np
 
 from reglab.errors import UserError
-from reglab.report.claims.evidence import BySeed, Evidence, by_turns, expanded, result_of, say, say_all, sharing
+from reglab.report.claims.evidence import Evidence, by_turns, expanded, result_of, say, say_all, sharing
 from reglab.report.comparisons.parts import MOST, Claimed
 from reglab.report.comparisons.seen import Compared, OfShare, almost_every, in_most
 from reglab.report.stats import is_quiet
 from reglab.report.studies import blocks
+from reglab.report.studies.blocks import BySeed
 from reglab.report.studies.claim_kinds import (
     BestClaim,
     ClaimedComparison,
@@ -157,7 +158,9 @@ def _share_sooner(what: str, runs: Evidence, at: Condition, steps: Sequence[tupl
     Or, with `each_seed`, of each seed apart: where configurations alone are too few to decide anything. Runs that shared their cores are
     looked at where there are no others, and decide nothing.
     """
-    found = [_races(by_level, runs.study) for step in steps for by_level in runs.cases(at, step).values()]
+    of_steps = [runs.cases(at, step) for step in steps]
+    several = "; ".join(dict.fromkeys(each.several for each in of_steps if each.several))
+    found = [_races(by_level, runs.study) for cases in of_steps for by_level in cases.each.values()]
     is_shared = all(race.is_shared for races in found for race in races.values() if race)
     left_out = ""
     if not is_shared and (shared := {run for races in found for race in races.values() if race and race.is_shared for run in race.runs}):
@@ -172,7 +175,7 @@ def _share_sooner(what: str, runs: Evidence, at: Condition, steps: Sequence[tupl
             return None
         won = [2 * sum(race.is_sooner for race in races) > len(races) for races in groups]
         of_runs = [{run for race in races for run in race.runs} for races in groups]
-        why = sharing(len(set[str]().union(*of_runs))) if is_shared else ""
+        why = "; ".join(filter(None, (several, sharing(len(set[str]().union(*of_runs))) if is_shared else "")))
         in_turns = set[str]().union(*(race.by_turns for races in groups for race in races))
         told = "; ".join([*([left_out] if left_out else []), *by_turns(len(in_turns))])
         return OfShare(SharedCases(won, of_runs), in_most, grows=each_seed, undecided=why, told=told)
@@ -180,7 +183,7 @@ def _share_sooner(what: str, runs: Evidence, at: Condition, steps: Sequence[tupl
     if not cases:
         return Compared(what, "share", MOST)
     ids = frozenset(run for races in cases for race in races.values() if race for run in race.runs)
-    return Compared(what, "share", MOST, ids, [len(races) for races in cases], cache(look))
+    return Compared(what, "share", MOST, ids, [len(races) for races in cases], cache(look), several=several)
 
 
 def _races(by_level: Sequence[BySeed], study: Study) -> dict[int, _Race | None]:
@@ -208,7 +211,7 @@ def _best(asked: BestClaim, runs: Evidence) -> list[Compared]:
     better = better_of(asked.of, kind)
     cases: list[list[tuple[list[float], list[str]]]] = []
     telling, in_turns = runs.telling(asked.of, asked.at, levels)
-    for by_level in telling:
+    for by_level in telling.each.values():
         seeds = sorted(set.intersection(*(set(each) for each in by_level)))
         if kind.is_time:
             seeds = [seed for seed in seeds if blocks.on_one_machine(*(each[seed] for each in by_level)) and is_quiet(by_level[0][seed])]
@@ -225,13 +228,13 @@ def _best(asked: BestClaim, runs: Evidence) -> list[Compared]:
         won = [all(mean[place] > value for other, value in enumerate(mean) if other != place) for mean in means]
         of_runs = [{run for _, ids in case for run in ids} for case in there]
         by_level = [np.array([values for values, _ in case]).T for case in there]
-        return OfShare(SharedCases(won, of_runs), almost, means=(by_level, place))
+        return OfShare(SharedCases(won, of_runs), almost, means=(by_level, place), undecided=telling.several)
 
     found = []
     for level in expanded(asked.level):
         what, claimed = f"{say(design, level)} has the best {kind.words} of {len(levels)}", Claimed(low=asked.in_at_least)
         looked = cache(partial(look, levels.index(level))) if cases else None
-        found.append(Compared(what, "share", claimed, runs_behind, [len(case) for case in cases], looked, in_turns))
+        found.append(Compared(what, "share", claimed, runs_behind, [len(case) for case in cases], looked, in_turns, telling.several))
     return found
 
 

@@ -10,6 +10,7 @@ from reglab.report import stats
 from reglab.report.claims.asked import asked_of, better_of, pair, steps
 from reglab.report.claims.evidence import Evidence, expanded, say
 from reglab.report.comparisons.parts import ANYTHING
+from reglab.report.comparisons.seen import Compared
 from reglab.report.studies.cells import until_target
 from reglab.report.studies.claim_kinds import Champion, Claim, ClaimedComparison, RatioClaim, SoonerClaim, TrendClaim
 from reglab.report.studies.columns import ITS, Condition, Treatment, meets, of_base, written
@@ -22,9 +23,9 @@ from reglab.statistics.restricted import restricted_difference
 def beside(claim: Claim, study: Study) -> str:
     """What is told of a claim and has no say in it."""
     said = []
-    parts = [each.part() for asked in asked_of(claim.beside, claim.question, study) for each in asked.look() if each.runs]
-    if parts:
-        said.append("Beside it: " + "; ".join(f"{part.what}: {part.in_words()}" for part in parts) + ".")
+    compared = [each for asked in asked_of(claim.beside, claim.question, study) for each in asked.look() if each.runs]
+    if compared:
+        said.append("Beside it: " + "; ".join(f"{each.what}: {_in_words(each)}" for each in compared) + ".")
     said += _restricted(claim, Evidence(study, claim.question))
     said += [text for champion in claim.beside.champion if (text := _champion(champion, study))]
     if published := [f"{study.measure(each.of).words} with {say(study.design, each.at)} {each.value}" for each in claim.published]:
@@ -32,6 +33,11 @@ def beside(claim: Claim, study: Study) -> str:
         both = [f"{theirs} (here {mine})" if mine else theirs for theirs, mine in zip(published, ours, strict=True)]
         said.append(f"Published: {'; '.join(both)}.")
     return " ".join(said)
+
+
+def _in_words(compared: Compared) -> str:
+    """With the reason, where it is over several arms of a level."""
+    return compared.part().in_words() + f" ({compared.several})" * bool(compared.several)
 
 
 def _restricted(claim: Claim, runs: Evidence) -> list[str]:
@@ -58,7 +64,10 @@ def _levels_of(asked: ClaimedComparison) -> list[tuple[Condition, Condition]]:
 
 def _later(what: str, runs: Evidence, at: Condition, one: Condition, other: Condition) -> str | None:
     """On the machine that most of their runs had to themselves; None where those have no times."""
-    cases = list(runs.cases(at, (one, other)).values())
+    found = runs.cases(at, (one, other))
+    if found.several:  # an arm would be there as often as it has others on the other side
+        return None
+    cases = list(found.each.values())
     there = (record for levels in cases for each in levels for record in each.values() if stats.is_quiet(record))
     on: Counter[str] = Counter(place for record in there if (place := stats.place(record)))
     if not on:
@@ -108,7 +117,7 @@ def _champion(asked: Champion, study: Study) -> str | None:
             name: its[name] if list(levels) == [ITS] else [of_base(level, study.base[name]) for level in levels]
             for name, levels in condition.items()
         }
-        part = pair(asked.of, runs, asked.at, its, rival, ANYTHING).part()
-        if part.n:
-            return f"{said}: {part.in_words()} against {say(design, rival)}."
+        compared = pair(asked.of, runs, asked.at, its, rival, ANYTHING)
+        if compared.runs:
+            return f"{said}: {_in_words(compared)} against {say(design, rival)}."
     return said + "."

@@ -1,8 +1,8 @@
 """The runs that may speak to a claim, as its comparisons look at them: by what they have in common, level by level and seed by seed."""
 
 import math
-from collections.abc import Hashable, Iterable, Iterator, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
 
@@ -10,18 +10,15 @@ from reglab.report import stats
 from reglab.report.comparisons.chance import counts_as_chance, of_guessing
 from reglab.report.comparisons.parts import ANYTHING, Claimed
 from reglab.report.comparisons.seen import Compared, OfMeans
-from reglab.report.comparisons.sides import ArmResults, One, Sides
+from reglab.report.comparisons.sides import ArmResults, One, Sides, of_several
 from reglab.report.studies import blocks
-from reglab.report.studies.blocks import Blocks
+from reglab.report.studies.blocks import Blocks, BySeed
 from reglab.report.studies.columns import Condition, Treatment, meets, typed
 from reglab.report.studies.design import Design
 from reglab.report.studies.measures import GAP, POINTS, TO_TARGET, TRAIN_SECONDS, is_time, value_of
 from reglab.report.studies.study import Study
 from reglab.statistics.contrast import of_differences
 from reglab.tracking.record import RunRecord, State
-
-BySeed = dict[int, RunRecord]
-"""Runs that differ in their seeds only, by these."""
 
 
 def expanded(condition: Condition) -> list[Condition]:
@@ -41,6 +38,18 @@ def say_all(design: Design, condition: Condition) -> str:
 
 
 @dataclass(frozen=True)
+class Cases:
+    """Runs by what they have in common: for each of some levels, by its place, those of each seed.
+
+    `several`: why they decide nothing, where several arms of one case meet a level; then each of these is in a case of its own, one as
+    often as another, so that none stands for all.
+    """
+
+    each: Mapping[Hashable, Sequence[BySeed]]
+    several: str = ""
+
+
+@dataclass(frozen=True)
 class Evidence:
     """The runs that may speak to a claim."""
 
@@ -55,61 +64,70 @@ class Evidence:
     def blocks(
         self, at: Condition, levels: Sequence[Condition], rest: Sequence[str] | None = None, diverged: bool = False, turns: bool = False
     ) -> Blocks:
-        """Runs in blocks of what they have in common (`rest`: in these columns), one for each of some levels (by its place)."""
+        """Runs in blocks of what they have in common (`rest`: in these columns), for each of some levels, by its place, those it has."""
         columns = rest_of(self.study.design, {column for level in levels for column in level}) if rest is None else rest
-        places: dict[Treatment, int | None] = {}
 
-        def place(treated: Treatment) -> int | None:
-            if treated not in places:
-                found = [number for number, level in enumerate(levels) if meets(treated, level, self.study.base)]
-                places[treated] = found[0] if found else None
-            return places[treated]
+        @cache
+        def places(treated: Treatment) -> list[int]:
+            return [number for number, level in enumerate(levels) if meets(treated, level, self.study.base)]
 
-        return blocks.in_blocks(self.at(at, diverged, turns), place, lambda treated: tuple(treated[name] for name in columns))
+        return blocks.in_blocks(
+            self.at(at, diverged, turns),
+            places,
+            lambda treated: tuple(treated[name] for name in columns),
+            lambda record: self.study.arm_of[record.run_id],
+        )
 
-    def cases(
-        self, at: Condition, levels: Sequence[Condition], rest: Sequence[str] | None = None, turns: bool = False
-    ) -> dict[Hashable, list[BySeed]]:
-        """Runs by what they have in common: for each of some levels, by its place, those of each seed. Cases that lack a level are none.
-        Times of runs that shared what they ran on are those of turns that the arms of a case took together.
-
-        Or the turns, of which each round is as a seed.
-        """
+    def cases(self, at: Condition, levels: Sequence[Condition], rest: Sequence[str] | None = None, turns: bool = False) -> Cases:
+        """The runs that diverged, too, or the turns, of which each round is as a seed. Cases that lack a level are none, and no arm is
+        compared with itself. Times of runs that shared what they ran on are those of turns that the arms of a case took together."""
         blocks = self.blocks(at, levels, rest, diverged=True, turns=turns)
-        found: dict[Hashable, list[BySeed]] = {}
-        for (case, seed), there in sorted(blocks.items(), key=lambda block: block[0][1]):
-            by_level = found.setdefault(case, [{} for _ in levels])
-            for number, record in there.items():
-                assert isinstance(number, int)
-                by_level[number][seed] = record
-        return {case: by_level if turns else self._together(by_level) for case, by_level in found.items() if all(by_level)}
+        whole = {case: [there[place] for place in range(len(levels))] for case, there in blocks.items() if len(there) == len(levels)}
+        named = {
+            (case, number): [(arms, sorted(arms)[number % len(arms)]) for arms in by_level]
+            for case, by_level in whole.items()
+            for number in range(math.lcm(*map(len, by_level)))
+        }
+        apart = {case: by_level for case, by_level in named.items() if len({name for _, name in by_level}) == len(levels)}
+        found: dict[Hashable, Sequence[BySeed]] = {case: [arms[name] for arms, name in by_level] for case, by_level in apart.items()}
+        if not turns:
+            found = {case: self._together(by_level) for case, by_level in found.items()}
+        return Cases(found, self._several(levels, list(whole.values())) if len(levels) > 1 else "")
 
-    def _together(self, by_level: list[BySeed]) -> list[BySeed]:
+    def _together(self, by_level: Sequence[BySeed]) -> Sequence[BySeed]:
         told = iter(self.study.together([record for by_seed in by_level for record in by_seed.values()]))
         return [{seed: next(told) for seed in by_seed} for by_seed in by_level]
 
-    def telling(
-        self, of: str, at: Condition, levels: Sequence[Condition], rest: Sequence[str] | None = None
-    ) -> tuple[Sequence[list[BySeed]], bool]:
+    def _several(self, levels: Sequence[Condition], cases: Sequence[Sequence[Mapping[str, BySeed]]]) -> str:
+        """Why nothing is decided where several arms meet a level."""
+        design, treated = self.study.design, self.study.treated
+        said = []
+        for place, level in enumerate(levels):
+            runs = [[next(iter(by_seed.values())) for by_seed in by_level[place].values()] for by_level in cases]
+            arms = [[there for record in some if (there := treated[record.run_id])] for some in runs]
+            said.append(of_several(say(design, level), arms, design.names))
+        return "; ".join(filter(None, said))
+
+    def telling(self, of: str, at: Condition, levels: Sequence[Condition], rest: Sequence[str] | None = None) -> tuple[Cases, bool]:
         """The cases by which a measure is compared: of training time those of turns (and that it is them), where each case that runs are of
         has some."""
         of_runs = self.cases(at, levels, rest)
-        in_turns = self.in_turns(at, levels, rest) if of == TRAIN_SECONDS else {}
-        is_told = bool(in_turns) and of_runs.keys() <= in_turns.keys()
-        return list((in_turns if is_told else of_runs).values()), is_told
+        in_turns = self.in_turns(at, levels, rest) if of == TRAIN_SECONDS else Cases({})
+        is_told = bool(in_turns.each) and of_runs.each.keys() <= in_turns.each.keys()
+        return in_turns if is_told else of_runs, is_told
 
-    def in_turns(self, at: Condition, levels: Sequence[Condition], rest: Sequence[str] | None = None) -> dict[Hashable, list[BySeed]]:
+    def in_turns(self, at: Condition, levels: Sequence[Condition], rest: Sequence[str] | None = None) -> Cases:
         """The turns of each case, round by round: of rounds in which all of its levels took a quiet one on one machine, those of the first
         session that has two of them. A later session would be another look at the same question."""
-        found = {}
-        for case, by_level in self.cases(at, levels, rest, turns=True).items():
+        found, there = {}, self.cases(at, levels, rest, turns=True)
+        for case, by_level in there.each.items():
             together = sorted(set.intersection(*(set(each) for each in by_level)))
             rounds = [number for number in together if _is_quiet_together([each[number] for each in by_level])]
             sessions = [by_level[0][number].created for number in rounds]
             if first := next((session for session in sessions if sessions.count(session) > 1), None):
                 kept = [number for number, session in zip(rounds, sessions, strict=True) if session == first]
                 found[case] = [{number: each[number] for number in kept} for each in by_level]
-        return found
+        return replace(there, each=found)
 
     def held(self, levels: Sequence[Condition]) -> Sequence[str] | None:
         """The columns that runs must have in common: of one level all factors, of several what they do not look at (None)."""
@@ -118,12 +136,12 @@ class Evidence:
     def of_means(self, of: str, at: Condition, levels: Sequence[Condition], claimed: Claimed, what: str, unit: str) -> Compared:
         """The mean of one level, or what it is more than another: over cases of equal weight, by the runs of their seeds."""
         found, in_turns = self.telling(of, at, levels, self.held(levels))
-        cases = list(filter(None, (_usable(of, case, self.study) for case in found)))
+        cases = list(filter(None, (_usable(of, case, self.study) for case in found.each.values())))
         if not cases:
             return Compared(what, unit, claimed)
         runs = frozenset(run.run for case in cases for level in case.levels for run in level)
-        look = cache(_Means(self, of, cases, claimed, unit, in_turns).look)
-        return Compared(what, unit, claimed, runs, [case.seeds for case in cases], look, in_turns)
+        look = cache(_Means(self, of, cases, claimed, unit, in_turns, found.several).look)
+        return Compared(what, unit, claimed, runs, [case.seeds for case in cases], look, in_turns, found.several)
 
     def difference(self, of: str, one: Condition, other: Condition) -> OfMeans | None:
         """What a level has more than another, by all runs that have all else in common; None where there are none."""
@@ -221,6 +239,7 @@ class _Means:
     claimed: Claimed
     unit: str
     in_turns: bool
+    several: str
 
     def look(self, seeds: int | None) -> OfMeans:
         """With the first so many seeds of each arm, of the cases that have them; or with all."""
@@ -278,6 +297,8 @@ class _Means:
 
     def _undecided(self, told: Sequence[_Case]) -> Iterator[str]:
         """Why nothing is decided by what the runs came to, where that is so."""
+        if self.several:
+            yield self.several
         if never := sum(case.never for case in told):
             yield f"{never} never came to the target: a ratio of the others decides nothing"
         if unknown := sum(case.unknown for case in told):

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 
-from reglab.report import stats
 from reglab.report.claims.asked import looked_at
 from reglab.report.claims.evidence import Evidence
 from reglab.report.studies.claim_kinds import Claim, ClaimedComparison
@@ -15,7 +14,7 @@ from reglab.tracking.record import RunRecord, State
 
 def asked_by(claim: Claim, study: Study) -> list[frozenset[str]]:
     """Of each comparison of a claim, in the order in which it is judged, the arms whose runs would speak to it, by what reports call an
-    arm, where `study` is one of planned runs. None of one that no arm speaks to."""
+    arm, where `study` is one of planned runs. None of one that no arm speaks to, or whose runs would decide nothing."""
     runs = Evidence(study, claim.question)
     return [arms for comparison in claim.claimed for arms in _asked_by(comparison, runs)]
 
@@ -30,8 +29,17 @@ def timed_by(design: Design, plan: Study) -> frozenset[str]:
 
 def _asked_by(comparison: ClaimedComparison, runs: Evidence) -> Iterator[frozenset[str]]:
     for looked in looked_at(comparison):
-        cases = (by_level for levels in looked for by_level in runs.cases(comparison.at, levels, runs.held(levels)).values())
-        yield frozenset(stats.arm(record) for case in cases for by_seed in case for record in by_seed.values())
+        found = [runs.cases(comparison.at, levels, runs.held(levels)) for levels in looked]
+        cases = (by_level for each in found for by_level in each.each.values() if not any(each.several for each in found))
+        yield frozenset(runs.study.arm_of[record.run_id] for case in cases for by_seed in case for record in by_seed.values())
+
+
+def several_by(claim: Claim, study: Study) -> list[str]:
+    """Of each comparison of a claim that would decide nothing, why: several of the arms that are planned meet one of its levels."""
+    runs = Evidence(study, claim.question)
+    looked = ((each.at, levels) for each in claim.claimed for some in looked_at(each) for levels in some)
+    found = (runs.cases(at, levels, runs.held(levels)).several for at, levels in looked)
+    return list(dict.fromkeys(filter(None, found)))
 
 
 def of_plan(design: Design, planned: Iterable[RunRecord], turns: Iterable[RunRecord] = ()) -> Study:
@@ -40,7 +48,14 @@ def of_plan(design: Design, planned: Iterable[RunRecord], turns: Iterable[RunRec
     return Study.of([record.changed(state=State.diverged) for record in planned], design, turns)
 
 
-def absent(design: Design, plan: Study) -> list[str]:
+def in_vain(design: Design, plan: Study) -> list[str]:
+    """What of its claims a study would train for in vain, in a line each: levels that no planned arm has, or that several have."""
+    several = ((number, why) for number, claim in enumerate(design.claims, start=1) for why in several_by(claim, plan))
+    undecided = (f"{design.path}: claim {number} would decide nothing: {why}" for number, why in several)
+    return [*_absent(design, plan), *undecided]
+
+
+def _absent(design: Design, plan: Study) -> list[str]:
     """Of each claim the levels that no planned arm has, in a line: a comparison with them would never be tested."""
     treated = list(filter(None, plan.treated.values()))
     lines = []

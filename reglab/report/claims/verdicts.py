@@ -138,6 +138,8 @@ class _Told:
         """What would settle it: runs for what has none, and seeds for what is open."""
         if self._alone.verdict != Verdict.undecided:
             return ""
+        if several := dict.fromkeys(each.several for each in self._asked.compared if each.several):
+            return f"a claim that one arm meets each level of: {'; '.join(several)}"
         silent = sum(not each.runs for each in self._asked.compared)
         said = [f"runs for {silent} comparison{'s' * (silent > 1)} that {'have' if silent > 1 else 'has'} none"] if silent else []
         open_ones = [

@@ -276,7 +276,8 @@ class Compared:
     """A comparison with the runs behind it (their ids), which can be looked at with the first so many seeds of each arm, or with all.
 
     `counts`: the seeds that both sides have, case by case; none where no run speaks to it. A look has None where its seeds say nothing.
-    `in_turns`: they are not runs but turns, which are looked at once, with all rounds there are.
+    `in_turns`: they are not runs but turns, which are looked at once, with all rounds there are. `several`: why they decide nothing,
+    where several arms meet one of its levels; what is seen is undecided then, too.
     """
 
     what: str
@@ -286,6 +287,7 @@ class Compared:
     counts: Sequence[int] = ()
     look: Callable[[int | None], Seen | None] | None = None
     in_turns: bool = False
+    several: str = ""
 
     @property
     def seeds(self) -> int:

@@ -1,7 +1,7 @@
 """The two sides of a comparison, and the arms beside them that tell of the variance: results by seed, of runs of reglab or of any."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -115,6 +115,20 @@ class Sides:
         other = rest.contrast()
         low, high = map(float, other.interval(level)) if math.isfinite(float(other.error)) else (None, None)
         return f"{float(other.mean):+.3g} ({numbers.between(low, high, True)})"
+
+
+def of_several(said: str, cases: Iterable[Sequence[Mapping[str, Hashable]]], names: Iterable[str]) -> str:
+    """Why a side of a comparison decides nothing that several arms of one case meet: `cases` has the arms of each, by their levels in the
+    columns of these `names`. Empty where one arm meets it in every case."""
+    several = [arms for arms in cases if len(arms) > 1]
+    if not several:
+        return ""
+    differing = [name for name in names if any(len({arm[name] for arm in arms}) > 1 for arms in several)]
+    most = max(map(len, several))
+    if not differing:
+        return f"{said} is said of {most} arms that no setting here tells apart: look at them alone"
+    levels = "their levels" if len(differing) > 1 else "its level"
+    return f"{said} is said of {most} arms that differ in {' and '.join(differing)}: say {levels}, too"
 
 
 def _but_diverged(arm: ArmResults) -> ArmResults:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from reglab.errors import UserError, excerpt
@@ -149,14 +150,25 @@ class Programs:
         """What the arm of each run is called, by its id."""
         return {run.id: arm.label for arm in self.arms for run in arm.runs}
 
+    def in_common(
+        self, one: Sequence[ProgramArm], other: Sequence[ProgramArm], but: Sequence[str]
+    ) -> list[tuple[Sequence[ProgramArm], Sequence[ProgramArm]]]:
+        """The arms of two sides that have the same in all but some settings, together: one of each, where the sides say all of those."""
+
+        def by_rest(arms: Sequence[ProgramArm]) -> dict[tuple[str, ...], list[ProgramArm]]:
+            found: dict[tuple[str, ...], list[ProgramArm]] = {}
+            for arm in arms:
+                found.setdefault(tuple(written(level) for key, level in arm.levels.items() if key not in but), []).append(arm)
+            return found
+
+        mine, theirs = by_rest(one), by_rest(other)
+        return [(arms, theirs[rest]) for rest, arms in mine.items() if rest in theirs]
+
     def contrast(self, one: Sequence[ProgramArm], other: Sequence[ProgramArm], but: Sequence[str]) -> ArmDifference | None:
         """What some arms have more than others, with the variance of all, over those that have the same in all but some settings."""
-
-        def rest(arm: ProgramArm) -> tuple[str, ...]:
-            return tuple(written(level) for key, level in arm.levels.items() if key not in but)
-
-        theirs, places = {rest(arm): arm for arm in other}, {arm.label: place for place, arm in enumerate(self.arms)}
-        pairs = [(places[arm.label], places[theirs[rest(arm)].label]) for arm in one if rest(arm) in theirs]
+        places = {arm.label: place for place, arm in enumerate(self.arms)}
+        in_common = self.in_common(one, other, but)
+        pairs = [(places[arm.label], places[its.label]) for mine, theirs in in_common for arm, its in product(mine, theirs)]
         if not pairs:
             return None
         found = of_sides(Sides([arm.results for arm in self.arms], pairs, 1.0), NUMBER)

@@ -11,7 +11,7 @@ from reglab.report.claims.evidence import Evidence, result_of, sharing
 from reglab.report.collection import Runs
 from reglab.report.compare import condition, measured, refuse_same
 from reglab.report.comparisons.chance import counts_as_chance, of_guessing
-from reglab.report.comparisons.sides import ArmResults, One, Sides
+from reglab.report.comparisons.sides import ArmResults, One, Sides, of_several
 from reglab.report.programs.roles import number, result, setting
 from reglab.report.referee.question import TIMES, JudgedQuestion, Unit, unit_of
 from reglab.report.studies.columns import Condition, written
@@ -138,7 +138,7 @@ def _of_records(runs: Runs, question: JudgedQuestion, unit: str | None, chance: 
         if question.in_points:
             raise UserError(f"by {question.margin:g} points: {question.metric} is in a unit of its own, and has none")
         return AskedMetric(arms, pairs, 1.0, one, other, Unit(""))
-    if question.metric == TRAIN_SECONDS and Evidence(study, None).in_turns({}, (first, second)):
+    if question.metric == TRAIN_SECONDS and Evidence(study, None).in_turns({}, (first, second)).each:
         raise UserError(f"{question.metric}: these arms took turns (`reglab study time`): `reglab.compare` goes by them, and judge by runs")
     known = {each.run for pair in pairs for place in pair for each in arms[place].results}
     if study.by_turns & known:
@@ -209,11 +209,9 @@ def _pairs(arms: Sequence[Known], first: Condition, second: Condition, one: str,
     named = {*first, *second}
     mine, its = (_meeting(arms, asked, named) for asked in (first, second))
     both = [rest for rest in mine if rest in its]
-    for asked, said, found in ((first, one, mine), (second, other, its)):
-        if any(len(found[rest]) > 1 for rest in both):
-            left = " and ".join(sorted(named - asked.keys()))
-            mend = f"differ in {left}: give a value of it, too" if left else "no setting of these runs tells apart: read them alone"
-            raise UserError(f"{said} is said of several arms that {mend}")
+    for said, found in ((one, mine), (other, its)):
+        if why := of_several(said, ([arms[place].levels for place in found[rest]] for rest in both), sorted(named)):
+            raise UserError(why)
     pairs = [(mine[rest][0], its[rest][0]) for rest in both]
     if not pairs:
         raise UserError(f"{one} and {other}: no finished runs of the two have all else in common")

@@ -22,6 +22,7 @@ from reglab.tracking.record import RunRecord, State
 from reglab.tracking.results import Epoch, first_at
 
 STEM = "convergence"
+FIGURE = "test_accuracy_by_epoch"
 
 _LAST = 0.2
 """Of the epochs, over which the rise is taken."""
@@ -60,7 +61,7 @@ def extra(study: Study, cells: Sequence[Cell]) -> Extra | None:
         arms,
         [
             (
-                "test_accuracy_by_epoch",
+                FIGURE,
                 "Test accuracy by epoch",
                 "For each arm its test accuracy after each epoch, a mean over seeds.",
                 lambda title, subtitle: charts.epochs.draw(curves, colours, title, f"{subtitle.rpartition(': ')[0]}{said}"),

@@ -20,6 +20,7 @@ from reglab.report.writing.numbers import NONE, plain
 from reglab.tracking.record import RunRecord
 
 STEM = "epoch_seconds"
+FIGURE = "training_time"
 
 
 def extra(study: Study) -> Extra | None:
@@ -42,7 +43,7 @@ def extra(study: Study) -> Extra | None:
     rounds = max(len(_turns(arm)) for arm in arms)
     said = f"{images}, {rounds} rounds on {' / '.join(stats.short_machines(machines).values())}, with 95 % intervals"
     figure = (
-        "training_time",
+        FIGURE,
         f"Training time, as many times that of {base.label}",
         f"Each arm's training time over that of {base.label}: the estimate with its 95 % interval, and every round.",
         lambda title, _: charts.effects.draw(effects, title, said),

@@ -1,4 +1,4 @@
-"""Runs in blocks: of one seed, with all in common but what is compared."""
+"""Runs in blocks: with all in common but what is compared."""
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 
@@ -9,20 +9,29 @@ from reglab.tracking.record import RunRecord
 Treated = tuple[Treatment, RunRecord]
 """A run with its factors."""
 
-Blocks = Mapping[tuple[Hashable, int], Mapping[Hashable, RunRecord]]
-"""Runs that differ in one thing only, by its level: `blocks[everything else, seed][level]`."""
+BySeed = Mapping[int, RunRecord]
+"""Runs that differ in their seeds only, by these."""
+
+Blocks = Mapping[Hashable, Mapping[Hashable, Mapping[str, BySeed]]]
+"""Runs that differ in one thing only, by its level: `blocks[everything else][level][arm][seed]`. One arm has a level, unless the level
+leaves open what its arms differ in."""
 
 
-def in_blocks(runs: Iterable[Treated], level: Callable[[Treatment], Hashable], rest: Callable[[Treatment], Hashable]) -> Blocks:
-    """Runs in blocks: of one seed and one `rest`, a run for each `level`. What has the level None is in no block.
+def in_blocks(
+    runs: Iterable[Treated],
+    levels: Callable[[Treatment], Iterable[Hashable]],
+    rest: Callable[[Treatment], Hashable],
+    arm: Callable[[RunRecord], str],
+) -> Blocks:
+    """Runs in blocks: of one `rest`, for each of the `levels` that some have its arms, seed by seed.
 
-    Of two runs of one place the earlier is there.
+    Of two runs of one arm and seed the earlier is there.
     """
-    found: dict[tuple[Hashable, int], dict[Hashable, RunRecord]] = {}
-    for treatment, record in runs:
-        if (which := level(treatment)) is not None:
-            block = found.setdefault((rest(treatment), record.seed), {})
-            block[which] = min(block.get(which, record), record, key=lambda run: (run.created, run.run_id))
+    found: dict[Hashable, dict[Hashable, dict[str, dict[int, RunRecord]]]] = {}
+    for treatment, record in sorted(runs, key=lambda run: run[1].seed):
+        for level in levels(treatment):
+            seeds = found.setdefault(rest(treatment), {}).setdefault(level, {}).setdefault(arm(record), {})
+            seeds[record.seed] = min(seeds.get(record.seed, record), record, key=lambda run: (run.created, run.run_id))
     return found
 
 

@@ -124,7 +124,9 @@ def of_base(wanted: str, base: Level) -> str:
     word, slash, share = wanted.partition("/")
     if word != BASE or not isinstance(base, int | float):
         return written(base) if wanted == BASE else wanted
-    return written(base // int(share)) if slash else written(base)
+    if not slash:
+        return written(base)
+    return written(base // int(share) if isinstance(base, int) else base / int(share))
 
 
 @dataclass(frozen=True)
@@ -166,16 +168,17 @@ class Column:
 
     @property
     def plain(self) -> Level:
-        """What the base has in a factor, where it is not what most arms have."""
+        """What the base has in a factor, where it is not what most arms have: what it is `without`, or the default."""
         return self._of({key: FIELDS[key].default for key in self.sources} if self.kind == "parts" else {})
 
-    def of(self, values: Mapping[str, Any], before: Mapping[str, Level]) -> Level:
-        """Its level. `values` are the keys that have an effect in a run; `before` has the columns that stand before it."""
+    def of(self, values: Mapping[str, Any], before: Mapping[str, Level], plain: Mapping[str, Level]) -> Level:
+        """Its level. `values` are the keys that have an effect in a run; `before` has the columns that stand before it, and `plain` what
+        these are in the base."""
         if self.is_factor:
             return self._of(values)
         if self.kind == "levels":
             assert self.levels is not None
-            return next((name for name, condition in self.levels.items() if meets(before, condition, {})), None)
+            return next((name for name, condition in self.levels.items() if meets(before, condition, plain)), None)
         there = [part for part in str(before[self.sources[0]] or "").split("/") if part]
         if self.kind == "count":
             return len(there)

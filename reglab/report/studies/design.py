@@ -3,7 +3,6 @@
 `sweeps/studies/four_regularizers.yaml` has an example of everything.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -11,9 +10,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from reglab.config import FIELDS, unknown_key
-from reglab.report.studies.claim_kinds import Claim, Data, Key, Levels, Many, Measured, Words
+from reglab.config import FIELDS, OPTIONS, SPEED_KEYS, unknown_key
+from reglab.errors import excerpt
+from reglab.report.studies.claim_kinds import Claim, Data, Key, Levels, Many, Measured, Stem, Words, stem_of
 from reglab.report.studies.columns import NONE, Column, Level, Treatment, typed
+from reglab.section import NO_EFFECT
 
 
 class ColumnData(Data):
@@ -39,9 +40,19 @@ class ColumnData(Data):
         if sum(getattr(self, kind) is not None for kind in kinds) != 1:
             raise ValueError(f"must have one of {', '.join(kinds)}")
         for key in (self.key, self.switch, *(self.keys or ()), *(self.parts or ())):
-            if key is not None and key not in FIELDS:
-                raise ValueError(unknown_key(key))
+            if key is not None and (said := _fault_of_key(key)):
+                raise ValueError(said)
+        if not getattr(self, self.kind):
+            raise ValueError(f"{self.kind}: must not be empty")
         return self
+
+    @field_validator("says")
+    @classmethod
+    def _says_a_level(cls, says: str | Mapping[str, str] | None) -> str | Mapping[str, str] | None:
+        for text in (says,) if isinstance(says, str) else (says or {}).values():
+            if {"{", "}"} & set(text.replace("{}", "", 1)):
+                raise ValueError(f"{excerpt(text)}: braces stand for the level, as {{}}, and once")
+        return says
 
     @property
     def kind(self) -> str:
@@ -73,23 +84,36 @@ class ColumnData(Data):
         )
 
 
-class FigureData(Data):
-    """A figure of a question. `x` makes it one of lines, `arrays` one of the keys of a factor, else it has a row for each arm."""
+def _fault_of_key(key: str) -> str | None:
+    """Why a key tells no arms apart."""
+    if key not in FIELDS:
+        return unknown_key(key)
+    if key in OPTIONS:
+        return f"{key} is a mapping and no level: name a key of it, such as {key}.depth"
+    if key == "arm":
+        return "arm stands for other keys: name those that differ"
+    is_one_arm = key in SPEED_KEYS or NO_EFFECT in FIELDS[key].metadata
+    return f"{key} is no factor: runs that differ in nothing else are one arm" if is_one_arm else None
 
-    name: str
+
+class FigureData(Data):
+    """A figure of a question. `x` makes it one of lines, `arrays` one of the keys of a factor, else it has a row for each arm. `name` is
+    that of its files."""
+
+    name: Stem
     title: str
     says: str = ""
     x: str | None = None
     lines: str | None = None
     panels: str | None = None
     everywhere: Levels | None = None
-    y: Annotated[tuple[Measured, ...], Many] = ("test/accuracy",)
+    y: Annotated[tuple[Measured, ...], Many, Field(min_length=1)] = ("test/accuracy",)
     rows: str | None = None
     arrays: str | None = None
 
     def columns(self) -> Iterator[tuple[str, str]]:
         """Yield the columns that it draws by, each with the field that names it."""
-        yield from ((field, column) for field in ("x", "lines", "panels", "rows", "arrays") if (column := getattr(self, field)))
+        yield from ((field, column) for field in ("x", "lines", "panels", "rows", "arrays") if (column := getattr(self, field)) is not None)
         yield from (("everywhere", column) for column in self.everywhere or ())
 
 
@@ -114,7 +138,7 @@ class Question(Data):
     @classmethod
     def _in_short(cls, data: Any) -> Any:
         """`{name: decay at each rate, x: decay, lines: rate, y: test/accuracy}` is a question with one figure."""
-        if not isinstance(data, dict) or "name" not in data:
+        if not isinstance(data, dict) or not isinstance(data.get("name"), str | int | float):
             return data
         data = dict(data)
         stem = stem_of(str(data["name"]))
@@ -126,11 +150,6 @@ class Question(Data):
 
     def __hash__(self) -> int:
         return hash(self.name)
-
-
-def stem_of(name: str) -> str:
-    """A name as that of a file."""
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
 class StudiedParameter(Data):
@@ -151,7 +170,8 @@ def _short(value: Any) -> Any:
 class Design(Data):
     """What a study file says. `setup`: in which set-up it was published, by keys, `images`, `train_images` and `seeds`.
 
-    `looks`: the numbers of seeds an arm at which its claims are decided; `planned`: how many seeds each of its sweeps gives an arm.
+    `looks`: the numbers of seeds an arm at which its claims are decided; `planned`: how many seeds each of its sweeps gives an arm,
+    unless it is asked for more.
     `targets`: training accuracies whose time is told beside that of the runs' own target, from their epochs.
     """
 
@@ -169,7 +189,7 @@ class Design(Data):
     looks: tuple[int, ...] = ()
     planned: Mapping[str, int] = {}
     targets: Annotated[tuple[float, ...], Many] = ()
-    covers: frozenset[str] = Field(default=frozenset(), description="keys that follow from the factors, and are no set-up of their own")
+    covers: frozenset[Key] = Field(default=frozenset(), description="keys that follow from the factors, and are no set-up of their own")
     path: Path | None = None
     is_shipped: bool = False
 
@@ -179,6 +199,13 @@ class Design(Data):
         if list(looks) != sorted({*looks}) or (looks and looks[0] < 2):
             raise ValueError("must be numbers of seeds that rise, from 2 on, such as [3, 5, 8, 12]")
         return looks
+
+    @field_validator("covers")
+    @classmethod
+    def _are_keys(cls, covers: frozenset[str]) -> frozenset[str]:
+        if unknown := sorted(key for key in covers if key not in FIELDS):
+            raise ValueError(unknown_key(unknown[0]))
+        return covers
 
     @field_validator("targets")
     @classmethod
@@ -225,12 +252,21 @@ class Design(Data):
 
     def treatment(self, values: Mapping[str, Any]) -> Treatment:
         """What a run has in each column, given the keys that have an effect in it."""
-        return self.with_columns({name: column.of(values, {}) for name, column in self.by_name.items() if column.is_factor})
+        return self.with_columns({name: column.of(values, {}, {}) for name, column in self.by_name.items() if column.is_factor})
 
     def with_columns(self, factors: Mapping[str, Level]) -> Treatment:
         """The columns that follow from the factors, beside them."""
         found = dict(factors)
         for name, column in self.by_name.items():
             if not column.is_factor:
-                found[name] = column.of({}, found)
+                found[name] = column.of({}, found, self.plain)
         return Treatment(found)
+
+    @cached_property
+    def plain(self) -> Mapping[str, Level]:
+        """What the base has in each column, where it has in no factor what most arms have."""
+        found = {name: column.plain for name, column in self.by_name.items() if column.is_factor}
+        for name, column in self.by_name.items():
+            if not column.is_factor:
+                found[name] = column.of({}, found, found)
+        return found

@@ -6,9 +6,10 @@ from typing import Any
 from reglab.config import FIELDS, SPEED_KEYS, RunConfig, as_given, effective, parse_overrides
 from reglab.errors import UserError
 from reglab.report import stats
+from reglab.report.studies.claim_kinds import stem_of
 from reglab.report.studies.colours import colours
 from reglab.report.studies.columns import in_order, scale_of, short_names, written
-from reglab.report.studies.design import ColumnData, Design, FigureData, Question, stem_of
+from reglab.report.studies.design import ColumnData, Design, FigureData, Question
 from reglab.techniques import TECHNIQUES
 from reglab.tracking.record import RunRecord
 

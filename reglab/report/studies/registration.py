@@ -5,7 +5,7 @@ it, with its date and the runs that were there by then. A lock and the dates of 
 honest, and prove nothing against one who edits them.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -165,38 +165,74 @@ def _plain(text: str) -> Any:
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     """What differs between two study files, a line each: claims first, by their texts, then everything else by its path."""
-    old, new = ({str(claim.get("text")): claim for claim in _claims(study)} for study in (before, now))
-    yield from (f"claim taken out: {excerpt(text)}" for text in old if text not in new)
-    yield from (f"claim added: {excerpt(text)}" for text in new if text not in old)
+    old, new = _by_text(before), _by_text(now)
+    yield from (f"claim taken out: {excerpt(text)}" for text in old for _ in range(len(old[text]) - len(new.get(text, ()))))
+    yield from (f"claim added: {excerpt(text)}" for text in new for _ in range(len(new[text]) - len(old.get(text, ()))))
     for text in old:
-        if text in new:
-            yield from (f"claim “{excerpt(text)}”: {line}" for line in _differences(old[text], new[text]))
+        for number, was, is_now in _pairs(old[text], new.get(text, [])):
+            of_several = f" {number}" if len(old[text]) > 1 or len(new[text]) > 1 else ""
+            yield from (f"claim{of_several} “{excerpt(text)}”: {line}" for line in _differences(was, is_now))
     rest_before, rest_now = ({key: value for key, value in study.items() if key != "claims"} for study in (before, now))
     yield from _differences(rest_before, rest_now)
 
 
-def _claims(study: Mapping[str, Any]) -> list[dict[str, Any]]:
-    found = study.get("claims")
-    return [claim for claim in found if isinstance(claim, dict)] if isinstance(found, list) else []
+_Claim = tuple[int, Mapping[str, Any]]
+"""Its number in its file, and what stands there."""
+
+
+def _by_text(study: Mapping[str, Any]) -> dict[str, list[_Claim]]:
+    claims, found = study.get("claims"), dict[str, list[_Claim]]()
+    for number, claim in enumerate(claims if isinstance(claims, list) else (), start=1):
+        if isinstance(claim, dict):
+            found.setdefault(str(claim.get("text")), []).append((number, claim))
+    return found
+
+
+def _pairs(old: Sequence[_Claim], new: Sequence[_Claim]) -> Iterator[tuple[int, Mapping[str, Any], Mapping[str, Any]]]:
+    """The claims of one text that have changed, each with what it is now, and its number now: those that stand elsewhere as they are have
+    not, and the others go by their order."""
+    there, changed = list(new), []
+    for _, claim in old:
+        same = next((each for each in there if not any(_differences(claim, each[1]))), None)
+        if same:
+            there.remove(same)
+        else:
+            changed.append(claim)
+    yield from ((number, was, is_now) for was, (number, is_now) in zip(changed, there, strict=False))
 
 
 def _differences(before: Any, now: Any) -> Iterator[str]:
     old, new = dict(_by_path(before)), dict(_by_path(now))
     for path in dict.fromkeys((*old, *new)):
+        place = ".".join(map(str, path)).replace(". ", " ")
         if path not in new:
-            yield f"{path} was {old[path]}, and is gone"
+            yield f"{place} was {excerpt(old[path])}, and is gone"
         elif path not in old:
-            yield f"{path} is new: {new[path]}"
+            yield f"{place} is new: {excerpt(new[path])}"
         elif old[path] != new[path]:
-            yield f"{path} was {old[path]}, is {new[path]}"
+            was, is_now = _apart(old[path], new[path])
+            yield f"{place} was {was}, is {is_now}"
 
 
-def _by_path(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict):
+def _by_path(value: Any, path: tuple[Hashable, ...] = ()) -> Iterator[tuple[tuple[Hashable, ...], str]]:
+    """Every value in some, whole, as it is written, by the keys that lead to it; of a list a number behind a space."""
+    if isinstance(value, dict) and value:
         for key, entry in value.items():
-            yield from _by_path(entry, f"{path}.{key}" if path else str(key))
+            yield from _by_path(entry, (*path, key))
     elif isinstance(value, list) and any(isinstance(entry, dict | list) for entry in value):
         for number, entry in enumerate(value, start=1):
-            yield from _by_path(entry, f"{path} {number}")
-    else:
-        yield path, excerpt(value if isinstance(value, list) else written(value) if not isinstance(value, str) else value)
+            yield from _by_path(entry, (*path, f" {number}"))
+    elif path:
+        yield path, value if isinstance(value, str) else str(value) if isinstance(value, list | dict) else written(value)
+
+
+def _apart(old: str, new: str) -> tuple[str, str]:
+    """Two long texts in short, from where they begin to differ if they look alike before."""
+    if excerpt(old) == excerpt(new):
+        alike = next((place for place, (was, is_now) in enumerate(zip(old, new, strict=False)) if was != is_now), min(len(old), len(new)))
+        old, new = (f"…{text[max(0, alike - _BEFORE) :]}" for text in (old, new))
+    return excerpt(old), excerpt(new)
+
+
+_BEFORE = 10
+"""Characters that are shown before those that differ."""

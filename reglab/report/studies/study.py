@@ -73,6 +73,11 @@ class Study:
         return Target(share, on)
 
     @cached_property
+    def arm_of(self) -> Mapping[str, str]:
+        """What reports call the arm of each run and turn, by its id."""
+        return {record.run_id: stats.arm(record) for record in (*self.records, *self.turns)}
+
+    @cached_property
     def arms(self) -> Mapping[str, tuple[RunRecord, ...]]:
         """The finished runs of each arm that could be built, by their seeds; the arms in the order of their names."""
         return self._by_arm(self.records)
@@ -86,7 +91,7 @@ class Study:
         found: dict[str, list[RunRecord]] = {}
         for record in sorted(records, key=lambda record: record.seed):
             if stats.counts(record) and self.treated[record.run_id]:
-                found.setdefault(stats.arm(record), []).append(record)
+                found.setdefault(self.arm_of[record.run_id], []).append(record)
         return {arm: tuple(found[arm]) for arm in sorted(found)}
 
     @cached_property

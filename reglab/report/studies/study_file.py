@@ -1,7 +1,7 @@
 """The reader of study files: whole and valid, or refused in one line with the file, the line and what is allowed."""
 
 import difflib
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,13 +9,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from reglab import shipped, yaml_files
 from reglab.config import FIELDS, allowed, nearest
-from reglab.errors import UserError
+from reglab.errors import UserError, excerpt
 from reglab.report.studies.claim_kinds import Kinds, Place
 from reglab.report.studies.columns import ANY, BASE, ITS, NONE, OTHER, TAKEN, Column, Condition, typed, written
 from reglab.report.studies.design import Design
 from reglab.report.studies.measures import MEASURES
 from reglab.report.studies.study import Study
-from reglab.section import Functions
+from reglab.section import Functions, types_of
 from reglab.tracking.record import RunRecord
 from reglab.tracking.results import METRICS, is_of, own_name
 from reglab.yaml_files import Document
@@ -23,9 +23,12 @@ from reglab.yaml_files import Document
 PUBLISHED = "four_regularizers"
 """The study that comes with reglab."""
 
-OTHER_TABLES = frozenset({"table_1", "claims", "others", "runs", "per_image"})
-OTHER_FIGURES = frozenset({"summary", "others", "manifest"})
+OTHER_TABLES = frozenset({"table_1", "claims", "others", "runs", "per_image", "convergence", "epoch_seconds"})
+OTHER_FIGURES = frozenset({"summary", "others", "manifest", "test_accuracy_by_epoch", "training_time"})
 """Files that a report has beside those of its questions: a question or a figure of such a name would take the place of one of them."""
+
+ANCHORS = frozenset({"findings", "registered", "plan", "notes", "untested", "runs", "count", "rows", "environment", "downloads", "arm"})
+"""Places of its page, by names that figures have there, too."""
 
 
 def read(study: str | Path, with_sweeps: bool = True) -> Design:
@@ -83,15 +86,24 @@ def _planned(design: Design) -> dict[str, int]:
 
 
 def _seeds(sweep: Any) -> int | None:
-    """As the values of `train.seed`, or as `replicates` asks for at most."""
+    """How many different values of `train.seed` a grid has, or with how many seeds `replicates` begins: those that a sweep gives an arm
+    unless somebody asks for more. None where that is not known: a search draws a seed for each of its arms."""
     if not isinstance(sweep, dict):
         return None
     replicates = sweep.get("replicates")
     if isinstance(replicates, dict):
-        most = replicates.get("most") or replicates.get("start")
-        return most if isinstance(most, int) else None
-    values = _of_training(sweep, "seed").get("values")
-    return len(values) if isinstance(values, list) else None
+        start = replicates.get("start")
+        return start if isinstance(start, int) else None
+    return _count(_of_training(sweep, "seed")) if sweep.get("method") == "grid" else None
+
+
+def _count(parameter: Mapping[str, Any]) -> int | None:
+    """How many different numbers a grid has of a parameter."""
+    values, low, high = (parameter.get(name) for name in ("values", "min", "max"))
+    if isinstance(values, list) and all(isinstance(value, int | float | str) for value in values):
+        return len(set(map(written, values)))
+    is_range = isinstance(low, int) and isinstance(high, int) and "q" not in parameter
+    return high - low + 1 if is_range else None
 
 
 def _of_training(sweep: Any, key: str) -> dict[str, Any]:
@@ -141,7 +153,7 @@ def _explained(fault: Any) -> str:
         return f"{where}: {said}" if where else said
     if fault["type"] == "value_error":
         return f"{where + '.' if where else ''}{last}: {fault['ctx']['error']}"
-    return f"{where + '.' if where else ''}{last} = {fault['input']}: {fault['msg'].lower()}"
+    return f"{where + '.' if where else ''}{last} = {excerpt(fault['input'])}: {fault['msg'].lower()}"
 
 
 # What only the whole shows.
@@ -162,12 +174,17 @@ def _faults(design: Design, with_sweeps: bool) -> Iterator[tuple[Place, str]]:
         for column, levels in condition.items():
             if column not in design.by_name:
                 yield (*place, column), _unknown(design, column)
-            for level in levels:
-                if said := _fault_of_level(design.by_name[column], level):
-                    yield (*place, column), said
+            found = (_fault_of_word(design, place, column, level) or _fault_of_level(design.by_name[column], level) for level in levels)
+            yield from (((*place, column), said) for said in found if said)
     for place, name in _columns(design):
         if name not in design.by_name:
             yield place, _unknown(design, name)
+
+
+def _is_common(design: Design, name: str) -> bool:
+    """Whether the base has in a column what most arms have."""
+    column = design.by_name[name]
+    return column.is_common or (not column.is_factor and any(_is_common(design, source) for source in column.sources))
 
 
 def _unknown(design: Design, name: str) -> str:
@@ -199,11 +216,12 @@ def _faults_of_columns(design: Design) -> Iterator[tuple[Place, str]]:
 
 def _faults_of_files(design: Design) -> Iterator[tuple[Place, str]]:
     for number, question in enumerate(design.questions):
-        named: list[tuple[Place, str]] = [(("questions", number, "name"), question.name)] if question.name in OTHER_TABLES else []
+        if question.name in OTHER_TABLES:
+            yield ("questions", number, "name"), f"{question.name} is a file of every report: give it another name"
         for place, figure in enumerate(question.figures):
-            if figure.name in OTHER_FIGURES:
-                named.append((("questions", number, "figures", place, "name"), figure.name))
-        yield from ((place, f"{name} is a file of every report: give it another name") for place, name in named)
+            if figure.name in OTHER_FIGURES | ANCHORS:
+                what = "file of every report" if figure.name in OTHER_FIGURES else "place on the page of every report"
+                yield ("questions", number, "figures", place, "name"), f"{figure.name} is a {what}: give it another name"
 
 
 def _faults_of_measures(design: Design) -> Iterator[tuple[Place, str]]:
@@ -222,7 +240,7 @@ def _faults_of_measures(design: Design) -> Iterator[tuple[Place, str]]:
 def _metrics_of(sweep: Path) -> Iterator[str]:
     """The functions that `train.metrics` names in a sweep file."""
     there = _of_training(yaml_files.read(sweep).plain(), "metrics") if sweep.exists() else {}
-    given = [there.get("value"), *(there.get("values") or ())]
+    given = [there.get("value"), *(values if isinstance(values := there.get("values"), list) else ())]
     yield from (reference for text in given if isinstance(text, str) for reference in Functions.of(text))
 
 
@@ -241,11 +259,11 @@ def _faults_of_names(design: Design) -> Iterator[tuple[Place, str]]:
     figures: set[str] = set()
     for number, question in enumerate(design.questions):
         if question.name in questions:
-            yield ("questions", number, "name"), f"two questions are called {question.name}"
+            yield ("questions", number, "name"), f"two questions are called {question.name}, as files are named"
         questions.add(question.name)
         for place, figure in enumerate(question.figures):
             if figure.name in figures:
-                yield ("questions", number, "figures", place, "name"), f"two figures are called {figure.name}"
+                yield ("questions", number, "figures", place, "name"), f"two figures are called {figure.name}, as files are named"
             figures.add(figure.name)
         if question.logged is not None and question.logged not in METRICS:
             yield ("questions", number, "logged"), f"no run logs {question.logged}{nearest(question.logged, METRICS)}"
@@ -293,9 +311,21 @@ def _columns(design: Design) -> Iterator[tuple[Place, str]]:
             yield from ((("questions", number, "figures", place, field), name) for field, name in figure.columns())
 
 
+def _fault_of_word(design: Design, place: Place, column: str, level: str) -> str | None:
+    """Why `base`, `other` or `its` stands for no level at a place."""
+    if place[0] == "columns" and level.partition("/")[0] in (BASE, OTHER) and _is_common(design, column):
+        return f"{column}: what most arms have is not known to a column: name the level instead of {level}"
+    if level == ITS and "champion" not in place:
+        return f"{column}: `its` is the level of a champion, and none is compared here"
+    return None
+
+
 def _fault_of_level(column: Column, level: str) -> str | None:
     """Why a column can never have a level; None where it can."""
-    if level in (ANY, NONE, OTHER, ITS) or level.partition("/")[0] == BASE:
+    word, slash, share = level.partition("/")
+    if word == BASE and slash:
+        return _fault_of_share(column, share)
+    if level in (ANY, NONE, OTHER, ITS, BASE):
         return None
     if column.kind == "levels":
         return None if level in (column.levels or {}) else f"{column.name} has no level {level}; it has {', '.join(column.levels or {})}"
@@ -309,3 +339,13 @@ def _fault_of_level(column: Column, level: str) -> str | None:
     except ValidationError:
         return f"{column.name} is never {level}: {key} must be {allowed(key)}"
     return None
+
+
+def _fault_of_share(column: Column, share: str) -> str | None:
+    """Why `base/2` is no level."""
+    if not (share.isascii() and share.isdecimal() and int(share)):
+        return f"{column.name}: {excerpt(f'{BASE}/{share}')} is no share of the base's level: divide it by a whole number, as in base/2"
+    is_number = column.kind in ("count", "same") or (
+        column.kind == "key" and {int, float} & {*types_of(FIELDS[column.sources[0]].annotation)[0]}
+    )
+    return None if is_number else f"{column.name}: base/{share} is no level, since that of the base is no number"

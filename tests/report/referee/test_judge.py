@@ -146,8 +146,11 @@ def test_settings_beside_the_question_must_be_alike(table, tmp_path):
     found = reglab.judge(tmp_path / "two.csv", "arm=a > arm=b in acc")
     assert found.estimate == pytest.approx(2)
     assert "over the 2 settings of all else" in str(found)
-    with pytest.raises(UserError, match="is said of several arms that differ in wd"):
-        reglab.judge(tmp_path / "two.csv", "arm=a wd=0 > arm=b in acc")
+    for one, other in (("arm=a wd=0", "arm=b"), ("arm=b", "arm=a wd=0")):
+        with pytest.raises(UserError, match=r"^arm b is said of 2 arms that differ in wd: say its level, too$"):
+            reglab.judge(tmp_path / "two.csv", f"{one} > {other} in acc")
+        with pytest.raises(UserError, match=r"^arm b is said of 2 arms that differ in wd: say its level, too$"):
+            reglab.compare(reglab.runs(tmp_path / "two.csv", metric="acc", group_by=["arm", "wd"]), one, other)
 
 
 def test_runs_without_seeds_are_independent(tmp_path):

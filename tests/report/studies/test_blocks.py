@@ -11,16 +11,26 @@ def by_layers(records):
     def rest(levels):
         return tuple(level for name, level in levels.items() if name in DESIGN.factors and name != "batchnorm")
 
-    return blocks.in_blocks([(treated(each), each) for each in filter(stats.counts, records)], lambda levels: levels["batchnorm"], rest)
+    runs = [(treated(each), each) for each in filter(stats.counts, records)]
+    return blocks.in_blocks(runs, lambda levels: [levels["batchnorm"]], rest, stats.arm)
 
 
 def pairs(records):
     """Test accuracies of runs with two layers and with none that stand in one block, by their seed."""
     found = {}
-    for (_, seed), levels in by_layers(records).items():
+    for levels in by_layers(records).values():
         if levels.keys() >= {0, 2}:
-            found[seed] = tuple(levels[layers].summary.test_accuracy for layers in (2, 0))
+            two, none = (arm for layers in (2, 0) for arm in levels[layers].values())
+            found |= {seed: tuple(runs[seed].summary.test_accuracy for runs in (two, none)) for seed in two.keys() & none.keys()}
     return found
+
+
+def test_a_level_that_leaves_open_what_its_arms_differ_in_has_each_of_them(batchnorm):
+    records = [batchnorm(0, seed, config={"dropout": {"layers": layers, "p": 0.2}}) for layers in (1, 2) for seed in (1, 0)]
+    found = blocks.in_blocks(
+        [(treated(each), each) for each in records], lambda levels: [levels["batchnorm"]], lambda levels: (), stats.arm
+    )
+    assert {arm: list(runs) for arm, runs in found[()][0].items()} == {stats.arm(each): [0, 1] for each in records}
 
 
 def test_runs_of_one_seed_that_differ_in_the_level_are_a_pair(batchnorm):

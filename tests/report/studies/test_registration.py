@@ -176,6 +176,40 @@ def test_changes_are_told_for_a_person(old, new, said):
     assert list(changes(yaml.safe_load(STUDY), yaml.safe_load(STUDY.replace(old, new, 1)))) == said
 
 
+TWINS = """
+  - {text: It is so., threshold: {of: gap, between: {decay: 0}, at_least: 1}}
+  - {text: Another., threshold: {of: gap, between: {decay: 0}, at_least: 5}}
+  - {text: It is so., threshold: {of: gap, between: {decay: 0}, at_least: 2}}
+"""
+
+LONG = ", ".join(map(str, range(100)))
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "said"),
+    [
+        (TWINS, TWINS.replace("at_least: 1", "at_least: 0"), ["claim 1 “It is so.”: threshold.at_least was 1, is 0"]),
+        (TWINS, TWINS.replace("at_least: 2", "at_least: 3"), ["claim 3 “It is so.”: threshold.at_least was 2, is 3"]),
+        (TWINS, "\n".join(TWINS.splitlines()[::-1]), []),  # moved
+        (TWINS, "\n".join(TWINS.splitlines()[:-1]), ["claim taken out: It is so."]),
+        (TWINS, "\n".join([*TWINS.splitlines(), TWINS.splitlines()[-1].replace("2", "3")]), ["claim added: It is so."]),
+        (
+            f"  - {{text: a, at: [{LONG}]}}",
+            f"  - {{text: a, at: [{LONG.replace(' 50,', ' 51,')}]}}",
+            ["claim “a”: at was … 48, 49, 50, 51, 52"],
+        ),
+        ("  - {text: a, x: 1}", "  - {text: a, x: true}", ["claim “a”: x was 1, is true"]),
+        ("  - {text: a, against: {}}", "  - {text: a}", ["claim “a”: against was {}, and is gone"]),
+        ("  - {text: a, x: {1: b, '1': c}}", "  - {text: a, x: {1: d, '1': c}}", ["claim “a”: x.1 was b, is d"]),
+    ],
+)
+def test_no_change_of_a_claim_is_missed_and_what_has_moved_has_not_changed(before, now, said):
+    import yaml
+
+    found = list(changes(*(yaml.safe_load(f"claims:\n{claims}\n") for claims in (before, now))))
+    assert len(found) == len(said) and all(line.startswith(start) for line, start in zip(found, said, strict=True)), found
+
+
 def test_a_comment_changes_nothing(study, make_record, tmp_path):
     register(tmp_path / "runs", study())
     found = registered(Lock.read(tmp_path / "runs"), study("title", "# a comment\ntitle"), [])
