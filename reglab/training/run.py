@@ -290,13 +290,14 @@ class Run:
         self.clock.load_state_dict(state["clock"])
         self.sums.load_state_dict(state["sums"])
         if state["device"] == self.device.type:
-            self.draws.set_state(state["draws"].cpu())
-            torch.set_rng_state(state["rng"].cpu())
+            self.draws.set_state(state["draws"])
+            torch.set_rng_state(state["rng"])
             if state["rng_device"] is not None:
-                torch.cuda.set_rng_state(state["rng_device"].cpu(), self.device)
+                torch.cuda.set_rng_state(state["rng_device"], self.device)
         else:  # generators of a GPU and of a CPU have nothing in common: fresh draws from here on
             self.draws.manual_seed(self.config.train.seed + len(state["history"]) + 1)
-        self.order, self.steps_done = state["order"], state["steps_done"]
+        self.order = None if state["order"] is None else state["order"].to(self.device)
+        self.steps_done = state["steps_done"]
         self.seconds_before_epoch, self.warmup_seconds = state["seconds_before_epoch"], state["warmup_seconds"]
         self.history = [Epoch.model_validate(row) for row in state["history"]]
         self.correct = state.get("correct")  # an earlier version kept none

@@ -594,7 +594,7 @@ def test_a_bar_on_a_terminal_is_closed_at_the_end(reglab, folder, monkeypatch):
 def test_a_checkpoint_is_left_in_the_run_s_folder(reglab, folder, at_step):
     at_step(6, lambda: os.kill(os.getpid(), signal.SIGUSR1))
     reglab("train", *WORDS)
-    assert checkpoint.load(File(folder / "checkpoint.pt"), torch.device("cpu"))["steps_done"] == 2
+    assert checkpoint.load(File(folder / "checkpoint.pt"))["steps_done"] == 2
 
 
 def pets(root, colour):

@@ -501,7 +501,7 @@ def test_a_preempted_run_leaves_a_checkpoint(make_run, train, after_step, tmp_pa
     assert record.state == State.preempted
     assert record.summary is None
     assert len(record.history) == epochs
-    state = checkpoint.load(File(tmp_path / "run" / "checkpoint.pt"), torch.device("cpu"))
+    state = checkpoint.load(File(tmp_path / "run" / "checkpoint.pt"))
     assert len(state["history"]) * STEPS + state["steps_done"] == step
 
 
