@@ -40,7 +40,7 @@ _Moment = Annotated[datetime, AfterValidator(_in_utc)]
 
 
 class Environment(Stored):
-    """Where a run ran. Times are comparable only where these agree."""
+    """Where a run ran, or, if it went on elsewhere, where it ended. Times are comparable only where these agree."""
 
     device: Text = Field(description="the name of the GPU or CPU")
     driver: Text | None = None
@@ -58,6 +58,21 @@ class Environment(Stored):
     train_images: Count
     test_images: Count
     classes: Count | None = Field(default=None, description="of the images; records of before lack it")
+    elsewhere: list[Text] | None = Field(
+        default=None, description="of a run that went on here: the other machines, in words, that its seconds are of; else none"
+    )
+
+    @property
+    def machine(self) -> str:
+        """The machine and what it ran, in words: times are comparable only where they agree."""
+        parts = [self.device, self.precision, f"torch {self.torch}", f"reglab {self.commit or self.reglab}"]
+        if self.cuda is None:
+            parts.append(f"{self.threads} thread{'s' if self.threads > 1 else ''}")
+        if self.compiled:
+            parts.append("compiled")
+        if self.captured:
+            parts.append("CUDA graphs")
+        return ", ".join(parts)
 
 
 _NAME = re.compile(r"[0-9a-f]{12}-s(?P<seed>\d+)")

@@ -13,7 +13,7 @@ from reglab.errors import UserError
 from reglab.report.claims.evidence import BySeed, Evidence, by_turns, expanded, result_of, say, say_all, sharing
 from reglab.report.comparisons.parts import MOST, Claimed
 from reglab.report.comparisons.seen import Compared, OfShare, almost_every, in_most
-from reglab.report.stats import is_quiet
+from reglab.report.stats import has_moved, is_quiet
 from reglab.report.studies import blocks
 from reglab.report.studies.claim_kinds import (
     BestClaim,
@@ -142,26 +142,28 @@ def _sooner(asked: SoonerClaim, runs: Evidence) -> list[Compared]:
 
 @dataclass(frozen=True)
 class _Race:
-    """Two runs of one seed on one machine, of which at least one came to the target: whether the first did so sooner, and whether others
-    ran on their cores."""
+    """Two runs of one seed on one machine, of which at least one came to the target: whether the first did so sooner, and whether
+    both had the machine to themselves from start to end."""
 
     runs: tuple[str, str]
     is_sooner: bool
-    is_shared: bool
+    is_quiet: bool
 
 
 def _share_sooner(what: str, runs: Evidence, at: Condition, steps: Sequence[tuple[Condition, Condition]], each_seed: bool) -> Compared:
     """In how many cases the first level reaches the target sooner: in most of the seeds in which either does, on one machine.
 
-    Or, with `each_seed`, of each seed apart: where configurations alone are too few to decide anything. Runs that shared their cores are
-    looked at where there are no others, and decide nothing.
+    Or, with `each_seed`, of each seed apart: where configurations alone are too few to decide anything. Runs that had no machine to
+    themselves are looked at where there are no others, and decide nothing.
     """
     found = [_races(by_level) for step in steps for by_level in runs.cases(at, step).values()]
-    is_shared = all(race.is_shared for races in found for race in races.values() if race)
+    none_is_quiet = not any(race.is_quiet for races in found for race in races.values() if race)
     left_out = ""
-    if not is_shared and (shared := {run for races in found for race in races.values() if race and race.is_shared for run in race.runs}):
-        left_out = f"{len(shared)} on shared machines are left out"
-        found = [{seed: race for seed, race in races.items() if race is None or not race.is_shared} for races in found]
+    loud = {run for races in found for race in races.values() if race and not race.is_quiet for run in race.runs}
+    if loud and not none_is_quiet:
+        which = "several or on shared" if any(map(has_moved, runs.of(loud))) else "shared"
+        left_out = f"{len(loud)} on {which} machines are left out"
+        found = [{seed: race for seed, race in races.items() if race is None or race.is_quiet} for races in found]
     cases = [races for races in found if any(races.values())]
 
     def look(seeds: int | None) -> OfShare | None:
@@ -172,7 +174,7 @@ def _share_sooner(what: str, runs: Evidence, at: Condition, steps: Sequence[tupl
         won = [2 * sum(race.is_sooner for race in races) > len(races) for races in groups]
         of_runs = [{run for race in races for run in race.runs} for races in groups]
         behind = set[str]().union(*of_runs)
-        why = sharing(len(behind)) if is_shared else ""
+        why = sharing(runs.of(behind)) if none_is_quiet else ""
         told = "; ".join(filter(None, (left_out, by_turns(runs.study, behind))))
         return OfShare(SharedCases(won, of_runs), in_most, grows=each_seed, undecided=why, told=told)
 
@@ -190,8 +192,8 @@ def _races(by_level: Sequence[BySeed]) -> dict[int, _Race | None]:
         first, second = one[seed], other[seed]
         mine, its = (result_of(TO_TARGET, record) for record in (first, second))
         if blocks.on_one_machine(first, second) and mine is not None and its is not None:
-            is_shared = not (is_quiet(first) and is_quiet(second))
-            found[seed] = _Race((first.run_id, second.run_id), mine < its, is_shared) if min(mine, its) < math.inf else None
+            quiet = is_quiet(first) and is_quiet(second)
+            found[seed] = _Race((first.run_id, second.run_id), mine < its, quiet) if min(mine, its) < math.inf else None
     return found
 
 
