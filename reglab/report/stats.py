@@ -198,7 +198,7 @@ def arm(record: RunRecord) -> str:
     if all(there.get(key, FIELDS[key].default) == FIELDS[key].default for key in SPEED_KEYS):
         return record.identity or record.run_id
     config = built(record)
-    if config is None or foreign(config):  # whose code may be another one now
+    if config is None or foreign(config) or record.identity != identity(config):  # whose code may be another one now, or was revised
         return record.identity or record.run_id
     return arm_of(config)
 

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from reglab.config import RunConfig, code_of, run_id
+from reglab.config import RunConfig, code_of, revisions, run_id
 from reglab.errors import UserError, first_line
 from reglab.tracking.storage import File
 from reglab.training import checkpoint
@@ -55,7 +55,7 @@ def _latest(file: File) -> tuple[File, dict[str, Any]] | None:
 def _is_of(state: Mapping[str, Any], config: RunConfig) -> bool:
     """Whether a run that does the same left this state, by its configuration where it holds one."""
     try:
-        same_code = state.get("code", {}) == code_of(config)
+        same_code = state.get("code", {}) == code_of(config) and state.get("revisions", {}) == revisions(config)
         return same_code and run_id(RunConfig.parse(state.get("config", config.model_dump()))) == run_id(config)
     except UserError:
         return False

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from reglab import models
-from reglab.config import RunConfig, code_of, grown
+from reglab.config import RunConfig, code_of, grown, revisions
 from reglab.data.batches import CleanBatches, Normalization, TrainingBatches
 from reglab.data.images import ImageSet
 from reglab.errors import UserError, first_line
@@ -259,6 +259,7 @@ class Run:
         return {
             "config": self.config.model_dump(mode="json"),
             "code": code_of(self.config),
+            "revisions": revisions(self.config),
             "data": self.images.fingerprint,
             "device": self.device.type,
             "network": {name: value.clone() for name, value in self.network.state_dict().items()},  # a view is saved with its whole buffer

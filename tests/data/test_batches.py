@@ -233,6 +233,30 @@ def test_copies_are_mixed_too():
     assert len(batch.images) == len(batch.labels) == len(batch.others) == 7
 
 
+@pytest.mark.parametrize("mixing", MIXED, ids=["mixup", "cutmix", "both"])
+@pytest.mark.parametrize("copies", [2, 4, 8])
+@pytest.mark.parametrize(("count", "size"), [(20, 20), (20, 6), (9, 7)])  # the last batches are of 20, 2 and 2 images
+def test_no_copy_is_mixed_with_its_own_image(mixing, copies, count, size):
+    made = training(numbered(count), size=size, cutout={"images": copies, "per": "image"}, **mixing)
+    for batch in epoch(made):
+        assert (batch.labels != batch.others).all()
+        assert sorted(batch.others.tolist()) == sorted(batch.labels.tolist())  # each is one's partner
+
+
+def test_the_image_that_a_copy_is_mixed_with_is_that_of_the_other_label():
+    made = training(numbered(20), size=6, cutout={"images": 3, "per": "image"}, mixup={"alpha": 1.0})
+    for batch in epoch(made):
+        level, other, share = batch.labels - 99, batch.others - 99, float(batch.share)
+        brightest = grey(made, batch.images).amax((1, 2, 3))  # where neither of the two is black
+        assert torch.allclose(brightest, (level * (1 - share) + other * share).double(), atol=1e-3)
+
+
+@pytest.mark.parametrize("cutout", [{"images": 1, "per": "image"}, {"images": 3}, {"images": 9}])
+def test_where_copies_of_an_image_are_no_neighbours_each_is_mixed_with_the_row_before(cutout):
+    for batch in epoch(training(numbered(12), size=6, cutout=cutout, mixup={"alpha": 1.0})):
+        assert torch.equal(batch.others, batch.labels.roll(1))
+
+
 def test_shifts_bring_in_black_and_flips_mirror():
     ramp = np.broadcast_to(np.arange(100, 132, dtype=np.uint8)[None, None, :, None], (64, 32, 32, 3)).copy()
     made = training(Split(ramp, np.arange(64)), size=64, augment={"policy": "basic", "shift": 2, "flip": True})

@@ -297,6 +297,17 @@ def test_a_state_that_was_kept_otherwise_is_not_taken_over(make_run, tmp_path, c
     assert "is of a version that kept its state otherwise: the run starts anew" in caplog.text
 
 
+def test_a_checkpoint_of_before_a_revision_of_what_the_run_does_is_not_used(make_run, tmp_path):
+    revised = {"cutout": {"images": 2, "per": "image"}, "mixup": {"alpha": 0.2}}
+    file, run = File(tmp_path / "checkpoint"), make_run(**revised)
+    state = run.state_dict()
+    checkpoint.save(file, state)
+    assert resume(make_run(**revised), file)
+    del state["revisions"]
+    checkpoint.save(file, state)
+    assert not resume(make_run(**revised), file)
+
+
 def test_a_checkpoint_of_a_network_of_other_code_is_not_used(make_run, tmp_path, monkeypatch):
     """Under the id that W&B gives, a run keeps its folder when its code changes."""
     file, own = File(tmp_path / "checkpoint"), {"name": "tests.models.own:small"}

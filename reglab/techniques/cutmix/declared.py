@@ -23,5 +23,6 @@ TECHNIQUE = Technique(
     columns={"CutMix": "alpha"},
     example={"alpha": 1.0},
     probes=(Probe("cutmix/share", "of an image's pixels that are another's, mean over the epoch's steps"),),
+    mixes=True,
     applied_by="reglab.techniques.cutmix.paste:CutMix",
 )

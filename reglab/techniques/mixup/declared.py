@@ -21,5 +21,6 @@ TECHNIQUE = Technique(
     columns={"mixup": "alpha"},
     example={"alpha": 0.2},
     probes=(Probe("mixup/share", "of the other image, mean over the epoch's steps", lambda own: 0.5),),
+    mixes=True,
     applied_by="reglab.techniques.mixup.blend:Mixup",
 )

@@ -21,6 +21,7 @@ ALL = {name: section for sections in EACH.values() for name, section in sections
 OTHERS = {
     "wide stem": {"model": {"stem": "cifar"}},
     "copies of each image": {"cutout": {"images": 2, "per": "image"}},
+    "copies of each image, mixed": {"cutout": {"images": 2, "per": "image"}, "mixup": {"alpha": 0.2}, "cutmix": {"alpha": 1.0}},
     "standardized and clipped": {"model": {"standardize": True}, "agc": {"enabled": True}},
     "sgd, fp16": {"optimizer": {"name": "sgd"}, "train": {"precision": "fp16"}},
     **{f"all, {precision}": ALL | {"train": {"precision": precision}} for precision in ("bf16", "fp16", "fp32")},
