@@ -139,12 +139,18 @@ class TrainingBatches:
     def _mixed(self, images: Tensor, labels: Tensor, order: Tensor | None, generator: torch.Generator) -> Batch:
         """Each image mixed with the one before it in `order` (M,), which is any. Of several techniques that mix, one by lot."""
         others, of_others = before(images, order), before(labels, order)
-        ways = [way for each in self._mixing if (way := each.mix(images, others, generator))]
-        mixed, share = ways[0]
-        if len(ways) > 1:
-            lot = torch.randint(len(ways), (), generator=generator, device=generator.device)
-            for number, (another, its) in enumerate(ways[1:], start=1):
-                mixed, share = torch.where(lot == number, another, mixed), torch.where(lot == number, its, share)
+        ways = [(each, *way) for each in self._mixing if (way := each.mix(images, others, generator))]
+        if not ways:
+            return Batch(images, labels)
+        first, mixed, share = ways[0]
+        if len(ways) == 1:
+            first.mixed(share)
+            return Batch(mixed, labels, of_others, share)
+        lot = torch.randint(len(ways), (), generator=generator, device=generator.device)
+        for number, (_, another, its) in enumerate(ways[1:], start=1):
+            mixed, share = torch.where(lot == number, another, mixed), torch.where(lot == number, its, share)
+        for number, (each, _, _) in enumerate(ways):
+            each.mixed(torch.where(lot == number, share, 0.0))
         return Batch(mixed, labels, of_others, share)
 
     def _draw(self, draws: Draws) -> Tensor:

@@ -111,6 +111,9 @@ class Applied(Generic[S]):
         """Normalized images (M, channels, H, W) mixed with others of their batch, and the share () that is theirs, of labels too."""
         return None
 
+    def mixed(self, share: Tensor) -> None:
+        """Tell of what came of `mix`: the share () of others in the batch by it, which is 0 where another technique's took its place."""
+
     # On the loss.
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:

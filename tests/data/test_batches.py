@@ -228,6 +228,24 @@ def test_of_two_ways_to_mix_each_has_its_turn():
     assert 0.2 < np.mean(pasted) < 0.8
 
 
+def test_each_of_two_ways_to_mix_tells_of_the_batches_that_were_its_own():
+    made = training(noise(400), size=10, **MIXED[2])
+    blended, pasted = [], []
+    for batch in epoch(made):
+        whole = float(batch.share) * 1024  # of pixels
+        (pasted if abs(whole - round(whole)) < 1e-6 else blended).append(float(batch.share))
+    mixup, cutmix = made.applied
+    assert min(len(blended), len(pasted)) > 8
+    assert (float(mixup.sums), float(cutmix.sums)) == (pytest.approx(sum(blended)), pytest.approx(sum(pasted)))
+
+
+def test_what_is_mixed_by_no_technique_in_a_step_stays_as_it_is(monkeypatch):
+    made, plain = (training(noise(40), size=20, **more) for more in (MIXED[0], {}))
+    monkeypatch.setattr(type(made.applied[0]), "mix", lambda *given: None)
+    mixed, before = epoch(made)[0], epoch(plain)[0]
+    assert torch.equal(mixed.images, before.images) and mixed.others is None and mixed.share is None
+
+
 def test_copies_are_mixed_too():
     (batch,) = epoch(training(noise(4), cutout={"images": 3}, mixup={"alpha": 1.0}))
     assert len(batch.images) == len(batch.labels) == len(batch.others) == 7
