@@ -694,6 +694,7 @@ def epoch(number, accuracy, seconds, test=0.5):
         epoch=number,
         train_loss=1.0,
         train_accuracy=accuracy,
+        test_loss=None if test is None else 1.0,
         test_accuracy=test,
         lr=0.1,
         time_train_seconds=seconds,
@@ -732,8 +733,8 @@ def test_a_summary_tells_the_last_the_best_and_the_gap(make_run):
     run.history = [
         epoch(1, 0.3, 10, test=0.4),
         epoch(2, 0.5, 20, test=0.6),
-        epoch(3, 0.7, 30, test=0.6),
-        epoch(4, 0.8, 40, test=None),
+        epoch(3, 0.7, 30, test=None),
+        epoch(4, 0.8, 40, test=0.6),
     ]
     summary = summary_of(run)
     assert (summary.test_accuracy, summary.test_best_accuracy, summary.test_best_epoch) == (0.6, 0.6, 2)
@@ -744,6 +745,32 @@ def test_a_summary_tells_the_last_the_best_and_the_gap(make_run):
     assert summary.parameters == sum(parameter.numel() for parameter in run.network.parameters())
     assert 100 <= summary.throughput_images_per_second <= 400
     assert 0.05 < summary.peak_memory_gb < 100
+
+
+@pytest.mark.parametrize(
+    ("step", "every", "is_there"),
+    [(4, 1, True), (5, 1, False), (7, 1, False), (8, 1, True), (4, 2, False)],  # 4 ends an epoch, which is tested, or every other is
+)
+def test_a_run_that_is_stopped_tells_a_gap_of_one_moment_or_none(make_run, train, after_step, step, every, is_there):
+    run, signals = make_run(train={"epochs": 4, "eval_every": every}), Signals()
+    after_step(run, step, lambda: setattr(signals, "received", Request.stop))
+    summary = train(run, signals=signals).summary
+    assert summary.epochs == step // STEPS
+    if is_there:
+        assert summary.train_clean_accuracy == run.evaluate(run.clean_train).accuracy
+        assert summary.test_accuracy == run.evaluate(run.clean_test).accuracy
+        assert summary.gap == summary.train_clean_accuracy - summary.test_accuracy
+    else:
+        assert (summary.train_clean_accuracy, summary.gap) == (None, None)
+
+
+@pytest.mark.parametrize("broken", [2, 6, 8])  # in the first epoch, in the second, and so that only the test after it tells
+def test_a_run_that_diverged_tells_no_accuracy_of_what_it_became(make_run, train, after_step, broken):
+    run = make_run()
+    after_step(run, broken, lambda: run.network.fc.bias.data.fill_(float("nan")))
+    record = train(run)
+    assert record.state == State.diverged
+    assert (record.summary.train_clean_accuracy, record.summary.gap) == (None, None)
 
 
 def test_a_summary_of_nothing_is_there_too(make_run):
