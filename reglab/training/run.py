@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reglab import models
-from reglab.config import RunConfig, code_of, grown, revisions
+from reglab import foreign, models
+from reglab.config import RunConfig, acting, code_of, grown, revisions
+from reglab.config import foreign as named_in
 from reglab.data.batches import CleanBatches, Normalization, TrainingBatches
 from reglab.data.images import ImageSet
 from reglab.errors import UserError, first_line
@@ -29,6 +30,17 @@ from reglab.training.step import EpochSums, Precision, Read, TrainingStep
 _log = logging.getLogger(__name__)
 
 
+def _import_all(config: RunConfig) -> None:
+    """Import whatever a run takes of the user's, and its techniques, before anything is drawn for it.
+
+    A module may draw, or seed, when it is imported, which only the first run of a process does.
+    """
+    for key, reference in named_in(config).items():
+        foreign.load(key, reference)
+    for technique in acting(config):
+        technique.load()
+
+
 class Run:
     """One run in memory: network, optimizer, generators, clocks, position and history.
 
@@ -41,7 +53,8 @@ class Run:
             memory.keep_freed()
         else:  # convolutions that are matrix products (`models.convolution`) compute in fp32 as the others do: in TF32
             torch.backends.cuda.matmul.fp32_precision = torch.backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
-        self.metrics = Metrics(config, images)  # a module of the user's is imported before anything is drawn
+        self.metrics = Metrics(config, images)
+        _import_all(config)
         self.clock = Clock(device)
         self.precision = Precision.resolve(config.train.precision, device)
         self.compiled = config.train.compile is True
