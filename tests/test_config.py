@@ -25,7 +25,9 @@ from reglab.config import (
     identity,
     nested,
     parse_overrides,
+    revisions,
     run_id,
+    unrevised_identity,
     with_overrides,
 )
 from reglab.config.arms import ARMS, FINAL_ARMS
@@ -888,6 +890,31 @@ def test_the_identity_of_a_configuration_never_changes(words):
     assert identity(config) == GOLDEN[words]
     assert identity(RunConfig.parse(config.model_dump(mode="json", exclude={"arm", "cell"}))) == GOLDEN[words]
     assert identity(RunConfig.parse({"cell": words})) == GOLDEN[words]
+
+
+PER_IMAGE = {"cutout": {"images": 2, "per": "image"}}
+
+
+@pytest.mark.parametrize(
+    ("sections", "is_revised"),
+    [
+        (PER_IMAGE | {"mixup": {"alpha": 0.2}}, True),
+        (PER_IMAGE | {"cutmix": {"alpha": 1.0}}, True),
+        (PER_IMAGE, False),
+        ({"cutout": {"images": 1, "per": "image"}, "mixup": {"alpha": 0.2}}, False),
+        ({"cutout": {"images": 2}, "mixup": {"alpha": 0.2}}, False),
+        ({"mixup": {"alpha": 0.2}, "cutmix": {"alpha": 1.0}}, False),
+        ({}, False),
+    ],
+)
+def test_only_what_does_something_else_than_before_has_another_identity(sections, is_revised):
+    config = RunConfig.parse(sections)
+    assert (identity(config) != unrevised_identity(config)) == bool(revisions(config)) == is_revised
+
+
+def test_the_identities_that_runs_had_before_a_revision_are_known():
+    both = PER_IMAGE | {"mixup": {"alpha": 0.2}}
+    assert (unrevised_identity(RunConfig.parse(both)), identity(RunConfig.parse(both))) == ("253ae6bd370d", "7d4ad7906f1a")
 
 
 def test_no_default_changes_within_a_version():

@@ -2,7 +2,18 @@
 
 from reglab.config.arms import ARMS, FINAL_ARMS
 from reglab.config.fields import FIELDS, OPTIONS, SPEED_KEYS, allowed, choices_of, current, nearest, unknown_key
-from reglab.config.identities import IDENTITY_VERSION, as_given, at_default_speed, code_of, effective, foreign, identity, run_id
+from reglab.config.identities import (
+    IDENTITY_VERSION,
+    as_given,
+    at_default_speed,
+    code_of,
+    effective,
+    foreign,
+    identity,
+    revisions,
+    run_id,
+    unrevised_identity,
+)
 from reglab.config.networks import NETWORKS, called
 from reglab.config.run import LABELLED, RunConfig, acting, grown, under_todays_names
 from reglab.config.sections import DataConfig, ModelConfig, OptimizerConfig, TrainConfig
@@ -38,8 +49,10 @@ __all__ = [
     "nearest",
     "nested",
     "parse_overrides",
+    "revisions",
     "run_id",
     "under_todays_names",
     "unknown_key",
+    "unrevised_identity",
     "with_overrides",
 ]

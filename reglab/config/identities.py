@@ -50,12 +50,29 @@ def identity(config: RunConfig) -> str:
     Two configurations with one identity are the same arm and run once a seed. It is the hash of `IDENTITY_VERSION` and of the
     effective values that depart from the defaults, so that a key which is added later changes no identity where it does nothing.
     A departure is from the constant that a key has as its default, whatever other keys are. Numbers of one value are one (1, 1.0).
-    A key counts under the first path that it had. Of what came with another package its code counts, too.
+    A key counts under the first path that it had. Of what came with another package its code counts, too, and what is revised.
     """
+    return _hashed(config, revisions(config))
+
+
+def unrevised_identity(config: RunConfig) -> str:
+    """The identity of runs of this configuration before what it does was revised; that of today's where it never was."""
+    return _hashed(config, {})
+
+
+def revisions(config: RunConfig) -> dict[str, str]:
+    """What runs of this configuration do otherwise than those of earlier versions did, by the technique that does it."""
+    techniques = acting(config)
+    said = {each.name: each.revised(each.of(config), techniques) for each in techniques if each.revised}
+    return {name: what for name, what in said.items() if what}
+
+
+def _hashed(config: RunConfig, revised: Mapping[str, str]) -> str:
     defaults, values = _defaults(type(config)), effective(config)
     departures = {FORMERLY.get(path, path): text for path, value in values.items() if (text := _canonical(value)) != defaults.get(path)}
     departures |= {technique.name: technique.source for technique in acting(config) if technique.source}
     departures |= {f"code of {path}": code for path, code in _code_of(_foreign(values)).items()}
+    departures |= {f"revision of {name}": what for name, what in revised.items()}
     return hashlib.sha256(json.dumps([IDENTITY_VERSION, departures], sort_keys=True).encode()).hexdigest()[:12]
 
 

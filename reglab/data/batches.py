@@ -134,18 +134,24 @@ class TrainingBatches:
         for each in self.applied:
             each.draw(draws, generator)
         images, labels = self._render(draws), self.set.labels[draws.index]
-        return self._mixed(images, labels, generator) if self._mixing else Batch(images, labels)
+        return self._mixed(images, labels, draws.order, generator) if self._mixing else Batch(images, labels)
 
-    def _mixed(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Batch:
-        """Each image mixed with the one before it, which is any, as the order is. Of several techniques that mix, one by lot."""
-        others = images.roll(1, 0)
-        ways = [way for each in self._mixing if (way := each.mix(images, others, generator))]
-        mixed, share = ways[0]
-        if len(ways) > 1:
-            lot = torch.randint(len(ways), (), generator=generator, device=generator.device)
-            for number, (another, its) in enumerate(ways[1:], start=1):
-                mixed, share = torch.where(lot == number, another, mixed), torch.where(lot == number, its, share)
-        return Batch(mixed, labels, labels.roll(1, 0), share)
+    def _mixed(self, images: Tensor, labels: Tensor, order: Tensor | None, generator: torch.Generator) -> Batch:
+        """Each image mixed with the one before it in `order` (M,), which is any. Of several techniques that mix, one by lot."""
+        others, of_others = before(images, order), before(labels, order)
+        ways = [(each, *way) for each in self._mixing if (way := each.mix(images, others, generator))]
+        if not ways:
+            return Batch(images, labels)
+        first, mixed, share = ways[0]
+        if len(ways) == 1:
+            first.mixed(share)
+            return Batch(mixed, labels, of_others, share)
+        lot = torch.randint(len(ways), (), generator=generator, device=generator.device)
+        for number, (_, another, its) in enumerate(ways[1:], start=1):
+            mixed, share = torch.where(lot == number, another, mixed), torch.where(lot == number, its, share)
+        for number, (each, _, _) in enumerate(ways):
+            each.mixed(torch.where(lot == number, share, 0.0))
+        return Batch(mixed, labels, of_others, share)
 
     def _draw(self, draws: Draws) -> Tensor:
         """The images as they are drawn, normalized."""
@@ -153,6 +159,11 @@ class TrainingBatches:
         for each in self.applied:
             images = each.on_levels(images, draws)
         return self.normalize(images, self.dtype)
+
+
+def before(rows: Tensor, order: Tensor | None) -> Tensor:
+    """For each of the rows (M, …) the one before it in `order` (M,), or, without one, as they stand; of the first the last."""
+    return rows.roll(1, 0) if order is None else rows[torch.empty_like(order).scatter_(0, order, order.roll(1))]
 
 
 def windows(padded: Tensor, draws: Draws) -> Tensor:

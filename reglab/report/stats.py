@@ -11,7 +11,7 @@ from reglab.config import FIELDS, SPEED_KEYS, RunConfig, at_default_speed, flat,
 from reglab.errors import UserError
 from reglab.statistics.contrast import arm_means
 from reglab.statistics.tails import normal_ppf
-from reglab.tracking.record import Environment, RunRecord, State
+from reglab.tracking.record import RunRecord, State
 
 CONFIDENCE = 0.95
 
@@ -144,25 +144,13 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
 # Runs, and what they measure.
 
-SHARED = ", shared "
-"""In the name of a machine that runs had with others."""
+_SHARED, _GONE_ON = ", shared ", ", gone on from elsewhere"
+"""In the name of a machine that runs had with others, and of one that they ended on."""
 
 
 def counts(record: RunRecord) -> bool:
     """Whether a run's results are results: it came to its planned end."""
     return record.state == State.finished and record.summary is not None
-
-
-def machine(environment: Environment) -> str:
-    """The machine and what it ran, in words."""
-    parts = [environment.device, environment.precision, f"torch {environment.torch}", f"reglab {environment.commit or environment.reglab}"]
-    if environment.cuda is None:
-        parts.append(f"{environment.threads} thread{'s' if environment.threads > 1 else ''}")
-    if environment.compiled:
-        parts.append("compiled")
-    if environment.captured:
-        parts.append("CUDA graphs")
-    return ", ".join(parts)
 
 
 def short_machines(names: Iterable[str]) -> dict[str, str]:
@@ -177,17 +165,32 @@ def place(record: RunRecord) -> str | None:
     """What must agree for the times of two runs to be comparable, in words; None of a run that never began."""
     if record.environment is None:
         return None
-    return machine(record.environment) + marked(record)
+    return record.environment.machine + marked(record)
 
 
 def marked(record: RunRecord) -> str:
-    """What stands behind the device of a run that shared it: `, shared cores`, or `, shared GPU`."""
-    return "" if is_quiet(record) or not record.summary else f"{SHARED}{record.summary.shared}"
+    """What stands behind the device of a run that shared it, `, shared cores` or `, shared GPU`, or that went on there."""
+    return (f"{_SHARED}{record.summary.shared}" if is_shared(record) and record.summary else "") + _GONE_ON * has_moved(record)
+
+
+def is_marked(machine: str) -> bool:
+    """Whether this is a machine of runs whose times are comparable with none."""
+    return _SHARED in machine or _GONE_ON in machine
 
 
 def is_quiet(record: RunRecord) -> bool:
-    """Whether its times are those of a machine of its own: not, where others ran on its cores or on its GPU."""
-    return not (record.summary and record.summary.shared)
+    """Whether its times are those of one machine of its own, from its start to its end."""
+    return not (is_shared(record) or has_moved(record))
+
+
+def is_shared(record: RunRecord) -> bool:
+    """Whether others ran on its cores or on its GPU."""
+    return bool(record.summary and record.summary.shared)
+
+
+def has_moved(record: RunRecord) -> bool:
+    """Whether it went on elsewhere, as on another device, with other threads or by other code: its seconds are of several machines."""
+    return bool(record.environment and record.environment.elsewhere)
 
 
 def built(record: RunRecord) -> RunConfig | None:
@@ -204,7 +207,7 @@ def arm(record: RunRecord) -> str:
     if all(there.get(key, FIELDS[key].default) == FIELDS[key].default for key in SPEED_KEYS):
         return record.identity or record.run_id
     config = built(record)
-    if config is None or foreign(config):  # whose code may be another one now
+    if config is None or foreign(config) or record.identity != identity(config):  # whose code may be another one now, or was revised
         return record.identity or record.run_id
     return arm_of(config)
 

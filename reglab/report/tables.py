@@ -197,7 +197,9 @@ def _run(record: RunRecord, study: Study) -> dict[str, Any]:
     row: dict[str, Any] = {"run": record.run_id, "model": study.labels[record.run_id], "seed": record.seed, "state": record.state.value}
     row |= {"reason": record.reason, "sweep": record.sweep, "identity": record.identity}
     row |= {"url": record.url} if record.url else {}
-    results = (record.summary.metrics() if record.summary else {}) | (record.environment.metrics() if record.environment else {})
+    where = record.environment
+    results = (record.summary.metrics() if record.summary else {}) | (where.metrics() if where else {})
+    results |= {"elsewhere": " / ".join(where.elsewhere)} if where and where.elsewhere else {}
     levels = study.treated[record.run_id] or dict.fromkeys(study.design.by_name)
     own = {*row, *RUN_COLUMNS}
     return row | {f"planned_{name}" if name in own else name: level for name, level in levels.items()} | results

@@ -28,6 +28,8 @@ def outcome(record: RunRecord) -> str:
             line += f"; its GPU was for {summary.gpu_runs} runs at a time: its times are marked"
         elif summary.shared:
             line += f"; others ran on its cores ({summary.time_cpu_share:.0%} of its threads' time was its own): its times are marked"
+        if record.environment and record.environment.elsewhere:
+            line += f"; it went on here after {' / '.join(record.environment.elsewhere)}: its times are marked"
     if record.weights:
         line += ", weights kept"
     return line

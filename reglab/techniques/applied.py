@@ -26,6 +26,7 @@ class Draws:
     flip: Tensor | None = None  # (M,) bool, whether it is mirrored; None where no image is
     each: dict[str, Tensor] = field(default_factory=dict)  # (M, …): a row an image
     appended: dict[str, Tensor] = field(default_factory=dict)  # (K, …): a row for each of the K images that were appended
+    order: Tensor | None = None  # (M,) int64, all rows, so that copies of one image are no neighbours; None where they are none as it is
 
     @classmethod
     def still(cls, index: Tensor, side: int, padding: int) -> "Draws":
@@ -33,9 +34,16 @@ class Draws:
         middle = torch.full_like(index, padding)
         return cls(index, side, padding, middle, middle)
 
-    def append(self, picks: Tensor) -> None:
-        """Add copies of the images that are `picks` (K,) of this batch, each with the draws of its original."""
-        rows = torch.cat([torch.arange(len(self.index), device=picks.device), picks])
+    def append(self, picks: Tensor, beside: int = 1) -> None:
+        """Add copies of the images that are `picks` (K,) of this batch, each with the draws of its original.
+
+        `beside`: how many copies of each image stand beside each other in `picks`.
+        """
+        there = torch.arange(len(self.index), device=picks.device)
+        rows = torch.cat([there, picks])
+        if beside > 1 or self.order is not None:
+            copies = torch.arange(len(there), len(rows), device=picks.device).view(-1, beside)
+            self.order = torch.cat([there if self.order is None else self.order, copies.T.flatten()])
         self.index, self.top, self.left = self.index[rows], self.top[rows], self.left[rows]
         self.flip = None if self.flip is None else self.flip[rows]
         self.each = {name: drawn[rows] for name, drawn in self.each.items()}
@@ -102,6 +110,9 @@ class Applied(Generic[S]):
     def mix(self, images: Tensor, others: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor] | None:
         """Normalized images (M, channels, H, W) mixed with others of their batch, and the share () that is theirs, of labels too."""
         return None
+
+    def mixed(self, share: Tensor) -> None:
+        """Tell of what came of `mix`: the share () of others in the batch by it, which is 0 where another technique's took its place."""
 
     # On the loss.
 

@@ -22,7 +22,7 @@ S = TypeVar("S", bound=Section)
 class Probe(Generic[S]):
     """A number that each epoch logs where its technique acts, as proof that it happened.
 
-    `name` is W&B's: `dropout/rate`. `expected` is what it must come to in the mean, where the keys alone tell.
+    `name` is W&B's: `dropout/rate`. `expected` is what it must come to in the mean where its technique acts alone, and the keys tell.
     """
 
     name: str
@@ -45,8 +45,10 @@ class Technique(Generic[S]):
     `without`: values of other keys that come to the same where it does not act. `in_network`: whether it puts layers into the network,
     which has to have places for them; `layers`: how many, of one whose layers `model.placement` counts by units or stages. `copies`:
     images that it adds to a batch of so many. `slows`: what of it decides how long a step takes, where that is worth telling. `warns`:
-    a line to be said before a run in which it does what is seldom meant. `source`: of one that came with another package, the hash of
-    its code, which is part of the identity of runs in which it acts.
+    a line to be said before a run in which it does what is seldom meant. `mixes`: whether it mixes images of a batch. `revised`, given the
+    techniques that act: what it does otherwise than in earlier versions, where it does; it is part of the identity of such runs, so that
+    those of before are not taken for them. `source`: of one that came with another package, the hash of its code, which is part of the
+    identity of runs in which it acts.
     """
 
     name: str
@@ -65,6 +67,8 @@ class Technique(Generic[S]):
     copies: Callable[[S, int], int] | None = None
     slows: Callable[[S], Hashable] | None = None
     warns: Callable[[S, "RunConfig"], str | None] | None = None
+    mixes: bool = False
+    revised: Callable[[S, Sequence["Technique[Any]"]], str | None] | None = None
     source: str | None = None
 
     def __post_init__(self) -> None:

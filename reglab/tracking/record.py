@@ -13,7 +13,7 @@ from typing import Annotated, Any, Protocol, Self
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from reglab import names
-from reglab.config import IDENTITY_VERSION, RunConfig, acting, foreign, identity, under_todays_names
+from reglab.config import IDENTITY_VERSION, RunConfig, acting, foreign, identity, under_todays_names, unrevised_identity
 from reglab.errors import UserError, excerpt, shown
 from reglab.tracking.per_image import PerImage
 from reglab.tracking.results import LONGEST_NAME, Count, Epoch, Logged, Name, OwnMetric, Stored, Summary, Text
@@ -40,7 +40,7 @@ _Moment = Annotated[datetime, AfterValidator(_in_utc)]
 
 
 class Environment(Stored):
-    """Where a run ran. Times are comparable only where these agree."""
+    """Where a run ran, or, if it went on elsewhere, where it ended. Times are comparable only where these agree."""
 
     device: Text = Field(description="the name of the GPU or CPU")
     driver: Text | None = None
@@ -58,6 +58,21 @@ class Environment(Stored):
     train_images: Count
     test_images: Count
     classes: Count | None = Field(default=None, description="of the images; records of before lack it")
+    elsewhere: list[Text] | None = Field(
+        default=None, description="of a run that went on here: the other machines, in words, that its seconds are of; else none"
+    )
+
+    @property
+    def machine(self) -> str:
+        """The machine and what it ran, in words: times are comparable only where they agree."""
+        parts = [self.device, self.precision, f"torch {self.torch}", f"reglab {self.commit or self.reglab}"]
+        if self.cuda is None:
+            parts.append(f"{self.threads} thread{'s' if self.threads > 1 else ''}")
+        if self.compiled:
+            parts.append("compiled")
+        if self.captured:
+            parts.append("CUDA graphs")
+        return ", ".join(parts)
 
 
 _NAME = re.compile(r"[0-9a-f]{12}-s(?P<seed>\d+)")
@@ -169,15 +184,16 @@ class RunRecord(Stored):
             config = RunConfig.parse(record.config)
         except UserError:
             return record
-        now = identity(config)
         if is_known and (foreign(config) or any(technique.source for technique in acting(config))):
             return record  # of the code of another package, which may be another one now
         if is_known:
             seeds = {record.seed, config.train.seed, int(record.run_id.rpartition("-s")[2])}
-            if record.identity != now or len(seeds) > 1:  # its name may be one of an earlier version
-                raise ValueError(f"{record.run_id} has the configuration of {now}-s{config.train.seed}")
+            is_its_own = record.identity == identity(config) or record.identity == unrevised_identity(config)
+            if not is_its_own or len(seeds) > 1:  # its name may be one of an earlier version
+                raise ValueError(f"{record.run_id} has the configuration of {identity(config)}-s{config.train.seed}")
             return record
         before = record.formerly or record.identity
+        now = unrevised_identity(config)
         return record.model_copy(update={"identity": now, "identity_version": IDENTITY_VERSION, "formerly": before})
 
     @property

@@ -165,8 +165,11 @@ class Summary(_Metrics):
     val_accuracy: Fraction | None = None
     val_best_accuracy: Fraction | None = None
     train_accuracy: Fraction | None = Field(default=None, description="running, of the last epoch")
-    train_clean_accuracy: Fraction | None = Field(default=None, description="evaluation mode, no augmentation, whole training part")
-    gap: Number | None = Field(default=None, description="overfitting: clean training accuracy minus test accuracy")
+    train_clean_accuracy: Fraction | None = Field(
+        default=None,
+        description="evaluation mode, no augmentation, whole training part; none of a run that ended otherwise than it was tested last",
+    )
+    gap: Number | None = Field(default=None, description="overfitting: clean training accuracy minus test accuracy, of one moment")
     time_to_target_reached: bool = False
     time_to_target_seconds: Amount | None = Field(default=None, description="training seconds; none where never reached")
     time_to_target_epoch: Count | None = None

@@ -37,8 +37,10 @@ def _write(state: dict[str, Any], stream: BinaryIO) -> None:
         raise cause or error from None
 
 
-def load(file: File, device: torch.device) -> dict[str, Any] | None:
-    """The state in `file`, or None where there is none. Loads data only, never code.
+def load(file: File) -> dict[str, Any] | None:
+    """The state in `file`, on the CPU wherever it was saved, or None where there is none. Loads data only, never code.
+
+    Who takes it over puts it where it belongs: on the training device what steps read, and nothing else.
 
     Raises DamagedCheckpointError where its checksums do not hold, and UserError for a file that is whole and no checkpoint.
     """
@@ -47,7 +49,7 @@ def load(file: File, device: torch.device) -> dict[str, Any] | None:
     if fault := _damage(content):
         raise DamagedCheckpointError(f"{file} is damaged ({fault}): remove it to train this run from the start")
     try:
-        state = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception:  # torch raises a dozen kinds for a damaged or foreign file; its words are not passed on, since they advise to run it
         fault = "it is damaged, or holds what no checkpoint of reglab's does"
         raise UserError(f"{file} cannot be read as a checkpoint ({fault}): remove it to train this run from the start") from None

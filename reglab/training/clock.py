@@ -5,10 +5,14 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
 from reglab.settings import settings
+
+EARLIER = "an earlier version of reglab"
+"""The machine of seconds that a checkpoint tells nothing of: whatever it was, it ran other code."""
 
 
 def synchronize(device: torch.device) -> None:
@@ -50,7 +54,7 @@ class Clock:
     """Both clocks, in seconds. They go on over a resume: the time between two processes counts in neither.
 
     `cpu_seconds`: of the CPU, over all threads, during training; `thread_seconds`: of training, times the threads that it had. `gpu_runs`:
-    how many runs at a time its GPU was for, at most.
+    how many runs at a time its GPU was for, at most. `machines`: those that its seconds are of, in words.
     """
 
     def __init__(self, device: torch.device):
@@ -59,6 +63,7 @@ class Clock:
         self.cpu_seconds = 0.0
         self.thread_seconds = 0.0
         self.gpu_runs = settings().gpu_runs if device.type == "cuda" else None
+        self.machines: list[str] = []
         self._wall_before = 0.0
         self._started = time.perf_counter()
 
@@ -75,6 +80,11 @@ class Clock:
         """
         return self.cpu_seconds / self.thread_seconds if self.device.type == "cpu" and self.thread_seconds else None
 
+    def goes_on_at(self, machine: str) -> list[str]:
+        """Say which machine, in words, the seconds from here on are of; returns the others that it has seconds of."""
+        self.machines = list(dict.fromkeys([*self.machines, machine]))
+        return [each for each in self.machines if each != machine]
+
     @contextmanager
     def training(self) -> Iterator[None]:
         """Around training steps: waits for the device at both ends, so that only their own work is counted."""
@@ -87,13 +97,15 @@ class Clock:
         self.cpu_seconds += cpu_seconds() - used
         self.thread_seconds += seconds * torch.get_num_threads()
 
-    def state_dict(self) -> dict[str, float]:
+    def state_dict(self) -> dict[str, Any]:
         """Return all that a checkpoint keeps of it, in seconds."""
         counted = {"train_seconds": self.train_seconds, "wall_seconds": self.wall_seconds}
-        return counted | {"cpu_seconds": self.cpu_seconds, "thread_seconds": self.thread_seconds, "gpu_runs": self.gpu_runs or 0}
+        used = {"cpu_seconds": self.cpu_seconds, "thread_seconds": self.thread_seconds, "gpu_runs": self.gpu_runs or 0}
+        return {**counted, **used, "machines": self.machines}
 
-    def load_state_dict(self, state: dict[str, float]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` gave, here or in an earlier process."""
         self.train_seconds, self._wall_before = state["train_seconds"], state["wall_seconds"]
         self.cpu_seconds, self.thread_seconds = state.get("cpu_seconds", 0.0), state.get("thread_seconds", 0.0)  # older: from here on
         self.gpu_runs = self.gpu_runs and max(self.gpu_runs, int(state.get("gpu_runs", 0)))
+        self.machines = list(state.get("machines", [EARLIER]))

@@ -56,7 +56,7 @@ def _train(
     with signals.at_once():
         resume(run, file, record.formerly)
         run.warm_up()
-    environment = environment and environment.model_copy(update={"captured": run.captured})
+    environment = environment and _here(environment, run)
     code = code_of(run.config) or None
     record = record.changed(
         state=State.running,
@@ -84,6 +84,12 @@ def _train(
     if record.state.ended:  # after all of them: a machine that is lost before W&B has the end loses no run
         _remove(file)
     return record
+
+
+def _here(environment: Environment, run: Run) -> Environment:
+    """What the run goes on in, once its steps are ready; it tells where else the run has been trained."""
+    here = environment.model_copy(update={"captured": run.captured})
+    return here.model_copy(update={"elsewhere": run.clock.goes_on_at(here.machine) or None})
 
 
 def _train_to_an_end(run: Run, sinks: Sequence[Sink], file: File, signals: Signals) -> dict[str, Any]:

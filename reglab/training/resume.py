@@ -4,9 +4,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-
-from reglab.config import RunConfig, code_of, run_id
+from reglab.config import RunConfig, code_of, revisions, run_id
 from reglab.errors import UserError, first_line
 from reglab.tracking.storage import File
 from reglab.training import checkpoint
@@ -21,7 +19,7 @@ def resume(run: Run, file: File, formerly: str | None = None) -> bool:
     `formerly` is the run's identity under an earlier version. One that is damaged is set aside, and the one before it is taken.
     Raises UserError for a checkpoint of which nobody knows whose it is, and for one that says it is this run's, and is not.
     """
-    found = _latest(file, run.device)
+    found = _latest(file)
     if found is None:
         return False
     file, state = found
@@ -42,11 +40,11 @@ def resume(run: Run, file: File, formerly: str | None = None) -> bool:
     return True
 
 
-def _latest(file: File, device: torch.device) -> tuple[File, dict[str, Any]] | None:
+def _latest(file: File) -> tuple[File, dict[str, Any]] | None:
     """The checkpoint in `file`, or the one before, where `file` is damaged or was set aside for that; None where there is none."""
     for each in filter(None, (file, file.before)):
         try:
-            if (state := checkpoint.load(each, device)) is not None:
+            if (state := checkpoint.load(each)) is not None:
                 return each, state
         except checkpoint.DamagedCheckpointError as error:
             _log.warning("%s: set aside; the run goes on from the checkpoint before, or begins again", str(error).rpartition(":")[0])
@@ -57,7 +55,7 @@ def _latest(file: File, device: torch.device) -> tuple[File, dict[str, Any]] | N
 def _is_of(state: Mapping[str, Any], config: RunConfig) -> bool:
     """Whether a run that does the same left this state, by its configuration where it holds one."""
     try:
-        same_code = state.get("code", {}) == code_of(config)
+        same_code = state.get("code", {}) == code_of(config) and state.get("revisions", {}) == revisions(config)
         return same_code and run_id(RunConfig.parse(state.get("config", config.model_dump()))) == run_id(config)
     except UserError:
         return False

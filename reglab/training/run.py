@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reglab import models
-from reglab.config import RunConfig, code_of, grown
+from reglab import foreign, models
+from reglab.config import RunConfig, acting, code_of, grown, revisions
+from reglab.config import foreign as named_in
 from reglab.data.batches import CleanBatches, Normalization, TrainingBatches
 from reglab.data.images import ImageSet
 from reglab.errors import UserError, first_line
@@ -29,6 +30,17 @@ from reglab.training.step import EpochSums, Precision, Read, TrainingStep
 _log = logging.getLogger(__name__)
 
 
+def _import_all(config: RunConfig) -> None:
+    """Import whatever a run takes of the user's, and its techniques, before anything is drawn for it.
+
+    A module may draw, or seed, when it is imported, which only the first run of a process does.
+    """
+    for key, reference in named_in(config).items():
+        foreign.load(key, reference)
+    for technique in acting(config):
+        technique.load()
+
+
 class Run:
     """One run in memory: network, optimizer, generators, clocks, position and history.
 
@@ -41,7 +53,8 @@ class Run:
             memory.keep_freed()
         else:  # convolutions that are matrix products (`models.convolution`) compute in fp32 as the others do: in TF32
             torch.backends.cuda.matmul.fp32_precision = torch.backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
-        self.metrics = Metrics(config, images)  # a module of the user's is imported before anything is drawn
+        self.metrics = Metrics(config, images)
+        _import_all(config)
         self.clock = Clock(device)
         self.precision = Precision.resolve(config.train.precision, device)
         self.compiled = config.train.compile is True
@@ -259,6 +272,7 @@ class Run:
         return {
             "config": self.config.model_dump(mode="json"),
             "code": code_of(self.config),
+            "revisions": revisions(self.config),
             "data": self.images.fingerprint,
             "device": self.device.type,
             "network": {name: value.clone() for name, value in self.network.state_dict().items()},  # a view is saved with its whole buffer
@@ -290,13 +304,14 @@ class Run:
         self.clock.load_state_dict(state["clock"])
         self.sums.load_state_dict(state["sums"])
         if state["device"] == self.device.type:
-            self.draws.set_state(state["draws"].cpu())
-            torch.set_rng_state(state["rng"].cpu())
+            self.draws.set_state(state["draws"])
+            torch.set_rng_state(state["rng"])
             if state["rng_device"] is not None:
-                torch.cuda.set_rng_state(state["rng_device"].cpu(), self.device)
+                torch.cuda.set_rng_state(state["rng_device"], self.device)
         else:  # generators of a GPU and of a CPU have nothing in common: fresh draws from here on
             self.draws.manual_seed(self.config.train.seed + len(state["history"]) + 1)
-        self.order, self.steps_done = state["order"], state["steps_done"]
+        self.order = None if state["order"] is None else state["order"].to(self.device)
+        self.steps_done = state["steps_done"]
         self.seconds_before_epoch, self.warmup_seconds = state["seconds_before_epoch"], state["warmup_seconds"]
         self.history = [Epoch.model_validate(row) for row in state["history"]]
         self.correct = state.get("correct")  # an earlier version kept none

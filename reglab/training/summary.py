@@ -1,5 +1,7 @@
 """What a run comes to."""
 
+import math
+
 from reglab.processes.signals import Signals
 from reglab.tracking.results import Summary, first_at
 from reglab.training import memory
@@ -7,13 +9,16 @@ from reglab.training.run import Run
 
 
 def summary(run: Run, signals: Signals | None = None) -> Summary:
-    """What its history comes to so far; the clean training accuracy is measured now. Raises Interrupted for a preemption meanwhile."""
+    """What its history comes to so far; the clean training accuracy is measured now, where the last test accuracy is of now, too.
+
+    Raises Interrupted for a preemption meanwhile.
+    """
     reached = first_at(run.history, run.config.train.target_accuracy, run.config.train.target_on)
     tested = [row for row in run.history if row.test_accuracy is not None]
     best = max(tested, key=lambda row: row.test_accuracy or 0, default=None)
     final = tested[-1].test_accuracy if tested else None
     validated = [row.val_accuracy for row in run.history if row.val_accuracy is not None]
-    clean = run.evaluate(run.clean_train, signals).accuracy if run.history else None
+    clean = run.evaluate(run.clean_train, signals).accuracy if _is_as_tested(run) else None
     return Summary(
         test_accuracy=final,
         test_best_accuracy=best.test_accuracy if best else None,
@@ -38,6 +43,12 @@ def summary(run: Run, signals: Signals | None = None) -> Summary:
         epochs=run.epochs_done,
         own=tested[-1].own if tested else {},
     )
+
+
+def _is_as_tested(run: Run) -> bool:
+    """Whether the network is the one that was tested last, and its loss was finite: no step of another epoch has changed it."""
+    loss = run.history[-1].test_loss if run.history else None
+    return run.order is None and loss is not None and math.isfinite(loss)
 
 
 def _median(values: list[float]) -> float | None:

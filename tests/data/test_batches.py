@@ -228,9 +228,51 @@ def test_of_two_ways_to_mix_each_has_its_turn():
     assert 0.2 < np.mean(pasted) < 0.8
 
 
+def test_each_of_two_ways_to_mix_tells_of_the_batches_that_were_its_own():
+    made = training(noise(400), size=10, **MIXED[2])
+    blended, pasted = [], []
+    for batch in epoch(made):
+        whole = float(batch.share) * 1024  # of pixels
+        (pasted if abs(whole - round(whole)) < 1e-6 else blended).append(float(batch.share))
+    mixup, cutmix = made.applied
+    assert min(len(blended), len(pasted)) > 8
+    assert (float(mixup.sums), float(cutmix.sums)) == (pytest.approx(sum(blended)), pytest.approx(sum(pasted)))
+
+
+def test_what_is_mixed_by_no_technique_in_a_step_stays_as_it_is(monkeypatch):
+    made, plain = (training(noise(40), size=20, **more) for more in (MIXED[0], {}))
+    monkeypatch.setattr(type(made.applied[0]), "mix", lambda *given: None)
+    mixed, before = epoch(made)[0], epoch(plain)[0]
+    assert torch.equal(mixed.images, before.images) and mixed.others is None and mixed.share is None
+
+
 def test_copies_are_mixed_too():
     (batch,) = epoch(training(noise(4), cutout={"images": 3}, mixup={"alpha": 1.0}))
     assert len(batch.images) == len(batch.labels) == len(batch.others) == 7
+
+
+@pytest.mark.parametrize("mixing", MIXED, ids=["mixup", "cutmix", "both"])
+@pytest.mark.parametrize("copies", [2, 4, 8])
+@pytest.mark.parametrize(("count", "size"), [(20, 20), (20, 6), (9, 7)])  # the last batches are of 20, 2 and 2 images
+def test_no_copy_is_mixed_with_its_own_image(mixing, copies, count, size):
+    made = training(numbered(count), size=size, cutout={"images": copies, "per": "image"}, **mixing)
+    for batch in epoch(made):
+        assert (batch.labels != batch.others).all()
+        assert sorted(batch.others.tolist()) == sorted(batch.labels.tolist())  # each is one's partner
+
+
+def test_the_image_that_a_copy_is_mixed_with_is_that_of_the_other_label():
+    made = training(numbered(20), size=6, cutout={"images": 3, "per": "image"}, mixup={"alpha": 1.0})
+    for batch in epoch(made):
+        level, other, share = batch.labels - 99, batch.others - 99, float(batch.share)
+        brightest = grey(made, batch.images).amax((1, 2, 3))  # where neither of the two is black
+        assert torch.allclose(brightest, (level * (1 - share) + other * share).double(), atol=1e-3)
+
+
+@pytest.mark.parametrize("cutout", [{"images": 1, "per": "image"}, {"images": 3}, {"images": 9}])
+def test_where_copies_of_an_image_are_no_neighbours_each_is_mixed_with_the_row_before(cutout):
+    for batch in epoch(training(numbered(12), size=6, cutout=cutout, mixup={"alpha": 1.0})):
+        assert torch.equal(batch.others, batch.labels.roll(1))
 
 
 def test_shifts_bring_in_black_and_flips_mirror():

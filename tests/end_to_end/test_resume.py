@@ -20,7 +20,6 @@ from reglab.training import checkpoint, loop
 from reglab.training.run import Run
 from tests.waiting import PATIENCE, wait_for
 
-CPU = torch.device("cpu")
 STEPS, EPOCHS = 4, 2
 TIMES = ("time/train_seconds", "time/wall_seconds", "time/cpu_seconds", "throughput/images_per_second")
 
@@ -131,7 +130,7 @@ def test_a_run_that_is_killed_goes_on_from_its_last_checkpoint(make_run, make_re
     path = tmp_path / "killed" / "checkpoint.pt"
     with pytest.raises(Killed):
         loop.train(run, make_record(run), None, [], File(path), Signals())
-    assert checkpoint.load(File(path), CPU)["steps_done"] == 1  # of the second epoch; the sixth step was not saved
+    assert checkpoint.load(File(path))["steps_done"] == 1  # of the second epoch; the sixth step was not saved
     resumed = train(EVERYTHING, folder="killed")
     same(without_times(resumed), whole(EVERYTHING))
 
@@ -188,7 +187,7 @@ def start(tmp_path):
 
 def in_the_second_epoch(folder):
     """Whether the run in `folder` is some steps into its second epoch."""
-    state = checkpoint.load(File(folder / "checkpoint.pt"), CPU) if (folder / "checkpoint.pt").exists() else None
+    state = checkpoint.load(File(folder / "checkpoint.pt")) if (folder / "checkpoint.pt").exists() else None
     return state is not None and len(state["history"]) == 1 and state["steps_done"] >= 2
 
 
@@ -213,7 +212,7 @@ def test_a_sweep_whose_processes_are_killed_ends_with_the_history_of_an_undistur
     wait_for(lambda: in_the_second_epoch(folders[0]), lambda: process.poll() is not None)
     os.kill(worker(folders[0]), signal.SIGKILL)  # a worker, in mid-epoch
     wait_for(lambda: (record := read_run(folders[0])) and record.state == State.crashed, lambda: process.poll() is not None)
-    assert 0 < checkpoint.load(File(folders[0] / "checkpoint.pt"), CPU)["steps_done"] < EPOCH_STEPS
+    assert 0 < checkpoint.load(File(folders[0] / "checkpoint.pt"))["steps_done"] < EPOCH_STEPS
     assert "SIGKILL" in read_run(folders[0]).reason
 
     wait_for(lambda: in_the_second_epoch(folders[1]), lambda: process.poll() is not None)
@@ -221,14 +220,14 @@ def test_a_sweep_whose_processes_are_killed_ends_with_the_history_of_an_undistur
     process.wait()
     wait_for(lambda: read_run(folders[1]).state == State.preempted)
     wait_for(lambda: worker(folders[1]) is None)
-    assert 0 < checkpoint.load(File(folders[1] / "checkpoint.pt"), CPU)["steps_done"] < EPOCH_STEPS
+    assert 0 < checkpoint.load(File(folders[1] / "checkpoint.pt"))["steps_done"] < EPOCH_STEPS
 
     process = start()
     assert process.wait(timeout=PATIENCE) == 0, (tmp_path / "said.txt").read_text()
     for config, folder in zip((first, second), folders, strict=True):
         record = read_run(folder)
         assert record.state == State.finished
-        run = Run(config, sources.load(config.data, cache), CPU)
+        run = Run(config, sources.load(config.data, cache), torch.device("cpu"))
         undisturbed = loop.train(run, make_record(run), None, [], File(tmp_path / "undisturbed" / "checkpoint.pt"), Signals())
         assert timeless(record.history) == timeless(undisturbed.history)
         assert record.summary.test_accuracy == undisturbed.summary.test_accuracy

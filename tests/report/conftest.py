@@ -154,6 +154,11 @@ def sharing(record, share):
     return record.changed(summary=record.summary.model_copy(update={"time_cpu_share": share}))
 
 
+def moved(record):
+    """The same run, which began on another machine."""
+    return record.changed(environment=record.environment.model_copy(update={"elsewhere": ["a lost GPU, bf16, torch 2.15, reglab abc"]}))
+
+
 def _draws(name):
     chance = random.Random(name)
     for _ in range(12):

@@ -12,6 +12,7 @@ from reglab.report.page import words
 from reglab.tracking.fetch import fetch
 from reglab.tracking.record import State
 from tests.report import published
+from tests.report.conftest import moved
 from tests.report.published import BY_NAME, DESIGN, FINAL
 
 OWN = {f"final.{kind}" for kind in ("md", "csv", "tex")} | {
@@ -205,6 +206,16 @@ def test_a_search_is_told_by_what_it_chose_on_held_out_images(make_record):
     ]
 
 
+def test_runs_that_went_on_elsewhere_are_named_in_the_notes_the_rows_and_the_table_of_runs(make_record):
+    study = published.study([make_record(), moved(make_record(seed=1))])
+    said = words.notes(study)
+    assert any(line.startswith("Times come from 2 unlike machines") and "gone on from elsewhere" in line for line in said)
+    assert any(line.startswith("1 run went on elsewhere, with seconds of several machines") for line in said)
+    assert not any("shared" in line for line in said)
+    assert list(tables.rows(study.records, {}, study)["device"]) == ["a GPU", "a GPU, gone on from elsewhere"]
+    assert list(tables.runs(study.records, study)["elsewhere"])[1] == "a lost GPU, bf16, torch 2.15, reglab abc"
+
+
 def test_runs_that_shared_their_cores_are_named_in_the_notes_and_the_rows(make_record):
     quiet, shared = make_record(), make_record(seed=1)
     shared = shared.changed(summary=shared.summary.model_copy(update={"time_cpu_share": 0.6}))
@@ -212,7 +223,7 @@ def test_runs_that_shared_their_cores_are_named_in_the_notes_and_the_rows(make_r
     assert any(line.startswith("Times come from 2 unlike machines") and "shared cores" in line for line in said)
     assert any(line.startswith("1 run shared cores with other programs") for line in said)
     assert list(tables.rows([quiet, shared], {}, published.study([quiet, shared]))["device"]) == ["a GPU", "a GPU, shared cores"]
-    assert not any("shared" in line for line in words.notes(published.study([quiet])))
+    assert not any("shared" in line or "elsewhere" in line for line in words.notes(published.study([quiet])))
     on_gpu = quiet.changed(seed=2, run_id="two", summary=quiet.summary.model_copy(update={"gpu_runs": 2}))
     assert any(line.startswith("1 run shared a GPU with other runs") for line in words.notes(published.study([quiet, on_gpu])))
     assert list(tables.rows([on_gpu], {}, published.study([on_gpu]))["device"]) == ["a GPU, shared GPU"]

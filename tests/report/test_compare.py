@@ -10,7 +10,7 @@ from reglab.errors import UserError
 from reglab.tracking import turns
 from reglab.tracking.record import RunRecord, State
 from reglab.tracking.store import write_run
-from tests.report.conftest import sharing
+from tests.report.conftest import moved, sharing
 
 CSV = "lr,seed,acc\n" + "".join(f"{lr},{seed},{0.5 + 2 * lr + seed / 1000}\n" for lr in (0.01, 0.1) for seed in range(3))
 
@@ -73,6 +73,11 @@ def test_less_time_is_better(ours):
             lambda record: sharing(record, 0.5),
             "time/train_seconds",
             "6 shared their cores or GPU with others: such times decide nothing, and `reglab study time` would tell",
+        ),
+        (
+            moved,
+            "time_to_target/seconds",
+            "6 went on elsewhere than they began: such times decide nothing",
         ),
         (
             lambda record: record.changed(summary=record.summary.model_copy(update={"time_to_target_reached": record.seed > 0})),

@@ -17,7 +17,7 @@ from reglab.report.studies.measures import Target
 from reglab.report.writing import latex, texts
 from reglab.tracking.record import State
 from tests.report import published
-from tests.report.conftest import sharing
+from tests.report.conftest import moved, sharing
 from tests.report.published import DESIGN
 from tests.unprinted import UNPRINTED
 
@@ -280,10 +280,11 @@ def test_the_best_and_what_lies_within_its_interval_stands_out(study):
     assert tables.best(cells[:1]) == set()
 
 
-def test_no_time_on_shared_cores_stands_out(make_record):
+@pytest.mark.parametrize("marked", [moved, lambda record: sharing(record, 0.6)], ids=["elsewhere", "shared"])
+def test_no_time_of_several_machines_or_on_shared_cores_stands_out(make_record, marked):
     records = [make_record(arm, seconds=seconds) for arm, seconds in (("baseline", 100.0), ("symmetric_cutout_2", 200.0))]
     assert (0, "training, s") in tables.best(arms_of(records))
-    assert not any(name == "training, s" for _, name in tables.best(arms_of([sharing(record, 0.6) for record in records])))
+    assert not any(name == "training, s" for _, name in tables.best(arms_of(list(map(marked, records)))))
 
 
 def test_whole_numbers_stay_whole_where_some_are_missing():

@@ -17,7 +17,7 @@ from reglab.sweep import assignment
 from reglab.tracking.record import State
 from reglab.tracking.storage import File
 from reglab.tracking.store import LocalRun, read_run
-from reglab.training import checkpoint, loop
+from reglab.training import checkpoint, environment, loop
 from reglab.training.step import TrainingStep
 
 TINY = {
@@ -195,6 +195,17 @@ def test_a_preempted_run_exits_75_and_the_same_command_goes_on(reglab, folder, a
     after = read_run(folder)
     assert (after.state, len(after.history), after.created) == (State.finished, 2, before.created)
     assert after.history[0] == before.history[0]
+
+
+def test_a_run_that_goes_on_by_other_code_says_that_its_times_are_marked(reglab, folder, at_step, monkeypatch, capsys):
+    for commit, code in (("one", 75), ("another", 0)):
+        monkeypatch.setattr(environment, "_commit", lambda commit=commit: commit)
+        if code:
+            at_step(6, lambda: os.kill(os.getpid(), signal.SIGUSR1))
+        assert reglab("train", *WORDS) == code
+    (elsewhere,) = read_run(folder).environment.elsewhere
+    assert "reglab one, 1 thread" in elsewhere
+    assert f"; it went on here after {elsewhere}: its times are marked" in capsys.readouterr().err
 
 
 def test_a_run_that_w_and_b_s_agent_stops_stays_stopped(reglab, runs, assigned, at_step):
@@ -594,7 +605,7 @@ def test_a_bar_on_a_terminal_is_closed_at_the_end(reglab, folder, monkeypatch):
 def test_a_checkpoint_is_left_in_the_run_s_folder(reglab, folder, at_step):
     at_step(6, lambda: os.kill(os.getpid(), signal.SIGUSR1))
     reglab("train", *WORDS)
-    assert checkpoint.load(File(folder / "checkpoint.pt"), torch.device("cpu"))["steps_done"] == 2
+    assert checkpoint.load(File(folder / "checkpoint.pt"))["steps_done"] == 2
 
 
 def pets(root, colour):

@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from reglab.config import IDENTITY_VERSION, RunConfig, identities, identity, run_id
+from reglab.config import IDENTITY_VERSION, RunConfig, identities, identity, run_id, unrevised_identity
 from reglab.errors import UserError
 from reglab.techniques import TECHNIQUES
 from reglab.tracking import record as schema
@@ -59,8 +59,8 @@ def test_the_fields_of_a_stored_run_are_these():
         "program reason rows run_id schema_version seed state summary sweep updated url wandb_id weights without_history"
     )
     assert " ".join(sorted(Environment.model_fields)) == (
-        "captured classes commit compiled cuda data data_fingerprint device driver precision python reglab test_images threads torch "
-        "train_images"
+        "captured classes commit compiled cuda data data_fingerprint device driver elsewhere precision python reglab test_images threads "
+        "torch train_images"
     )
 
 
@@ -196,6 +196,15 @@ def test_a_record_that_contradicts_itself_is_none(changed):
     record = RunRecord.model_validate(VERSION_1 | {"run_id": run_id(NOW), "identity": identity(NOW)})
     with pytest.raises(ValueError, match="has the configuration of"):
         RunRecord.stored(record.metrics() | changed)
+
+
+def test_a_run_of_before_a_revision_of_what_it_does_is_none_of_today_s_and_no_damage():
+    config = RunConfig.parse({"cutout": {"images": 2, "per": "image"}, "mixup": {"alpha": 0.2}})
+    before = f"{unrevised_identity(config)}-s0"
+    values = VERSION_1 | {"config": config.model_dump(mode="json"), "seed": 0}
+    for stored in (values | {"run_id": before, "identity": before[:-3], "identity_version": IDENTITY_VERSION}, values):
+        assert RunRecord.stored(stored).identity == unrevised_identity(config) != identity(config)
+    assert run_id(config) != before
 
 
 def test_a_run_keeps_the_name_that_it_began_with_over_several_versions(monkeypatch):

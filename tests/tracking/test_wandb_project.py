@@ -46,6 +46,7 @@ ENVIRONMENT = Environment(
     data_fingerprint="f",
     train_images=128,
     test_images=64,
+    elsewhere=["a lost GPU, bf16, torch 2, reglab 0"],
 )
 
 

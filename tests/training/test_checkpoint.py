@@ -24,7 +24,7 @@ def path(tmp_path):
 
 def test_a_state_comes_back_as_it_was(path):
     checkpoint.save(File(path), STATE)
-    found = checkpoint.load(File(path), CPU)
+    found = checkpoint.load(File(path))
     assert torch.equal(found["network"]["weight"], STATE["network"]["weight"])
     assert {key: found[key] for key in ("order", "steps_done", "history")} == {
         key: STATE[key] for key in ("order", "steps_done", "history")
@@ -32,7 +32,7 @@ def test_a_state_comes_back_as_it_was(path):
 
 
 def test_there_may_be_none(path):
-    assert checkpoint.load(File(path), CPU) is None
+    assert checkpoint.load(File(path)) is None
 
 
 class _Code:
@@ -47,13 +47,13 @@ def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path):
     path = tmp_path / "checkpoint.pt"
     torch.save({"format": checkpoint.FORMAT, "network": _Code(tmp_path / "ran")}, path)
     with pytest.raises(UserError) as caught:
-        checkpoint.load(File(path), CPU)
+        checkpoint.load(File(path))
     assert "weights_only" not in str(caught.value)  # torch advises to run it
     assert not (tmp_path / "ran").exists()
     with path.open("wb") as stream:
         pickle.dump(_Code(tmp_path / "ran"), stream)
     with pytest.raises(UserError):
-        checkpoint.load(File(path), CPU)
+        checkpoint.load(File(path))
     assert not (tmp_path / "ran").exists()
 
 
@@ -74,7 +74,7 @@ def test_a_disk_that_fills_up_in_the_middle_leaves_the_old_checkpoint(path, monk
     monkeypatch.setattr(torch, "save", save)
     with pytest.raises(OSError, match="No space"):
         checkpoint.save(File(path), STATE)
-    assert checkpoint.load(File(path), CPU)["steps_done"] == 1
+    assert checkpoint.load(File(path))["steps_done"] == 1
     assert list(path.parent.iterdir()) == [path]
 
 
@@ -112,7 +112,7 @@ def test_a_damaged_or_foreign_file_is_named_in_one_line_that_says_what_to_do(pat
     checkpoint.save(File(path), STATE)
     damage(path)
     with pytest.raises(UserError) as caught:
-        checkpoint.load(File(path), CPU)
+        checkpoint.load(File(path))
     line = str(caught.value)
     assert line.startswith(str(path))
     assert "remove it to train this run from the start" in line
@@ -132,7 +132,7 @@ def test_flipped_bytes_wherever_they_are_are_never_taken_over(path, part):
     checkpoint.save(File(path), state)
     flipped(path, part * (path.stat().st_size - 64) // 19)
     try:
-        found = checkpoint.load(File(path), CPU)
+        found = checkpoint.load(File(path))
     except checkpoint.DamagedCheckpointError:
         return
     assert torch.equal(found["network"]["weight"], state["network"]["weight"])
@@ -145,13 +145,13 @@ def test_flipped_weights_are_damage(path):
     flipped(path, path.read_bytes().index(b"\0" * 8192) + 4096)
     assert torch.load(path, weights_only=True)["network"]["weight"].any()
     with pytest.raises(checkpoint.DamagedCheckpointError, match=r"is damaged \(its part .* has another checksum\)"):
-        checkpoint.load(File(path), CPU)
+        checkpoint.load(File(path))
 
 
 def test_a_folder_in_its_place_is_not_taken_for_none(path):
     path.mkdir(parents=True)
     with pytest.raises(ReglabError, match="is a folder, not a file: remove it"):
-        checkpoint.load(File(path), CPU)
+        checkpoint.load(File(path))
 
 
 @pytest.fixture
@@ -297,6 +297,17 @@ def test_a_state_that_was_kept_otherwise_is_not_taken_over(make_run, tmp_path, c
     assert "is of a version that kept its state otherwise: the run starts anew" in caplog.text
 
 
+def test_a_checkpoint_of_before_a_revision_of_what_the_run_does_is_not_used(make_run, tmp_path):
+    revised = {"cutout": {"images": 2, "per": "image"}, "mixup": {"alpha": 0.2}}
+    file, run = File(tmp_path / "checkpoint"), make_run(**revised)
+    state = run.state_dict()
+    checkpoint.save(file, state)
+    assert resume(make_run(**revised), file)
+    del state["revisions"]
+    checkpoint.save(file, state)
+    assert not resume(make_run(**revised), file)
+
+
 def test_a_checkpoint_of_a_network_of_other_code_is_not_used(make_run, tmp_path, monkeypatch):
     """Under the id that W&B gives, a run keeps its folder when its code changes."""
     file, own = File(tmp_path / "checkpoint"), {"name": "tests.models.own:small"}
@@ -343,7 +354,7 @@ FOREIGN = {
 
 @pytest.mark.parametrize("change", FOREIGN.values(), ids=FOREIGN)
 def test_a_checkpoint_of_something_else_is_named_and_trains_nothing(left_behind, make_run, change):
-    state = checkpoint.load(File(left_behind), CPU)
+    state = checkpoint.load(File(left_behind))
     checkpoint.save(File(left_behind), change(state, make_run))
     with pytest.raises(UserError) as caught:
         resume(make_run(), File(left_behind))

@@ -129,6 +129,21 @@ def test_on_a_gpu_the_host_decides_nothing(now, used):
     assert (both.cpu_seconds, both.cpu_share) == (1, None)
 
 
+def test_a_clock_tells_of_which_other_machines_it_has_seconds(now):
+    first, second, third = Clock(CPU), Clock(CPU), Clock(CPU)
+    assert first.goes_on_at("one") == []
+    second.load_state_dict(first.state_dict())
+    assert second.goes_on_at("another") == ["one"]
+    third.load_state_dict(second.state_dict())
+    assert third.goes_on_at("one") == ["another"]
+
+
+def test_seconds_of_a_checkpoint_that_tells_no_machine_are_of_other_code(now):
+    both = Clock(CPU)
+    both.load_state_dict({"train_seconds": 100.0, "wall_seconds": 200.0})
+    assert both.goes_on_at("one") == ["an earlier version of reglab"]
+
+
 def test_how_many_runs_a_gpu_was_for_goes_on_over_a_resume(monkeypatch):
     monkeypatch.setenv("REGLAB_GPU_RUNS", "3")
     settings.cache_clear()

@@ -18,11 +18,13 @@ from reglab.tracking.record import State
 from reglab.tracking.results import Epoch
 from reglab.tracking.storage import File
 from reglab.tracking.store import LocalRun, read_run
-from reglab.training import checkpoint, clock, loop, optimizer
+from reglab.training import checkpoint, clock, environment, loop, optimizer
 from reglab.training.run import Run
 from reglab.training.step import EpochSums, TrainingStep
 from reglab.training.summary import summary as summary_of
 from tests.conftest import TECHNIQUES
+
+CPU = torch.device("cpu")
 
 STEPS = 4
 """Of an epoch of a tiny run."""
@@ -48,7 +50,7 @@ def weights(run):
 @pytest.fixture(scope="module")
 def plain(make_config, images, make_record, tmp_path_factory):
     """The tiny run without any technique, trained."""
-    run, folder = Run(make_config(), images, torch.device("cpu")), tmp_path_factory.mktemp("plain")
+    run, folder = Run(make_config(), images, CPU), tmp_path_factory.mktemp("plain")
     loop.train(run, make_record(run), None, (), File(folder / "checkpoint.pt"), Signals())
     return run
 
@@ -231,7 +233,7 @@ def test_gap_is_running_training_accuracy_minus_test_accuracy(make_run, train):
 
 def test_a_validation_part_is_evaluated_too(make_config, images, train):
     held_out = replace(images, validation=Split(images.test.images[:10], images.test.labels[:10]))
-    run = Run(make_config(), held_out, torch.device("cpu"))
+    run = Run(make_config(), held_out, CPU)
     record = train(run)
     assert all(row.val_loss is not None and row.val_accuracy is not None for row in record.history)
     assert record.history[-1].val_accuracy == run.evaluate(run.clean_val).accuracy
@@ -313,6 +315,34 @@ def test_both_clocks_go_on_over_a_resume_without_the_time_between(make_run, trai
     assert [row.time_train_seconds for row in record.history] == [4, 8]
     assert record.summary.time_train_seconds == 8
     assert record.summary.time_wall_seconds == 2 * 1 + 8 + 3 * 100  # two warm-ups; the state is taken before it is saved
+
+
+@pytest.mark.parametrize(
+    ("change", "is_another"),
+    [
+        ({}, False),
+        ({"driver": "1", "python": "3.99", "data": "renamed"}, False),
+        ({"device": "another CPU"}, True),
+        ({"threads": 2}, True),
+        ({"precision": "bf16"}, True),
+        ({"torch": "1.0"}, True),
+        ({"commit": "abc+"}, True),  # which changes there were, nobody knows
+        ({"commit": None}, True),
+        ({"compiled": True}, True),
+    ],
+)
+def test_a_run_that_goes_on_elsewhere_tells_where_it_was(make_run, make_record, after_step, tmp_path, change, is_another):
+    file, first = File(tmp_path / "run" / "checkpoint.pt"), make_run()
+    here = environment.describe(CPU, "fp32", False, first.images).model_copy(update={"commit": "abc"})
+    signals = Signals()
+    after_step(first, 5, lambda: setattr(signals, "received", Request.preempt))
+    left = loop.train(first, make_record(first), here, (), file, signals)
+    assert (left.state, left.environment.elsewhere) == (State.preempted, None)
+    run = make_run()
+    ended = loop.train(run, make_record(run), here.model_copy(update=change), [LocalRun(tmp_path / "run")], file, Signals())
+    assert ended.state == State.finished
+    assert ended.environment.elsewhere == ([here.machine] if is_another else None)
+    assert read_run(tmp_path / "run") == ended
 
 
 @pytest.mark.parametrize(("share", "shared"), [(1.0, False), (0.9, False), (0.89, True), (0.1, True)])
@@ -501,7 +531,7 @@ def test_a_preempted_run_leaves_a_checkpoint(make_run, train, after_step, tmp_pa
     assert record.state == State.preempted
     assert record.summary is None
     assert len(record.history) == epochs
-    state = checkpoint.load(File(tmp_path / "run" / "checkpoint.pt"), torch.device("cpu"))
+    state = checkpoint.load(File(tmp_path / "run" / "checkpoint.pt"))
     assert len(state["history"]) * STEPS + state["steps_done"] == step
 
 
@@ -664,6 +694,7 @@ def epoch(number, accuracy, seconds, test=0.5):
         epoch=number,
         train_loss=1.0,
         train_accuracy=accuracy,
+        test_loss=None if test is None else 1.0,
         test_accuracy=test,
         lr=0.1,
         time_train_seconds=seconds,
@@ -702,8 +733,8 @@ def test_a_summary_tells_the_last_the_best_and_the_gap(make_run):
     run.history = [
         epoch(1, 0.3, 10, test=0.4),
         epoch(2, 0.5, 20, test=0.6),
-        epoch(3, 0.7, 30, test=0.6),
-        epoch(4, 0.8, 40, test=None),
+        epoch(3, 0.7, 30, test=None),
+        epoch(4, 0.8, 40, test=0.6),
     ]
     summary = summary_of(run)
     assert (summary.test_accuracy, summary.test_best_accuracy, summary.test_best_epoch) == (0.6, 0.6, 2)
@@ -714,6 +745,32 @@ def test_a_summary_tells_the_last_the_best_and_the_gap(make_run):
     assert summary.parameters == sum(parameter.numel() for parameter in run.network.parameters())
     assert 100 <= summary.throughput_images_per_second <= 400
     assert 0.05 < summary.peak_memory_gb < 100
+
+
+@pytest.mark.parametrize(
+    ("step", "every", "is_there"),
+    [(4, 1, True), (5, 1, False), (7, 1, False), (8, 1, True), (4, 2, False)],  # 4 ends an epoch, which is tested, or every other is
+)
+def test_a_run_that_is_stopped_tells_a_gap_of_one_moment_or_none(make_run, train, after_step, step, every, is_there):
+    run, signals = make_run(train={"epochs": 4, "eval_every": every}), Signals()
+    after_step(run, step, lambda: setattr(signals, "received", Request.stop))
+    summary = train(run, signals=signals).summary
+    assert summary.epochs == step // STEPS
+    if is_there:
+        assert summary.train_clean_accuracy == run.evaluate(run.clean_train).accuracy
+        assert summary.test_accuracy == run.evaluate(run.clean_test).accuracy
+        assert summary.gap == summary.train_clean_accuracy - summary.test_accuracy
+    else:
+        assert (summary.train_clean_accuracy, summary.gap) == (None, None)
+
+
+@pytest.mark.parametrize("broken", [2, 6, 8])  # in the first epoch, in the second, and so that only the test after it tells
+def test_a_run_that_diverged_tells_no_accuracy_of_what_it_became(make_run, train, after_step, broken):
+    run = make_run()
+    after_step(run, broken, lambda: run.network.fc.bias.data.fill_(float("nan")))
+    record = train(run)
+    assert record.state == State.diverged
+    assert (record.summary.train_clean_accuracy, record.summary.gap) == (None, None)
 
 
 def test_a_summary_of_nothing_is_there_too(make_run):

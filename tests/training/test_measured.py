@@ -1,5 +1,7 @@
 """Metrics of the user's: measured beside accuracy, recorded under their names, and without a trace in the run itself."""
 
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -7,6 +9,7 @@ from torch import nn
 from reglab.config import RunConfig, identity
 from reglab.errors import UserError
 from reglab.processes.signals import Request, Signals
+from reglab.techniques import Technique
 from reglab.tracking.record import State
 from reglab.tracking.storage import File
 from reglab.tracking.store import LocalRun, read_run
@@ -58,6 +61,53 @@ def test_a_run_is_the_same_bit_for_bit_with_them_and_without(make_run, train):
     assert all(torch.equal(*pair) for pair in zip(plain.network.parameters(), measured.network.parameters(), strict=True))
     assert [row.train_loss for row in one.history] == [row.train_loss for row in other.history]
     assert one.summary.test_accuracy == other.summary.test_accuracy
+
+
+DRAWING = """import torch
+torch.rand(7)  # as a module might that makes a table when it is imported
+
+def small(classes, side, channels):
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(channels * side * side, classes))
+
+def zero(logits, labels):
+    return 0
+"""
+
+
+@pytest.fixture
+def anew(make_run, monkeypatch, tmp_path):
+    """Makes a run as the first of a process does: it imports the user's module."""
+    (tmp_path / "drawing.py").write_text(DRAWING, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def make(**sections):
+        sys.modules.pop("drawing", None)
+        return make_run(model={"name": "drawing:small"}, **sections)
+
+    yield make
+    sys.modules.pop("drawing", None)
+
+
+def test_what_a_module_draws_when_it_is_imported_is_part_of_no_run(anew, make_run):
+    first, later = anew(), make_run(model={"name": "drawing:small"})
+    measured = anew(train={"metrics": "drawing:zero"})
+    for other in (later, measured):
+        assert all(torch.equal(*pair) for pair in zip(first.network.parameters(), other.network.parameters(), strict=True))
+
+
+def test_nor_is_what_a_technique_s_module_draws(make_run, monkeypatch):
+    load, seen = Technique.load, set()
+
+    def drawing(technique):
+        if technique.name not in seen:
+            torch.rand(7)
+        seen.add(technique.name)
+        return load(technique)
+
+    monkeypatch.setattr(Technique, "load", drawing)
+    first, later = (make_run(label_smoothing={"rate": 0.1}) for _ in range(2))
+    assert seen == {"label_smoothing"}
+    assert all(torch.equal(*pair) for pair in zip(first.network.parameters(), later.network.parameters(), strict=True))
 
 
 def test_without_any_no_answers_are_gathered(make_run, monkeypatch):

@@ -17,7 +17,7 @@ import pandas as pd
 import vl_convert
 
 from reglab.report.charts.font import FAMILY
-from reglab.report.stats import SHARED, short_machines
+from reglab.report.stats import is_marked, short_machines
 from reglab.report.studies.columns import Level
 from reglab.report.writing.numbers import told
 
@@ -114,10 +114,10 @@ def best(table: pd.DataFrame, subtitle: str) -> tuple[pd.DataFrame, str]:
 
 
 def by_machine(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """The arms timed on each machine, with its name where there are several; on a shared one those that were timed nowhere else."""
+    """The arms timed on each machine, with its name where there are several; where times are marked, those that were timed nowhere else."""
     timed = table[table["machine"].notna()]
-    is_shared = timed["machine"].str.contains(SHARED, regex=False)
-    timed = timed[~is_shared | ~timed["identity"].isin(timed["identity"][~is_shared])]
+    marked = timed["machine"].map(is_marked).astype(bool)
+    timed = timed[~marked | ~timed["identity"].isin(timed["identity"][~marked])]
     short = short_machines(timed["machine"])
     parts = [(short[machine] if len(short) > 1 else "", timed[timed["machine"] == machine]) for machine in short]
     return parts or [("", table)]

@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import pairwise, product
@@ -13,7 +13,7 @@ from reglab.errors import UserError
 from reglab.report.claims.evidence import Evidence, by_turns, expanded, result_of, say, say_all, sharing
 from reglab.report.comparisons.parts import MOST, Claimed
 from reglab.report.comparisons.seen import Compared, OfShare, almost_every, in_most
-from reglab.report.stats import is_quiet
+from reglab.report.stats import has_moved, is_quiet
 from reglab.report.studies import blocks
 from reglab.report.studies.blocks import BySeed
 from reglab.report.studies.claim_kinds import (
@@ -31,6 +31,7 @@ from reglab.report.studies.columns import Condition
 from reglab.report.studies.measures import NUMBER, POINTS, RATIO, TO_TARGET, Kind
 from reglab.report.studies.study import Study
 from reglab.statistics.shares import SharedCases
+from reglab.tracking.record import RunRecord
 
 
 @dataclass(frozen=True)
@@ -143,29 +144,33 @@ def _sooner(asked: SoonerClaim, runs: Evidence) -> list[Compared]:
 
 @dataclass(frozen=True)
 class _Race:
-    """Two runs of one seed on one machine, of which at least one came to the target: whether the first did so sooner, and whether others
-    ran on their cores. `by_turns`: those whose times are told by turns."""
+    """Two runs of one seed on one machine, of which at least one came to the target, and whether the first did so sooner."""
 
-    runs: tuple[str, str]
+    both: tuple[RunRecord, RunRecord]
     is_sooner: bool
-    is_shared: bool
-    by_turns: frozenset[str]
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether both had the machine to themselves from start to end."""
+        return all(map(is_quiet, self.both))
 
 
 def _share_sooner(what: str, runs: Evidence, at: Condition, steps: Sequence[tuple[Condition, Condition]], each_seed: bool) -> Compared:
     """In how many cases the first level reaches the target sooner: in most of the seeds in which either does, on one machine.
 
-    Or, with `each_seed`, of each seed apart: where configurations alone are too few to decide anything. Runs that shared their cores are
-    looked at where there are no others, and decide nothing.
+    Or, with `each_seed`, of each seed apart: where configurations alone are too few to decide anything. Runs that had no machine to
+    themselves are looked at where there are no others, and decide nothing.
     """
     of_steps = [runs.cases(at, step) for step in steps]
     several = "; ".join(dict.fromkeys(each.several for each in of_steps if each.several))
-    found = [_races(by_level, runs.study) for cases in of_steps for by_level in cases.each.values()]
-    is_shared = all(race.is_shared for races in found for race in races.values() if race)
+    found = [_races(by_level) for cases in of_steps for by_level in cases.each.values()]
+    none_is_quiet = not any(race.is_quiet for races in found for race in races.values() if race)
     left_out = ""
-    if not is_shared and (shared := {run for races in found for race in races.values() if race and race.is_shared for run in race.runs}):
-        left_out = f"{len(shared)} on shared machines are left out"
-        found = [{seed: race for seed, race in races.items() if race is None or not race.is_shared} for races in found]
+    loud = _runs_of(race for races in found for race in races.values() if race and not race.is_quiet)
+    if loud and not none_is_quiet:
+        which = "several or on shared" if any(map(has_moved, loud)) else "shared"
+        left_out = f"{len(loud)} on {which} machines are left out"
+        found = [{seed: race for seed, race in races.items() if race is None or race.is_quiet} for races in found]
     cases = [races for races in found if any(races.values())]
 
     def look(seeds: int | None) -> OfShare | None:
@@ -174,19 +179,24 @@ def _share_sooner(what: str, runs: Evidence, at: Condition, steps: Sequence[tupl
         if not any(groups):  # of the first seeds none came to the target
             return None
         won = [2 * sum(race.is_sooner for race in races) > len(races) for races in groups]
-        of_runs = [{run for race in races for run in race.runs} for races in groups]
-        why = "; ".join(filter(None, (several, sharing(len(set[str]().union(*of_runs))) if is_shared else "")))
-        in_turns = set[str]().union(*(race.by_turns for races in groups for race in races))
-        told = "; ".join([*([left_out] if left_out else []), *by_turns(len(in_turns))])
+        of_runs = [{record.run_id for record in _runs_of(races)} for races in groups]
+        behind = _runs_of(race for races in groups for race in races)
+        why = "; ".join(filter(None, (several, sharing(behind) if none_is_quiet else "")))
+        told = "; ".join(filter(None, (left_out, *by_turns(sum(map(runs.study.is_by_turns, behind))))))
         return OfShare(SharedCases(won, of_runs), in_most, grows=each_seed, undecided=why, told=told)
 
     if not cases:
         return Compared(what, "share", MOST)
-    ids = frozenset(run for races in cases for race in races.values() if race for run in race.runs)
+    ids = frozenset(record.run_id for record in _runs_of(race for races in cases for race in races.values() if race))
     return Compared(what, "share", MOST, ids, [len(races) for races in cases], cache(look), several=several)
 
 
-def _races(by_level: Sequence[BySeed], study: Study) -> dict[int, _Race | None]:
+def _runs_of(races: Iterable[_Race]) -> list[RunRecord]:
+    """Each once."""
+    return list({record.run_id: record for race in races for record in race.both}.values())
+
+
+def _races(by_level: Sequence[BySeed]) -> dict[int, _Race | None]:
     """Those of each seed that both levels have; None where neither came to the target."""
     one, other = by_level
     found: dict[int, _Race | None] = {}
@@ -194,10 +204,7 @@ def _races(by_level: Sequence[BySeed], study: Study) -> dict[int, _Race | None]:
         first, second = one[seed], other[seed]
         mine, its = (result_of(TO_TARGET, record) for record in (first, second))
         if blocks.on_one_machine(first, second) and mine is not None and its is not None:
-            is_shared = not (is_quiet(first) and is_quiet(second))
-            by_turns = frozenset(record.run_id for record in (first, second) if study.is_by_turns(record))
-            race = _Race((first.run_id, second.run_id), mine < its, is_shared, by_turns)
-            found[seed] = race if min(mine, its) < math.inf else None
+            found[seed] = _Race((first, second), mine < its) if min(mine, its) < math.inf else None
     return found
 
 

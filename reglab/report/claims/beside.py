@@ -64,12 +64,12 @@ def _levels_of(asked: ClaimedComparison) -> list[tuple[Condition, Condition]]:
 
 def _later(what: str, runs: Evidence, at: Condition, one: Condition, other: Condition) -> str | None:
     """On the machine that most of their runs had to themselves; None where those have no times."""
-    found = runs.cases(at, (one, other))
-    if found.several:  # an arm would be there as often as it has others on the other side
+    there = runs.cases(at, (one, other))
+    if there.several:  # an arm would be there as often as it has others on the other side
         return None
-    cases = list(found.each.values())
-    there = (record for levels in cases for each in levels for record in each.values() if stats.is_quiet(record))
-    on: Counter[str] = Counter(place for record in there if (place := stats.place(record)))
+    cases = list(there.each.values())
+    quiet = (record for levels in cases for each in levels for record in each.values() if stats.is_quiet(record))
+    on: Counter[str] = Counter(place for record in quiet if (place := stats.place(record)))
     if not on:
         return None
     place = max(on, key=lambda place: (on[place], place))

@@ -1,7 +1,7 @@
 """The runs that may speak to a claim, as its comparisons look at them: by what they have in common, level by level and seed by seed."""
 
 import math
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
@@ -172,14 +172,14 @@ def _is_quiet_together(turns: Sequence[RunRecord]) -> bool:
 @dataclass(frozen=True)
 class _Case:
     """For each level the runs that have a value. `never`: how many never came to the target; `unknown`: how many diverged, and nobody knows
-    what chance is for them; `elsewhere`: how many ran on another machine than those that are compared; `shared`: how many of these shared
-    their cores, where times are compared, and `by_turns` how many have theirs by turns."""
+    what chance is for them; `elsewhere`: how many ran on another machine than those that are compared; `unquiet`: those of these, where
+    times are compared, that had no machine to themselves from start to end, and `by_turns`: how many have their times by turns."""
 
     levels: tuple[tuple[One, ...], ...]
     never: int = 0
     unknown: int = 0
     elsewhere: int = 0
-    shared: int = 0
+    unquiet: tuple[RunRecord, ...] = ()
     by_turns: int = 0
 
     @property
@@ -190,7 +190,8 @@ class _Case:
 def _usable(of: str, by_level: Sequence[BySeed], study: Study) -> _Case | None:
     """A case as a measure has it, told so many times as large; of times on one machine: the one on which most of its seeds are, where one
     has them quietly. None where a level has no value."""
-    kept, elsewhere, shared, scale = by_level, 0, 0, study.measure(of).scale
+    kept, elsewhere, scale = by_level, 0, study.measure(of).scale
+    unquiet: list[RunRecord] = []
     if is_time(of):
         places = sorted({place for runs in by_level for record in runs.values() if (place := stats.place(record))})
         on = {place: [{seed: run for seed, run in runs.items() if stats.place(run) == place} for runs in by_level] for place in places}
@@ -203,7 +204,7 @@ def _usable(of: str, by_level: Sequence[BySeed], study: Study) -> _Case | None:
         if best is None:
             return None
         kept, elsewhere = on[best], sum(map(len, by_level)) - sum(map(len, on[best]))
-        shared = 0 if quiet[best] else sum(map(len, kept))
+        unquiet = [] if quiet[best] else [run for runs in kept for run in runs.values()]
     levels, never, unknown = [], 0, 0
     for runs in kept:
         values = [(record, result_of(of, record)) for record in runs.values()]
@@ -211,7 +212,7 @@ def _usable(of: str, by_level: Sequence[BySeed], study: Study) -> _Case | None:
         unknown += sum(value is None and counts_as_chance(record, of) for record, value in values)
         levels.append(tuple(_one(of, record, value, scale) for record, value in values if value is not None and value < math.inf))
     by_turns = sum(study.is_by_turns(run) for runs in kept for run in runs.values()) if is_time(of) else 0
-    return _Case(tuple(levels), never, unknown, elsewhere, shared, by_turns) if all(levels) else None
+    return _Case(tuple(levels), never, unknown, elsewhere, tuple(unquiet), by_turns) if all(levels) else None
 
 
 def result_of(of: str, record: RunRecord) -> float | None:
@@ -303,8 +304,8 @@ class _Means:
             yield f"{never} never came to the target: a ratio of the others decides nothing"
         if unknown := sum(case.unknown for case in told):
             yield f"{unknown} that diverged would count as chance, but of how many classes is not known: the others decide nothing"
-        if shared := sum(case.shared for case in told):
-            yield sharing(shared) + ", and `reglab study time` would tell" * (self.of == TRAIN_SECONDS)
+        if unquiet := [run for case in told for run in case.unquiet]:
+            yield sharing(unquiet) + ", and `reglab study time` would tell" * (self.of == TRAIN_SECONDS)
 
 
 _IN_TURNS = "by arms that took turns, an epoch each in a round (`reglab study time`), and not by whole runs"
@@ -315,9 +316,11 @@ def by_turns(runs: int) -> list[str]:
     return [f"{runs} shared their cores or GPU, and have their times by what an epoch of their arms took in turns"] * (runs > 0)
 
 
-def sharing(runs: int) -> str:
-    """Why times of so many runs decide nothing."""
-    return f"{runs} shared their cores or GPU with others: such times decide nothing"
+def sharing(runs: Collection[RunRecord]) -> str:
+    """Why times of these runs decide nothing: none of them had a machine to itself from its start to its end."""
+    shared, moved = sum(map(stats.is_shared, runs)), sum(map(stats.has_moved, runs))
+    said = [f"{shared} shared their cores or GPU with others"] * (shared > 0) + [f"{moved} went on elsewhere than they began"] * (moved > 0)
+    return f"{' and '.join(said)}: such times decide nothing"
 
 
 def _difference(levels: Sequence[float]) -> float:

@@ -117,6 +117,9 @@ def notes(study: Study) -> list[str]:
         if shared := sum(record.summary.shared == what for record in study.records if record.summary):
             who = "1 run" if shared == 1 else f"{shared} runs"
             found.append(f"{who} shared {'a GPU' if what == 'GPU' else what}{how}: slower than need be")
+    if moved := sum(map(stats.has_moved, study.records)):
+        who = "1 run" if moved == 1 else f"{moved} runs"
+        found.append(f"{who} went on elsewhere, with seconds of several machines or versions of the code: such times decide nothing")
     return found
 
 

@@ -165,8 +165,8 @@ def _in_logarithms(arm: Known) -> Known:
 
 def _refuse_unlike(question: JudgedQuestion, timed: Sequence[RunRecord]) -> None:
     """Raises UserError for runs whose times are of no machine of their own, or of several."""
-    if shared := sum(not stats.is_quiet(record) for record in timed):
-        raise UserError(f"{question.metric}: {sharing(shared)}; let such runs have the machine to themselves")
+    if unquiet := [record for record in timed if not stats.is_quiet(record)]:
+        raise UserError(f"{question.metric}: {sharing(unquiet)}; let such runs have one machine to themselves, from start to end")
     there = set(map(stats.place, timed))
     if len(there) > 1:
         raise UserError(f"{question.metric}: these runs are of {len(there)} machines or versions, whose times are never compared")

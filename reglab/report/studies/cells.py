@@ -15,7 +15,7 @@ from reglab.tracking.record import RunRecord, State
 
 @dataclass(frozen=True)
 class Times:
-    """Times of one arm on one machine, over its seeds. Seconds of training. `is_quiet`: none of its runs shared its cores."""
+    """Times of one arm on one machine, over its seeds. Seconds of training. `is_quiet`: its runs had it to themselves."""
 
     machine: str
     is_quiet: bool

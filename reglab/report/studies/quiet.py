@@ -3,7 +3,8 @@
 A run comes to the target in the same epoch whatever else its machine does, and an epoch takes what it takes where nothing else is done. So
 the one is told by the run and the other by the turns. Each seed has the seconds of a round of its own, the same for all arms: what differs
 from round to round differs from seed to seed, as it would in runs with a machine of their own. Of more seeds than there are rounds the rest
-stay as they were, since one round told twice would be one chance counted twice.
+stay as they were, since one round told twice would be one chance counted twice. So do runs that went on elsewhere: their epochs are of
+several machines, which may round otherwise.
 """
 
 import re
@@ -54,7 +55,7 @@ def told_together(some: Sequence[RunRecord], there: Iterable[Rounds], records: I
 
 
 def _sharing(records: Iterable[RunRecord]) -> Set[str]:
-    return {stats.arm(record) for record in records if not stats.is_quiet(record)}
+    return {stats.arm(record) for record in records if stats.is_shared(record)}
 
 
 def _of(rounds: Rounds, arms: Set[str]) -> Rounds:
@@ -75,7 +76,7 @@ def _kind(environment: Environment) -> tuple[str, str, int | None]:
 
 def _by_turn(record: RunRecord, turn: RunRecord | None) -> RunRecord:
     there, summary = record.environment, record.summary
-    if turn is None or there is None or summary is None or stats.is_quiet(record):
+    if turn is None or there is None or summary is None or not stats.is_shared(record) or stats.has_moved(record):
         return record
     assert turn.environment and turn.summary
     reached = summary.time_to_target_epoch

@@ -102,8 +102,9 @@ def _count(parameter: Mapping[str, Any]) -> int | None:
     values, low, high = (parameter.get(name) for name in ("values", "min", "max"))
     if isinstance(values, list) and all(isinstance(value, int | float | str) for value in values):
         return len(set(map(written, values)))
-    is_range = isinstance(low, int) and isinstance(high, int) and "q" not in parameter
-    return high - low + 1 if is_range else None
+    if isinstance(low, int) and isinstance(high, int) and "q" not in parameter:
+        return high - low + 1
+    return None
 
 
 def _of_training(sweep: Any, key: str) -> dict[str, Any]:

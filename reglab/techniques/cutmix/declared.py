@@ -22,6 +22,7 @@ TECHNIQUE = Technique(
     label=lambda own: f"CutMix {own.alpha:g}",
     columns={"CutMix": "alpha"},
     example={"alpha": 1.0},
-    probes=(Probe("cutmix/share", "of an image's pixels that are another's, mean over the epoch's steps"),),
+    probes=(Probe("cutmix/share", "pixels that are another image's, mean over the epoch's steps: 0 where another technique mixed"),),
+    mixes=True,
     applied_by="reglab.techniques.cutmix.paste:CutMix",
 )

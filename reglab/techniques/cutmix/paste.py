@@ -23,8 +23,10 @@ class CutMix(Averaging[CutMixConfig]):
         centre = torch.rand(2, generator=generator, device=generator.device)
         inside = box(kept, centre, images.shape[-2], images.shape[-1])
         share = inside.double().mean()
-        self.tell(share)
         return torch.where(inside, others, images), share
+
+    def mixed(self, share: Tensor) -> None:
+        self.tell(share)
 
 
 def box(kept: Tensor, centre: Tensor, height: int, width: int) -> Tensor:

@@ -19,7 +19,7 @@ class Cutout(Averaging[CutoutConfig]):
 
     def draw(self, draws: Draws, generator: torch.Generator) -> None:
         picks = copies(self.own, len(draws.index), generator)
-        draws.append(picks)
+        draws.append(picks, beside=self.own.images if self.own.per == "image" else 1)
         draws.appended["squares"] = inside = squares(self.own, len(picks), draws.side, generator)
         self.tell(inside.sum() / (len(draws.index) * draws.side**2))
 

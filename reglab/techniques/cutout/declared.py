@@ -1,6 +1,7 @@
 """What the study's cutout is."""
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -25,6 +26,12 @@ def _label(own: CutoutConfig) -> str:
     return f"cutout {own.images}{size}" + (" per image" if own.per == "image" else "")
 
 
+def _revised(own: CutoutConfig, acting: Sequence[Technique[Any]]) -> str | None:
+    """A copy was mixed with another copy of its own image, by whatever mixes: a technique of another package may."""
+    several = own.per == "image" and own.images > 1
+    return "a copy is mixed with another image" if several and any(each.mixes or each.source for each in acting) else None
+
+
 TECHNIQUE = Technique(
     name="cutout",
     section=CutoutConfig,
@@ -33,6 +40,7 @@ TECHNIQUE = Technique(
     label=_label,
     example={"images": 2},
     probes=(Probe("cutout/masked_fraction", "of all pixels, mean over the epoch's steps"),),
+    revised=_revised,
     copies=lambda own, batch: own.images * (batch if own.per == "image" else 1),
     applied_by="reglab.techniques.cutout.copies:Cutout",
 )

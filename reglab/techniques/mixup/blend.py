@@ -20,8 +20,10 @@ class Mixup(Averaging[MixupConfig]):
 
     def mix(self, images: Tensor, others: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         share = 1 - beta(self._alpha, generator)
-        self.tell(share)
         return blended(images, others, share), share
+
+    def mixed(self, share: Tensor) -> None:
+        self.tell(share)
 
 
 def blended(images: Tensor, others: Tensor, share: Tensor) -> Tensor:

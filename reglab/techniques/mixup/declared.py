@@ -20,6 +20,7 @@ TECHNIQUE = Technique(
     label=lambda own: f"mixup {own.alpha:g}",
     columns={"mixup": "alpha"},
     example={"alpha": 0.2},
-    probes=(Probe("mixup/share", "of the other image, mean over the epoch's steps", lambda own: 0.5),),
+    probes=(Probe("mixup/share", "of the other image, mean over the epoch's steps: 0 where another technique mixed", lambda own: 0.5),),
+    mixes=True,
     applied_by="reglab.techniques.mixup.blend:Mixup",
 )

@@ -3,6 +3,7 @@
 import gc
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ ALL = {name: section for sections in EACH.values() for name, section in sections
 OTHERS = {
     "wide stem": {"model": {"stem": "cifar"}},
     "copies of each image": {"cutout": {"images": 2, "per": "image"}},
+    "copies of each image, mixed": {"cutout": {"images": 2, "per": "image"}, "mixup": {"alpha": 0.2}, "cutmix": {"alpha": 1.0}},
     "standardized and clipped": {"model": {"standardize": True}, "agc": {"enabled": True}},
     "sgd, fp16": {"optimizer": {"name": "sgd"}, "train": {"precision": "fp16"}},
     **{f"all, {precision}": ALL | {"train": {"precision": precision}} for precision in ("bf16", "fp16", "fp32")},
@@ -144,6 +146,18 @@ def test_a_run_resumes_captured_with_every_bit_that_it_had(gpu_run, tmp_path, lo
         again.train_until(math.inf, Signals())
     assert again.epoch_is_complete
     assert len(said.of("graph")) == STEPS - 1
+
+
+def test_a_run_that_was_left_behind_its_last_evaluation_still_tells_which_images_it_got_right(gpu_run, tmp_path):
+    run, file = gpu_run(train={"epochs": 1}), File(tmp_path / "checkpoint")
+    run.warm_up()
+    run.train_until(math.inf, Signals())
+    run.end_epoch(run.sums.read())
+    run.images = replace(run.images, test_fingerprint="noise")
+    checkpoint.save(file, run.state_dict())
+    again = gpu_run(images=run.images, train={"epochs": 1})
+    assert resume(again, file)
+    assert again.per_image == run.per_image is not None
 
 
 def numbers(state, path=""):

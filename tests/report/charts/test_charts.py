@@ -14,7 +14,7 @@ from reglab.report.charts import style
 from reglab.report.studies.design import FigureData
 from reglab.tracking.record import State
 from tests.report import published
-from tests.report.conftest import sharing
+from tests.report.conftest import moved, sharing
 from tests.report.published import DESIGN
 
 DRAWINGS = {figure.name: (question, figure) for question in DESIGN.questions for figure in question.figures}
@@ -206,12 +206,17 @@ def test_what_was_never_reached_is_told_though_a_number_is_read_a_little_off(mak
         assert highest < float(above) < 0.9999 * never
 
 
-def test_times_on_shared_cores_are_drawn_of_arms_that_have_no_others(make_record):
+@pytest.mark.parametrize(
+    ("marked", "mark"),
+    [(lambda record: sharing(record, 0.5), "shared cores"), (moved, "gone on from elsewhere")],
+    ids=["shared", "elsewhere"],
+)
+def test_times_that_are_marked_are_drawn_of_arms_that_have_no_others(make_record, marked, mark):
     arms = [{"batchnorm": {"layers": layers}} for layers in (0, 1, 2)]
     quiet, shared = ([make_record(config=arm, seed=seed) for arm in arms] for seed in (0, 1))
-    shared = [sharing(record, 0.5) for record in shared]
+    shared = list(map(marked, shared))
     told = [" ".join(texts(svg(spec("figure_6", published.study(records))))) for records in (quiet + shared, quiet[:2] + shared)]
-    assert ["shared cores" in text for text in told] == [False, True]
+    assert [mark in text for text in told] == [False, True]
 
 
 def test_one_run_of_three_that_misses_the_target_is_counted_beside_the_median_of_all(whole_study):

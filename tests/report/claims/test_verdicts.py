@@ -19,7 +19,7 @@ from reglab.report.comparisons.seen import almost_every
 from reglab.report.studies.study import Study
 from reglab.sweep.spec import read, shipped
 from reglab.tracking.record import State
-from tests.report.conftest import sharing
+from tests.report.conftest import moved, sharing
 from tests.report.published import DESIGN, factors, seen, study
 
 CHAMPION = "asymmetric_augmentation"
@@ -512,30 +512,42 @@ def test_times_of_unlike_machines_are_not_paired(made, number, elsewhere):
     assert all(part.n for part in found.parts if part.unit == "points")
 
 
+SHARED, MOVED = "shared their cores or GPU", "went on elsewhere"
+
+
+@pytest.mark.parametrize("number", [4, 5, 7, 9])
 @pytest.mark.parametrize(
-    ("number", "timed"), [(4, Verdict.undecided), (5, Verdict.undecided), (7, Verdict.undecided), (9, Verdict.undecided)]
+    ("marked", "why"),
+    [
+        (lambda record: sharing(record, 0.6), {SHARED}),
+        (moved, {MOVED}),
+        (lambda record: sharing(record, 0.6) if record.seed else moved(record), {SHARED, MOVED}),
+    ],
+    ids=["shared", "elsewhere", "both"],
 )
-def test_times_on_shared_cores_decide_nothing(made, number, timed):
+def test_times_of_runs_without_one_machine_to_themselves_decide_nothing(made, number, marked, why):
     records = made(SWEEPS_OF[number])
-    found = finding(number, [sharing(record, 0.6) for record in records])
+    found = finding(number, list(map(marked, records)))
     assert found.verdict == found.jointly == Verdict.undecided
     for part in found.parts:
         of_time = part.unit in ("ratio", "share")
         assert part.holds is (None if of_time else True)
-        assert any("shared their cores or GPU" in line for line in part.said) == of_time
+        told = {each for each in (SHARED, MOVED) if each in " ".join(part.said)}
+        assert bool(told) == of_time and told <= why
     assert finding(number, records).verdict == Verdict.reproduced
 
 
 @pytest.mark.parametrize("number", [4, 5, 7, 9])
-def test_where_some_runs_had_their_cores_to_themselves_these_are_compared(made, number):
+@pytest.mark.parametrize("marked", [moved, lambda record: sharing(record, 0.6)], ids=["elsewhere", "shared"])
+def test_where_some_runs_had_one_machine_to_themselves_these_are_compared(made, number, marked):
     records = made(SWEEPS_OF[number])
-    found = finding(number, [sharing(record, 0.6) if record.seed == 2 else record for record in records])
+    found = finding(number, [marked(record) if record.seed == 2 else record for record in records])
     alone = finding(number, [record for record in records if record.seed < 2])
     timed = [[part for part in each.parts if part.unit in ("ratio", "share")] for each in (found, alone)]
     told = [[(part.n, pytest.approx(part.estimate), part.low, part.high) for part in parts] for parts in timed]
     assert told[0] == told[1]
     for parts, is_said in zip(timed, (True, False), strict=True):
-        assert {any("on shared machines" in line for line in part.said) for part in parts} == {is_said}
+        assert {any("shared machines are left out" in line for line in part.said) for part in parts} == {is_said}
 
 
 def test_accuracies_of_unlike_machines_are_paired(made):

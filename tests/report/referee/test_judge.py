@@ -17,7 +17,7 @@ from reglab.report.referee.judge import beside
 from reglab.tracking import turns
 from reglab.tracking.record import State
 from reglab.tracking.store import write_run
-from tests.report.conftest import sharing
+from tests.report.conftest import moved, sharing
 
 REPORT = Path(reglab.__file__).parents[1] / "reports" / "cifar10_jpeg_h200"
 
@@ -291,12 +291,17 @@ def test_where_a_ledger_is_that_nobody_named(monkeypatch, tmp_path):
     assert beside("wandb://me/mine/abc").name == "me_mine_abc.questions.jsonl"
 
 
-def test_times_on_shared_cores_are_no_answer(make_record, tmp_path):
+@pytest.mark.parametrize(
+    ("marked", "how"),
+    [(lambda record: sharing(record, 0.6), "shared their cores or GPU with others"), (moved, "went on elsewhere than they began")],
+    ids=["shared", "elsewhere"],
+)
+def test_times_of_runs_without_one_machine_to_themselves_are_no_answer(make_record, tmp_path, marked, how):
     for arm, seconds in (("baseline", 100.0), ("symmetric_cutout_2", 200.0)):
         for seed in range(3):
-            record = sharing(make_record(arm, seed, seconds=seconds + seed), 0.6 if seed == 2 else 1.0)
-            write_run(tmp_path / "runs" / "final" / record.run_id, record)
-    why = "2 shared their cores or GPU with others: such times decide nothing; let such runs have the machine to themselves"
+            record = make_record(arm, seed, seconds=seconds + seed)
+            write_run(tmp_path / "runs" / "final" / record.run_id, marked(record) if seed == 2 else record)
+    why = f"2 {how}: such times decide nothing; let such runs have one machine to themselves, from start to end"
     with pytest.raises(UserError, match=why):
         reglab.judge(tmp_path / "runs" / "final", "baseline < symmetric_cutout_2 in time/train_seconds by 5 %")
 

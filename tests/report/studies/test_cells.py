@@ -4,7 +4,7 @@ from reglab.config.arms import FINAL_ARMS
 from reglab.report.stats import Estimate, TimeToTarget
 from reglab.tracking.record import State
 from tests.report import published
-from tests.report.conftest import sharing
+from tests.report.conftest import moved, sharing
 from tests.report.published import FINAL, cells, treated
 
 UNLIKE = {"device": "another", "precision": "fp32", "torch": "2.0", "commit": "def", "compiled": True, "captured": True}
@@ -78,6 +78,14 @@ def test_times_on_shared_cores_are_never_pooled_with_quiet_ones(make_record):
     assert cell.test_accuracy.n == 3
     assert [(times.machine.endswith(", shared cores"), times.train_seconds.n) for times in cell.times] == [(False, 2), (True, 1)]
     assert cell.times[0].train_seconds.mean == 100
+
+
+def test_nor_are_those_of_runs_that_went_on_elsewhere(make_record):
+    (cell,) = cells([make_record(seed=0), moved(make_record(seed=1, seconds=900.0)), moved(sharing(make_record(seed=2), 0.6))])
+    assert cell.test_accuracy.n == 3
+    machine = "a GPU, bf16, torch 2.15, reglab abc"
+    marked = [machine, f"{machine}, gone on from elsewhere", f"{machine}, shared cores, gone on from elsewhere"]
+    assert [(times.machine, times.is_quiet) for times in cell.times] == list(zip(marked, (True, False, False), strict=True))
 
 
 def test_nor_are_those_of_runs_that_shared_a_gpu(make_record):

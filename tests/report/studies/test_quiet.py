@@ -10,6 +10,7 @@ from reglab.report.page import words
 from reglab.report.studies.quiet import sessions, told_by_most, told_together
 from reglab.report.studies.study import Study
 from reglab.tracking.turns import as_runs
+from tests.report.conftest import moved
 from tests.report.published import DESIGN
 
 BN_1, BN_2 = ({"batchnorm": {"layers": layers}} for layers in (1, 2))
@@ -71,13 +72,13 @@ def test_such_a_device_is_one_of_the_name_with_as_many_threads_in_the_precision(
 
 def test_what_ran_alone_or_on_another_device_or_has_no_turns_stays_as_it_was(make_turns, shared):
     turns = turns_of(make_turns, ({}, (2.0, 3.0)))
-    quiet, of_no_turns = shared(share=1.0), shared(BN_2)
+    quiet, of_no_turns, gone_on = shared(share=1.0), shared(BN_2), moved(shared())
     other = shared(seed=1)
     other = other.model_copy(update={"environment": other.environment.model_copy(update={"device": "another"})})
     by_an_earlier_version = shared(seed=2).model_copy(
         update={"summary": shared().summary.model_copy(update={"time_to_target_epoch": None})}
     )
-    runs = (quiet, of_no_turns, other, by_an_earlier_version)
+    runs = (quiet, of_no_turns, other, by_an_earlier_version, gone_on)
     assert all(now is before for now, before in zip(told_by_turns(runs, turns), runs, strict=True))
 
 

@@ -35,6 +35,7 @@ def test_the_share_is_what_was_pasted():
     for _ in range(20):
         made, share = own.mix(images, images.roll(1, 0), generator)
         assert float((made != images).double().mean()) == pytest.approx(float(share))
+        own.mixed(share)
     assert 0 < own.measured([float(own.sums)], 20)["cutmix/share"] < 0.6
 
 

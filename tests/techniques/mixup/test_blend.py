@@ -42,7 +42,11 @@ def test_images_and_labels_are_torchvisions(seed):
 @pytest.mark.parametrize("alpha", [0.1, 0.4, 1.0, 8.0])
 def test_shares_are_of_the_beta_distribution(alpha):
     own, generator, image = mixup(alpha), torch.Generator().manual_seed(0), torch.zeros(2, 3, 1, 1)
-    shares = [float(own.mix(image, image, generator)[1]) for _ in range(2000)]
+    drawn = [own.mix(image, image, generator)[1] for _ in range(2000)]
+    assert own.sums == 0  # it tells of what was taken
+    for share in drawn:
+        own.mixed(share)
+    shares = list(map(float, drawn))
     assert kstest(shares, beta(alpha, alpha).cdf).pvalue > 0.001
     assert own.measured([float(own.sums)], 2000)["mixup/share"] == pytest.approx(sum(shares) / 2000)
 
