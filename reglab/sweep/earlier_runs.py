@@ -69,10 +69,16 @@ class EarlierRuns:
     def _compare_images(self, cell: DrawnCell, record: RunRecord | None) -> None:
         """Before a run is taken as done, or goes on. Raises UserError where it saw other images than a worker would train on."""
         data = cell.config.data if cell.config else None
-        if self._fingerprint and record and record.state != State.failed and data and data.source == "folder" and data.is_here:
-            if data not in self._fingerprints:
-                self._fingerprints[data] = self._fingerprint(data)
-            refuse_other(record, self._fingerprints[data], self._folder / cell.run_id if record is cell.record else "--from")
+        if record and record.state != State.failed and data and data.is_own and (here := self._images_here(data)):
+            refuse_other(record, here, self._folder / cell.run_id if record is cell.record else "--from")
+
+    def _images_here(self, data: DataConfig) -> str | None:
+        """The fingerprint of the user's images that a worker would train on; None where they are not here, or nobody tells."""
+        if self._fingerprint is None or not data.is_here:
+            return None
+        if data not in self._fingerprints:
+            self._fingerprints[data] = self._fingerprint(data)
+        return self._fingerprints[data]
 
     def _given_as_finished(self, cell: DrawnCell) -> RunRecord | None:
         """The same arm and seed among the runs that were given, under this cell's name: W&B gives its runs names of its own."""
@@ -97,17 +103,21 @@ class EarlierRuns:
     def _finished_elsewhere(self, cell: DrawnCell) -> RunRecord | None:
         """The same run, done for another sweep: one arm and seed is trained once, whichever sweeps ask for it.
 
-        Not of another program, which may have changed, nor for a folder of images: two may have one name. Where weights are wanted, one
-        that kept them, and a copy of them.
+        Not of another program, which may have changed. Where weights are wanted, one that kept them, and a copy of them.
         """
-        if self._spec.program or cell.values.get("data", {}).get("source") == "folder":
+        if cell.config is None:
             return None
         for path in sorted(self._folder.parent.glob(f"*/{cell.run_id}/{RECORD}")):
             with suppress(UserError):  # a damaged record is the other sweep's affair
                 record = read_run(path.parent)
-                if record and record.state == State.finished and self._has_what_is_wanted(cell, record, path.parent):
+                is_done = record and record.state == State.finished and self._saw_the_same(cell.config.data, record)
+                if record and is_done and self._has_what_is_wanted(cell, record, path.parent):
                     return record
         return None
+
+    def _saw_the_same(self, data: DataConfig, record: RunRecord) -> bool:
+        """Whether a run of the same name is known to have seen the images that a worker would train on: two sets may have one name."""
+        return not data.is_own or (record.environment is not None and record.environment.data_fingerprint == self._images_here(data))
 
     def _has_what_is_wanted(self, cell: DrawnCell, record: RunRecord, there: Path) -> bool:
         """Whether weights are there to be copied where the cell keeps them, and were; always where it does not."""

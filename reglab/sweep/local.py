@@ -62,7 +62,7 @@ class LocalSweep:
 
     With a `limit` a run is started only if it is expected to end in what is left of it; where nothing tells yet, one is, to see.
     `beyond`: and so is a run that is too long for any call, where nothing else fits: it goes on over several.
-    `given` are runs from elsewhere: those that have finished are taken as done here, those of a folder of images by its name.
+    `given` are runs from elsewhere: those that have finished are taken as done here, where images of the user's are not here by their name.
     `fingerprint` tells that of the images here, so that no run on other images of the same name is taken as done; it may raise
     Interrupted, which is a preemption.
     """

@@ -6,13 +6,13 @@ and a fault names the key, how many draws have it, and what to write instead.
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from reglab import foreign
-from reglab.config import FIELDS, OPTIONS, RunConfig, allowed, choices_of, current, nearest, unknown_key
-from reglab.errors import UserError
+from reglab.config import FIELDS, OPTIONS, DataConfig, RunConfig, allowed, choices_of, current, nearest, unknown_key
+from reglab.errors import UserError, shown
 from reglab.foreign import is_reference
 from reglab.section import Functions
 from reglab.sweep.definition import NO_METRIC, Definition, Fault, Parameter, Place, Replicates, Scheduler, assembled, parameters_of
@@ -143,14 +143,29 @@ def faults_of_draws(config: Mapping[str, Any]) -> Iterator[Fault]:
     yield from found.values()
     if found:
         return
-    engine, said = Random(config), list[str]()
+    engine, said, drawn = Random(config), list[str](), list[RunConfig]()
     for number in range(DRAWS):
         try:
-            RunConfig.parse(engine.draw(number))
+            drawn.append(RunConfig.parse(engine.draw(number)))
         except UserError as error:
             said.append(str(error))
     if said:
         yield Fault(place_of(said[0], parameters), f"{said[0]}; so it is with {len(said)} of {DRAWS} draws")
+    yield from faults_of_images(drawn, parameters)
+
+
+def faults_of_images(configs: Iterable[RunConfig], parameters: Sequence[Parameter]) -> Iterator[Fault]:
+    """Two folders or files of one name, the path of which does not count: their runs would be one arm, and one run a seed."""
+    first: dict[DataConfig, DataConfig] = {}
+    for data in dict.fromkeys(config.data for config in configs if config.data.where):
+        known = first.setdefault(data.on_any_machine(), data)
+        if known.place != data.place:
+            key = "data.folder" if data.source == "folder" else "data.file"
+            one, other = sorted(shown(str(each.where)) for each in (known, data))
+            fault = f"{one} and {other} are both called {data.own_name}, and images go by their name"
+            said = f"{key}: {fault}: rename one, or give each a sweep file with a data.name of its own"
+            yield Fault(place_of(said, parameters), said)
+            return
 
 
 def place_of(said: str, parameters: Sequence[Parameter]) -> Place:

@@ -224,11 +224,12 @@ def _with_cap(config: dict[str, Any], quick: bool) -> dict[str, Any]:
 
 
 def _faults_of_cells(spec: SweepSpec) -> list[Fault]:
+    parameters = parameters_of(spec.config)
     try:
-        _ = spec.cells
+        asked = [asked.config for _, asked in spec.cells if asked.config]
     except UserError as error:
-        return [Fault(soundness.place_of(str(error), parameters_of(spec.config)), str(error))]
-    return []
+        return [Fault(soundness.place_of(str(error), parameters), str(error))]
+    return list(soundness.faults_of_images(asked, parameters))
 
 
 def _refuse(document: Document, config: Mapping[str, Any], faults: Iterable[Fault]) -> None:

@@ -915,11 +915,41 @@ def test_of_a_folder_of_images_a_given_run_counts_by_its_name(make_sweep, worker
     assert len(workers.jobs) == runs
 
 
-def test_of_a_folder_of_images_no_other_sweep_s_run_is_taken_over(make_sweep, workers):
-    here = grid(data={"source": {"value": "folder"}, "folder": {"value": "/here/pets"}})
-    workers.work(make_sweep(here, folder="earlier"))
-    workers.work(make_sweep(here))
+@pytest.fixture(params=["folder", "file", "function", "cell"])
+def own_images(request, tmp_path):
+    """The keys of a sweep over images of the user's, of which a fingerprint tells whether they are the same."""
+    (tmp_path / "pets.npz").touch()
+    file = {"source": {"value": "npz"}, "file": {"value": str(tmp_path / "pets.npz")}}
+    return {
+        "folder": grid(data={"source": {"value": "folder"}, "folder": {"value": str(tmp_path)}}),
+        "file": grid(data=file),
+        "function": grid(data={"source": {"value": "tests.data.own:grey"}}),
+        "cell": grid()
+        | {"parameters": grid()["parameters"] | {"cell": {"values": [f"data.source=npz data.file={tmp_path / 'pets.npz'}"]}}},
+    }[request.param]
+
+
+@pytest.mark.parametrize(("fingerprint", "runs"), [("f", 1), ("g", 2)])
+def test_another_sweep_s_run_on_images_of_the_user_s_is_taken_over_where_they_are_the_same(
+    make_sweep, workers, own_images, fingerprint, runs
+):
+    workers.work(make_sweep(own_images, folder="earlier", fingerprint=lambda data: "f"))
+    workers.work(make_sweep(own_images, fingerprint=lambda data: fingerprint))
+    assert len(workers.jobs) == runs
+
+
+def test_where_nobody_tells_of_the_images_no_other_sweep_s_run_on_them_is_taken_over(make_sweep, workers, own_images):
+    workers.work(make_sweep(own_images, folder="earlier"))
+    workers.work(make_sweep(own_images))
     assert len(workers.jobs) == 2
+
+
+def test_a_run_on_other_images_of_the_user_s_is_not_taken_as_done(make_sweep, workers, own_images):
+    for _ in range(2):
+        workers.work(make_sweep(own_images, fingerprint=lambda data: "f"))
+    with pytest.raises(UserError, match=r"holds this run on other images .* that of these is g"):
+        workers.work(make_sweep(own_images, fingerprint=lambda data: "g"))
+    assert len(workers.jobs) == 1
 
 
 KEPT = {"train": {"epochs": {"value": EPOCHS}, "seed": {"value": 0}, "keep_weights": {"value": True}}}
