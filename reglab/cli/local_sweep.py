@@ -172,10 +172,10 @@ def _close(sweep: "LocalSweep", asked_to_end: bool) -> Outcome:
 
 
 def _complaints(cells: "Sequence[DrawnCell]") -> Iterator[str]:
-    """Why runs failed, each reason once with the runs that have it; and what is damaged."""
+    """Why runs failed, or could not begin or go on, each reason once with the runs that have it; and what is damaged."""
     failed: dict[tuple[State, str], list[DrawnCell]] = {}
     for cell in cells:
-        if cell.record and cell.record.reason and cell.state in (State.failed, State.crashed):
+        if cell.record and cell.record.reason and cell.state in (State.failed, State.crashed, State.preempted):
             failed.setdefault((cell.state, cell.record.reason), []).append(cell)
     for (state, reason), group in failed.items():
         first = f"{group[0].label} s{group[0].seed}"

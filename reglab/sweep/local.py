@@ -18,7 +18,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from reglab import atomic
-from reglab.config import DataConfig, identity
+from reglab.config import DataConfig
 from reglab.errors import UserError, machine_fault
 from reglab.exits import PREEMPTED
 from reglab.processes.signals import STOP, Interrupted
@@ -309,7 +309,7 @@ class LocalSweep:
     def _launch(self, cell: DrawnCell) -> None:
         place = min(set(range(self.workers)) - {job.place for job in self._supervisor.children})
         folder = self.folder / cell.run_id
-        variables = assignment.hand_over(self.folder.name, cell.run_id, cell.values, folder / _PARAMETERS)
+        variables = assignment.hand_over(self.folder.name, cell.run_id, cell.values, folder / _PARAMETERS, cell.identity)
         variables |= client.of_local_sweep(self.spec.config)
         gpu = self._gpus[place % len(self._gpus)] if self._gpus else None
         gpu_runs = len(range(place % len(self._gpus), self.workers, len(self._gpus))) if self._gpus else 1
@@ -345,7 +345,7 @@ class LocalSweep:
             run_id=cell.run_id,
             sweep=self.folder.name,
             label=cell.label,
-            identity=identity(cell.config) if cell.config else "",
+            identity=cell.identity,
             seed=cell.seed,
             config=cell.values,
             program=self.spec.program and self.spec.program.shown,

@@ -49,6 +49,7 @@ class Run:
         self.draws = torch.Generator(device).manual_seed(config.train.seed)  # order, transformations and cutout
         self.applied = apply(config, device)
         built = models.build(config, len(images.classes), *images.extent, self.applied)
+        self.code = code_of(config)  # what was imported by now is what this says, and nothing else is any more
         self.network = built.module.to(device).to(memory_format=torch.channels_last)
         self.flat = FlatParameters(built, self.precision.dtype, self._decay)
         self.optimizer = optimizer.build(config.optimizer, self.flat.groups)
@@ -258,7 +259,7 @@ class Run:
         """Everything that a new `Run` of the same configuration needs to go on from here."""
         return {
             "config": self.config.model_dump(mode="json"),
-            "code": code_of(self.config),
+            "code": self.code,
             "data": self.images.fingerprint,
             "device": self.device.type,
             "network": {name: value.clone() for name, value in self.network.state_dict().items()},  # a view is saved with its whole buffer
