@@ -114,6 +114,11 @@ def carry_out(file: Path, terms: Terms, folder: Path | None = None) -> Outcome:
         _check_program(spec.program)
     elif fault := cache_fault():
         raise fault
+    if spec.absent:
+        mend = "install its package, or set PYTHONPATH to the folder that it is in"
+        raise UserError(
+            f"{file}: {spec.absent[0]}: there is no such module here, so nobody can tell what has run, nor train the rest: {mend}"
+        )
     sockets.folder()  # one fault of the machine, not one for each run
     for warning in spec.warnings:
         say(f"note: {warning}")

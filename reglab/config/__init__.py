@@ -2,7 +2,19 @@
 
 from reglab.config.arms import ARMS, FINAL_ARMS
 from reglab.config.fields import FIELDS, OPTIONS, SPEED_KEYS, allowed, choices_of, current, nearest, unknown_key
-from reglab.config.identities import IDENTITY_VERSION, as_given, at_default_speed, code_of, effective, foreign, identity, run_id
+from reglab.config.identities import (
+    IDENTITY_VERSION,
+    absent,
+    as_given,
+    at_default_speed,
+    code_of,
+    effective,
+    foreign,
+    identity,
+    identity_here,
+    names_functions,
+    run_id,
+)
 from reglab.config.networks import NETWORKS, called
 from reglab.config.run import LABELLED, RunConfig, acting, grown, under_todays_names
 from reglab.config.sections import DataConfig, ModelConfig, OptimizerConfig, TrainConfig
@@ -22,6 +34,7 @@ __all__ = [
     "OptimizerConfig",
     "RunConfig",
     "TrainConfig",
+    "absent",
     "acting",
     "allowed",
     "as_given",
@@ -35,6 +48,8 @@ __all__ = [
     "foreign",
     "grown",
     "identity",
+    "identity_here",
+    "names_functions",
     "nearest",
     "nested",
     "parse_overrides",

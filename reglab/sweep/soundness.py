@@ -174,18 +174,20 @@ def place_of(said: str, parameters: Sequence[Parameter]) -> Place:
     return next((placed[word] for word in re.findall(r"[a-z]\w*(?:\.\w+)?", said) if word in placed), ("parameters",))
 
 
-def _absent(config: Mapping[str, Any]) -> Iterator[str]:
-    """Functions of the user's whose modules are not on this machine."""
+def absent(config: Mapping[str, Any]) -> Iterator[str]:
+    """Functions of the user's that arms are made of, and whose modules are not on this machine, as `key = package.module:function`."""
     for parameter in parameters_of(config):
-        given = [each for each in parameter.distribution.choices or () if isinstance(each, str)]
-        if parameter.path == METRICS_KEY:
-            for reference in dict.fromkeys(reference for each in given for reference in Functions.of(each)):
-                if foreign.source(reference) is None:
-                    yield f"{parameter.path} = {reference}: there is no such module here, so its runs cannot be trained"
-            continue
-        for value in dict.fromkeys(given):
+        for value in dict.fromkeys(each for each in parameter.distribution.choices or () if isinstance(each, str)):
             if choices_of(current(parameter.path)) and is_reference(value) and foreign.source(value) is None:
-                yield f"{parameter.path} = {value}: there is no such module here, so its runs are not recognized, and cannot be trained"
+                yield f"{parameter.path} = {value}"
+
+
+def _absent_metrics(config: Mapping[str, Any]) -> Iterator[str]:
+    """The same of functions that arms are measured by."""
+    given = [parameter.distribution.choices or () for parameter in parameters_of(config) if parameter.path == METRICS_KEY]
+    for reference in dict.fromkeys(each for choices in given for value in choices for each in Functions.of(value)):
+        if foreign.source(reference) is None:
+            yield f"{METRICS_KEY} = {reference}"
 
 
 def notes(config: Mapping[str, Any], is_ours: bool = True) -> Iterator[str]:
@@ -199,7 +201,9 @@ def notes(config: Mapping[str, Any], is_ours: bool = True) -> Iterator[str]:
                 held_out = "set data.validation and select on val/accuracy, so that the test set stays unseen"
                 yield f"it selects on {metric.name}: {held_out}"
     if is_ours:
-        yield from _absent(config)
+        told = "there is no such module here, so its runs cannot be trained"
+        yield from (f"{each}: {told}, and `sweep status` counts them whatever their code" for each in absent(config))
+        yield from (f"{each}: {told}" for each in _absent_metrics(config))
     for parameter in parameters_of(config):
         distribution, path = parameter.distribution, parameter.path
         if isinstance(distribution, Exponents):

@@ -169,9 +169,9 @@ class RunRecord(Stored):
             config = RunConfig.parse(record.config)
         except UserError:
             return record
-        now = identity(config)
         if is_known and (foreign(config) or any(technique.source for technique in acting(config))):
             return record._under_its_own_name()  # of the code of another package, which may be another one now
+        now = identity(config)
         if is_known:
             seeds = {record.seed, config.train.seed, int(record.run_id.rpartition("-s")[2])}
             if record.identity != now or len(seeds) > 1:  # its name may be one of an earlier version

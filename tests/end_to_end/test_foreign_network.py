@@ -97,6 +97,10 @@ def test_they_are_swept_and_reported_and_only_a_run_imports_them(command, tmp_pa
 
     imported.unlink()
     assert "4 finished" in command("sweep", "status", sweep)
+    for said in (command("sweep", "status", sweep, there=False), command("sweep", "makeup", sweep, "--out", "rest.yaml", there=False)):
+        assert "note: model.name = mine.parts:net: there is no such module here, so runs count whatever their code" in said
+        assert "4 finished" in said or "nothing is missing" in said
+    assert "nobody can tell what has run" in command("sweep", "run", sweep, there=False, code=2)
     reports = [tmp_path / name for name in ("with", "without")]
     for there, out in zip((True, False), reports, strict=True):
         command("report", "build", "--from", tmp_path / "runs" / "mine", "--out", out, there=there)
