@@ -1,5 +1,7 @@
 """Functions of the user's: their names are looked at without an import, and other code has another hash."""
 
+import importlib
+import os
 import sys
 
 import pytest
@@ -24,11 +26,9 @@ def module(tmp_path, monkeypatch):
                 tmp_path.joinpath(*parents[:depth], f"{each}.py").write_text("raise SystemExit('imported')", encoding="utf-8")
         path = folder / f"{last}.py"
         path.write_text(f"raise SystemExit('imported')\n{text}", encoding="utf-8")
-        foreign.source.cache_clear()
         return path
 
     yield write
-    foreign.source.cache_clear()
     for name in set(sys.modules) - before:
         del sys.modules[name]
 
@@ -65,6 +65,83 @@ def test_what_is_not_here_has_no_hash(reference):
 def test_a_module_that_cannot_be_imported_is_told_of_in_a_line(module):
     path = module("broken_here")
     path.write_text("raise RuntimeError('one\\ntwo')", encoding="utf-8")
-    foreign.source.cache_clear()
     with pytest.raises(UserError, match=r"^a\.key = broken_here:f: broken_here cannot be imported \(RuntimeError: one\)$"):
         foreign.load("a.key", "broken_here:f")
+
+
+SMALL = """
+WIDTH = 4
+
+def small():
+    return WIDTH
+
+class Kept:
+    @staticmethod
+    def width():
+        return WIDTH
+"""
+
+
+@pytest.fixture
+def hot(tmp_path, monkeypatch):
+    """Writes a module that is used while it is edited, as in a notebook: what it holds differs in its size, or not at all in it."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(foreign._imported, "hot", raising=False)
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+
+    def write(text):
+        (tmp_path / "hot.py").write_text(text, encoding="utf-8")
+        importlib.invalidate_caches()
+
+    yield write
+    sys.modules.pop("hot", None)
+
+
+LOOSE = SMALL.replace("    return WIDTH\n", "    return WIDTH + 1\n", 1)
+"""Another function."""
+
+WIDE = SMALL.replace("4", "8")
+"""As long, and the functions are as they were."""
+
+
+@pytest.mark.parametrize("edited", [LOOSE, WIDE], ids=["a function", "a constant"])
+def test_a_file_that_has_changed_since_it_was_imported_is_refused_until_it_is_reloaded(hot, edited):
+    hot(SMALL)
+    before = foreign.source("hot:small")
+    assert foreign.load("a.key", "hot:small")() == 4
+    hot(edited)
+    assert foreign.source("hot:small") != before
+    with pytest.raises(UserError, match=r"^a\.key = hot:small: the file of hot has changed since .*: importlib\.reload\(hot\) takes it as"):
+        foreign.load("a.key", "hot:small")
+    os.utime(sys.modules["hot"].__file__, ns=(0, 10**18))  # else Python takes the bytecode of a file of the same second and size
+    importlib.reload(sys.modules["hot"])
+    assert foreign.load("a.key", "hot:small")() in (5, 8)
+    hot(SMALL)
+    with pytest.raises(UserError, match="has changed since it was imported here"):
+        foreign.load("a.key", "hot:small")
+
+
+@pytest.mark.parametrize("edited", [LOOSE, SMALL.replace("        return WIDTH", "        return -WIDTH")], ids=["a function", "a method"])
+def test_a_file_that_others_imported_before_it_changed_is_refused(hot, edited):
+    hot(SMALL)
+    importlib.import_module("hot")
+    hot(edited)
+    with pytest.raises(UserError, match="has changed since it was imported here"):
+        foreign.load("a.key", "hot:small")
+    hot(SMALL)
+    assert foreign.load("a.key", "hot:small")() == 4
+
+
+def test_a_file_that_can_no_longer_be_imported_is_not_what_was(hot):
+    hot(SMALL)
+    importlib.import_module("hot")
+    hot(SMALL + "def")
+    with pytest.raises(UserError, match="has changed since it was imported here"):
+        foreign.load("a.key", "hot:small")
+
+
+@pytest.mark.parametrize(
+    "reference", ["json:dumps", "json.decoder:JSONDecoder", "inspect:signature", "torch.nn:Linear", "torchvision.models:resnet18"]
+)
+def test_modules_of_every_kind_are_of_their_files(reference):
+    assert callable(foreign.load("a.key", reference))

@@ -49,6 +49,7 @@ def status(
     from reglab.sweep.spec import read
 
     spec = read(file, overrides or [], quick, seeds)
+    _say_absent(spec)
     reckoned = ledger.reckon(spec, _records(spec, source), *_drawn(spec, source))
     if as_json:
         sys.stdout.write(json.dumps(_plain(reckoned), indent=1) + "\n")
@@ -85,6 +86,7 @@ def makeup(
 
     spec = read(file, overrides or [], quick, seeds)
     _refuse_in_the_way(out, file)
+    _say_absent(spec)
     reckoned = ledger.reckon(spec, _records(spec, source), *_drawn(spec, source))
     texts = ledger.makeup(reckoned)
     if not texts:
@@ -98,6 +100,12 @@ def makeup(
     say(f"{', '.join(map(str, paths))}: {len(reckoned.lost) + reckoned.undrawn} runs")
     if spec.learns:
         say("note: its search begins anew; it does not know of the runs that are there")
+
+
+def _say_absent(spec: "SweepSpec") -> None:
+    """A note on functions of the user's that are not here: nobody can tell of what code runs should be."""
+    for each in spec.absent:
+        say(f"note: {each}: there is no such module here, so runs count whatever their code")
 
 
 def _write(stream: BinaryIO, text: str) -> None:
@@ -139,7 +147,7 @@ def say_plan(
 
     Raises UserError, behind the number of runs, where nothing tells what some of them take.
     """
-    from reglab.config import RunConfig, identity
+    from reglab.config import RunConfig, identity_here
     from reglab.sweep import ledger
     from reglab.sweep import plan as planning
 
@@ -148,6 +156,7 @@ def say_plan(
     for spec in specs:
         if spec.program:
             raise UserError(f"{spec.path}: it starts `{spec.program.shown}`, and a plan goes by the epochs and images of `reglab train`")
+        _say_absent(spec)
     records = _everything(source)
     here = planning.device(records, gpu)
     table = Table("file", "runs", "finished", "to run", "GPU-hours", "range", *(["cost"] if price else []), box=None, pad_edge=False)
@@ -156,9 +165,9 @@ def say_plan(
     seen: set[tuple[str, int]] = set()
     for spec in specs:
         cells = [RunConfig.parse(cell.values) for cell in ledger.reckon(spec, []).cells] or _sample(spec)
-        finished = {(record.identity, record.seed) for record in records if record.state == State.finished} | seen
-        left = [config for config in cells if (identity(config), config.train.seed) not in finished]
-        seen |= {(identity(config), config.train.seed) for config in left} if spec.method == "grid" else set()
+        finished = {(ledger.known_as(record), record.seed) for record in records if record.state == State.finished} | seen
+        left = [config for config in cells if (identity_here(config), config.train.seed) not in finished]
+        seen |= {(identity_here(config), config.train.seed) for config in left} if spec.method == "grid" else set()
         row = [os.path.normpath(spec.path), str(len(cells)), str(len(cells) - len(left)), str(len(left))]
         counted += len(left)
         try:

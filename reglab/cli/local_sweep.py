@@ -114,6 +114,11 @@ def carry_out(file: Path, terms: Terms, folder: Path | None = None) -> Outcome:
         _check_program(spec.program)
     elif fault := cache_fault():
         raise fault
+    if spec.absent:
+        mend = "install its package, or set PYTHONPATH to the folder that it is in"
+        raise UserError(
+            f"{file}: {spec.absent[0]}: there is no such module here, so nobody can tell what has run, nor train the rest: {mend}"
+        )
     sockets.folder()  # one fault of the machine, not one for each run
     for warning in spec.warnings:
         say(f"note: {warning}")
@@ -172,10 +177,10 @@ def _close(sweep: "LocalSweep", asked_to_end: bool) -> Outcome:
 
 
 def _complaints(cells: "Sequence[DrawnCell]") -> Iterator[str]:
-    """Why runs failed, each reason once with the runs that have it; and what is damaged."""
+    """Why runs failed, or could not begin or go on, each reason once with the runs that have it; and what is damaged."""
     failed: dict[tuple[State, str], list[DrawnCell]] = {}
     for cell in cells:
-        if cell.record and cell.record.reason and cell.state in (State.failed, State.crashed):
+        if cell.record and cell.record.reason and cell.state in (State.failed, State.crashed, State.preempted):
             failed.setdefault((cell.state, cell.record.reason), []).append(cell)
     for (state, reason), group in failed.items():
         first = f"{group[0].label} s{group[0].seed}"

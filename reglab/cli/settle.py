@@ -70,6 +70,10 @@ def course_of(
         design = design.model_copy(update={"looks": LOOKS})
     if most_seeds is not None and most_seeds < design.looks[0]:
         raise UserError(f"--most-seeds {most_seeds}: the first look of {design.path} is at {design.looks[0]} seeds; give at least that")
+    if missing := next((each for spec in specs for each in spec.absent), None):
+        raise UserError(
+            f"{design.path}: {missing}: there is no such module here, so nobody can tell which runs are of its code: install it"
+        )
     course = Course(design, arms_of(specs), most_seeds, retry_failed, turns.as_runs(turns_of([str(folder), *([source] if source else [])])))
     if not course.asked:
         raise UserError(f"{design.path}: no grid among its sweeps has arms for any of its claims: nothing would be settled by more runs")

@@ -50,7 +50,7 @@ Given = Annotated[
     typer.Option(
         "--from",
         metavar="SOURCE",
-        help="Finished runs there are done: a folder, reports/<name>, wandb://entity/project. Image folders count by their name.",
+        help="Finished runs there are done: a folder, reports/<name>, wandb://entity/project. Images not here count by their name.",
     ),
 ]
 
@@ -61,11 +61,11 @@ def check(files: Files, quick: Quick = False) -> None:
     from reglab.sweep.spec import read
 
     table = Table(Column("file", overflow="fold"), "method", "cells", "arms", "runs", "shared*", box=None, pad_edge=False)
-    seen: set[tuple[str, int]] = set()
+    seen: set[tuple[str, int, str | None]] = set()
     for spec in [read(path, quick=quick) for path in files]:
         if spec.method == "grid":
-            runs = {(asked.identity, asked.seed) for _, asked in spec.cells}
-            arms = len({arm for arm, _ in runs})
+            runs = {(asked.identity, asked.seed, asked.config.data.place if asked.config else None) for _, asked in spec.cells}
+            arms = len({arm for arm, _, _ in runs})
             table.add_row(str(spec.path), "grid", str(spec.size), str(arms), str(len(runs)), str(len(runs & seen)))
             seen |= runs
         else:

@@ -8,7 +8,7 @@ from typing import Any
 
 from reglab.config.fields import FIELDS, OPTIONS, SPEED_KEYS
 from reglab.config.run import RunConfig, acting
-from reglab.config.words import nested
+from reglab.config.words import flat, nested
 from reglab.foreign import is_reference, source
 from reglab.section import OneOf, Section, keys
 from reglab.techniques import FORMERLY, TECHNIQUES
@@ -52,12 +52,20 @@ def identity(config: RunConfig) -> str:
     A departure is from the constant that a key has as its default, whatever other keys are. Numbers of one value are one (1, 1.0).
     A key counts under the first path that it had. Of what came with another package its code counts, too, and what is revised.
     """
-    return _hashed(config, revisions(config))
+    return _hashed(config, code_of(config), revisions(config))
+
+
+def identity_here(config: RunConfig) -> str:
+    """By what runs of this configuration are known on this machine: its identity.
+
+    Where a function of the user's is not here, nobody can tell of what code a run should be, and it is the hash without any.
+    """
+    return _hashed(config, {} if absent(config) else code_of(config), revisions(config))
 
 
 def unrevised_identity(config: RunConfig) -> str:
     """The identity of runs of this configuration before what it does was revised; that of today's where it never was."""
-    return _hashed(config, {})
+    return _hashed(config, code_of(config), {})
 
 
 def revisions(config: RunConfig) -> dict[str, str]:
@@ -67,11 +75,11 @@ def revisions(config: RunConfig) -> dict[str, str]:
     return {name: what for name, what in said.items() if what}
 
 
-def _hashed(config: RunConfig, revised: Mapping[str, str]) -> str:
+def _hashed(config: RunConfig, codes: Mapping[str, str], revised: Mapping[str, str]) -> str:
     defaults, values = _defaults(type(config)), effective(config)
     departures = {FORMERLY.get(path, path): text for path, value in values.items() if (text := _canonical(value)) != defaults.get(path)}
     departures |= {technique.name: technique.source for technique in acting(config) if technique.source}
-    departures |= {f"code of {path}": code for path, code in _code_of(_foreign(values)).items()}
+    departures |= {f"code of {path}": code for path, code in codes.items()}
     departures |= {f"revision of {name}": what for name, what in revised.items()}
     return hashlib.sha256(json.dumps([IDENTITY_VERSION, departures], sort_keys=True).encode()).hexdigest()[:12]
 
@@ -81,17 +89,23 @@ def foreign(config: RunConfig) -> dict[str, str]:
     return _foreign(effective(config))
 
 
+def names_functions(values: Mapping[str, Any]) -> bool:
+    """Whether nested values, such as those of a record, name one of these."""
+    return bool(_foreign(flat(values)))
+
+
 def code_of(config: RunConfig) -> dict[str, str]:
     """The hashes of the files that these functions are in, as far as they are on this machine; none of them is imported."""
-    return _code_of(foreign(config))
+    return {path: code for path, reference in foreign(config).items() if (code := source(reference))}
+
+
+def absent(config: RunConfig) -> list[str]:
+    """Those of these functions whose modules are not on this machine, as `key = package.module:function`."""
+    return [f"{path} = {reference}" for path, reference in foreign(config).items() if source(reference) is None]
 
 
 def _foreign(values: Mapping[str, Any]) -> dict[str, str]:
-    return {path: values[path] for path in _TAKE_FUNCTIONS if path in values and is_reference(values[path])}
-
-
-def _code_of(references: Mapping[str, str]) -> dict[str, str]:
-    return {path: code for path, reference in references.items() if (code := source(reference))}
+    return {path: values[path] for path in _TAKE_FUNCTIONS if is_reference(str(values.get(path)))}
 
 
 @cache

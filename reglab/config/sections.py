@@ -9,7 +9,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, ValidationInfo, field
 
 from reglab.config.networks import NETWORKS, BuiltIn
 from reglab.errors import excerpt, shown
-from reglab.foreign import FORM, is_reference
+from reglab.foreign import FORM, is_reference, source
 from reglab.section import MOST, NO_EFFECT, SPEED_ONLY, Functions, Matters, OneOf, Options, Section
 from reglab.techniques import TECHNIQUES
 
@@ -123,11 +123,23 @@ class DataConfig(Section):
     @property
     def own_name(self) -> str:
         """What reports call the images of a folder or a file."""
-        return self.name or shown(Path(os.path.realpath(self.path)).name.removesuffix(".npz"))  # of links in a circle, too
+        return self.name or shown(Path(str(self.place)).name.removesuffix(".npz"))  # of links in a circle, too
+
+    @property
+    def place(self) -> str | None:
+        """Where on this machine the folder or the file is, whichever way leads there."""
+        return os.path.realpath(self.path) if self.where else None
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the images are the user's: of a folder, a file or a function. Two sets of them may have one name."""
+        return self.where is not None or is_reference(self.source)
 
     @property
     def is_here(self) -> bool:
-        """Whether there is such a folder or file on this machine."""
+        """Whether there is such a folder, file or function of the user's on this machine."""
+        if self.where is None:
+            return source(self.source) is not None
         return self.path.is_dir() if self.source == "folder" else self.path.is_file()
 
     def on_any_machine(self) -> Self:

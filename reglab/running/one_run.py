@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reglab.config import FIELDS, RunConfig, effective, identity, run_id, with_overrides
+from reglab.config import FIELDS, RunConfig, code_of, effective, foreign, identity, run_id, with_overrides
 from reglab.console import say
-from reglab.errors import ReglabError, UserError, machine_fault
+from reglab.errors import MachineError, ReglabError, UserError, machine_fault
 from reglab.exits import PREEMPTED
 from reglab.extras import need_training
 from reglab.processes.signals import FROM_OUTSIDE, Interrupted, Meaning, Signals
@@ -21,7 +21,7 @@ from reglab.tracking.images import KEPT, refuse_other, saw_others
 from reglab.tracking.recognized import say_recognized
 from reglab.tracking.record import RunRecord, Sink, State
 from reglab.tracking.results import own_name
-from reglab.tracking.store import RECORD, LocalRun, former_names, read_run, readable, run_folders, set_aside
+from reglab.tracking.store import RECORD, LocalRun, former_names, read_run, readable, refuse_other_code, run_folders, set_aside
 from reglab.tracking.wandb_run import WandbRun
 
 if TYPE_CHECKING:
@@ -76,15 +76,20 @@ def _begun(config: RunConfig, job: assignment.Assignment | None, again: bool, as
     sweep = job.sweep if job else "train"
     others = () if job and job.run_id else _others(config, settings().runs / sweep)
     name = job.run_id if job and job.run_id else _name(config, others)
+    own = identity(config)
     record = RunRecord(
         run_id=name,
         sweep=sweep,
         label=config.label,
-        identity=identity(config),
+        identity=job.identity if job and job.identity else own,
         seed=config.train.seed,
         config=config.model_dump(mode="json"),
     )
     folder = settings().runs / sweep / name
+    if record.identity != own:
+        with _failures_recorded([LocalRun(folder)], record, folder, True):
+            raise _edited(config, "since its sweep named this run: start the sweep again")
+    record = record.changed(code=code_of(config) or None)
     try:
         kin = None if job or again else _unfinished_kin(config, others)
         return _run(config, record, folder, kin, in_sweep=job is not None, again=again, as_new=as_new, signals=signals)
@@ -92,6 +97,12 @@ def _begun(config: RunConfig, job: assignment.Assignment | None, again: bool, as
         if job is None:
             raise
         return ended_before_it_began(asked.request, record, folder)
+
+
+def _edited(config: RunConfig, when: str) -> MachineError:
+    """That its code is none that its identity is of: the same command goes on, with other names."""
+    named = ", ".join(f"{key} = {reference}" for key, reference in foreign(config).items())
+    return MachineError(f"{named or 'a technique of another package'}: the code was edited {when}, which trains the code as it is then")
 
 
 def _others(config: RunConfig, folder: Path) -> Sequence[RunRecord]:
@@ -121,6 +132,8 @@ def _run(
     with alone(folder, signals):
         before = None if again else set_aside(folder)
         if before:
+            if record.is_named_after_identity and before.identity not in ("", record.identity):
+                refuse_other_code(before, folder)
             if before.formerly and not in_sweep:
                 say_recognized([before.run_id])
             if before.state not in (State.failed, State.pending) or local.checkpoint.modified():  # else nothing of it is lost
@@ -209,6 +222,8 @@ def _train(
     with signals.at_once():
         with shortage.told_while_placing(device):
             run = Run(config, images, device)
+        if run.code != (record.code or {}):
+            raise _edited(config, "as this run began: begin it again")
         for line in cautions.of(run):
             say(line)
     where = environment.describe(device, run.precision.name, run.compiled, images)

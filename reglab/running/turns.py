@@ -58,6 +58,7 @@ class Session:
         """
         take_threads()
         began, device, first = datetime.now(UTC), pick_device(settings().device), next(iter(self.arms))
+        identities = {name: identity(config) for name, config in self.arms.items()}  # before code of the user's is imported
         sets = {name: _images(config.data) for name, config in self.arms.items()}
         self.images = self.images or _as_many(self.arms[first], sets[first], device)
         names, done = list(self.arms), 0
@@ -66,14 +67,14 @@ class Session:
             for name in names[begin:] + names[:begin]:
                 self._took.setdefault(name, []).append(_turn(self.arms[name], sets[name], self.images, device))
                 told(done := done + 1, len(names) * self.rounds)
-            yield [self._told(name, began, sets[name]) for name in names]
+            yield [self._told(name, identities[name], began, sets[name]) for name in names]
 
-    def _told(self, name: str, began: datetime, images: ImageSet) -> Turns:
+    def _told(self, name: str, identity: str, began: datetime, images: ImageSet) -> Turns:
         config, took = self.arms[name], self._took[name]
         return Turns(
             session=began,
             label=config.label,
-            identity=identity(config),
+            identity=identity,
             identity_version=IDENTITY_VERSION,
             config=config.model_dump(mode="json"),
             environment=took[0].environment,

@@ -1,7 +1,8 @@
 """The run that a sweep's agent hands to `reglab train`, as W&B's own agent does: in environment variables and one file.
 
 `WANDB_SWEEP_ID` and `WANDB_RUN_ID` name it; `WANDB_SWEEP_PARAM_PATH` is a YAML file of `key: {value: …}`. wandb's client
-reads the same three, so a run started offline by reglab carries its sweep when it is synced.
+reads the same three, so a run started offline by reglab carries its sweep when it is synced. `REGLAB_IDENTITY` is the identity after
+which a sweep on this machine has named the run: the code that it is of may be another by now.
 """
 
 import os
@@ -18,6 +19,7 @@ from reglab.sweep.program import Program
 from reglab.tracking.wandb_run import LOGGED_BESIDE
 
 _SWEEP, RUN, _PARAMETERS = "WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH"
+_IDENTITY = "REGLAB_IDENTITY"
 
 _MOST_BYTES = 2 * 10**5
 _DEEPEST = 10
@@ -30,11 +32,12 @@ _NOT_OURS = {*_CLIENTS, *LOGGED_BESIDE}
 
 @dataclass(frozen=True)
 class Assignment:
-    """One run of a sweep: `values` is its nested configuration, not yet validated."""
+    """One run of a sweep: `values` is its nested configuration, not yet validated; `identity` what it was named after, if that is known."""
 
     sweep: str
     run_id: str | None
     values: dict[str, Any]
+    identity: str | None = None
 
 
 def received(program: Program | None = None) -> Assignment | None:
@@ -54,7 +57,7 @@ def received(program: Program | None = None) -> Assignment | None:
     for variable, name in ((_SWEEP, sweep), (RUN, run_id)):
         if name is not None and (fault := names.fault(name)):
             raise UserError(f"{variable} = {excerpt(name)}: {fault}; unset it to train by hand")
-    return Assignment(sweep, run_id, values)
+    return Assignment(sweep, run_id, values, os.environ.get(_IDENTITY) or None)
 
 
 def _refuse_tangled(text: str) -> None:
@@ -66,8 +69,11 @@ def _refuse_tangled(text: str) -> None:
             raise ValueError("values that stand for others, or nest deep")
 
 
-def hand_over(sweep: str, run_id: str, values: Mapping[str, Any], path: Path) -> dict[str, str]:
-    """Write the parameter file at `path`; returns the environment variables for the process that is to run it."""
+def hand_over(sweep: str, run_id: str, values: Mapping[str, Any], path: Path, identity: str = "") -> dict[str, str]:
+    """Write the parameter file at `path`; returns the environment variables for the process that is to run it.
+
+    `identity`: what the run was named after; none where W&B has named it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump({"wandb_version": 1} | {key: {"value": value} for key, value in values.items()}), encoding="utf-8")
-    return {_SWEEP: sweep, RUN: run_id, _PARAMETERS: str(path.resolve())}
+    return {_SWEEP: sweep, RUN: run_id, _PARAMETERS: str(path.resolve()), _IDENTITY: identity}

@@ -28,6 +28,8 @@ class DrawnCell:
     epochs: int
     seed: int
     config: RunConfig | None = None
+    identity: str = ""
+    """As it was when the cell was named: code of the user's may be another one now."""
     record: RunRecord | None = None
     lost: bool = False
     """Whether it was cut off and its checkpoint is not there: it starts anew."""
@@ -40,7 +42,7 @@ class DrawnCell:
         except UserError:
             return cls(f"unbuildable-{number}", values, "cannot be built", 0, 0)
         epochs = asked.config.train.epochs if asked.config else 0  # another program's are its own affair
-        return cls(asked.run_id, values, asked.label, epochs, asked.seed, asked.config)
+        return cls(asked.run_id, values, asked.label, epochs, asked.seed, asked.config, asked.identity)
 
     @property
     def state(self) -> State:

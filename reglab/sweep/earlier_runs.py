@@ -7,7 +7,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from reglab.config import DataConfig, identity
+from reglab.config import DataConfig
 from reglab.errors import ReglabError, UserError
 from reglab.sweep import ledger
 from reglab.sweep.draws import DrawnCell
@@ -15,7 +15,17 @@ from reglab.sweep.spec import SweepSpec
 from reglab.tracking import storage
 from reglab.tracking.images import refuse_mixed, refuse_other
 from reglab.tracking.record import RunRecord, State
-from reglab.tracking.store import RECORD, RUN_LOCK, former_names, mark_crashed, read_run, readable, set_aside, write_run
+from reglab.tracking.store import (
+    RECORD,
+    RUN_LOCK,
+    former_names,
+    mark_crashed,
+    read_run,
+    readable,
+    refuse_other_code,
+    set_aside,
+    write_run,
+)
 
 
 class EarlierRuns:
@@ -42,7 +52,7 @@ class EarlierRuns:
 
     def former_name(self, cell: DrawnCell) -> str | None:
         """What its run is called, here or where it was given, if that began under an earlier version of identities: it keeps that name."""
-        return self._former_names.get((identity(cell.config), cell.seed)) if cell.config else None
+        return self._former_names.get((cell.identity, cell.seed)) if cell.config else None
 
     def learnt_from(self) -> list[dict[str, Any]]:
         """What a search has drawn that learns from its runs, as they tell it: it would draw others now that they have ended."""
@@ -56,7 +66,7 @@ class EarlierRuns:
         """What the cell's run came to, here or elsewhere."""
         folder = self._folder / cell.run_id
         self._mark_dead(cell)
-        cell.record = set_aside(folder)
+        cell.record = self._own(cell, folder)
         elsewhere = self._given_as_finished(cell) or (None if cell.record else self._finished_elsewhere(cell))
         self._compare_images(cell, elsewhere or cell.record)
         if elsewhere:
@@ -66,13 +76,28 @@ class EarlierRuns:
             with suppress(ReglabError):  # a store that cannot be asked now: the run's own process will say so
                 cell.lost = storage.checkpoint(folder).modified() is None
 
+    @staticmethod
+    def _own(cell: DrawnCell, folder: Path) -> RunRecord | None:
+        """What is in the cell's folder, if it is of the code that the cell is named after. Raises UserError for results of other code."""
+        record = set_aside(folder)
+        if record and cell.config and record.identity and record.identity != cell.identity:
+            refuse_other_code(record, folder)
+            return None  # nothing of it is lost where the cell's run begins
+        return record
+
     def _compare_images(self, cell: DrawnCell, record: RunRecord | None) -> None:
         """Before a run is taken as done, or goes on. Raises UserError where it saw other images than a worker would train on."""
         data = cell.config.data if cell.config else None
-        if self._fingerprint and record and record.state != State.failed and data and data.source == "folder" and data.is_here:
-            if data not in self._fingerprints:
-                self._fingerprints[data] = self._fingerprint(data)
-            refuse_other(record, self._fingerprints[data], self._folder / cell.run_id if record is cell.record else "--from")
+        if record and record.state != State.failed and data and data.is_own and (here := self._images_here(data)):
+            refuse_other(record, here, self._folder / cell.run_id if record is cell.record else "--from")
+
+    def _images_here(self, data: DataConfig) -> str | None:
+        """The fingerprint of the user's images that a worker would train on; None where they are not here, or nobody tells."""
+        if self._fingerprint is None or not data.is_here:
+            return None
+        if data not in self._fingerprints:
+            self._fingerprints[data] = self._fingerprint(data)
+        return self._fingerprints[data]
 
     def _given_as_finished(self, cell: DrawnCell) -> RunRecord | None:
         """The same arm and seed among the runs that were given, under this cell's name: W&B gives its runs names of its own."""
@@ -81,7 +106,7 @@ class EarlierRuns:
             return None
         if cell.config.train.keep_weights:  # which no record brings
             return None
-        record = self._given.get((identity(cell.config), cell.seed))
+        record = self._given.get((cell.identity, cell.seed))
         if record is None or (cell.record and cell.record.damage and not record.history):
             return None
         return record.model_copy(update={"run_id": cell.run_id, "without_history": True if not record.history else None})
@@ -97,17 +122,25 @@ class EarlierRuns:
     def _finished_elsewhere(self, cell: DrawnCell) -> RunRecord | None:
         """The same run, done for another sweep: one arm and seed is trained once, whichever sweeps ask for it.
 
-        Not of another program, which may have changed, nor for a folder of images: two may have one name. Where weights are wanted, one
-        that kept them, and a copy of them.
+        Not of another program, which may have changed. Where weights are wanted, one that kept them, and a copy of them.
         """
-        if self._spec.program or cell.values.get("data", {}).get("source") == "folder":
+        if cell.config is None:
             return None
         for path in sorted(self._folder.parent.glob(f"*/{cell.run_id}/{RECORD}")):
             with suppress(UserError):  # a damaged record is the other sweep's affair
                 record = read_run(path.parent)
-                if record and record.state == State.finished and self._has_what_is_wanted(cell, record, path.parent):
+                if record and self._is_its(cell, record) and self._has_what_is_wanted(cell, record, path.parent):
                     return record
         return None
+
+    def _is_its(self, cell: DrawnCell, record: RunRecord) -> bool:
+        """Whether a run that is called as the cell's has finished, is of its code, and saw its images."""
+        is_done = record.state == State.finished and (record.identity, record.seed) == (cell.identity, cell.seed)
+        return is_done and cell.config is not None and self._saw_the_same(cell.config.data, record)
+
+    def _saw_the_same(self, data: DataConfig, record: RunRecord) -> bool:
+        """Whether a run of the same name is known to have seen the images that a worker would train on: two sets may have one name."""
+        return not data.is_own or (record.environment is not None and record.environment.data_fingerprint == self._images_here(data))
 
     def _has_what_is_wanted(self, cell: DrawnCell, record: RunRecord, there: Path) -> bool:
         """Whether weights are there to be copied where the cell keeps them, and were; always where it does not."""

@@ -1,7 +1,7 @@
 """What a sweep asked for against what is there: finished, under way, lost, missing; and a sweep file for what is missing.
 
-A cell of a grid is one identity and seed, whichever sweep or machine trained it. A search has no cells before it draws them:
-of it, the runs that it may have drawn are counted against its cap, and what it drew twice counts twice.
+A cell of a grid is one identity and seed, whichever sweep or machine trained it; of code that is not here, whatever that was. A search has
+no cells before it draws them: of it, the runs that it may have drawn are counted against its cap, and what it drew twice counts twice.
 """
 
 import json
@@ -9,6 +9,7 @@ import math
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from itertools import product
@@ -16,10 +17,11 @@ from typing import Any, Protocol
 
 import yaml
 
-from reglab.config import current, flat, parse_overrides
+from reglab.config import RunConfig, absent, current, flat, identity_here, names_functions, parse_overrides
 from reglab.errors import UserError
 from reglab.sweep.definition import Parameter, assembled, leaves, parameters_of, value_at
 from reglab.sweep.distributions import Constant, Distribution, IntUniform
+from reglab.sweep.program import AskedRun
 from reglab.sweep.spec import SweepSpec
 from reglab.tracking.images import refuse_mixed
 from reglab.tracking.record import RunRecord, State
@@ -124,7 +126,12 @@ def _key(spec: SweepSpec, values: dict[str, Any]) -> tuple[str, int] | None:
         asked = spec.asked(values)
     except UserError:
         return None
-    return asked.identity, asked.seed
+    return _identity(asked), asked.seed
+
+
+def _identity(asked: AskedRun) -> str:
+    """By what the runs that answer this are known here."""
+    return identity_here(asked.config) if asked.config else asked.identity
 
 
 def _answers(spec: SweepSpec, record: RunRecord) -> tuple[str, int]:
@@ -134,9 +141,18 @@ def _answers(spec: SweepSpec, record: RunRecord) -> tuple[str, int]:
     may add keys.
     """
     if not spec.program:
-        return record.identity or record.run_id, record.seed
+        return known_as(record), record.seed
     asked = spec.program.asked(record.config) if record.program == spec.program.shown else None
     return (asked.identity, asked.seed) if asked else (record.run_id, record.seed)
+
+
+def known_as(record: RunRecord) -> str:
+    """The identity of a run, or, where code of the user's that it names is not here, that of its configuration without any."""
+    if record.identity and names_functions(record.config):
+        with suppress(UserError):
+            if absent(config := RunConfig.parse(record.config)):
+                return identity_here(config)
+    return record.identity or record.run_id
 
 
 def _possible(spec: SweepSpec) -> Set[tuple[str, int]]:
@@ -210,7 +226,7 @@ def _of_grid(spec: SweepSpec, records: Sequence[RunRecord]) -> Ledger:
     there = _by_run(spec, records)
     cells: dict[tuple[str, int], AskedCell] = {}
     for values, asked in spec.cells:
-        key = asked.identity, asked.seed
+        key = _identity(asked), asked.seed
         cells.setdefault(key, _cell(spec, values, there.get(key, ())))  # two values without effect are one cell
     others = [record for key, group in there.items() if key not in cells for record in group]
     labels = told_apart(spec, list(cells.values()))

@@ -18,7 +18,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from reglab import atomic
-from reglab.config import DataConfig, identity
+from reglab.config import DataConfig
 from reglab.errors import UserError, machine_fault
 from reglab.exits import PREEMPTED
 from reglab.processes.signals import STOP, Interrupted
@@ -62,7 +62,7 @@ class LocalSweep:
 
     With a `limit` a run is started only if it is expected to end in what is left of it; where nothing tells yet, one is, to see.
     `beyond`: and so is a run that is too long for any call, where nothing else fits: it goes on over several.
-    `given` are runs from elsewhere: those that have finished are taken as done here, those of a folder of images by its name.
+    `given` are runs from elsewhere: those that have finished are taken as done here, where images of the user's are not here by their name.
     `fingerprint` tells that of the images here, so that no run on other images of the same name is taken as done; it may raise
     Interrupted, which is a preemption.
     """
@@ -309,7 +309,7 @@ class LocalSweep:
     def _launch(self, cell: DrawnCell) -> None:
         place = min(set(range(self.workers)) - {job.place for job in self._supervisor.children})
         folder = self.folder / cell.run_id
-        variables = assignment.hand_over(self.folder.name, cell.run_id, cell.values, folder / _PARAMETERS)
+        variables = assignment.hand_over(self.folder.name, cell.run_id, cell.values, folder / _PARAMETERS, cell.identity)
         variables |= client.of_local_sweep(self.spec.config)
         gpu = self._gpus[place % len(self._gpus)] if self._gpus else None
         gpu_runs = len(range(place % len(self._gpus), self.workers, len(self._gpus))) if self._gpus else 1
@@ -345,7 +345,7 @@ class LocalSweep:
             run_id=cell.run_id,
             sweep=self.folder.name,
             label=cell.label,
-            identity=identity(cell.config) if cell.config else "",
+            identity=cell.identity,
             seed=cell.seed,
             config=cell.values,
             program=self.spec.program and self.spec.program.shown,

@@ -6,13 +6,13 @@ and a fault names the key, how many draws have it, and what to write instead.
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from reglab import foreign
-from reglab.config import FIELDS, OPTIONS, RunConfig, allowed, choices_of, current, nearest, unknown_key
-from reglab.errors import UserError
+from reglab.config import FIELDS, OPTIONS, DataConfig, RunConfig, allowed, choices_of, current, nearest, unknown_key
+from reglab.errors import UserError, shown
 from reglab.foreign import is_reference
 from reglab.section import Functions
 from reglab.sweep.definition import NO_METRIC, Definition, Fault, Parameter, Place, Replicates, Scheduler, assembled, parameters_of
@@ -143,14 +143,29 @@ def faults_of_draws(config: Mapping[str, Any]) -> Iterator[Fault]:
     yield from found.values()
     if found:
         return
-    engine, said = Random(config), list[str]()
+    engine, said, drawn = Random(config), list[str](), list[RunConfig]()
     for number in range(DRAWS):
         try:
-            RunConfig.parse(engine.draw(number))
+            drawn.append(RunConfig.parse(engine.draw(number)))
         except UserError as error:
             said.append(str(error))
     if said:
         yield Fault(place_of(said[0], parameters), f"{said[0]}; so it is with {len(said)} of {DRAWS} draws")
+    yield from faults_of_images(drawn, parameters)
+
+
+def faults_of_images(configs: Iterable[RunConfig], parameters: Sequence[Parameter]) -> Iterator[Fault]:
+    """Two folders or files of one name, the path of which does not count: their runs would be one arm, and one run a seed."""
+    first: dict[DataConfig, DataConfig] = {}
+    for data in dict.fromkeys(config.data for config in configs if config.data.where):
+        known = first.setdefault(data.on_any_machine(), data)
+        if known.place != data.place:
+            key = "data.folder" if data.source == "folder" else "data.file"
+            one, other = sorted(shown(str(each.where)) for each in (known, data))
+            fault = f"{one} and {other} are both called {data.own_name}, and images go by their name"
+            said = f"{key}: {fault}: rename one, or give each a sweep file with a data.name of its own"
+            yield Fault(place_of(said, parameters), said)
+            return
 
 
 def place_of(said: str, parameters: Sequence[Parameter]) -> Place:
@@ -159,18 +174,20 @@ def place_of(said: str, parameters: Sequence[Parameter]) -> Place:
     return next((placed[word] for word in re.findall(r"[a-z]\w*(?:\.\w+)?", said) if word in placed), ("parameters",))
 
 
-def _absent(config: Mapping[str, Any]) -> Iterator[str]:
-    """Functions of the user's whose modules are not on this machine."""
+def absent(config: Mapping[str, Any]) -> Iterator[str]:
+    """Functions of the user's that arms are made of, and whose modules are not on this machine, as `key = package.module:function`."""
     for parameter in parameters_of(config):
-        given = [each for each in parameter.distribution.choices or () if isinstance(each, str)]
-        if parameter.path == METRICS_KEY:
-            for reference in dict.fromkeys(reference for each in given for reference in Functions.of(each)):
-                if foreign.source(reference) is None:
-                    yield f"{parameter.path} = {reference}: there is no such module here, so its runs cannot be trained"
-            continue
-        for value in dict.fromkeys(given):
+        for value in dict.fromkeys(each for each in parameter.distribution.choices or () if isinstance(each, str)):
             if choices_of(current(parameter.path)) and is_reference(value) and foreign.source(value) is None:
-                yield f"{parameter.path} = {value}: there is no such module here, so its runs are not recognized, and cannot be trained"
+                yield f"{parameter.path} = {value}"
+
+
+def _absent_metrics(config: Mapping[str, Any]) -> Iterator[str]:
+    """The same of functions that arms are measured by."""
+    given = [parameter.distribution.choices or () for parameter in parameters_of(config) if parameter.path == METRICS_KEY]
+    for reference in dict.fromkeys(each for choices in given for value in choices for each in Functions.of(value)):
+        if foreign.source(reference) is None:
+            yield f"{METRICS_KEY} = {reference}"
 
 
 def notes(config: Mapping[str, Any], is_ours: bool = True) -> Iterator[str]:
@@ -184,7 +201,9 @@ def notes(config: Mapping[str, Any], is_ours: bool = True) -> Iterator[str]:
                 held_out = "set data.validation and select on val/accuracy, so that the test set stays unseen"
                 yield f"it selects on {metric.name}: {held_out}"
     if is_ours:
-        yield from _absent(config)
+        told = "there is no such module here, so its runs cannot be trained"
+        yield from (f"{each}: {told}, and `sweep status` counts them whatever their code" for each in absent(config))
+        yield from (f"{each}: {told}" for each in _absent_metrics(config))
     for parameter in parameters_of(config):
         distribution, path = parameter.distribution, parameter.path
         if isinstance(distribution, Exponents):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from reglab import names, yaml_files
-from reglab.config import NETWORKS, ModelConfig, RunConfig, TrainConfig, identity, nearest, parse_overrides
+from reglab.config import NETWORKS, ModelConfig, RunConfig, TrainConfig, absent, identity, nearest, parse_overrides
 from reglab.errors import UserError, excerpt
 from reglab.shipped import folder
 from reglab.sweep import definition, engines, program, soundness
@@ -96,6 +96,14 @@ class SweepSpec:
             whole.sort(key=lambda cell: cell[1].seed)  # as the engine does with the seeds of `reglab train`
         return whole[: self.run_cap]  # those beyond the cap are looked at, too: W&B's server has an order of its own
 
+    @cached_property
+    def absent(self) -> list[str]:
+        """Functions of the user's that its arms name, and whose modules are not on this machine, as `key = package.module:function`."""
+        if self.program:
+            return []
+        found = soundness.absent(self.config) if self.method != "grid" else (each for _, one in self.cells for each in _absent(one.config))
+        return list(dict.fromkeys(found))
+
     def grid(self) -> list[dict[str, Any]]:
         """The values of every cell of a grid, up to the cap."""
         return [values for values, _ in self.cells]
@@ -117,6 +125,10 @@ class SweepSpec:
                 inside = inside[group]["parameters"]
             del inside[key]
         return json.dumps(asked, sort_keys=True)
+
+
+def _absent(config: RunConfig | None) -> list[str]:
+    return absent(config) if config else []
 
 
 def _without_cap(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -224,11 +236,12 @@ def _with_cap(config: dict[str, Any], quick: bool) -> dict[str, Any]:
 
 
 def _faults_of_cells(spec: SweepSpec) -> list[Fault]:
+    parameters = parameters_of(spec.config)
     try:
-        _ = spec.cells
+        asked = [asked.config for _, asked in spec.cells if asked.config]
     except UserError as error:
-        return [Fault(soundness.place_of(str(error), parameters_of(spec.config)), str(error))]
-    return []
+        return [Fault(soundness.place_of(str(error), parameters), str(error))]
+    return list(soundness.faults_of_images(asked, parameters))
 
 
 def _refuse(document: Document, config: Mapping[str, Any], faults: Iterable[Fault]) -> None:

@@ -185,7 +185,8 @@ class RunRecord(Stored):
         except UserError:
             return record
         if is_known and (foreign(config) or any(technique.source for technique in acting(config))):
-            return record  # of the code of another package, which may be another one now
+            return record._under_its_own_name()  # of the code of another package, which may be another one now
+        now = identity(config)
         if is_known:
             seeds = {record.seed, config.train.seed, int(record.run_id.rpartition("-s")[2])}
             is_its_own = record.identity == identity(config) or record.identity == unrevised_identity(config)
@@ -195,6 +196,12 @@ class RunRecord(Stored):
         before = record.formerly or record.identity
         now = unrevised_identity(config)
         return record.model_copy(update={"identity": now, "identity_version": IDENTITY_VERSION, "formerly": before})
+
+    def _under_its_own_name(self) -> Self:
+        """The record called after its identity: it may have the name of other code, which was edited after a sweep had named its runs."""
+        if not self.has_former_name:
+            return self
+        return self.model_copy(update={"run_id": self._own_name, "wandb_id": self.wandb_id or self.run_id})
 
     @property
     def came_to(self) -> Mapping[str, Any]:

@@ -252,6 +252,16 @@ def former_names(records: Iterable[RunRecord]) -> dict[tuple[str, int], str]:
     return {(record.identity, record.seed): record.run_id for record in records if record.has_former_name}
 
 
+def refuse_other_code(record: RunRecord, folder: Path) -> None:
+    """Raises UserError where results in `folder` are of other code than the run that it is called after.
+
+    An earlier version left such runs of code that was edited while their sweep went on. Each is what its record says.
+    """
+    if record.state in KEPT:
+        own = f"{record.identity}-s{record.seed}"
+        raise UserError(f"{folder} holds a run of other code than its name says, {own}: rename the folder to {own}, or remove it")
+
+
 def runs_within(root: Path) -> list[RunRecord]:
     """The runs in a folder without their epochs, as `read_runs` has them; none where there is none yet."""
     return read_runs(root, history=False) if run_folders(root) else []

@@ -7,7 +7,6 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from reglab.config import code_of
 from reglab.errors import ReglabError, machine_fault
 from reglab.processes.signals import Interrupted, Request, Signals
 from reglab.tracking.record import Environment, RunRecord, Sink, State
@@ -57,13 +56,12 @@ def _train(
         resume(run, file, record.formerly)
         run.warm_up()
     environment = environment and _here(environment, run)
-    code = code_of(run.config) or None
     record = record.changed(
         state=State.running,
         reason=None,
         environment=environment,
         history=run.history,
-        code=code,
+        code=run.code or None,
         measures=run.metrics.measures or None,
     )
     try:

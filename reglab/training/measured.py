@@ -21,12 +21,13 @@ _KEY = "train.metrics"
 
 @dataclass(frozen=True)
 class _Metric:
-    """One of them: `function` as `reference` names it; `takes_classes`: whether it asks for their names."""
+    """One of them: `function` as `reference` names it, of a file with the hash `code`; `takes_classes`: whether it asks for their names."""
 
     reference: str
     function: Callable[..., Any]
     takes_classes: bool
     declared: Declared
+    code: str | None
 
     @property
     def name(self) -> str:
@@ -57,7 +58,7 @@ class Metrics:
         return [
             OwnMetric(
                 reference=each.reference,
-                code=foreign.source(each.reference),
+                code=each.code,
                 title=each.declared.title,
                 share=each.declared.share,
                 better=each.declared.better,
@@ -90,7 +91,8 @@ def _load(reference: str) -> _Metric:
     except (TypeError, ValueError):  # of a function in C
         takes_classes = False
     declared = getattr(function, "declared", None)
-    return _Metric(reference, function, takes_classes, declared if isinstance(declared, Declared) else Declared())
+    declared = declared if isinstance(declared, Declared) else Declared()
+    return _Metric(reference, function, takes_classes, declared, foreign.source(reference))
 
 
 def _numbers(metric: _Metric, value: Any) -> dict[str, float]:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from reglab.config import RunConfig, code_of, revisions, run_id
+from reglab.config import RunConfig, revisions, run_id
 from reglab.errors import UserError, first_line
 from reglab.tracking.storage import File
 from reglab.training import checkpoint
@@ -27,7 +27,7 @@ def resume(run: Run, file: File, formerly: str | None = None) -> bool:
         if "config" not in state and state["run"] != f"{formerly}-s{run.config.train.seed}":
             fault = "is a checkpoint of an earlier version of reglab, and no record beside it tells of which run"
             raise UserError(f"{file} {fault}: go on with that version, or remove it to train this run from the start")
-        if not _is_of(state, run.config) or state["data"] != run.images.fingerprint:
+        if not _is_of(state, run) or state["data"] != run.images.fingerprint:
             _log.warning("%s is of another configuration or other images: the run starts anew", file)
             return False
         if not _is_laid_out_alike(state, run):
@@ -52,11 +52,11 @@ def _latest(file: File) -> tuple[File, dict[str, Any]] | None:
     return None
 
 
-def _is_of(state: Mapping[str, Any], config: RunConfig) -> bool:
+def _is_of(state: Mapping[str, Any], run: Run) -> bool:
     """Whether a run that does the same left this state, by its configuration where it holds one."""
     try:
-        same_code = state.get("code", {}) == code_of(config) and state.get("revisions", {}) == revisions(config)
-        return same_code and run_id(RunConfig.parse(state.get("config", config.model_dump()))) == run_id(config)
+        same_code = state.get("code", {}) == run.code and state.get("revisions", {}) == revisions(run.config)
+        return same_code and run_id(RunConfig.parse(state.get("config", run.config.model_dump()))) == run_id(run.config)
     except UserError:
         return False
 

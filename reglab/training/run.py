@@ -55,6 +55,7 @@ class Run:
             torch.backends.cuda.matmul.fp32_precision = torch.backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
         self.metrics = Metrics(config, images)
         _import_all(config)
+        self.code = code_of(config)  # what was imported by now is what this says, and nothing else is any more
         self.clock = Clock(device)
         self.precision = Precision.resolve(config.train.precision, device)
         self.compiled = config.train.compile is True
@@ -271,7 +272,7 @@ class Run:
         """Everything that a new `Run` of the same configuration needs to go on from here."""
         return {
             "config": self.config.model_dump(mode="json"),
-            "code": code_of(self.config),
+            "code": self.code,
             "revisions": revisions(self.config),
             "data": self.images.fingerprint,
             "device": self.device.type,

@@ -97,6 +97,10 @@ def test_they_are_swept_and_reported_and_only_a_run_imports_them(command, tmp_pa
 
     imported.unlink()
     assert "4 finished" in command("sweep", "status", sweep)
+    for said in (command("sweep", "status", sweep, there=False), command("sweep", "makeup", sweep, "--out", "rest.yaml", there=False)):
+        assert "note: model.name = mine.parts:net: there is no such module here, so runs count whatever their code" in said
+        assert "4 finished" in said or "nothing is missing" in said
+    assert "nobody can tell what has run" in command("sweep", "run", sweep, there=False, code=2)
     reports = [tmp_path / name for name in ("with", "without")]
     for there, out in zip((True, False), reports, strict=True):
         command("report", "build", "--from", tmp_path / "runs" / "mine", "--out", out, there=there)
@@ -114,3 +118,39 @@ def test_they_are_swept_and_reported_and_only_a_run_imports_them(command, tmp_pa
     (package / "parts.py").write_text(MODULE.replace("nn.ReLU()", "nn.GELU()"), encoding="utf-8")
     assert "4 missing" in command("sweep", "status", sweep, code=1)
     assert "was of other code than what is here" in command("evaluate", folders[0].parent, code=2)
+
+
+def test_code_that_is_edited_while_a_sweep_goes_on_trains_under_no_name_of_before(command, tmp_path, package):
+    """The first run edits the file of its network as it is measured."""
+    sweep, runs = tmp_path / "mine.yaml", tmp_path / "runs" / "mine"
+    sweep.write_text(SWEEP.replace("mine.parts:spread", "mine.edits:spread"), encoding="utf-8")
+    (package / "edits.py").write_text(EDITS, encoding="utf-8")
+    said = command("sweep", "run", sweep, "--workers", "1", code=75)
+    assert (
+        "this machine cannot go on: 3 runs in a row, the last: " in said
+        and "edited since its sweep named this run: start the sweep" in said
+    )
+    records = {path.parent.name: json.loads(path.read_text(encoding="utf-8")) for path in runs.glob("*/run.json")}
+    assert sorted(record["state"] for record in records.values()) == ["finished", *["preempted"] * 3]
+    assert all(name.startswith(record["identity"]) for name, record in records.items())
+    (before,) = (record["code"] for record in records.values() if record["state"] == "finished")
+    assert "4 runs, 4 finished" in command("sweep", "run", sweep, "--workers", "1")
+    records = {path.parent.name: json.loads(path.read_text(encoding="utf-8")) for path in runs.glob("*/run.json")}
+    finished = [record for record in records.values() if record["state"] == "finished"]
+    assert all(name.startswith(record["identity"]) for name, record in records.items())
+    assert [record["code"] == before for record in sorted(finished, key=lambda record: record["created"])] == [True, *[False] * 4]
+
+
+EDITS = """
+import pathlib
+
+calls = 0
+
+def spread(logits, labels):
+    global calls
+    calls += 1
+    path = pathlib.Path(__file__).with_name("parts.py")
+    if calls == 2:  # the first is a try before the run begins
+        path.write_text(path.read_text().replace("nn.ReLU()", "nn.GELU()"))
+    return logits.std()
+"""

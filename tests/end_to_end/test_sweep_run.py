@@ -9,12 +9,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 import reglab
 from reglab.tracking.record import State
 from reglab.tracking.store import read_runs
+from tests.data.own import noise
 from tests.waiting import PATIENCE, wait_for
 
 SWEEP = {
@@ -43,6 +45,33 @@ def sweep(tmp_path):
         return done.returncode, done.stdout + done.stderr
 
     return run
+
+
+def write_images(file, seed):
+    """An .npz file of noise."""
+    file.parent.mkdir(exist_ok=True)
+    parts = {f"{part}_images": noise(12, 12, seed=seed)[0] for part in ("train", "test")}
+    np.savez(file, **parts, train_labels=np.arange(12) % 3, test_labels=np.arange(12) % 3)
+
+
+@pytest.mark.slow
+def test_a_sweep_takes_no_run_on_another_file_of_images_of_the_same_name(reglab, tmp_path, capsys):
+    one, other = tmp_path / "a" / "data.npz", tmp_path / "b" / "data.npz"
+    write_images(one, 1)
+    write_images(other, 2)
+    for file in (one, other):
+        data = {"source": {"value": "npz"}, "file": {"value": str(file)}}
+        parameters = SWEEP["parameters"] | {"data": {"parameters": data}, "dropout": {"parameters": {"layers": {"value": 0}}}}
+        (tmp_path / f"on_{file.parent.name}.yaml").write_text(yaml.safe_dump(SWEEP | {"parameters": parameters}))
+        assert reglab("sweep", "run", tmp_path / f"on_{file.parent.name}.yaml") == 0
+    (mine,), (others,) = (read_runs(tmp_path / "runs" / name) for name in ("on_a", "on_b"))
+    assert mine.run_id == others.run_id and mine.environment.data_fingerprint != others.environment.data_fingerprint
+    assert reglab("sweep", "run", tmp_path / "on_a.yaml", "--name", "again") == 0
+    assert read_runs(tmp_path / "runs" / "again") == [mine]  # whichever sweep has it
+    assert reglab("sweep", "run", tmp_path / "on_b.yaml", "--name", "given", "--from", tmp_path / "runs" / "on_a") == 2
+    write_images(one, 3)
+    assert reglab("sweep", "run", tmp_path / "on_a.yaml") == 2
+    assert capsys.readouterr().err.count("holds this run on other images that are called data, too") == 2
 
 
 @pytest.mark.slow

@@ -1,8 +1,10 @@
+import importlib
 import itertools
 import json
 import os
 import shutil
 import signal
+import sys
 import time
 
 import pytest
@@ -12,7 +14,11 @@ from filelock import FileLock
 from PIL import Image
 
 from reglab import reading
-from reglab.config import RunConfig, run_id
+from reglab.config import RunConfig, identity, run_id
+from reglab.data import sources
+from reglab.errors import UserError
+from reglab.running import one_run
+from reglab.settings import settings
 from reglab.sweep import assignment
 from reglab.tracking.record import State
 from reglab.tracking.storage import File
@@ -496,8 +502,8 @@ def test_a_run_that_another_process_trains_is_left_alone(reglab, folder, monkeyp
 def assigned(monkeypatch, tmp_path):
     """Hands a sweep's run over to the next command."""
 
-    def hand_over(values):
-        for name, value in assignment.hand_over("final", "r1", values, tmp_path / "parameters.yaml").items():
+    def hand_over(values, identity=""):
+        for name, value in assignment.hand_over("final", "r1", values, tmp_path / "parameters.yaml", identity).items():
             monkeypatch.setenv(name, value)
 
     return hand_over
@@ -699,3 +705,77 @@ def test_a_background_that_nothing_shows_is_another_arm_on_the_same_images(regla
     assert reglab("train", *words) == reglab("train", *words, "data.background=black") == 0
     records = [read_run(path.parent) for path in (tmp_path / "runs").glob("train/*/run.json")]
     assert len(records) == 2 and len({record.environment.data_fingerprint for record in records}) == 1
+
+
+SMALL = """
+from torch import nn
+
+def small(classes, side, channels):
+    return nn.Sequential(nn.Flatten(), nn.Linear(channels * side**2, 8), nn.ReLU(), nn.Linear(8, classes))
+"""
+
+
+@pytest.fixture
+def hot(tmp_path, monkeypatch):
+    """Writes the module of a network of the user's."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def write(text):
+        (tmp_path / "hot.py").write_text(text, encoding="utf-8")
+
+    write(SMALL)
+    yield write
+    sys.modules.pop("hot", None)
+
+
+OWN = TINY | {"model": {"name": "hot:small"}}
+
+
+def test_in_a_notebook_an_edited_network_is_refused_until_it_is_reloaded_and_is_another_run_then(reglab, hot):
+    before = one_run.train(OWN)
+    hot(SMALL.replace("nn.ReLU()", "nn.Sigmoid()"))
+    with pytest.raises(UserError, match=r"^model.name = hot:small: the file of hot has changed .*importlib.reload\(hot\)"):
+        one_run.train(OWN)
+    importlib.reload(sys.modules["hot"])
+    after = one_run.train(OWN)
+    assert after.state == State.finished
+    assert len({before.identity, after.identity}) == len({before.code["model.name"], after.code["model.name"]}) == 2
+    assert before.history[-1].train_loss != after.history[-1].train_loss
+    hot(SMALL)
+    assert one_run.train(OWN) == read_run(settings().runs / "train" / before.run_id)  # which has finished, and is not imported
+
+
+def test_a_run_of_a_sweep_whose_code_was_edited_since_it_was_named_waits_for_another_name(reglab, hot, runs, assigned, heard, capsys):
+    assigned(OWN, "0123456789ab")
+    assert reglab("train") == 75
+    line = (
+        "model.name = hot:small: the code was edited since its sweep named this run: start the sweep again, which trains the code as it is"
+    )
+    assert line in capsys.readouterr().err
+    record = read_run(runs / "final" / "r1")
+    assert (record.state, record.identity, record.code, record.environment) == (State.preempted, "0123456789ab", None, None)
+    assert record.reason.startswith(line) and not heard
+    assigned(OWN, identity(RunConfig.parse(OWN)))
+    assert reglab("train") == 0
+
+
+def test_a_run_whose_code_is_edited_as_it_begins_is_recorded_as_none(reglab, hot, runs, monkeypatch, capsys):
+    load = sources.load
+
+    def edits(*arguments):
+        hot(SMALL.replace("nn.ReLU()", "nn.Sigmoid()"))
+        return load(*arguments)
+
+    monkeypatch.setattr(sources, "load", edits)
+    assert reglab("train", *WORDS[:-3], *WORDS[-2:], "model.name=hot:small") == 75
+    assert "model.name = hot:small: the code was edited as this run began: begin it again" in capsys.readouterr().err
+    (record,) = (read_run(path.parent) for path in runs.glob("*/*/run.json"))
+    assert (record.state, record.environment) == (State.preempted, None)
+
+
+def test_results_of_other_code_than_their_name_says_are_not_taken_for_this_run_s(reglab, hot, runs, capsys):
+    record = one_run.train(OWN)
+    path = runs / "train" / record.run_id / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"identity": "0123456789ab"}))
+    with pytest.raises(UserError, match="holds a run of other code than its name says, 0123456789ab-s0: rename the folder"):
+        one_run.train(OWN)

@@ -356,3 +356,39 @@ def test_cells_of_one_label_are_told_apart_by_what_is_searched(read):
     cells = [SimpleNamespace(label="baseline", seed=0, values=values) for values in sweep.grid()]
     assert ledger.told_apart(sweep, cells) == ["baseline (optimizer.lr 0.1)", "baseline (optimizer.lr 0.2)"]
     assert ledger.told_apart(sweep, cells[:1]) == ["baseline"]
+
+
+OWN = {
+    "model": {"parameters": {"name": {"values": ["nobody_here:small", "resnet50"]}}},
+    "train": {"parameters": {"seed": {"values": [0, 1]}}},
+}
+
+
+def of_own_code(code, seed=0, name="nobody_here:small", state=State.finished):
+    """A run of a network of the user's, as a machine that has its module has left it."""
+    run = record({"model": {"name": name}, "train": {"seed": seed}}, state)
+    return run.model_copy(update={"run_id": f"{code * 12}-s{seed}", "identity": code * 12, "code": {"model.name": code * 12}})
+
+
+@pytest.mark.parametrize("keys", [{"method": "grid"}, {"method": "random", "run_cap": 4}], ids=["grid", "random"])
+def test_where_code_of_the_user_s_is_not_here_runs_count_whatever_it_is(read, keys):
+    asked = read(keys | {"parameters": OWN})
+    assert asked.absent == ["model.name = nobody_here:small"]
+    records = [
+        of_own_code("a"),
+        of_own_code("b", 1, state=State.failed),
+        record({"train": {"seed": 0}}),
+        of_own_code("c", 1, "nor_here:small"),
+    ]
+    reckoned = ledger.reckon(asked, records)
+    assert [cell.state for cell in reckoned.cells if cell.values.get("model", {}).get("name") == "nobody_here:small"] == [
+        "finished",
+        "failed",
+    ]
+    assert [each.run_id for each in reckoned.others] == [records[-1].run_id]
+    assert ledger.reckon(asked, [*records[:3], of_own_code("b", 1), record({"train": {"seed": 1}})]).complete
+
+
+def test_runs_of_two_codes_that_are_not_here_are_there_twice(read):
+    cell = ledger.reckon(read({"method": "grid", "parameters": OWN}), [of_own_code("a"), of_own_code("b")]).cells[0]
+    assert [each.run_id for each in (cell.records[0], *cell.duplicates)] == ["a" * 12 + "-s0", "b" * 12 + "-s0"]

@@ -915,11 +915,94 @@ def test_of_a_folder_of_images_a_given_run_counts_by_its_name(make_sweep, worker
     assert len(workers.jobs) == runs
 
 
-def test_of_a_folder_of_images_no_other_sweep_s_run_is_taken_over(make_sweep, workers):
-    here = grid(data={"source": {"value": "folder"}, "folder": {"value": "/here/pets"}})
-    workers.work(make_sweep(here, folder="earlier"))
-    workers.work(make_sweep(here))
+@pytest.fixture(params=["folder", "file", "function", "cell"])
+def own_images(request, tmp_path):
+    """The keys of a sweep over images of the user's, of which a fingerprint tells whether they are the same."""
+    (tmp_path / "pets.npz").touch()
+    file = {"source": {"value": "npz"}, "file": {"value": str(tmp_path / "pets.npz")}}
+    return {
+        "folder": grid(data={"source": {"value": "folder"}, "folder": {"value": str(tmp_path)}}),
+        "file": grid(data=file),
+        "function": grid(data={"source": {"value": "tests.data.own:grey"}}),
+        "cell": grid()
+        | {"parameters": grid()["parameters"] | {"cell": {"values": [f"data.source=npz data.file={tmp_path / 'pets.npz'}"]}}},
+    }[request.param]
+
+
+@pytest.mark.parametrize(("fingerprint", "runs"), [("f", 1), ("g", 2)])
+def test_another_sweep_s_run_on_images_of_the_user_s_is_taken_over_where_they_are_the_same(
+    make_sweep, workers, own_images, fingerprint, runs
+):
+    workers.work(make_sweep(own_images, folder="earlier", fingerprint=lambda data: "f"))
+    workers.work(make_sweep(own_images, fingerprint=lambda data: fingerprint))
+    assert len(workers.jobs) == runs
+
+
+def test_where_nobody_tells_of_the_images_no_other_sweep_s_run_on_them_is_taken_over(make_sweep, workers, own_images):
+    workers.work(make_sweep(own_images, folder="earlier"))
+    workers.work(make_sweep(own_images))
     assert len(workers.jobs) == 2
+
+
+def test_a_run_on_other_images_of_the_user_s_is_not_taken_as_done(make_sweep, workers, own_images):
+    for _ in range(2):
+        workers.work(make_sweep(own_images, fingerprint=lambda data: "f"))
+    with pytest.raises(UserError, match=r"holds this run on other images .* that of these is g"):
+        workers.work(make_sweep(own_images, fingerprint=lambda data: "g"))
+    assert len(workers.jobs) == 1
+
+
+OWN = grid(model={"name": {"value": "tests.models.own:small"}}, data={"source": {"value": "digits"}})
+
+
+def of_other_code(folder):
+    """The one run in a sweep's folder becomes one of code that was edited after the sweep had named it; returns its own identity."""
+    (path,) = folder.glob(f"*/{RECORD}")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"identity": "0" * 12}))
+    return path.parent
+
+
+def test_another_sweep_s_run_of_other_code_than_its_name_says_is_not_taken_over(make_sweep, workers):
+    workers.work(make_sweep(OWN, folder="earlier"))
+    workers.work(make_sweep(OWN, folder="second"))
+    assert len(workers.jobs) == 1
+    for folder in ("earlier", "second"):
+        of_other_code(make_sweep(OWN, folder=folder).folder)
+    workers.work(make_sweep(OWN))
+    assert len(workers.jobs) == 2
+
+
+def test_results_of_other_code_than_their_name_says_are_not_done_and_not_lost(make_sweep, workers):
+    there = of_other_code(workers.work(make_sweep(OWN)).folder)
+    with pytest.raises(UserError, match=rf"^{there} holds a run of other code than its name says, {'0' * 12}-s0: rename the folder to"):
+        workers.work(make_sweep(OWN))
+    there.rename(there.with_name(f"{'0' * 12}-s0"))
+    sweep = workers.work(make_sweep(OWN))
+    assert (len(workers.jobs), states(sweep)) == (2, [State.finished])
+    assert sorted(record.identity for record in read_runs(sweep.folder)) == sorted(["0" * 12, sweep.cells[0].identity])
+
+
+@pytest.mark.parametrize("state", [State.failed, State.preempted])
+def test_a_run_of_other_code_that_came_to_nothing_makes_room(make_sweep, workers, state):
+    workers.work(make_sweep(OWN))
+    workers.jobs[0].write(state, 1)
+    of_other_code(make_sweep(OWN).folder)
+    assert states(workers.work(make_sweep(OWN))) == [State.finished]
+
+
+def test_a_worker_is_told_what_its_run_was_named_after(make_sweep, workers, monkeypatch):
+    monkeypatch.setattr("reglab.config.identities.source", lambda reference: "before")
+    sweep = make_sweep(OWN)
+    course = sweep.run()
+    next(course)
+    monkeypatch.setattr("reglab.config.identities.source", lambda reference: "after")
+    next(course)
+    assert (
+        [f"{job.variables['REGLAB_IDENTITY']}-s0" for job in workers.jobs]
+        == [job.run_id for job in workers.jobs]
+        == [sweep.cells[0].run_id]
+    )
+    course.close()
 
 
 KEPT = {"train": {"epochs": {"value": EPOCHS}, "seed": {"value": 0}, "keep_weights": {"value": True}}}

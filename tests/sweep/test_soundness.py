@@ -284,3 +284,38 @@ def sweep_of_metrics(tmp_path):
         return path
 
     return write
+
+
+@pytest.mark.parametrize("method", ["grid", "random"])
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"data": {"source": "npz", "file": ["a/x.npz", "b/x.npz"]}}, r"line \d+: data.file: a/x.npz and b/x.npz are both called x"),
+        ({"data": {"source": "folder", "folder": ["a/pets", "b/pets"]}}, r"line \d+: data.folder: a/pets and b/pets are both called pets"),
+        ({"data": {"source": "npz", "file": ["a.npz", "b.npz"], "name": "mine"}}, "a.npz and b.npz are both called mine"),
+        ({"cell": [f"data.source=npz data.file={part}/x.npz" for part in "ab"]}, "a/x.npz and b/x.npz are both called x"),
+    ],
+    ids=["files", "folders", "named", "cells"],
+)
+def test_a_sweep_over_two_sets_of_images_of_one_name_is_refused(tmp_path, method, keys, said):
+    with pytest.raises(UserError, match=f"{said}.*: rename one, or give each a sweep file with a data.name of its own"):
+        spec.read(written(tmp_path, method, keys))
+
+
+@pytest.mark.parametrize("files", [["a/x.npz", "b/y.npz"], ["a/x.npz", "./a/../a/x.npz"]], ids=["two names", "one file"])
+def test_a_sweep_over_images_that_names_tell_apart_is_taken(tmp_path, files):
+    assert spec.read(written(tmp_path, "grid", {"data": {"source": "npz", "file": files}})).size == 4
+
+
+def written(folder, method, keys):
+    """A sweep over these keys and two seeds."""
+
+    def defined(value):
+        if isinstance(value, dict):
+            return {"parameters": {key: defined(each) for key, each in value.items()}}
+        return {"values": value} if isinstance(value, list) else {"value": value}
+
+    path = folder / "mine.yaml"
+    content = {"method": method, "parameters": {key: defined(value) for key, value in (keys | {"train": {"seed": [0, 1]}}).items()}}
+    path.write_text(yaml.safe_dump(content | ({} if method == "grid" else {"run_cap": 4})), encoding="utf-8")
+    return path

@@ -333,3 +333,15 @@ def test_no_run_is_of_both_kinds_and_metrics_are_numbers_and_texts(changes):
 def test_an_identity_of_another_program_is_never_worked_out_as_one_of_ours():
     record = RunRecord.stored(THEIRS | {"config": {}, "identity_version": 0})
     assert (record.identity, record.formerly) == ("x", None)
+
+
+def test_a_run_of_code_that_was_edited_after_its_sweep_had_named_it_is_what_it_is():
+    """An earlier version named such runs after the code of before; no other run has the name that is theirs."""
+    config = RunConfig.parse({"model": {"name": "tests.models.own:small"}})
+    values = {"sweep": "s", "label": "", "seed": 0, "config": config.model_dump(mode="json"), "identity_version": IDENTITY_VERSION}
+    found = RunRecord.stored(values | {"run_id": f"{'0' * 12}-s0", "identity": "1" * 12})
+    assert (found.run_id, found.wandb_id, found.has_former_name) == (f"{'1' * 12}-s0", f"{'0' * 12}-s0", False)
+    assert RunRecord.stored(found.model_dump(mode="json")) == found
+    for name in (f"{'1' * 12}-s0", "w4ndb1d"):
+        found = RunRecord.stored(values | {"run_id": name, "identity": "1" * 12})
+        assert (found.run_id, found.wandb_id) == (name, None)
