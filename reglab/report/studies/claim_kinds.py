@@ -45,10 +45,7 @@ def _levels(column: Any, levels: Sequence[Any]) -> list[str]:
 def _level(value: Any) -> str:
     if isinstance(value, list | tuple | dict):
         raise ValueError(f"a level is a word or a number, and not a {'mapping' if isinstance(value, dict) else 'list'}")
-    try:
-        return written(value)
-    except OverflowError:
-        raise ValueError("a level is a number with too many digits") from None
+    return written(value)
 
 
 def _names_a_level(condition: Condition) -> Condition:

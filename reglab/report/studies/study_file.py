@@ -329,7 +329,11 @@ def _fault_of_level(column: Column, level: str) -> str | None:
     if level in (ANY, NONE, OTHER, ITS, BASE):
         return None
     if column.kind == "levels":
-        return None if level in (column.levels or {}) else f"{column.name} has no level {level}; it has {', '.join(column.levels or {})}"
+        return (
+            None
+            if level in (column.levels or {})
+            else f"{column.name} has no level {excerpt(level)}; it has {', '.join(column.levels or {})}"
+        )
     if column.kind != "key":
         return None
     (key,) = column.sources
@@ -338,7 +342,7 @@ def _fault_of_level(column: Column, level: str) -> str | None:
         kind: Any = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
         TypeAdapter(kind).validate_python(typed(level))
     except ValidationError:
-        return f"{column.name} is never {level}: {key} must be {allowed(key)}"
+        return f"{column.name} is never {excerpt(level)}: {key} must be {allowed(key)}"
     return None
 
 

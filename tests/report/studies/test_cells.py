@@ -39,7 +39,7 @@ def test_a_run_that_diverged_never_reaches_the_target(make_record):
     diverged = make_record(seed=1, to_target=None, seconds=5.0).changed(state=State.diverged)
     (cell,) = cells([make_record(seed=0, to_target=40.0), diverged])
     (times,) = cell.times
-    assert times.to_target == TimeToTarget(None, None, None, 1, 2)  # censored at its 5 seconds it would leave 40
+    assert times.to_target == TimeToTarget(None, None, None, 1, 2)  # censored at its 5 seconds it would leave a median of 40
     assert times.train_seconds.n == 1
 
 
