@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import torch
 
     from reglab.data.images import ImageSet
+    from reglab.training.run import Run
 
 _LENGTH = frozenset({"optimizer.warmup_epochs", "optimizer.schedule"})
 """Keys outside `train` that say how long, or in what course, a run trains."""
@@ -152,14 +153,19 @@ def _run(
             say(kin)
         with _failures_recorded(sinks, record, folder, True):
             with signals.at_once():
-                goes_on = _goes_on(before, local, images) and not again
+                has_a_past = not again and not (before and saw_others(before, images.fingerprint))
+                may_be_anew = not in_sweep or record.is_named_after_identity
+                # Should it fail before it is known whether the checkpoint is taken, one that is there counts.
+                wandb_run.anew = may_be_anew and not (has_a_past and local.checkpoint.modified())
+                run = _built(config, images, device, record)
+                goes_on = has_a_past and _taken_up(run, local, before)
                 record = _named(record, before, goes_on, again, as_new)
-                wandb_run.anew = not goes_on and (not in_sweep or record.is_named_after_identity)
+                wandb_run.anew = may_be_anew and not goes_on
                 record = wandb_run.begin(record)  # what it refuses leaves the run as it was
             if again:
                 local.checkpoint.remove()
                 local.weights.remove()
-            return _train(config, images, device, record, sinks, local, signals)
+            return _train(run, record, sinks, local, signals)
 
 
 def _lacking(config: RunConfig, before: RunRecord) -> str:
@@ -170,11 +176,6 @@ def _lacking(config: RunConfig, before: RunRecord) -> str:
     lacks = ["its weights"] * (config.train.keep_weights and not before.weights)
     lacks += [own_name(reference) for reference in config.train.functions if reference not in measured]
     return f", without {' and '.join(lacks)}" if lacks else ""
-
-
-def _goes_on(before: RunRecord | None, local: LocalRun, images: "ImageSet") -> bool:
-    """Whether the run begins behind its first step: there is a checkpoint, and the record, if there is one, is of the same images."""
-    return not (before and saw_others(before, images.fingerprint)) and local.checkpoint.modified() is not None
 
 
 def _named(record: RunRecord, before: RunRecord | None, goes_on: bool, again: bool, as_new: bool) -> RunRecord:
@@ -205,29 +206,36 @@ def _unfinished_kin(config: RunConfig, others: Iterable[RunRecord]) -> str | Non
     return f"this is another run than {kin}, which is unfinished and has {words}: it starts at epoch 1 (with {words} that one goes on)"
 
 
-def _train(
-    config: RunConfig,
-    images: "ImageSet",
-    device: "torch.device",
-    record: RunRecord,
-    sinks: Sequence[Sink],
-    local: LocalRun,
-    signals: Signals,
-) -> RunRecord:
+def _built(config: RunConfig, images: "ImageSet", device: "torch.device", record: RunRecord) -> "Run":
+    """The run in memory, at its first step. Raises MachineError where its code is not that of the record."""
     from reglab.running.threads import take_threads
-    from reglab.training import cautions, environment, loop, shortage
+    from reglab.training import cautions, shortage
     from reglab.training.run import Run
 
     take_threads()
-    with signals.at_once():
-        with shortage.told_while_placing(device):
-            run = Run(config, images, device)
-        if run.code != (record.code or {}):
-            raise _edited(config, "as this run began: begin it again")
-        for line in cautions.of(run):
-            say(line)
-    where = environment.describe(device, run.precision.name, run.compiled, images)
-    return loop.train(run, record, where, sinks, local.checkpoint, signals, local.weights)
+    with shortage.told_while_placing(device):
+        run = Run(config, images, device)
+    if run.code != (record.code or {}):
+        raise _edited(config, "as this run began: begin it again")
+    for line in cautions.of(run):
+        say(line)
+    return run
+
+
+def _taken_up(run: "Run", local: LocalRun, before: RunRecord | None) -> bool:
+    """Whether the run goes on from its checkpoint: one that is there may be another's, of another version, or damaged."""
+    from reglab.training import shortage
+    from reglab.training.resume import resume
+
+    with shortage.told_while_placing(run.device):
+        return resume(run, local.checkpoint, before.formerly if before else None)
+
+
+def _train(run: "Run", record: RunRecord, sinks: Sequence[Sink], local: LocalRun, signals: Signals) -> RunRecord:
+    from reglab.training import environment, loop
+
+    where = environment.describe(run.device, run.precision.name, run.compiled, run.images)
+    return loop.train(run, record, where, sinks, local.checkpoint, signals, local.weights, is_placed=True)
 
 
 @contextmanager

@@ -27,15 +27,17 @@ def train(
     file: File,
     signals: Signals,
     kept: File | None = None,
+    is_placed: bool = False,
 ) -> RunRecord:
     """Train `run` to its end, or to a request, and report to `sinks`; goes on from the checkpoint in `file` where it fits.
 
-    A run that finishes leaves its weights in `kept`, where its configuration says so. Returns the record as it ended: finished,
-    stopped, diverged or preempted. Raises Interrupted for a request before it begins, ReglabError where the memory does not do, and
-    MachineError, with a checkpoint left where one can be, where the disk does not.
+    `is_placed`: it is where it begins or goes on, and no checkpoint is looked for. A run that finishes leaves its weights in `kept`, where
+    its configuration says so. Returns the record as it ended: finished, stopped, diverged or preempted. Raises Interrupted for a request
+    before it begins, ReglabError where the memory does not do, and MachineError, with a checkpoint left where one can be, where the disk
+    does not.
     """
     try:
-        return _train(run, record, environment, sinks, file, signals, kept)
+        return _train(run, record, environment, sinks, file, signals, kept, is_placed)
     except (RuntimeError, MemoryError) as error:
         if not shortage.is_one(error):
             raise
@@ -51,9 +53,11 @@ def _train(
     file: File,
     signals: Signals,
     kept: File | None,
+    is_placed: bool,
 ) -> RunRecord:
     with signals.at_once():
-        resume(run, file, record.formerly)
+        if not is_placed:
+            resume(run, file, record.formerly)
         run.warm_up()
     environment = environment and _here(environment, run)
     record = record.changed(

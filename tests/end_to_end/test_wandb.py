@@ -7,6 +7,7 @@ import shutil
 import signal
 
 import pytest
+import torch
 import yaml
 
 from reglab.config import RunConfig, run_id, with_overrides
@@ -248,6 +249,47 @@ def test_a_run_that_begins_anew_goes_on_with_no_epochs_that_w_and_b_has_of_it(wa
     assert reglab("train", *WORDS) == 0
     assert {name: len(run.history) for (_, name), run in there(wandb_server).items()} == {RUN: 2, read_run(folder).wandb_id: 2}
     assert {record.run_id for record in fetch("wandb://loopback/reglab")} == {RUN, read_run(folder).wandb_id}
+
+
+def of_another_layout(file):
+    """A checkpoint of a version that kept its state otherwise."""
+    state = torch.load(file, weights_only=True)
+    del state["places"]
+    torch.save(state, file)
+
+
+def damaged(file):
+    """A checkpoint whose bytes are not those that were written, and none before it."""
+    file.write_bytes(file.read_bytes()[:-100])
+    file.with_name(f"{file.name}.before").unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("spoil", [of_another_layout, damaged])
+def test_a_run_whose_checkpoint_is_not_taken_goes_on_with_no_epochs_that_w_and_b_has_of_it(
+    wandb_server, reglab, folder, monkeypatch, spoil
+):
+    interrupt_after(3, monkeypatch)
+    assert reglab("train", *WORDS) == 75
+    first = there(wandb_server)["reglab", RUN]
+    first.streams[HISTORY] = [line.replace('"train/loss":', '"train/loss":1') for line in first.history_lines]  # of another machine, say
+    old, before = losses(first), read_run(folder)
+    spoil(folder / "checkpoint.pt")
+    assert reglab("train", *WORDS) == 0
+    record = read_run(folder)
+    assert (len(old), losses(first)) == (1, old)
+    assert losses(there(wandb_server)["reglab", record.wandb_id]) == [row.train_loss for row in record.history]
+    assert record.created > before.created and len(there(wandb_server)) == 2
+
+
+def test_a_run_whose_newer_checkpoint_is_damaged_goes_on_at_w_and_b_from_the_one_before(wandb_server, reglab, folder, monkeypatch):
+    words = [*WORDS, "train.checkpoint_every=0"]
+    interrupt_after(3, monkeypatch)
+    assert reglab("train", *words) == 75
+    (folder / "checkpoint.pt").write_bytes(b"")
+    assert reglab("train", *words) == 0
+    record = read_run(folder)
+    assert (record.wandb_id, list(there(wandb_server))) == (None, [("reglab", RUN)])
+    assert losses(there(wandb_server)["reglab", RUN]) == [row.train_loss for row in record.history]
 
 
 def test_a_run_by_hand_is_asked_for_again_and_none_of_a_sweep(wandb_server, reglab, monkeypatch, tmp_path, capsys):
