@@ -63,7 +63,7 @@ def test_runs_of_two_set_ups_or_of_other_images_are_mixed(study, make_record, tm
 
 def test_the_plan_of_sweeps_that_are_out_of_reach_is_that_of_before(make_record, tmp_path):
     (tmp_path / "sweeps").mkdir()
-    (tmp_path / "sweeps" / "mine.yaml").write_text("parameters: {train: {parameters: {seed: {values: [0, 1, 2, 3, 4]}}}}\n")
+    (tmp_path / "sweeps" / "mine.yaml").write_text("method: grid\nparameters: {train: {parameters: {seed: {values: [0, 1, 2, 3, 4]}}}}\n")
     own = tmp_path / "sweeps" / "own.yaml"
     own.write_text(
         "title: Mine\nsweeps: [mine.yaml]\nfactors: {rate: optimizer.lr}\nclaims:\n  - text: It is more.\n"
