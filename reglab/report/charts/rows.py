@@ -7,13 +7,16 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from reglab.report.charts.style import OTHER, TEXT, Drawn, accuracy_domain, best, highest, plain, styled, told_all
+from reglab.report.charts.style import OTHER, TEXT, Drawn, accuracy_domain, best, highest, plain, styled, told_all, without_marked
 from reglab.report.stats import short_machines
 from reglab.report.studies.columns import brief, written
 from reglab.report.studies.design import FigureData
 from reglab.report.studies.study import Study
 
 ROW = 34
+_LONGEST = 170
+"""Characters of a line under the title."""
+
 _LINE = 36
 """Characters of an arm's name that stand on one line."""
 
@@ -24,7 +27,7 @@ def draw(table: pd.DataFrame, figure: FigureData, study: Study, subtitle: str) -
     An arm has a row, with a bar for each machine that timed it. The bar between the two accuracies is the overfitting.
     With `rows`, an arm is called by its level in that column, where that tells arms apart.
     """
-    table, subtitle = best(table, subtitle)
+    table, subtitle = best(without_marked(table), subtitle)
     names = list(table["model"])
     if figure.rows:
         levels = [brief(plain(level)) for level in table[figure.rows]]
@@ -59,7 +62,9 @@ def draw(table: pd.DataFrame, figure: FigureData, study: Study, subtitle: str) -
     never = timed.mark_text(align="left", dx=4, color=TEXT, fontStyle="italic").encode(y=bare_rows, x=alt.datum(0), text="until:N")
     reaching.layer.append(never)
     subtitle += "; times to the target: medians" * bool((table["reached"] > 1).any())
-    said = [subtitle, f"times of each arm, from the top: {'; '.join(machines)}"] if len(machines) > 1 else subtitle
+    said = [subtitle]
+    if len(machines) > 1:
+        said += textwrap.wrap(f"times of each arm, from the top: {'; '.join(machines)}", _LONGEST, break_long_words=False)
     return styled(alt.hconcat(accuracies, training, reaching, spacing=24), figure.title, said, color="shared")
 
 

@@ -113,11 +113,16 @@ def best(table: pd.DataFrame, subtitle: str) -> tuple[pd.DataFrame, str]:
     return table[table["model"].isin(arms[:_MOST_ARMS])], f"{subtitle}; the best {_MOST_ARMS} of {len(arms):,} arms"
 
 
+def without_marked(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of arms but for marked times of those that have others."""
+    is_timed = table["machine"].notna()
+    marked = table["machine"].map(is_marked, na_action="ignore").eq(True)
+    return table[~marked | ~table["identity"].isin(table["identity"][is_timed & ~marked])]
+
+
 def by_machine(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """The arms timed on each machine, with its name where there are several; where times are marked, those that were timed nowhere else."""
-    timed = table[table["machine"].notna()]
-    marked = timed["machine"].map(is_marked).astype(bool)
-    timed = timed[~marked | ~timed["identity"].isin(timed["identity"][~marked])]
+    timed = without_marked(table[table["machine"].notna()])
     short = short_machines(timed["machine"])
     parts = [(short[machine] if len(short) > 1 else "", timed[timed["machine"] == machine]) for machine in short]
     return parts or [("", table)]

@@ -263,6 +263,23 @@ def test_an_arm_of_several_machines_has_one_row_with_a_bar_for_each(study):
     assert sum(text.endswith(" s") for text in shown if text != "training time, s") == 2 * 2 * 6
 
 
+def test_an_arm_that_had_a_machine_to_itself_shows_no_bar_of_a_shared_one(study):
+    baseline, *others = (sharing(record, 0.5 if record.seed else 1.0) for record in study if record.label in FINAL_ARMS[:2])
+    (data,) = rows([baseline, *others, *(sharing(record, 0.5) for record in study if record.label == FINAL_ARMS[2])])["datasets"].values()
+    on_shared = [row["model"] for row in data if row["machine"].endswith("shared cores")]
+    assert on_shared == [FINAL_ARMS[2]]
+    assert len(data) == 3
+
+
+def test_many_machines_stand_below_the_title_in_several_lines(study):
+    devices = [f"a device of a long name, number {number} of a dozen" for number in range(12)]
+    runs = [
+        record.changed(environment=record.environment.model_copy(update={"device": devices[place % 12]}))
+        for place, record in enumerate(study)
+    ]
+    assert max(map(len, texts(svg(rows(runs))))) < 180
+
+
 def test_times_have_their_interval(study):
     pooled, single = svg(rows(study)), svg(rows(study[::3]))
     assert len(marks(pooled, "rule")) > len(marks(single, "rule")) == 6  # the bars between two accuracies
