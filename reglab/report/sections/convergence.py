@@ -139,13 +139,9 @@ def _reached(target: Target, cell: Cell) -> tuple[TimeToTarget | None, TimeToTar
 
 
 def _until(target: Target, record: RunRecord) -> tuple[float, float, bool]:
-    """The epoch in which a run comes to a target, its seconds until then, and that it does; else those at its own end, or of one that
-    diverged never."""
-    if row := first_at(record.history, target.share, target.on):
-        return row.epoch, row.time_train_seconds, True
-    if record.state == State.diverged:
-        return math.inf, math.inf, False
-    return record.history[-1].epoch, record.history[-1].time_train_seconds, False
+    """The epoch in which a run comes to a target, its seconds until then, and that it does; one that does not comes later than all."""
+    row = first_at(record.history, target.share, target.on)
+    return (row.epoch, row.time_train_seconds, True) if row else (math.inf, math.inf, False)
 
 
 def _to(target: Target, cell: Cell) -> dict[str, str]:

@@ -161,7 +161,9 @@ def _times(arms: Sequence[Sequence[RunRecord]]) -> list[tuple[Times, ...]]:
         finished = [[value for record in group if counts(record) and (value := train_seconds(record))] for group in groups]
         for times, group, seconds in zip(found, groups, time_estimates(finished), strict=True):
             if group:
-                times.append(Times(where, all(map(is_quiet, group)), seconds, TimeToTarget.of([until_target(record) for record in group])))
+                # One that ended without it comes later than all others, though by a quicker machine's clock it ended before they came.
+                reached = [(at if came else math.inf, came) for at, came in map(until_target, group)]
+                times.append(Times(where, all(map(is_quiet, group)), seconds, TimeToTarget.of(reached)))
     return list(map(tuple, found))
 
 

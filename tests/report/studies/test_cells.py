@@ -43,6 +43,13 @@ def test_a_run_that_diverged_never_reaches_the_target(make_record):
     assert times.train_seconds.n == 1
 
 
+def test_a_run_that_ended_without_the_target_before_another_came_to_it_is_later_than_that(make_record):
+    """The only one that came, with the longest epochs, was the last: what the others would have come to is not told by it."""
+    runs = [make_record(seed=seed, to_target=None, seconds=100.0 + seed) for seed in (0, 1)]
+    (cell,) = cells([*runs, make_record(seed=2, to_target=110.0, seconds=112.0)])
+    assert cell.times[0].to_target == TimeToTarget(None, None, None, 1, 3)
+
+
 def test_arms_of_one_label_are_told_apart_by_what_differs(make_record):
     records = [
         make_record(config=config) for config in ({}, {"optimizer": {"lr": 0.1}}, {"model": {"stem": "cifar"}, "train": {"epochs": 2}})
