@@ -17,6 +17,7 @@ from reglab.running.announced import Announcer, outcome
 from reglab.running.not_begun import ended_before_it_began, record_unbuildable, tell_again
 from reglab.settings import settings
 from reglab.sweep import assignment
+from reglab.tracking import storage
 from reglab.tracking.images import KEPT, refuse_other, saw_others
 from reglab.tracking.recognized import say_recognized
 from reglab.tracking.record import RunRecord, Sink, State
@@ -142,6 +143,8 @@ def _run(
                     refuse_other(before, images.fingerprint, folder)
             if before.state.ended and before.state != State.failed:
                 say(f"{folder} holds this run already{_lacking(config, before)}; --again trains it anew")
+                with suppress(OSError):  # it costs room, and no run
+                    storage.remove_left_over(folder)
                 if before.damage:
                     say(f"note: {before.damage}")
                 if as_new:

@@ -72,9 +72,14 @@ class EarlierRuns:
         if elsewhere:
             write_run(folder, elsewhere)
             cell.record = elsewhere
-        if cell.record and not cell.state.ended and not self._spec.program:  # which keeps checkpoints of its own, or none
+        if not cell.record or self._spec.program:  # which keeps checkpoints of its own, or none
+            return
+        if not cell.state.ended:
             with suppress(ReglabError):  # a store that cannot be asked now: the run's own process will say so
                 cell.lost = storage.checkpoint(folder).modified() is None
+        elif cell.state != State.failed:
+            with suppress(OSError):  # it costs room, and no run
+                storage.remove_left_over(folder)
 
     @staticmethod
     def _own(cell: DrawnCell, folder: Path) -> RunRecord | None:

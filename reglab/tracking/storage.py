@@ -159,6 +159,16 @@ def checkpoint(folder: Path) -> File:
     return _kept(folder / CHECKPOINT, f"{folder.parent.name}/{folder.name}/{CHECKPOINT}")
 
 
+def remove_left_over(folder: Path) -> None:
+    """Remove the checkpoint in the folder of a run whose record has its end: it was killed before it could, while W&B heard of that, say.
+
+    One in another store stays: a machine that has no such record may go on from it.
+    """
+    own = folder / CHECKPOINT
+    if own.exists() or own.with_name(f"{own.name}.before").exists():
+        File(own).remove()
+
+
 def weights(folder: Path) -> File:
     """Where the run in `folder` keeps its weights, if it does: beside its record, or, where machines share checkpoints, beside those."""
     return _kept(folder / WEIGHTS, f"{folder.parent.name}/{folder.name}/{WEIGHTS}")

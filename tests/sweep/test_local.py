@@ -793,6 +793,17 @@ def test_the_records_alone_tell_what_is_done(make_sweep, workers, tmp_path, keys
     assert states(again) == states(before)
 
 
+def test_what_a_run_left_that_was_killed_behind_its_record_is_removed(make_sweep, workers):
+    sweep = workers.work(make_sweep(THREE))
+    done, failed, _ = (sweep.folder / cell.run_id for cell in sweep.cells)
+    workers.jobs[1].write(State.failed, 1)
+    for folder in (done, failed):
+        (folder / "checkpoint.pt.before").touch()
+    workers.work(make_sweep(THREE))
+    assert not list(done.glob("checkpoint*"))
+    assert list(failed.glob("checkpoint*"))  # it may be run again
+
+
 def test_a_run_that_was_cut_off_and_has_no_checkpoint_starts_anew(make_sweep, workers, tmp_path):
     workers.work(make_sweep(THREE))
     workers.jobs[1].write(State.preempted, 3)
