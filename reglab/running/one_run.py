@@ -143,8 +143,7 @@ def _run(
                     refuse_other(before, images.fingerprint, folder)
             if before.state.ended and before.state != State.failed:
                 say(f"{folder} holds this run already{_lacking(config, before)}; --again trains it anew")
-                with suppress(OSError):  # it costs room, and no run
-                    storage.remove_left_over(folder)
+                storage.remove_left_over(folder)
                 if before.damage:
                     say(f"note: {before.damage}")
                 if as_new:

@@ -78,8 +78,7 @@ class EarlierRuns:
             with suppress(ReglabError):  # a store that cannot be asked now: the run's own process will say so
                 cell.lost = storage.checkpoint(folder).modified() is None
         elif cell.state != State.failed:
-            with suppress(OSError):  # it costs room, and no run
-                storage.remove_left_over(folder)
+            storage.remove_left_over(folder)
 
     @staticmethod
     def _own(cell: DrawnCell, folder: Path) -> RunRecord | None:

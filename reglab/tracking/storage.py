@@ -4,7 +4,7 @@ import io
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -162,11 +162,12 @@ def checkpoint(folder: Path) -> File:
 def remove_left_over(folder: Path) -> None:
     """Remove the checkpoint in the folder of a run whose record has its end: it was killed before it could, while W&B heard of that, say.
 
-    One in another store stays: a machine that has no such record may go on from it.
+    One in another store stays: a machine that has no such record may go on from it. One that cannot be removed costs room, and no run.
     """
     own = folder / CHECKPOINT
-    if own.exists() or own.with_name(f"{own.name}.before").exists():
-        File(own).remove()
+    with suppress(OSError):
+        if own.exists() or own.with_name(f"{own.name}.before").exists():
+            File(own).remove()
 
 
 def weights(folder: Path) -> File:

@@ -19,6 +19,7 @@ from reglab.report.charts.style import (
     accuracy_domain,
     by_machine,
     highest,
+    medians,
     once,
     plain,
     styled,
@@ -75,7 +76,7 @@ def draw(table: pd.DataFrame, figure: FigureData, study: Study, subtitle: str) -
         rows = _by_machine(rows, measures, len(parts))
     apart = not levels.are_places and len(levels.order) > 1 and any(is_apart(table, kind.column) for kind in measures)
     said = [subtitle]
-    said += ["times to the target: medians"] * (TO_TARGET in figure.y and bool((table["reached"] > 1).any()))
+    said += medians(table) if TO_TARGET in figure.y else []
     said += ["lines stand a little apart at each value"] * apart
     return _panels(figure.title, "; ".join(said), rows)
 

@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from reglab.report.charts.style import OTHER, TEXT, Drawn, accuracy_domain, best, highest, plain, styled, told_all, without_marked
+from reglab.report.charts.style import OTHER, TEXT, Drawn, accuracy_domain, best, highest, medians, plain, styled, told_all, without_marked
 from reglab.report.stats import short_machines
 from reglab.report.studies.columns import brief, written
 from reglab.report.studies.design import FigureData
@@ -61,8 +61,7 @@ def draw(table: pd.DataFrame, figure: FigureData, study: Study, subtitle: str) -
     reaching = _bars(table, timed, bare_rows, colour, "time_to_target_seconds", f"time to {target.words}, s", is_split=len(machines) > 1)
     never = timed.mark_text(align="left", dx=4, color=TEXT, fontStyle="italic").encode(y=bare_rows, x=alt.datum(0), text="until:N")
     reaching.layer.append(never)
-    subtitle += "; times to the target: medians" * bool((table["reached"] > 1).any())
-    said = [subtitle]
+    said = ["; ".join([subtitle, *medians(table)])]
     if len(machines) > 1:
         said += textwrap.wrap(f"times of each arm, from the top: {'; '.join(machines)}", _LONGEST, break_long_words=False)
     return styled(alt.hconcat(accuracies, training, reaching, spacing=24), figure.title, said, color="shared")

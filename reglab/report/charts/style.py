@@ -113,6 +113,11 @@ def best(table: pd.DataFrame, subtitle: str) -> tuple[pd.DataFrame, str]:
     return table[table["model"].isin(arms[:_MOST_ARMS])], f"{subtitle}; the best {_MOST_ARMS} of {len(arms):,} arms"
 
 
+def medians(table: pd.DataFrame) -> list[str]:
+    """What a subtitle says of times to the target, which are no means, where any is of several runs."""
+    return ["times to the target: medians"] * bool((table["reached"] > 1).any())
+
+
 def without_marked(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of arms but for marked times of those that have others."""
     is_timed = table["machine"].notna()
