@@ -62,6 +62,11 @@ class Environment(Stored):
         default=None, description="of a run that went on here: the other machines, in words, that its seconds are of; else none"
     )
 
+    @field_validator("device")
+    @classmethod
+    def _one_core(cls, device: str) -> str:
+        return device.replace("(1 cores)", "(1 core)")  # as records of before have it
+
     @property
     def machine(self) -> str:
         """The machine and what it ran, in words: times are comparable only where they agree."""

@@ -60,7 +60,7 @@ def cpu_name() -> str:
     except OSError:
         pass
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{name} ({cores} cores)"
+    return f"{name} ({cores} core{'s' * (cores != 1)})"
 
 
 def driver() -> str | None:

@@ -103,7 +103,7 @@ def test_what_claims_were_is_written_down_before_they_are_timed(reglab, study, t
     assert reglab("study", "run", study, *TINY, "--workers", 1) == 0
     assert reglab("study", "report", study) == 0
     page = (tmp_path / "reports" / "study" / "index.html").read_text()
-    assert "It has changed since" in page
+    assert "The study file has changed since (" in page
 
 
 @pytest.mark.parametrize(

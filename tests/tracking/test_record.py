@@ -303,6 +303,11 @@ def test_a_changed_record_is_dated_now_and_keeps_its_creation(monkeypatch):
 THEIRS = {"run_id": "x", "sweep": "s", "label": "x", "identity": "x", "seed": 0, "config": {"any": {"key": [1]}}, "program": "python x.py"}
 
 
+def test_one_core_is_one_machine_however_its_record_says_it():
+    old, new = ({**VERSION_1["environment"], "device": f"AMD EPYC {cores}"} for cores in ("(1 cores)", "(1 core)"))
+    assert Environment.model_validate(old).machine == Environment.model_validate(new).machine
+
+
 def test_a_run_of_another_program_has_keys_and_metrics_of_its_own():
     record = RunRecord.stored(THEIRS | {"logged": {"loss": 0.5, "best": None}, "rows": [{"loss": 1}, {"word": "a", "ok": True}]})
     assert record.config == {"any": {"key": [1]}}

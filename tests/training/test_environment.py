@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 
@@ -50,8 +51,14 @@ def test_a_cpu_run_is_described_by_what_its_times_depend_on(images):
     assert (found.train_images, found.test_images) == (128, 64)
 
 
-def test_the_processor_is_named_with_its_cores():
-    assert re.search(r"\S.* \(\d+ cores\)$", environment.cpu_name())
+@pytest.mark.parametrize(("cores", "said"), [({0}, "1 core"), ({0, 3}, "2 cores")])
+def test_the_processor_is_named_with_its_cores(monkeypatch, cores, said):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: cores, raising=False)
+    environment.cpu_name.cache_clear()
+    try:
+        assert re.search(rf"\S.* \({said}\)$", environment.cpu_name())
+    finally:
+        environment.cpu_name.cache_clear()
 
 
 def test_the_commit_is_of_this_checkout_and_says_when_its_code_has_changed(monkeypatch):

@@ -70,7 +70,7 @@ def _by_rounds(some: Iterable[RunRecord], rounds: Rounds, records: Iterable[RunR
 
 def _kind(environment: Environment) -> tuple[str, str, int | None]:
     """The device, however many of its cores a process was given, with precision and, on a CPU, threads."""
-    device = re.sub(r" \(\d+ cores\)$", "", environment.device)
+    device = re.sub(r" \(\d+ cores?\)$", "", environment.device)
     return device, environment.precision, None if environment.cuda else environment.threads
 
 

@@ -57,7 +57,7 @@ def test_a_run_is_told_by_its_epochs_and_the_seconds_of_one_in_turns(make_turns,
 @pytest.mark.parametrize(
     ("change", "is_told"),
     [
-        ({"device": "a CPU (1 cores)"}, True),
+        ({"device": "a CPU (1 core)"}, True),
         ({"device": "a CPU (32 cores)"}, True),
         ({"threads": 2}, False),
         ({"precision": "fp32"}, False),
