@@ -53,7 +53,7 @@ test-all: lint sky  ## all checks and all tests; OTHER=/path/to/python runs the 
 	$(if $(OTHER),$(OTHER) -m pytest -m slow tests/fake_gpu)
 
 # CHAOS_SEED=7 tries other moments, CHAOS_KILLS=50 more of them.
-chaos: $(READY)  ## kill real runs 20 times, and have disk and W&B fail under them: a minute or two, docs/faults.md
+chaos: $(READY)  ## kill real runs 20 times, and have disk and W&B fail under them: some minutes, docs/faults.md
 	$(BIN)/python -m pytest tests/chaos -s
 
 chaos-long: $(READY)  ## the same at every moment: hours

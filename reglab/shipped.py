@@ -1,4 +1,4 @@
-"""The files that come with reglab beside its code: the study's sweeps, and those for cloud machines.
+"""The files that come with reglab beside its code: the study's sweeps, an example of a study, and those for cloud machines.
 
 In a clone they lie at its top, where they are read and edited; a wheel has them inside the package.
 """
@@ -7,12 +7,12 @@ from pathlib import Path
 
 _PACKAGE = Path(__file__).parent
 
-_FOR_USERS = {"sweeps": ["*.yaml"], "cloud": ["README.md", "skypilot.yaml", "*.service"]}
+_FOR_USERS = {"sweeps": ["*.yaml"], "docs": ["*.yaml"], "cloud": ["README.md", "skypilot.yaml", "*.service"]}
 """What is run and edited; `cloud/gpu_check.sh` needs a clone, whose tests it runs."""
 
 
 def folder(name: str) -> Path:
-    """Where `sweeps` or `cloud` of this installation lies."""
+    """Where `sweeps`, `docs` or `cloud` of this installation lies."""
     inside = _PACKAGE / "_shipped" / name
     return inside if inside.is_dir() else _PACKAGE.parent / name
 

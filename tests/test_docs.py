@@ -70,6 +70,21 @@ def test_every_command_shown_is_one_that_is_there(line):
         RunConfig.parse(with_overrides({}, overrides))
 
 
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES], ids=lambda page: page.name)
+def test_every_file_of_the_project_that_is_named_is_there(page):
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"`((?:benchmarks|cloud|docs|reglab|sweeps|tests)/[\w/.-]+\.\w+)", text)
+    given = [word for line in commands(text) for word in shlex.split(line, comments=True) if "/" in word and word.endswith(".yaml")]
+    assert [name for name in (*named, *given) if not any(ROOT.glob(name))] == []
+
+
+def test_the_technique_that_is_shown_is_the_one_that_is_there():
+    page = (ROOT / "docs" / "adding_a_technique.md").read_text(encoding="utf-8")
+    shown = re.search(r"```python\n(.*?)```", page, re.DOTALL)[1]
+    code = (ROOT / "reglab" / "techniques" / "stochastic_depth" / "declared.py").read_text(encoding="utf-8")
+    assert re.sub(r"  # .*", "", shown).strip() == code.partition("\n\n")[2].strip()
+
+
 def test_every_page_is_linked_from_the_readme_or_from_another_page():
     text = (ROOT / "README.md").read_text(encoding="utf-8") + "".join(page.read_text(encoding="utf-8") for page in PAGES)
     for page in (path for folder in ("docs", "docs/decisions") for path in (ROOT / folder).iterdir() if path.is_file()):

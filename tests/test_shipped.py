@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from reglab import shipped
+from reglab.report.studies import study_file
 
 ROOT = Path(shipped.__file__).parents[1]
 
@@ -31,8 +32,8 @@ def test_in_an_installed_package_they_lie_inside_and_nothing_beside_it_is_taken_
     assert shipped.files() == {"sweeps/one.yaml": installed / "reglab" / "_shipped" / "sweeps" / "one.yaml"}
 
 
-def test_what_users_run_and_edit_is_every_sweep_and_every_cloud_file_but_the_one_that_needs_a_clone():
-    done = subprocess.run(["git", "ls-files", "sweeps", "cloud"], cwd=ROOT, capture_output=True, text=True, check=True)
+def test_what_users_run_and_edit_is_every_sweep_and_example_and_every_cloud_file_but_the_one_that_needs_a_clone():
+    done = subprocess.run(["git", "ls-files", "sweeps", "docs/*.yaml", "cloud"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert set(done.stdout.split()) - shipped.files().keys() == {"cloud/gpu_check.sh"}
 
 
@@ -43,6 +44,8 @@ def test_init_puts_them_into_a_folder_where_they_run(reglab, tmp_path, capsys):
     assert reglab("init", tmp_path / "mine") == 0
     assert {path.relative_to(tmp_path / "mine").as_posix() for path in (tmp_path / "mine").rglob("*.*")} == shipped.files().keys()
     assert reglab("sweep", "check", tmp_path / "mine" / "sweeps" / "final.yaml") == 0
+    for sweep in study_file.read(tmp_path / "mine" / "docs" / "decay.yaml").files:
+        assert reglab("sweep", "check", sweep) == 0
     assert yaml.safe_load((tmp_path / "mine" / "cloud" / "skypilot.yaml").read_text())["name"] == "reglab-agent"
 
 
@@ -54,7 +57,7 @@ def test_init_again_leaves_what_was_edited_and_says_so(reglab, tmp_path, capsys,
     capsys.readouterr()
     assert reglab("init") == 0
     said = capsys.readouterr()
-    assert said.out == f"sweeps/ and cloud/: 1 files written; {len(shipped.files()) - 1} were there before\n"
+    assert said.out == f".: 1 files written in sweeps/, docs/ and cloud/; {len(shipped.files()) - 1} were there before\n"
     assert said.err == "sweeps/final.yaml differs from the one that comes with reglab, and stays as it is\n"
     assert Path("sweeps/final.yaml").read_text() == "mine"
 

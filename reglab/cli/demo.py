@@ -18,7 +18,7 @@ def demo(
     workers: Annotated[int, typer.Option("--workers", min=1, max=MOST_AT_ONCE, help="Runs at a time.")] = 2,
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="The report's folder.")] = Path("reports/demo"),
 ) -> None:
-    """Train the six final models on scikit-learn's digits, offline on a CPU, and report: about two minutes."""
+    """Train the six final models on scikit-learn's digits, offline on a CPU, and report: two to four minutes."""
     from reglab.cli.local_sweep import Terms, run_locally
     from reglab.cli.report import show, write
     from reglab.report.studies.study_file import PUBLISHED

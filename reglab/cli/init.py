@@ -12,13 +12,14 @@ from reglab.errors import UserError
 def init(
     folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where to; the current folder by default.")] = Path(),
 ) -> None:
-    """Put the study's sweeps and the files for cloud machines into a folder, to run and to edit. What is there already stays as it is."""
+    """Put the study's sweeps, an example of a study and the files for cloud machines into a folder, to run and to edit. What is there
+    already stays as it is."""
     from reglab import shipped
 
     files = shipped.files()
     written = sum(_put(source, folder / name) for name, source in files.items())
     before = f"; {len(files) - written} were there before" if written < len(files) else ""
-    tell(f"{folder / 'sweeps'}/ and {folder / 'cloud'}/: {written} files written{before}")
+    tell(f"{folder}: {written} files written in sweeps/, docs/ and cloud/{before}")
 
 
 def _put(source: Path, path: Path) -> bool:

@@ -166,7 +166,6 @@ def _run(
                 record = wandb_run.begin(record)  # what it refuses leaves the run as it was
             if again:
                 local.checkpoint.remove()
-                local.weights.remove()
             return _train(run, record, sinks, local, signals)
 
 
@@ -237,7 +236,7 @@ def _train(run: "Run", record: RunRecord, sinks: Sequence[Sink], local: LocalRun
     from reglab.training import environment, loop
 
     where = environment.describe(run.device, run.precision.name, run.compiled, run.images)
-    return loop.train(run, record, where, sinks, local.checkpoint, signals, local.weights, is_placed=True)
+    return loop.train(run, record, where, sinks, local.checkpoint, signals, local.weights)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ Arguments are numbers or arrays, and so is what comes back. Nothing is raised: o
 
 from typing import Any
 
-from scipy.special import betaincinv, fdtr, fdtrc, gammaincinv, ndtri, stdtr, stdtrit
+from scipy.special import betaincinv, fdtrc, gammaincinv, ndtri, stdtr, stdtrit
 
 
 def t_sf(statistic: Any, freedom: Any) -> Any:
@@ -22,11 +22,6 @@ def t_isf(probability: Any, freedom: Any) -> Any:
 def f_sf(statistic: Any, above: Any, below: Any) -> Any:
     """The probability that Fisher's F lies above a value; the degrees of freedom are those of its numerator and of its denominator."""
     return fdtrc(above, below, statistic)
-
-
-def f_cdf(statistic: Any, above: Any, below: Any) -> Any:
-    """The probability that it lies below."""
-    return fdtr(above, below, statistic)
 
 
 def beta_ppf(probability: Any, a: Any, b: Any) -> Any:

@@ -22,7 +22,7 @@ S = TypeVar("S", bound=Section)
 class Probe(Generic[S]):
     """A number that each epoch logs where its technique acts, as proof that it happened.
 
-    `name` is W&B's: `dropout/rate`. `expected` is what it must come to in the mean where its technique acts alone, and the keys tell.
+    `name` is W&B's: `dropout/rate`. `expected` is about what it comes to in the mean where its technique acts alone, and the keys tell.
     """
 
     name: str

@@ -19,8 +19,3 @@ class State(StrEnum):
     def ended(self) -> bool:
         """Whether starting the same sweep again leaves this run as it is."""
         return self in (State.finished, State.stopped, State.diverged, State.failed)
-
-    @property
-    def resumable(self) -> bool:
-        """Whether the run begins, or goes on from its checkpoint, when it is started again."""
-        return self in (State.pending, State.running, State.preempted, State.crashed)

@@ -83,9 +83,12 @@ class LocalRun:
         return storage.weights(self.folder)
 
     def started(self, record: RunRecord) -> None:
-        """Write the record anew, with the history that it goes on behind."""
+        """Write the record anew, with the history that it goes on behind; from then on no record tells of weights that an earlier training
+        of the run kept, and they go."""
         atomic.sweep(self.folder)
         write_run(self.folder, record)
+        if record.again:
+            self.weights.remove()
 
     def epoch(self, row: Epoch) -> None:
         """Append a line to the history."""

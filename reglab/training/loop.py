@@ -12,7 +12,6 @@ from reglab.processes.signals import Interrupted, Request, Signals
 from reglab.tracking.record import Environment, RunRecord, Sink, State
 from reglab.tracking.storage import File
 from reglab.training import checkpoint, shortage, weights
-from reglab.training.resume import resume
 from reglab.training.run import Run
 from reglab.training.summary import summary as summary_of
 
@@ -27,17 +26,15 @@ def train(
     file: File,
     signals: Signals,
     kept: File | None = None,
-    is_placed: bool = False,
 ) -> RunRecord:
-    """Train `run` to its end, or to a request, and report to `sinks`; goes on from the checkpoint in `file` where it fits.
+    """Train `run` from where it is (`resume`) to its end, or to a request, with checkpoints in `file`, and report to `sinks`.
 
-    `is_placed`: it is where it begins or goes on, and no checkpoint is looked for. A run that finishes leaves its weights in `kept`, where
-    its configuration says so. Returns the record as it ended: finished, stopped, diverged or preempted. Raises Interrupted for a request
-    before it begins, ReglabError where the memory does not do, and MachineError, with a checkpoint left where one can be, where the disk
-    does not.
+    A run that finishes leaves its weights in `kept`, where its configuration says so. Returns the record as it ended: finished, stopped,
+    diverged or preempted. Raises Interrupted for a request before it begins, ReglabError where the memory does not do, and MachineError,
+    with a checkpoint left where one can be, where the disk does not.
     """
     try:
-        return _train(run, record, environment, sinks, file, signals, kept, is_placed)
+        return _train(run, record, environment, sinks, file, signals, kept)
     except (RuntimeError, MemoryError) as error:
         if not shortage.is_one(error):
             raise
@@ -53,11 +50,8 @@ def _train(
     file: File,
     signals: Signals,
     kept: File | None,
-    is_placed: bool,
 ) -> RunRecord:
     with signals.at_once():
-        if not is_placed:
-            resume(run, file, record.formerly)
         run.warm_up()
     environment = environment and _here(environment, run)
     record = record.changed(

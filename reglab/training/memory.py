@@ -4,6 +4,7 @@ import ctypes
 import mmap
 import platform
 import resource
+import sys
 from pathlib import Path
 
 import torch
@@ -46,7 +47,8 @@ def peak_gb() -> float:
         lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024 / 1e9
     except (OSError, StopIteration):  # not Linux. What follows counts the process that started this one, too
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 
 def device_peak_gb(device: torch.device) -> float:

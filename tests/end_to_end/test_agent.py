@@ -18,9 +18,9 @@ from reglab.processes.signals import Signals
 from reglab.tracking.record import State
 from reglab.tracking.storage import File
 from reglab.tracking.store import read_run
-from reglab.training import loop
 from reglab.training.run import Run
 from tests.loopback.faults import Fault
+from tests.training import trained
 from tests.waiting import PATIENCE, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux")]
@@ -201,7 +201,7 @@ def test_runs_that_lose_their_machine_go_on_elsewhere_at_the_very_step(new_machi
         assert [row["epoch"] for row in there.history] == list(range(1, EPOCHS + 1))
         config = RunConfig.parse(record.config)
         run = Run(config, sources.load(config.data, cache), torch.device("cpu"))
-        undisturbed = loop.train(run, make_record(run), None, [], File(tmp_path / "undisturbed" / record.run_id), Signals())
+        undisturbed = trained.train(run, make_record(run), None, [], File(tmp_path / "undisturbed" / record.run_id), Signals())
         expected = [without_times(row.metrics()) for row in undisturbed.history]
         assert [without_times(row) for row in there.history] == expected
         assert [without_times(row.metrics()) for row in read_run(third.runs / path.split("/")[-1] / record.run_id).history] == expected

@@ -16,8 +16,9 @@ from reglab.processes.signals import Request, Signals
 from reglab.tracking.record import State
 from reglab.tracking.storage import File
 from reglab.tracking.store import read_run
-from reglab.training import checkpoint, loop
+from reglab.training import checkpoint
 from reglab.training.run import Run
+from tests.training import trained
 from tests.waiting import PATIENCE, wait_for
 
 STEPS, EPOCHS = 4, 2
@@ -66,7 +67,7 @@ def train(make_run, make_record, after_step, tmp_path):
                 torch.rand(5)  # another process stands elsewhere in the random numbers
             if steps:
                 after_step(run, steps, lambda signals=signals: setattr(signals, "received", Request.preempt))
-            record = loop.train(run, make_record(run), None, [], File(path), signals)
+            record = trained.train(run, make_record(run), None, [], File(path), signals)
             assert record.state == (State.preempted if steps else State.finished)
         return run
 
@@ -129,7 +130,7 @@ def test_a_run_that_is_killed_goes_on_from_its_last_checkpoint(make_run, make_re
     after_step(run, 6, kill)
     path = tmp_path / "killed" / "checkpoint.pt"
     with pytest.raises(Killed):
-        loop.train(run, make_record(run), None, [], File(path), Signals())
+        trained.train(run, make_record(run), None, [], File(path), Signals())
     assert checkpoint.load(File(path))["steps_done"] == 1  # of the second epoch; the sixth step was not saved
     resumed = train(EVERYTHING, folder="killed")
     same(without_times(resumed), whole(EVERYTHING))
@@ -170,7 +171,7 @@ def start(tmp_path):
     def sweep():
         process = subprocess.Popen(
             [sys.executable, "-m", "reglab", "sweep", "run", str(file), "--workers", "1"],
-            env=os.environ | {"PYTHONPATH": str(Path(loop.__file__).parents[2])},
+            env=os.environ | {"PYTHONPATH": str(Path(checkpoint.__file__).parents[2])},
             stdout=subprocess.DEVNULL,
             stderr=(tmp_path / "said.txt").open("a"),
             start_new_session=True,
@@ -228,7 +229,7 @@ def test_a_sweep_whose_processes_are_killed_ends_with_the_history_of_an_undistur
         record = read_run(folder)
         assert record.state == State.finished
         run = Run(config, sources.load(config.data, cache), torch.device("cpu"))
-        undisturbed = loop.train(run, make_record(run), None, [], File(tmp_path / "undisturbed" / "checkpoint.pt"), Signals())
+        undisturbed = trained.train(run, make_record(run), None, [], File(tmp_path / "undisturbed" / "checkpoint.pt"), Signals())
         assert timeless(record.history) == timeless(undisturbed.history)
         assert record.summary.test_accuracy == undisturbed.summary.test_accuracy
         assert record.summary.train_clean_accuracy == undisturbed.summary.train_clean_accuracy

@@ -20,8 +20,8 @@ from reglab.processes.signals import Signals
 from reglab.tracking.record import State
 from reglab.tracking.storage import File
 from reglab.tracking.store import read_run, read_runs
-from reglab.training import loop
 from reglab.training.run import Run
+from tests.training import trained
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux")]
 
@@ -120,7 +120,7 @@ def undisturbed(tmp_path, cache, make_record):
 
     def train(config):
         run = Run(config, sources.load(config.data, cache), torch.device("cpu"))
-        return timeless(loop.train(run, make_record(run), None, [], File(tmp_path / "undisturbed.pt"), Signals()))
+        return timeless(trained.train(run, make_record(run), None, [], File(tmp_path / "undisturbed.pt"), Signals()))
 
     return train
 

@@ -182,6 +182,18 @@ def test_again_trains_it_anew(reglab, folder):
     assert [row.train_loss for row in second.history] == [row.train_loss for row in first.history]
 
 
+def test_again_takes_nothing_away_before_the_run_begins(reglab, folder, monkeypatch):
+    keeping = [*WORDS, "train.keep_weights=true"]
+    assert reglab("train", *keeping) == 0
+    before, kept = read_run(folder), (folder / "weights.safetensors").read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr("reglab.training.run.Run.warm_up", lambda _: os.kill(os.getpid(), signal.SIGUSR1))
+        assert reglab("train", *keeping, "--again") == 75
+    assert read_run(folder) == before and (folder / "weights.safetensors").read_bytes() == kept
+    assert reglab("train", *WORDS, "--again") == 0
+    assert read_run(folder).weights is None and not (folder / "weights.safetensors").exists()
+
+
 def test_again_starts_from_the_start(reglab, folder, at_step, capsys):
     at_step(6, lambda: os.kill(os.getpid(), signal.SIGUSR1))
     assert reglab("train", *WORDS) == 75

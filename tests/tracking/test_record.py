@@ -282,11 +282,6 @@ def test_python_names_are_accepted_too():
     assert "test/loss" not in row.metrics()  # what is not there is not logged
 
 
-@pytest.mark.parametrize("state", State)
-def test_every_state_either_ends_a_run_or_lets_it_go_on(state):
-    assert state.ended != state.resumable
-
-
 def test_the_states_that_end_a_run_are_these():
     assert {state for state in State if state.ended} == {State.finished, State.stopped, State.diverged, State.failed}
 

@@ -9,9 +9,10 @@ from reglab.errors import ReglabError, UserError
 from reglab.processes.signals import Request, Signals
 from reglab.tracking.record import State
 from reglab.tracking.storage import File
-from reglab.training import checkpoint, loop
+from reglab.training import checkpoint
 from reglab.training.resume import resume
 from reglab.training.run import Run
+from tests.training import trained
 
 CPU = torch.device("cpu")
 STATE = {"network": {"weight": torch.arange(6.0)}, "order": None, "steps_done": 3, "history": [{"epoch": 1, "train/loss": 0.5}]}
@@ -185,7 +186,7 @@ def test_a_run_whose_checkpoint_is_damaged_goes_on_from_the_one_before_or_begins
     assert (ended.state, watch.resumed_behind) == (State.finished, 2 - damages)
     assert caplog.text.count("set aside; the run goes on from the checkpoint before, or begins again") == damages
     assert f"{path} is damaged (" in caplog.text
-    whole = loop.train(make_run(train={"epochs": 3}), make_record(make_run()), None, [], File(path.with_name("other")), Signals())
+    whole = trained.train(make_run(train={"epochs": 3}), make_record(make_run()), None, [], File(path.with_name("other")), Signals())
     assert [row.train_loss for row in ended.history] == [row.train_loss for row in whole.history]
     assert not list(path.parent.glob("checkpoint*"))
 
@@ -222,7 +223,7 @@ class Watch:
 def outcome(run, path, make_record, images):
     watch = Watch()
     signals = Signals()
-    ended = loop.train(run, make_record(run), None, [watch], File(path), signals)
+    ended = trained.train(run, make_record(run), None, [watch], File(path), signals)
     assert signals.received == Request.none
     return ended, watch
 
@@ -271,7 +272,7 @@ def left_by_an_earlier_version(left_behind):
 def test_a_checkpoint_of_an_earlier_version_is_used_where_the_record_tells_whose_it_is(left_by_an_earlier_version, make_run, make_record):
     run, watch = make_run(), Watch()
     record = make_record(run).changed(formerly="0123456789ab")
-    ended = loop.train(run, record, None, [watch], File(left_by_an_earlier_version), Signals())
+    ended = trained.train(run, record, None, [watch], File(left_by_an_earlier_version), Signals())
     assert (ended.state, watch.resumed_behind) == (State.finished, 1)
 
 

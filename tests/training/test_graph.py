@@ -16,10 +16,11 @@ from reglab.processes.signals import Request, Signals
 from reglab.techniques.applied import overrides
 from reglab.tracking.record import State
 from reglab.tracking.storage import File
-from reglab.training import checkpoint, graph, loop
+from reglab.training import checkpoint, graph
 from reglab.training.graph import CapturedStep
 from reglab.training.resume import resume
 from reglab.training.run import Run
+from tests.training import trained
 
 
 class Recording(TorchDispatchMode):
@@ -82,7 +83,7 @@ def train(make_record, tmp_path):
 
     def to_its_end(run, name=None, signals=None):
         file = File(tmp_path / (name or str(next(numbers))) / "checkpoint.pt")
-        return loop.train(run, make_record(run), None, [], file, signals or Signals())
+        return trained.train(run, make_record(run), None, [], file, signals or Signals())
 
     return to_its_end
 
@@ -194,7 +195,7 @@ def test_the_record_says_whether_steps_were_captured(make_run, make_record, capt
     where = Environment(**fields, threads=1, compiled=False, train_images=128, test_images=64)
     for wanted in ("auto", False):
         run = make_run(train={"graph": wanted})
-        record = loop.train(run, make_record(run), where, [], File(tmp_path / str(wanted)), Signals())
+        record = trained.train(run, make_record(run), where, [], File(tmp_path / str(wanted)), Signals())
         assert record.environment.captured == (wanted == "auto")
 
 

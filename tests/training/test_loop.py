@@ -18,11 +18,12 @@ from reglab.tracking.record import State
 from reglab.tracking.results import Epoch
 from reglab.tracking.storage import File
 from reglab.tracking.store import LocalRun, read_run
-from reglab.training import checkpoint, clock, environment, loop, optimizer
+from reglab.training import checkpoint, clock, environment, optimizer
 from reglab.training.run import Run
 from reglab.training.step import EpochSums, TrainingStep
 from reglab.training.summary import summary as summary_of
 from tests.conftest import TECHNIQUES
+from tests.training import trained
 
 CPU = torch.device("cpu")
 
@@ -35,7 +36,7 @@ def train(make_record, tmp_path):
     """Trains a run as the command does, without a command: returns its record."""
 
     def to_its_end(run, sinks=(), signals=None):
-        return loop.train(run, make_record(run), None, sinks, File(tmp_path / "run" / "checkpoint.pt"), signals or Signals())
+        return trained.train(run, make_record(run), None, sinks, File(tmp_path / "run" / "checkpoint.pt"), signals or Signals())
 
     return to_its_end
 
@@ -51,7 +52,7 @@ def weights(run):
 def plain(make_config, images, make_record, tmp_path_factory):
     """The tiny run without any technique, trained."""
     run, folder = Run(make_config(), images, CPU), tmp_path_factory.mktemp("plain")
-    loop.train(run, make_record(run), None, (), File(folder / "checkpoint.pt"), Signals())
+    trained.train(run, make_record(run), None, (), File(folder / "checkpoint.pt"), Signals())
     return run
 
 
@@ -336,10 +337,10 @@ def test_a_run_that_goes_on_elsewhere_tells_where_it_was(make_run, make_record, 
     here = environment.describe(CPU, "fp32", False, first.images).model_copy(update={"commit": "abc"})
     signals = Signals()
     after_step(first, 5, lambda: setattr(signals, "received", Request.preempt))
-    left = loop.train(first, make_record(first), here, (), file, signals)
+    left = trained.train(first, make_record(first), here, (), file, signals)
     assert (left.state, left.environment.elsewhere) == (State.preempted, None)
     run = make_run()
-    ended = loop.train(run, make_record(run), here.model_copy(update=change), [LocalRun(tmp_path / "run")], file, Signals())
+    ended = trained.train(run, make_record(run), here.model_copy(update=change), [LocalRun(tmp_path / "run")], file, Signals())
     assert ended.state == State.finished
     assert ended.environment.elsewhere == ([here.machine] if is_another else None)
     assert read_run(tmp_path / "run") == ended
@@ -400,7 +401,7 @@ def test_a_run_that_is_preempted_says_so_before_it_leaves_its_checkpoint(make_ru
 
     run, signals = make_run(), Signals()
     after_step(run, 2, lambda: setattr(signals, "received", Request.preempt))
-    loop.train(run, make_record(run), None, [Watch(tmp_path / "run")], File(tmp_path / "run" / "checkpoint.pt"), signals)
+    trained.train(run, make_record(run), None, [Watch(tmp_path / "run")], File(tmp_path / "run" / "checkpoint.pt"), signals)
     assert order == ["said", "saved"]
 
 
@@ -574,7 +575,7 @@ def test_a_preemption_in_an_evaluation_leaves_it_for_later(make_run, train, tmp_
     record = train(run, [LocalRun(tmp_path / "run")], signals)
     assert (record.state, len(record.history)) == (State.preempted, epochs)
     again = train(make_run(train=sections), [LocalRun(tmp_path / "run")])
-    undisturbed = loop.train(make_run(train=sections), again, None, [], File(tmp_path / "none"), Signals())
+    undisturbed = trained.train(make_run(train=sections), again, None, [], File(tmp_path / "none"), Signals())
     assert again.state == State.finished
     for one, other in zip(again.history, undisturbed.history, strict=True):
         assert (one.train_loss, one.test_loss, one.train_clean_accuracy) == (other.train_loss, other.test_loss, other.train_clean_accuracy)
@@ -595,7 +596,7 @@ def test_a_preemption_in_the_last_step_leaves_the_evaluation_for_later(make_run,
     """A machine that is going away may not have the time for it."""
     assert signalled(make_run(), after_step, 2 * STEPS, signal.SIGUSR1, train, tmp_path).state == State.preempted
     again = train(make_run(), [LocalRun(tmp_path / "run")])
-    undisturbed = loop.train(make_run(), again, None, [], File(tmp_path / "none"), Signals())
+    undisturbed = trained.train(make_run(), again, None, [], File(tmp_path / "none"), Signals())
     assert again.state == State.finished
     assert [row.test_loss for row in again.history] == [row.test_loss for row in undisturbed.history]
 
@@ -790,4 +791,4 @@ def test_a_run_whose_batches_do_not_fit_into_a_cpu_s_memory_says_how_many_images
     monkeypatch.setattr(Run, "evaluate", lambda run, *words: evaluate)
     run._advance = run._train_on
     with pytest.raises(ReglabError, match=r"out of memory with batches of 64: about 32 would fit in the .* GB that are free"):
-        loop.train(run, make_record(run), None, [], File(tmp_path / "checkpoint.pt"), Signals())
+        trained.train(run, make_record(run), None, [], File(tmp_path / "checkpoint.pt"), Signals())

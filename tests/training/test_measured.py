@@ -13,8 +13,8 @@ from reglab.techniques import Technique
 from reglab.tracking.record import State
 from reglab.tracking.storage import File
 from reglab.tracking.store import LocalRun, read_run
-from reglab.training import loop
 from reglab.training.measured import Metrics
+from tests.training import trained
 
 OWN = "tests.training.own"
 ALL = f"reglab.metrics:ece, {OWN}:spread,{OWN}:mistakes, {OWN}:by_name"
@@ -27,7 +27,7 @@ def train(make_record, tmp_path):
     def to_its_end(run, folder="run", signals=None):
         local = LocalRun(tmp_path / folder)
         local.folder.mkdir(exist_ok=True)
-        loop.train(run, make_record(run), None, [local], File(tmp_path / folder / "checkpoint.pt"), signals or Signals())
+        trained.train(run, make_record(run), None, [local], File(tmp_path / folder / "checkpoint.pt"), signals or Signals())
         return read_run(local.folder)
 
     return to_its_end

@@ -2,10 +2,10 @@
 
 import json
 import platform
-import resource
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -34,9 +34,12 @@ print([before, memory.peak_gb()])
     assert 0.29 < after - before < 0.32
 
 
-def test_where_the_kernel_does_not_tell_the_peak_getrusage_does(monkeypatch):
+@pytest.mark.parametrize(("platform", "told"), [("linux", 3_000_000), ("freebsd14", 3_000_000), ("darwin", 3_072_000_000)])
+def test_where_the_kernel_does_not_tell_the_peak_getrusage_does_in_the_unit_of_its_system(monkeypatch, platform, told):
     monkeypatch.setattr(memory.Path, "read_text", lambda self, encoding: "VmPeak: 1 kB")
-    assert memory.peak_gb() == pytest.approx(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9, rel=0.2)
+    monkeypatch.setattr(memory.sys, "platform", platform)
+    monkeypatch.setattr(memory.resource, "getrusage", lambda _: SimpleNamespace(ru_maxrss=told))
+    assert memory.peak_gb() == pytest.approx(3.072)
 
 
 FAULTS = """

@@ -12,8 +12,9 @@ from reglab.tracking.per_image import PerImage
 from reglab.tracking.record import State
 from reglab.tracking.storage import File
 from reglab.tracking.store import LocalRun, read_run
-from reglab.training import evaluation, loop, weights
+from reglab.training import evaluation, weights
 from tests.conftest import TECHNIQUES
+from tests.training import trained
 
 CPU = torch.device("cpu")
 KEPT = {"keep_weights": True}
@@ -25,7 +26,7 @@ def train(make_record, tmp_path):
 
     def to_its_end(run, signals=None, name="run"):
         local = LocalRun(tmp_path / name)
-        return loop.train(run, make_record(run), None, [local], local.checkpoint, signals or Signals(), local.weights)
+        return trained.train(run, make_record(run), None, [local], local.checkpoint, signals or Signals(), local.weights)
 
     return to_its_end
 

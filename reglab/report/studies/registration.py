@@ -154,7 +154,8 @@ def registered(lock: Lock | None, design: Design, records: Iterable[RunRecord], 
     )
     more = [f"and {len(found) - _MOST_CHANGES} more"] if len(found) > _MOST_CHANGES else []
     return Registered(
-        f"{said} The study file has changed since ({dates or 'after the last call of `reglab study run`'}):", [*found[:_MOST_CHANGES], *more]
+        f"{said} The study file has changed since ({dates or 'after the last call of `reglab study run`'}):",
+        [*found[:_MOST_CHANGES], *more],
     )
 
 

@@ -1,8 +1,9 @@
 """What CutMix is."""
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from reglab.section import Section
+from reglab.techniques.beta import drawable
 from reglab.techniques.technique import Probe, Technique
 
 
@@ -12,6 +13,8 @@ class CutMixConfig(Section):
     alpha: float = Field(
         default=0.0, ge=0, le=100, description="shares that stay are drawn from Beta(alpha, alpha), one a batch; 1 in the paper; 0: off"
     )
+
+    _drawable = field_validator("alpha")(drawable("cutmix.alpha"))
 
 
 TECHNIQUE = Technique(

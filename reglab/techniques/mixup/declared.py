@@ -1,8 +1,9 @@
 """What mixup is."""
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from reglab.section import Section
+from reglab.techniques.beta import drawable
 from reglab.techniques.technique import Probe, Technique
 
 
@@ -10,6 +11,8 @@ class MixupConfig(Section):
     """Mixup: each image blended with another of its batch, and its label as much (Zhang et al. 2018)."""
 
     alpha: float = Field(default=0.0, ge=0, le=100, description="shares are drawn from Beta(alpha, alpha), one a batch; 0: off")
+
+    _drawable = field_validator("alpha")(drawable("mixup.alpha"))
 
 
 TECHNIQUE = Technique(

@@ -15,10 +15,11 @@ from reglab.errors import ReglabError
 from reglab.processes.signals import Signals
 from reglab.tracking.record import State
 from reglab.tracking.storage import File
-from reglab.training import loop, shortage
+from reglab.training import shortage
 from reglab.training.run import Run
 from tests.fake_gpu import fake
 from tests.fake_gpu.conftest import noise
+from tests.training import trained
 
 MB = 10**6
 BIG = "model.stem=cifar batchnorm.layers=1 dropout.layers=3 dropout.p=0.1 agc.enabled=true train.epochs=1"
@@ -36,7 +37,7 @@ def losses_are_finite(monkeypatch):
 @pytest.fixture
 def train(make_record, tmp_path):
     def to_its_end(run):
-        return loop.train(run, make_record(run), None, [], File(tmp_path / "checkpoint"), Signals())
+        return trained.train(run, make_record(run), None, [], File(tmp_path / "checkpoint"), Signals())
 
     return to_its_end
 
