@@ -5,6 +5,8 @@ import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import combinations
+from operator import ne
 from pathlib import Path
 
 import pandas as pd
@@ -376,13 +378,21 @@ def _epochs(cells: Sequence[Cell]) -> str:
 
 
 def _answers(study: Study) -> dict[Question, list[Cell]]:
-    """The arms that answer each question. Those of the first alone answer others with too few arms to be worth a figure."""
+    """The arms that answer each question. Some of the first one's are none to another where each differs from each in several of its
+    factors: they are there for the first, and no figure of the other would compare two of them."""
     found = {question: study.answers(question) for question in study.design.questions}
     known = {cell.identity for cell in found[study.design.questions[0]]} if found else set()
     return {
-        question: cells if question is study.design.questions[0] or any(cell.identity not in known for cell in cells) else []
-        for question, cells in found.items()
+        question: cells if place == 0 or any(cell.identity not in known for cell in cells) or _are_comparable(cells, study.design) else []
+        for place, (question, cells) in enumerate(found.items())
     }
+
+
+def _are_comparable(cells: Sequence[Cell], design: Design) -> bool:
+    """Whether two of them differ in one factor."""
+    factors = [name for name, column in design.by_name.items() if column.is_factor]
+    there = [[written(cell.treatment[name]) for name in factors] for cell in cells if cell.treatment]
+    return any(sum(map(ne, one, other)) == 1 for one, other in combinations(there, 2))
 
 
 def _runs(cells: Sequence[Cell]) -> list[str]:

@@ -171,7 +171,10 @@ def condition(given: Setting, arms: Mapping[str, Condition], keys: Mapping[str, 
         return given, arms[label]
     if isinstance(given, str) and "=" not in given:
         raise UserError(f"{excerpt(given)}: no arm is called so{nearest(given, arms)}; there are {'; '.join(list(arms)[:12])}")
-    words = dict(word.partition("=")[::2] for word in given.split()) if isinstance(given, str) else dict(given)
+    pairs = [word.partition("=")[::2] for word in given.split()] if isinstance(given, str) else [*given.items()]
+    words = dict(pairs)
+    if len(words) < len(pairs):
+        raise UserError(f"{excerpt(given)}: it has a key twice; give each key one value")
     by_name = {column.name: column for column in keys.values()} | dict(keys)
     for key, level in words.items():
         if key not in by_name:

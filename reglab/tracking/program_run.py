@@ -165,6 +165,6 @@ def each_alone(runs: Sequence[ProgramRun], where: object) -> list[ProgramRun]:
     seen = set[str]()
     for run in runs:
         if run.id in seen:
-            raise UserError(f"{where}: two runs have the id {run.id}: leave one of them out")
+            raise UserError(f"{where}: two runs have the id {run.id}: leave one of them out (a run is one row: its last)")
         seen.add(run.id)
     return list(runs)

@@ -106,6 +106,7 @@ def test_within_a_margin_they_are_alike(ours):
     [
         ("lr=0.01", "lr=0.01", None, "the two settings may be one run's"),
         ("lr=0.01", "weight_decay=0", None, "the two settings may be one run's"),
+        ("lr=0.01 lr=0.1", "lr=0.001", None, "^lr=0.01 lr=0.1: it has a key twice"),
         ("lr=5", "lr=0.01", None, "lr is 5 in no run; there are 0.001, 0.01"),
         ("width=5", "lr=0.01", None, "width does not differ among these runs"),
         ("best", "lr=0.01", None, "best: no arm is called so"),

@@ -119,7 +119,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name(table):
         ("lr,acc\n", "holds no run"),
         ("lr,lr\n1,2\n", "two columns are called lr"),
         ("lr,acc\n1,2\n1,2,3\n", r"runs.csv:3: 3 cells under 2 columns"),
-        ("ID,acc\na,2\na,3\n", "two runs have the id a"),
+        ("ID,acc\na,2\na,3\n", "two runs have the id a: leave one of them out"),
         ("lr,lr \n1,2\n", "two columns are called lr"),
         ("State,acc\nfinished,2\nNevada,2\n", "runs.csv:3: State is Nevada, which is no state of a run, and elsewhere finished, which is"),
         ("State,status,acc\nfinished,failed,2\n", "runs.csv:2: State and status tell two states of a run: rename or remove one"),

@@ -140,7 +140,7 @@ class Evidence:
         if not cases:
             return Compared(what, unit, claimed)
         runs = frozenset(run.run for case in cases for level in case.levels for run in level)
-        look = cache(_Means(self, of, cases, claimed, unit, in_turns, found.several).look)
+        look = cache(_Means(self, of, cases, claimed, unit, in_turns, found.several, len(found.each) - len(cases)).look)
         return Compared(what, unit, claimed, runs, [case.seeds for case in cases], look, in_turns, found.several)
 
     def difference(self, of: str, one: Condition, other: Condition) -> OfMeans | None:
@@ -241,6 +241,7 @@ class _Means:
     unit: str
     in_turns: bool
     several: str
+    untold: int  # cases beside these, in which a level has no value, or none on a machine that the other has one on
 
     def look(self, seeds: int | None) -> OfMeans:
         """With the first so many seeds of each arm, of the cases that have them; or with all."""
@@ -288,6 +289,9 @@ class _Means:
             lines.append("no arm has two seeds: the interval is over configurations, and says nothing of chance from seed to seed")
         elif len(told) > 1:
             lines.append(f"averaged over {len(told)} configurations, of equal weight")
+        if self.untold:
+            lacking = "times of both sides from one machine" if is_time(self.of) else "values of both sides"
+            lines.append(f"{self.untold} of {self.untold + len(self.cases)} configurations have no {lacking}, and are left out")
         if len(told) < len(self.cases):
             lines.append(f"{len(self.cases) - len(told)} of {len(self.cases)} configurations have fewer seeds, and are left out")
         lines += by_turns(sum(case.by_turns for case in told))

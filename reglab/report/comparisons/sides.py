@@ -103,7 +103,8 @@ class Sides:
             how = f"compared {one} by {one}" if found.paired else "compared as independent runs, since pairing them would not pay"
             lines.append(f"{how}: runs of one {one} correlate by {numbers.plain(float(found.correlation), 2)} over these arms")
         if level and float(found.error) == 0:
-            lines.append("the runs of each arm are alike to the last digit: chance shows nowhere in them")
+            what = f"differences {one} by {one}" if found.paired else "runs of each arm"
+            lines.append(f"the {what} are alike to the last digit: chance shows nowhere in them")
         if level and self.diverged:
             lines.append(f"{self.diverged} that diverged count as chance; without them: {self._without_them(level)}")
         return lines

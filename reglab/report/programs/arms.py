@@ -76,7 +76,9 @@ class Programs:
     @cached_property
     def said(self) -> tuple[str, ...]:
         """What was guessed of these runs, and which of them are alike: lines for people."""
-        return (*self.roles.guessed, *said_of_copies(self._ended, self.roles))
+        again = sum(len(arm.runs) - len(arm.by_seed) for arm in self.arms if arm.by_seed)
+        said = f"{again:,} {'runs repeat' if again > 1 else 'run repeats'} an arm and seed that is there already: the mean of those counts once"
+        return (*self.roles.guessed, *said_of_copies(self._ended, self.roles), *[said] * (again > 0))
 
     @cached_property
     def columns(self) -> Mapping[str, Column]:

@@ -160,9 +160,6 @@ class ProgramReport:
             missing = [run for run in self.programs.counted if setting(run, self.roles.seed) is None]
             if missing:
                 found.append(f"{len(missing):,} without a {self.roles.seed}: their arms count run by run: {_named(missing)}.")
-            again = sum(len(arm.runs) - len(arm.by_seed) for arm in self.programs.arms if arm.by_seed)
-            if again:
-                found.append(f"{again:,} runs repeat an arm and seed that is there already: the mean of those counts once.")
         return found
 
     def _reading(self) -> str:

@@ -109,6 +109,8 @@ _RATES = each_word("per step steps to target inference latency zone out limit ma
 """What makes a time another thing than how long the run took."""
 _SEEDS = re.compile(r"(^|[._/ -])(random_?|rng_?|manual_?|global_?|np_?|torch_?)?seed$|random_?state$", re.IGNORECASE)
 _COUNTERS = frozenset({"epoch", "step", "global_step", "iteration", "iter", "timestamp"})
+_OF_THE_BEST = re.compile(r"(^|[./ _-])(best|last|final|stopped)[ _-](epoch|step|iteration|iter)$", re.IGNORECASE)
+"""What a run came to, and none of its settings."""
 _SETTINGS = each_word(
     "lr rate decay wd momentum dropout beta beta1 beta2 betas eps epsilon gamma alpha lambda temperature width depth batch "
     "size hidden layers dim heads warmup smoothing clip noise weight scale tau coef coefficient rho sigma fn function type "
@@ -161,7 +163,11 @@ def _is_time(key: str) -> bool:
 
 
 def _is_counter(key: str) -> bool:
-    return key.startswith("_") or re.split(r"[./ ]", key)[-1].lower() in _COUNTERS
+    return key.startswith("_") or _counts_rows(key) or bool(_OF_THE_BEST.search(key))
+
+
+def _counts_rows(key: str) -> bool:
+    return re.split(r"[./ ]", key)[-1].lower() in _COUNTERS
 
 
 # Reading.
@@ -197,6 +203,7 @@ class _Reader:
         words = {key: word for key in self.config if (word := self._word_of_two(key))}
         self.said += [f"{key}: what is {word}, and the text {word}, are one level" for key, word in words.items()]
         factors, alike = self._factors({metric, seed, time} - {None})
+        self._look_for_epochs(factors, seed, {metric, time})
         return Roles(metric=metric, goal=goal, seed=seed, time=time, factors=factors, alike=alike, guessed=tuple(self.said))
 
     def _one(self, what: str, key: str | None, option: str, guess: Callable[[], str | None]) -> str | None:
@@ -228,7 +235,11 @@ class _Reader:
                 raise self._no_number("--metric", key)
             return key
         numeric = [key for key in self.results if key != seed and self._numbers(key) and not _is_counter(key)]
+        named = [key for key in self.results if key != seed and key not in numeric and _is_quality(key) and not _is_counter(key)]
         for split in _SPLITS:
+            if torn := [key for key in named if _split_of(key) == split and self._are_some(key)]:
+                fault = f"is a metric by its name, and is {excerpt(self._example(torn[0]))}, say, which is no number"
+                raise UserError(f"{torn[0]} {fault}: mend it, or name another with --metric")
             found = [key for key in numeric if _is_quality(key) and _split_of(key) == split]
             if len(found) == 1:
                 self.said.append(f"metric: {found[0]}, by its name (--metric names another)")
@@ -239,6 +250,9 @@ class _Reader:
         if len(others) == 1:
             self.said.append(f"metric: {others[0]}, the only result that is a number (--metric names another)")
             return others[0]
+        if named:
+            texts = f"{named[0]}, which is one by its name, is {excerpt(self._example(named[0]))}, say, and no number"
+            raise UserError(f"no key with numbers is a metric by its name: say which with --metric; {texts}")
         raise UserError(f"no key is a metric by its name: say which with --metric; numbers are in {some(numeric) or 'none'}")
 
     def _goal(self, metric: str) -> Goal:
@@ -289,6 +303,7 @@ class _Reader:
                     raise UserError(f"--group-by {excerpt(key)}: it is the metric, the seed or the time already")
             guessed = self._guessed(differing, strict=False)
             guessed += self._naming(guessed, taken, strict=False)
+            guessed += [key for key in differing if key not in guessed and self._numbers_rows(key, self.asked.group_by)]
             if pooled := [key for key in guessed if key not in self.asked.group_by]:
                 self.said.append(f"pooled over, since --group-by does not name them: {some(pooled)}")
             return self.asked.group_by, {}
@@ -322,6 +337,26 @@ class _Reader:
         if strict:
             self._leave_out("they tell runs apart and nothing else", left_out)
         return kept
+
+    def _look_for_epochs(self, factors: Sequence[str], seed: str | None, taken: Collection[str | None]) -> None:
+        """Raises UserError where the rows of a table seem to be the epochs of its runs, or a setting seems to number them: what is left out
+        of the settings differs between rows that have all else in common. Of durations any two runs differ in, those that repeat."""
+        if self.is_sorted or self.asked.group_by is not None:
+            return
+        kept, rows = [*factors, *filter(None, [seed])], "one arm and seed" if seed else "one arm"
+        for key in self.config:
+            if key in taken or key in kept:
+                continue
+            if self._numbers_rows(key, kept):
+                such = f"--group-by {','.join([*factors, key])}"
+                mend = f"keep the row of the last {key} of each run, or, where it is a setting, name it with the others ({such})"
+                raise UserError(f"{key} differs between rows of {rows}, and a run is one row: {mend}")
+            if seed and _is_time(key) and self._numbers(key) and self._repeats(key) and self._parts([*kept, key]) > self._parts(kept):
+                raise UserError(f"{key} may be a setting or a result: name the settings with --group-by, such as {some([*factors, key])}")
+
+    def _numbers_rows(self, key: str, kept: Sequence[str]) -> bool:
+        """Whether it is a counter of a table that differs between rows which have these keys in common."""
+        return not self.is_sorted and _counts_rows(key) and self._numbers(key) and self._parts([*kept, key]) > self._parts(kept)
 
     def _leave_out(self, why: str, keys: Sequence[str]) -> None:
         if keys:
@@ -407,6 +442,10 @@ class _Reader:
         values = [result(run, key) for run in self.ended]
         texts = {value for value in values if isinstance(value, str)} - {"NaN", "Infinity", "-Infinity", ""}
         return any(number(value) is not None for value in values) and not texts
+
+    def _are_some(self, key: str) -> bool:
+        """Whether there are numbers under it."""
+        return any(number(result(run, key)) is not None for run in self.ended)
 
     def _example(self, key: str) -> Value:
         return next((value for run in self.ended if number(value := result(run, key)) is None and value is not None), None)

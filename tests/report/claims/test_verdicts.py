@@ -550,6 +550,18 @@ def test_where_some_runs_had_one_machine_to_themselves_these_are_compared(made, 
         assert {any("shared machines are left out" in line for line in part.said) for part in parts} == {is_said}
 
 
+def test_a_configuration_without_times_of_both_sides_from_one_machine_is_counted(made):
+    """One of four dropout configurations has AGC's times from another machine, and is none that the comparison is of."""
+    records = made(SWEEPS_OF[7])
+    elsewhere = records[0].environment.model_copy(update={"device": "another GPU"})
+    moved_away = changed(records, lambda f: f.clip is not None and f.layers == 1, environment=elsewhere)
+    parts = [part for part in finding(7, moved_away).parts if part.unit == "ratio"]
+    whole = [part for part in finding(7, records).parts if part.unit == "ratio"]
+    said = "1 of 4 configurations have no times of both sides from one machine, and are left out"
+    assert all(said in part.said for part in parts) and not any(said in part.said for part in whole)
+    assert all(one.n == other.n for one, other in zip(parts, whole, strict=True))
+
+
 def test_accuracies_of_unlike_machines_are_paired(made):
     records = made(("final",))
     another = records[0].environment.model_copy(update={"device": "another GPU"})

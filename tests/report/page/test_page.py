@@ -260,7 +260,7 @@ def test_a_table_has_a_caption_and_names_its_rows_and_columns(open_page):
 def test_what_has_no_run_is_behind_one_line(open_page):
     page = open_page()
     assert page.locator("#figure_4, #untested table, #untested figure").count() == 0
-    assert page.locator("#untested summary").inner_text() == "1 question has no run yet"
+    assert page.locator("#untested summary").inner_text() == "1 question has no arms to compare yet"
     assert page.locator("#question-arrays").is_hidden()
     page.locator("#untested summary").click()
     assert page.locator("#question-arrays").inner_text() == "Arrays Which arrays?"

@@ -204,6 +204,50 @@ def test_in_a_table_results_are_told_from_settings_by_names():
     assert found.factors == ("lr", "loss")
 
 
+EPOCHS = {"lr": [0.1] * 4 + [0.01] * 4, "seed": [0, 0, 1, 1] * 2, "epoch": [1, 2] * 4, "acc": [n / 10 for n in range(8)]}
+
+
+@pytest.mark.parametrize("left_out", [(), ("seed",), ("lr",)], ids=["lr and seed", "lr alone", "seed alone"])
+def test_a_table_of_epochs_is_refused_and_not_averaged_over_them(left_out):
+    columns = {key: values for key, values in EPOCHS.items() if key not in left_out}
+    with pytest.raises(UserError, match=r"^epoch differs between rows of one arm.*, and a run is one row: keep the row of the last epoch"):
+        read(table(**columns), AskedRoles())
+
+
+def test_a_counter_that_is_a_setting_is_named_with_the_others_or_pooled_and_that_is_told():
+    found = read(table(**EPOCHS), AskedRoles(group_by=("lr", "epoch")))
+    assert found.factors == ("lr", "epoch")
+    assert "pooled over, since --group-by does not name them: epoch" in read(table(**EPOCHS), AskedRoles(group_by=("lr",))).guessed
+    runs_of_unlike_length = table(**EPOCHS | {"seed": [0, 1, 2, 3] * 2, "epoch": [5, 7, 6, 9, 5, 5, 8, 6]})
+    assert read(runs_of_unlike_length, AskedRoles()).factors == ("lr",)
+
+
+def test_seconds_that_differ_as_a_setting_does_are_asked_for_and_those_that_a_run_took_are_not():
+    clips = {"lr": [0.1] * 4 + [0.01] * 4, "seed": [0, 1] * 4, "clip_seconds": [5, 5, 10, 10] * 2, "acc": [n / 10 for n in range(8)]}
+    with pytest.raises(UserError, match="clip_seconds may be a setting or a result: name the settings with --group-by, such as lr, clip_s"):
+        read(table(**clips), AskedRoles(time="none"))
+    took = {**clips, "seed": [0, 1, 2, 3] * 2, "clip_seconds": [5, 5, 6, 5, 9, 9, 9, 9]}
+    assert read(table(**took), AskedRoles(time="none")).factors == ("lr",)
+
+
+def test_the_epoch_of_the_best_is_what_a_run_came_to():
+    found = read(table(lr=[1, 1, 2, 2], best_epoch=[3, 5, 3, 5], acc=[0.1, 0.2, 0.3, 0.4]), AskedRoles())
+    assert found.factors == ("lr",)
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        ([0.1, "-", 0.3, 0.4], "^test_acc is a metric by its name, and is -, say, which is no number: mend it, or name another with --metric"),
+        (["0,1", "0,2", "0,3", "0,4"], None),
+    ],
+)
+def test_a_metric_with_a_cell_that_is_no_number_is_named_and_no_other_taken(cells, said):
+    columns = {"lr": [1, 1, 2, 2], "test_acc": cells}
+    with pytest.raises(UserError, match=said or "test_acc, which is one by its name, is 0,1, say, and no number"):
+        read(table(**columns, **({"val_acc": [0.5, 0.6, 0.7, 0.8]} if said else {})), AskedRoles())
+
+
 @pytest.mark.parametrize("values", [[0.11, 0.22, 0.31, 0.44, 0.52], [101, 205, 333, 404, 555]])
 def test_in_a_table_numbers_that_may_be_either_are_refused(values):
     """Silently taken for a setting, each run would be an arm of its own; taken for a result, unlike runs would be pooled."""

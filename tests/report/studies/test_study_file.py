@@ -60,6 +60,31 @@ def runs(make_record):
     ]
 
 
+SECOND = """\
+  - {name: Overfitting at each rate, x: rate, lines: decay, y: gap}
+  - {name: Decay alone, varies: [decay], x: decay, y: test/accuracy}
+claims:"""
+
+
+def test_every_question_that_the_same_runs_answer_has_its_section(own, runs):
+    report = build.Report(runs, own("claims:", SECOND))
+    assert {question.name: len(cells) for question, cells in report.answers.items()} == {
+        "decay_at_each_rate": 4,
+        "overfitting_at_each_rate": 4,
+        "decay_alone": 2,
+    }
+
+
+def test_a_question_of_which_the_first_one_s_runs_compare_nothing_has_none(own, runs):
+    """Arms of which each differs from each in both factors are an answer to the first alone."""
+    report = build.Report([*runs[:3], *runs[-3:]], own("claims:", SECOND))
+    assert {question.name: len(cells) for question, cells in report.answers.items()} == {
+        "decay_at_each_rate": 2,
+        "overfitting_at_each_rate": 0,
+        "decay_alone": 0,
+    }
+
+
 def test_a_study_of_one_s_own_takes_ten_lines(own):
     study = own()
     (question,) = study.questions
