@@ -2,13 +2,14 @@
 
 import html
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reglab.errors import ReglabError, UserError
+from reglab.errors import ReglabError, UserError, excerpt
+from reglab.report import stats
 from reglab.report.manifest import MANIFEST, AnyRun, Manifest, sha256
 from reglab.report.page.details import POINTS
 from reglab.report.programs import roles
@@ -63,10 +64,11 @@ class Runs:
         assert self.roles
         return Programs([run for run in self.found if isinstance(run, ProgramRun)], self.roles)
 
-    @property
+    @cached_property
     def said(self) -> tuple[str, ...]:
-        """What a person must know of those of another program: what was guessed of their keys, and which are copies; a line each."""
-        return self.programs.said if self.roles else ()
+        """What a person must know of them, a line each: of another program's what was guessed of their keys, and which are copies; of
+        reglab's how many have keys that are unknown here, so that they are in no comparison."""
+        return self.programs.said if self.roles else _of_unknown_keys(self.records)
 
     @cached_property
     def study(self) -> Study:
@@ -95,6 +97,15 @@ class Runs:
     def _repr_html_(self) -> str:
         guesses = "".join(f"<br>{html.escape(line)}" for line in self.said)
         return f"<p>{html.escape(repr(self))}{guesses}</p>{self.arms().to_html(index=False, border=0)}"
+
+
+def _of_unknown_keys(records: Iterable[RunRecord]) -> tuple[str, ...]:
+    faults = [fault for record in records if stats.counts(record) and (fault := stats.not_built(record))]
+    if not faults:
+        return ()
+    they = "1 run has a configuration that is" if len(faults) == 1 else f"{len(faults)} runs have configurations that are"
+    mend = "install the package of their technique, or that version"
+    return (f"{they} not of this installation ({excerpt(faults[0])}), so nothing is compared by their settings: {mend}",)
 
 
 def runs(

@@ -101,6 +101,7 @@ def compare(runs: Runs, a: Setting, b: Setting, on: str | None = None, margin: f
 
 def _of_records(runs: Runs, a: Setting, b: Setting, on: str, margin: float) -> Comparison:
     study = runs.study
+    refuse_unknown_keys(runs)
     kind = measured(on, study.records)
     labels = {study.labels[record.run_id]: study.treated[record.run_id] for record in study.records if study.treated[record.run_id]}
     arms = {label: {name: (written(treated[name]),) for name in study.design.names} for label, treated in labels.items() if treated}
@@ -153,6 +154,12 @@ def _of_programs(runs: Runs, a: Setting, b: Setting, on: str | None, margin: flo
     low, high = found.estimate.low, found.estimate.high
     verdict = _verdict(low, high, 0.0, margin, programs.sign)
     return Comparison(one, other, metric, found.estimate.mean, low, high, found.estimate.n, found.over, "", verdict)
+
+
+def refuse_unknown_keys(runs: Runs) -> None:
+    """Raises UserError where no run has a configuration of this installation, so that nothing is known to differ."""
+    if runs.said and not any(runs.study.treated.values()):
+        raise UserError(runs.said[0])
 
 
 def measured(on: str, records: Sequence[RunRecord]) -> Kind:

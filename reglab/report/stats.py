@@ -195,10 +195,21 @@ def has_moved(record: RunRecord) -> bool:
 
 def built(record: RunRecord) -> RunConfig | None:
     """The configuration of a run; None of one that could not be built."""
+    found = _parsed(record)
+    return found if isinstance(found, RunConfig) else None
+
+
+def not_built(record: RunRecord) -> str | None:
+    """Why there is none, as of keys that are unknown here; None where there is."""
+    found = _parsed(record)
+    return None if isinstance(found, RunConfig) else str(found).partition(": ")[0]
+
+
+def _parsed(record: RunRecord) -> RunConfig | UserError:
     try:
         return RunConfig.parse(record.config)
-    except UserError:
-        return None
+    except UserError as error:
+        return error
 
 
 def arm(record: RunRecord) -> str:

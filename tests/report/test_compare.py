@@ -1,5 +1,6 @@
 """`reglab.runs` and `reglab.compare`: of reglab's runs and of any."""
 
+import re
 import subprocess
 import sys
 
@@ -122,6 +123,18 @@ def test_what_cannot_be_compared_is_refused_in_a_line(ours, a, b, on, said):
         return
     with pytest.raises(UserError, match=said):
         reglab.compare(ours, a, b, on)
+
+
+def test_runs_of_a_technique_that_is_not_installed_are_named_and_not_said_to_differ_in_nothing(make_record, tmp_path, caplog):
+    for rate in (0.01, 0.001):
+        record = make_record(config={"optimizer": {"lr": rate}})
+        record = record.changed(config=record.config | {"haze": {"level": 40}})
+        write_run(tmp_path / "runs" / "hazy" / record.run_id, record)
+    runs = reglab.runs(tmp_path / "runs")
+    said = "2 runs have configurations that are not of this installation (unknown key haze), so nothing is compared by their settings"
+    assert [line.startswith(said) for line in runs.said] == [True]
+    with pytest.raises(UserError, match=re.escape(said)):
+        reglab.compare(runs, "lr=0.01", "lr=0.001")
 
 
 def test_runs_of_any_program_are_compared_in_their_own_numbers(theirs):

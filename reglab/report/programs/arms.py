@@ -77,8 +77,9 @@ class Programs:
     def said(self) -> tuple[str, ...]:
         """What was guessed of these runs, and which of them are alike: lines for people."""
         again = sum(len(arm.runs) - len(arm.by_seed) for arm in self.arms if arm.by_seed)
-        said = f"{again:,} {'runs repeat' if again > 1 else 'run repeats'} an arm and seed that is there already: the mean of those counts once"
-        return (*self.roles.guessed, *said_of_copies(self._ended, self.roles), *[said] * (again > 0))
+        repeated = f"{again:,} {'runs repeat' if again > 1 else 'run repeats'} an arm and seed that is there already"
+        said = [f"{repeated}: the mean of those counts once"] if again else []
+        return (*self.roles.guessed, *said_of_copies(self._ended, self.roles), *said)
 
     @cached_property
     def columns(self) -> Mapping[str, Column]:

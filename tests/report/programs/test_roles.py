@@ -238,7 +238,10 @@ def test_the_epoch_of_the_best_is_what_a_run_came_to():
 @pytest.mark.parametrize(
     ("cells", "said"),
     [
-        ([0.1, "-", 0.3, 0.4], "^test_acc is a metric by its name, and is -, say, which is no number: mend it, or name another with --metric"),
+        (
+            [0.1, "-", 0.3, 0.4],
+            "^test_acc is a metric by its name, and is -, say, which is no number: mend it, or name another",
+        ),
         (["0,1", "0,2", "0,3", "0,4"], None),
     ],
 )
