@@ -79,7 +79,7 @@ def _of_programs(runs: Runs, question: JudgedQuestion, unit: str | None, chance:
         if run.id in programs.copies:
             continue
         value = number(result(run, programs.roles.metric))
-        if value is None or run.state != State.finished or not math.isfinite(value):
+        if value is None or run.state != State.finished:
             if run.state == State.finished:
                 key = tuple(written(setting(run, each)) for each in programs.roles.factors)
                 lost[key] = lost.get(key, 0) + 1
