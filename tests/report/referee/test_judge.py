@@ -201,6 +201,12 @@ def test_a_run_that_diverged_counts_as_chance_and_both_readings_are_given(ours):
     assert reglab.judge(ours, "lr=0.001 > lr=0.1 in test/accuracy", chance="none", family="out").seeds == (6, 5)
 
 
+@pytest.mark.parametrize("keys", [{"seed_key": "train.seed"}, {"group_by": ["lr"]}, {"group_by": []}])
+def test_keys_are_refused_of_runs_of_reglab_that_were_read_before_too(ours, keys):
+    with pytest.raises(UserError, match=r"holds runs of reglab, .*: leave those options out"):
+        reglab.judge(reglab.runs(ours), "lr=0.01 > lr=0.001 in test/accuracy", **keys)
+
+
 @pytest.mark.parametrize(
     ("question", "keys", "said"),
     [
@@ -230,6 +236,42 @@ def test_runs_that_were_read_before_are_judged_by_another_metric_too(table, tmp_
     )
     runs = reglab.runs(tmp_path / "two.csv", metric="acc", group_by=["arm"])
     assert reglab.judge(runs, "arm=a < arm=b in loss by 0.1").verdict == "holds"
+
+
+@pytest.fixture
+def two_seeds(tmp_path):
+    """A table with two columns of seeds, and a setting beside the arm."""
+    noise = {"a": (0, 1, 2), "b": (0, 2, 1)}
+    lines = ["arm,depth,seed,s1,acc,loss"] + [
+        f"{arm},{depth},{seed},{3 * depth + seed},{0.7 + 0.02 * (arm == 'a') + 0.1 * depth + noise[arm][seed] / 1000:.4f},0.{seed + 1}"
+        for arm in "ab"
+        for depth in (0, 1)
+        for seed in range(3)
+    ]
+    (tmp_path / "seeds.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path / "seeds.csv"
+
+
+def test_keys_that_are_named_hold_for_runs_that_were_read_by_others(two_seeds, tmp_path):
+    runs = reglab.runs(two_seeds, metric="acc", seed_key="seed", group_by=["arm", "depth"])
+    asked = "arm=a > arm=b in acc"
+    assert "over the 2 settings of all else" in str(reglab.judge(runs, asked, ledger=tmp_path / "before"))
+    for keys, seeds in (({"seed_key": "s1", "group_by": ["arm"]}, 6), ({"group_by": ["arm"]}, 3), ({"seed_key": "s1"}, 3)):
+        by_path, by_runs = (
+            reglab.judge(
+                source, asked, ledger=tmp_path / f"{keys} {number}", **({"group_by": ["arm", "depth"]} | keys if not number else keys)
+            )
+            for number, source in enumerate((two_seeds, runs))
+        )
+        assert by_runs.seeds == by_path.seeds == (seeds, seeds)
+        assert (by_runs.estimate, by_runs.low) == (by_path.estimate, by_path.low)
+        assert ("over the 2 settings" in str(by_runs)) == ("over the 2 settings" in str(by_path)) == ("group_by" not in keys)
+
+
+def test_runs_that_were_read_without_seeds_or_by_the_metric_as_a_setting_stay_so_by_another_metric(two_seeds, tmp_path):
+    runs = reglab.runs(two_seeds, metric="loss", goal="minimize", seed_key="none", group_by=["arm", "acc"])
+    found = reglab.judge(runs, "arm=a > arm=b in acc", unit="share", ledger=tmp_path / "l")
+    assert (found.correlation, found.seeds) == (None, (6, 6))
 
 
 # The ledger.
