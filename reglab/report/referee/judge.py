@@ -126,7 +126,9 @@ def judge(
     All questions of a `family` in a `ledger` (beside the runs, where none is named) err with a probability of `level` together, however
     often they are asked and whatever is asked next. A question may be asked again as seeds are added, up to a plan of `most_seeds` (12).
     The keys are those of `reglab.runs`, and stand in place of those that a `Runs` was read with; `unit` (`share`, `percent` or `own`) says
-    what the metric of another program is in, and `chance` what a run counts as that diverged. Raises `UserError` for what cannot be compared, and for a ledger that cannot be written.
+    what the metric of another program is in. `chance` is what a run counts as that diverged, or that finished without a number where it is
+    another program's; without it, those of reglab's count as guessing in an accuracy; all others are left out, and `notes` say how many.
+    Raises `UserError` for what cannot be compared, and for a ledger that cannot be written.
     """
     asked = JudgedQuestion.read(question)
     if not 0 < level < 1:
@@ -288,7 +290,8 @@ def _said_of(found: Contrast, compared: arms.AskedMetric, asked: JudgedQuestion,
     said = [f"over the {len(compared.pairs)} settings of all else that both sides have"] if len(compared.pairs) > 1 else []
     said += compared.said(found, at)
     if compared.lost:
-        said.append(f"left out: {compared.lost} that finished without a number in {asked.metric} (--chance says what they count as)")
+        hint = "" if compared.unit.name == TIMES else " (--chance says what they count as)"
+        said.append(f"left out: {compared.lost} that diverged or finished without a number in {asked.metric}{hint}")
     if compared.unit.said:
         said.append(compared.unit.said)
     return said

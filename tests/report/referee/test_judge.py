@@ -162,10 +162,48 @@ def test_runs_without_seeds_are_independent(tmp_path):
 
 def test_runs_without_a_number_are_said_or_count_as_chance(table):
     source = table(5, more=["b,5,nan"])
-    assert "left out: 1 that finished without a number" in str(reglab.judge(source, "arm=a > arm=b in acc"))
+    assert "left out: 1 that diverged or finished without a number in acc (--chance says" in str(
+        reglab.judge(source, "arm=a > arm=b in acc")
+    )
     counted = reglab.judge(source, "arm=a > arm=b in acc", chance=0.1, family="counted")
     assert counted.estimate > 10
     assert "1 that diverged count as chance; without them: +" in str(counted)
+
+
+@pytest.fixture
+def half_diverged(table):
+    """A table in which so many seeds of arm a stand as diverged, with the last number that they had, or as finished with none."""
+
+    def write(name, ending, of=3):
+        head, *rows = table(6).read_text().splitlines()
+        ended = [
+            f"{row.rpartition(',')[0]},{ending}" if row.startswith("a,") and number < of else f"{row},finished"
+            for number, row in enumerate(rows)
+        ]
+        return table(0, name=name, header=f"{head},state", more=[row.replace("ACC", "0.83") for row in ended])
+
+    return write
+
+
+@pytest.mark.parametrize("chance", [0.1, None, "none"])
+def test_a_run_of_any_program_that_diverged_counts_as_one_without_a_number(half_diverged, chance):
+    """Without those that diverged an arm that often does would look the better."""
+    diverged = reglab.judge(half_diverged("diverged.csv", "ACC,diverged"), "arm=a > arm=b in acc", chance=chance)
+    without = reglab.judge(half_diverged("nan.csv", "nan,finished"), "arm=a > arm=b in acc", chance=chance)
+    assert (diverged.verdict, diverged.estimate, diverged.low, diverged.seeds) == (
+        without.verdict, without.estimate, without.low, without.seeds,
+    )  # fmt: skip
+    assert (diverged.seeds, diverged.estimate < -30) == (((6, 6), True) if chance == 0.1 else ((3, 6), False))
+    said = "3 that diverged count as chance" if chance == 0.1 else "left out: 3 that diverged or finished without a number in acc"
+    assert said in str(diverged) and said in str(without)
+
+
+def test_an_arm_that_always_diverged_is_compared_by_chance_or_not_at_all(half_diverged):
+    source = half_diverged("all.csv", "ACC,diverged", of=6)
+    with pytest.raises(UserError, match="no finished runs of the two have all else in common"):
+        reglab.judge(source, "arm=a > arm=b in acc")
+    found = reglab.judge(source, "arm=a > arm=b in acc", chance=0.1)
+    assert (found.seeds, round(found.estimate)) == ((6, 6), -70)
 
 
 # Runs of reglab.
@@ -199,6 +237,16 @@ def test_a_run_that_diverged_counts_as_chance_and_both_readings_are_given(ours):
     assert found.estimate == pytest.approx(70 / 6, abs=1)
     assert "1 that diverged count as chance; without them: " in str(found)
     assert reglab.judge(ours, "lr=0.001 > lr=0.1 in test/accuracy", chance="none", family="out").seeds == (6, 5)
+
+
+def test_a_run_that_diverged_is_left_out_of_other_measures_and_that_is_said_unless_a_value_is_given(ours):
+    asked = "lr=0.001 = lr=0.1 in gap within 5"
+    found = reglab.judge(ours, asked)
+    assert found.seeds == (6, 5)
+    assert "left out: 1 that diverged or finished without a number in gap (--chance says what they count as)" in str(found)
+    counted = reglab.judge(ours, asked, chance=0.5, family="counted")
+    assert counted.seeds == (6, 6)
+    assert "1 that diverged count as chance" in str(counted)
 
 
 @pytest.mark.parametrize("keys", [{"seed_key": "train.seed"}, {"group_by": ["lr"]}, {"group_by": []}])
