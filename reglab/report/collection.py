@@ -156,11 +156,16 @@ def _in_one_place(source: str, asked: AskedRoles, progress: Progress | None) -> 
         known = earlier.roles if earlier and not asked.says_something else None
         return Runs(source, tuple(found), known or roles.read(found, asked), earlier)
     if asked.says_something:
-        raise UserError(f"--from {source} holds runs of reglab, whose metric, seed and settings are known: leave those options out")
+        raise of_known_keys(source)
     records, took = fetch.fetch(source, progress=progress), tuple(fetch.turns_of([source]))
     if others := [record for record in records if record.program is not None]:
         _log.warning("left out: %d runs of another program, such as `%s`", len(others), others[0].program)
     return Runs(source, tuple(record for record in records if record.program is None), None, earlier, took)
+
+
+def of_known_keys(source: str) -> UserError:
+    """The error of keys that were named for runs of reglab."""
+    return UserError(f"--from {source} holds runs of reglab, whose metric, seed and settings are known: leave those options out")
 
 
 def _earlier(source: str) -> Manifest | None:

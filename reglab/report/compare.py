@@ -37,7 +37,8 @@ class Comparison:
     (`has more`, in a metric of the user's that says neither is), `alike` (within the margin that was asked for), or `undecided`.
     `why`: where nothing is decided whatever the interval says, as of times on shared cores, the reason in a line.
     `images`: of test accuracies, which images only one gets right, where the runs tell; `apart` says in a line why that is not compared,
-    where they were tested on other images.
+    where they were tested on other images. `left_out`: of another program's runs, how many of either setting diverged, or finished without
+    a number in `on`; the estimate is without them.
     """
 
     a: str
@@ -53,6 +54,7 @@ class Comparison:
     images: OnTheSameImages | None = None
     apart: str | None = None
     why: str = ""
+    left_out: int = 0
 
     def __str__(self) -> str:
         side, _, rest = self.verdict.partition(" ")
@@ -60,7 +62,10 @@ class Comparison:
         line = f"{self.on}, {self.a} against {self.b}: {self._amounts()}, n = {self.n} {self.over}: {verdict}" + (
             f" ({self.why})" if self.why else ""
         )
-        return f"{line}; {images}" if (images := self._images()) else line
+        return "; ".join(filter(None, (line, self._images(), self._left_out())))
+
+    def _left_out(self) -> str:
+        return f"left out: {self.left_out} that diverged or finished without a number in {self.on}" if self.left_out else ""
 
     def _images(self) -> str | None:
         return self.images.said(self.a, self.b) if self.images else self.apart
@@ -82,6 +87,7 @@ class Comparison:
             "n": f"{self.n} {self.over}",
             "verdict": f"{self.verdict} ({self.why})" if self.why else self.verdict,
         } | ({"on the same images": images} if (images := self._images()) else {})
+        cells |= {"left out": self._left_out().removeprefix("left out: ")} if self.left_out else {}
         heads, row = (
             "".join(f"<{tag}>{html.escape(each)}</{tag}>" for each in texts) for tag, texts in (("th", cells), ("td", cells.values()))
         )
@@ -135,8 +141,7 @@ def _of_programs(runs: Runs, a: Setting, b: Setting, on: str | None, margin: flo
     if on not in (None, metric):
         raise UserError(f"on={excerpt(on)}: these runs are told by {metric}; reglab.runs(…, metric={on!r}) reads them by another")
     names = {column.name: key for key, column in programs.columns.items()}
-    arms = {arm.label: {column.name: (written(arm.levels[key]),) for key, column in programs.columns.items()} for arm in programs.arms}
-    (one, first), (other, second) = (condition(each, arms, programs.columns) for each in (a, b))
+    (one, first), (other, second) = (condition(each, programs.conditions, programs.columns) for each in (a, b))
     refuse_same(first, second)
     mine, its = (
         [arm for arm in programs.arms if all(written(arm.levels[names[name]]) in levels for name, levels in wanted.items())]
@@ -152,8 +157,8 @@ def _of_programs(runs: Runs, a: Setting, b: Setting, on: str | None, margin: flo
     if found is None:
         raise _no_pair(one, other, "")
     low, high = found.estimate.low, found.estimate.high
-    verdict = _verdict(low, high, 0.0, margin, programs.sign)
-    return Comparison(one, other, metric, found.estimate.mean, low, high, found.estimate.n, found.over, "", verdict)
+    verdict, lost = _verdict(low, high, 0.0, margin, programs.sign), programs.lost_of((first, second))
+    return Comparison(one, other, metric, found.estimate.mean, low, high, found.estimate.n, found.over, "", verdict, left_out=lost)
 
 
 def refuse_unknown_keys(runs: Runs) -> None:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 
 from reglab import reading
 from reglab.atomic import write_whole
-from reglab.errors import UserError, shown
+from reglab.errors import UserError, excerpt, shown
 from reglab.tracking.record import RunRecord
 from reglab.tracking.results import thinned
 from reglab.tracking.state import State
@@ -76,7 +76,7 @@ class ProgramRun(BaseModel):
     @field_validator("config", "summary", "about", mode="before")
     @classmethod
     def _by_paths(cls, values: Any) -> Any:
-        return dict(by_paths(values)) if isinstance(values, Mapping) else values
+        return by_path(values) if isinstance(values, Mapping) else values
 
     @property
     def digest(self) -> str:
@@ -86,12 +86,16 @@ class ProgramRun(BaseModel):
 
 
 def of_record(record: RunRecord) -> ProgramRun:
-    """A run of another program that a sweep of reglab's started."""
+    """A run of another program that a sweep of reglab's started. Raises UserError where two of its keys have one path."""
+    try:
+        config = by_path(record.config)
+    except ValueError as error:
+        raise UserError(f"run {record.run_id}: {error}: nothing tells which of them it is; leave the run out") from None
     return ProgramRun(
         id=record.run_id,
         name=record.label,
         program=record.program or "",
-        config=record.config,
+        config=config,
         summary={key: value for key, value in (record.logged or {}).items() if not key.startswith("_")},
         state=record.state,
         reason=record.reason,
@@ -109,6 +113,16 @@ def curve(rows: Iterable[Mapping[str, Any]], metric: str, points: int) -> Curve:
 
 def _is_finite(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max  # which NaN is not
+
+
+def by_path(values: Mapping[str, Any]) -> dict[str, Value]:
+    """What nested mappings hold, each value by its key path. Raises ValueError where two keys have one path and say two things."""
+    found: dict[str, Value] = {}
+    for path, value in by_paths(values):
+        if path in found and repr(found[path]) != repr(value):
+            raise ValueError(f"two keys have the path {path}, and say {excerpt(found[path])} and {excerpt(value)}")
+        found[path] = value
+    return found
 
 
 def by_paths(values: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Value]]:

@@ -13,9 +13,12 @@ def say_recognized(run_ids: Iterable[str]) -> None:
     """A note, the first time that these runs, which began under an earlier version of identities, are met on this machine."""
     from reglab.settings import settings
 
-    told = settings().runs / _RECOGNIZED
-    known = frozenset(told.read_text(encoding="utf-8").split()) if told.exists() else frozenset()
-    if new := sorted(frozenset(run_ids) - known):
+    if not (met := frozenset(run_ids)):
+        return
+    told, known = settings().runs / _RECOGNIZED, frozenset[str]()
+    with suppress(OSError):  # then it is said again
+        known = frozenset(told.read_text(encoding="utf-8", errors="replace").split())
+    if new := sorted(met - known):
         say(f"note: runs of an earlier version of reglab, recognized by their configurations: {len(new)}; they keep their names")
         with suppress(OSError):  # then it is said again
             told.parent.mkdir(parents=True, exist_ok=True)

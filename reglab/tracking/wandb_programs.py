@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from reglab.errors import first_line
 from reglab.tracking import program_run
-from reglab.tracking.program_run import Curve, ProgramRun, by_paths
+from reglab.tracking.program_run import Curve, ProgramRun, by_path
 from reglab.tracking.record import RunRecord, State
 from reglab.tracking.wandb_api import (
     CONFIGURATIONS,
@@ -122,8 +122,8 @@ def _program_run(node: dict[str, Any], project: Project) -> ProgramRun:
         id=node["name"],
         name=str(node.get("displayName") or ""),
         program=str(project),
-        config=dict(sorted(by_paths(config))),  # W&B has them in no order
-        summary={key: value for key, value in by_paths(told) if not key.startswith("_")},
+        config=dict(sorted(by_path(config).items())),  # W&B has them in no order
+        summary={key: value for key, value in by_path(told).items() if not key.startswith("_")},
         state=_OF_A_PROGRAM.get(node["state"], State.running),
         seconds=seconds if seconds is not None and math.isfinite(seconds) else None,
         created=moment_of(node.get("createdAt")),

@@ -77,16 +77,16 @@ def records(project: Project, history: bool = True, progress: Callable[[int, int
         ]
         done = len(listed) - len(wanted)
         for begin in range(0, len(wanted), READ_AT_ONCE):
-            names = wanted[begin : begin + READ_AT_ONCE]
+            names, read, gone = wanted[begin : begin + READ_AT_ONCE], list[wandb_cache.Row](), list[str]()
             for node in nodes(api, project, _WHOLE, {"name": {"$in": names}}, READ_AT_ONCE):
                 lines = _lines(api, project, node)
                 try:
-                    wandb_cache.keep(cache, node, _record(node, [mapping_in(line) for line in lines]))
+                    read.append(wandb_cache.row(node, _record(node, [mapping_in(line) for line in lines])))
                 except UNREADABLE as error:  # a record of a later version, or changed by hand
-                    cache.execute("DELETE FROM runs WHERE name = ?", (node["name"],))
+                    gone.append(node["name"])
                     reason = " ".join(str(error).split())
                     _log.warning("run %s at W&B is left out: this reglab cannot read it (%s)", node["name"], reason)
-            cache.commit()
+            wandb_cache.keep(cache, read, gone)
             done += len(names)
             if progress:
                 progress(done, len(listed))
@@ -98,8 +98,7 @@ def records(project: Project, history: bool = True, progress: Callable[[int, int
                     more = ids | {"history": reading.parsed(row[1]) if history else [], "url": f"{address}/{quote(name)}"}
                     record = RunRecord.stored(mapping_in(row[0]) | more)
                 except ValueError:  # nobody wrote that here
-                    cache.execute("DELETE FROM runs WHERE name = ?", (name,))
-                    cache.commit()
+                    wandb_cache.keep(cache, [], [name])
                     _log.warning("left out: run %s, which was damaged in the cache; the same command reads it again", name)
                 except UserError as error:  # of a later version
                     _log.warning("left out: %s", error)

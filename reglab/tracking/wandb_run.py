@@ -82,7 +82,7 @@ class WandbRun:
     ):
         self.folder, self.stop, self.destination, self.anew, self.hurried = folder, stop, destination, anew, hurried
         self._run: Any = None
-        self._begun = self._preempting = self._over = False
+        self._begun = self._replays = self._preempting = self._over = False
         self._lacks: list[Epoch] | None = None  # what a server that was away is to hear of
         self._record: RunRecord | None = None
         self._trying: Future[Any] | None = None
@@ -150,7 +150,7 @@ class WandbRun:
             self._run = self.connect(record, BEGIN_SECONDS)
         except AwayError:  # it has just answered: it is slow
             self._run = self.connect(record, AGAIN_SECONDS)
-        self._begun = True
+        self._begun = self._replays = True
         self.started(record)
         self.ended(record)
 
@@ -177,14 +177,15 @@ class WandbRun:
             self._try(lambda run: _log(run, row))
 
     def ended(self, record: "RunRecord") -> None:
-        """Log the summary and finish at W&B, waiting no longer than a preempted run may; what it lacks then, `reglab sync` sends."""
+        """Log the summary and finish at W&B, and wait: briefly where the run is preempted now; `reglab sync` sends what W&B lacks then."""
         if not self._begun:  # it failed before it could begin
             self.started(record)
         if record.state == State.preempted and not self._preempting:
             self.preempting()
         finish = threading.Thread(target=self._finish, args=(record,), daemon=True)
         finish.start()
-        while finish.is_alive() and record.state != State.preempted and not self.hurried():
+        is_brief = record.state == State.preempted and not self._replays  # the machine that was taken away is not this one
+        while finish.is_alive() and not is_brief and not self.hurried():
             finish.join(_POLL_SECONDS)
         finish.join(PREEMPTED_SECONDS)
         self._over = True

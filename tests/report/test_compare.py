@@ -149,6 +149,16 @@ def test_runs_of_any_program_are_compared_in_their_own_numbers(theirs):
         reglab.compare(theirs, "lr=7", "lr=0.01")
 
 
+@pytest.mark.parametrize("ended", ["0.9,diverged", "nan,finished"])
+def test_runs_of_any_program_that_diverged_are_left_out_and_that_is_said(tmp_path, ended):
+    rows = [f"{row},finished" for row in CSV.splitlines()[1:-1]]
+    (tmp_path / "some.csv").write_text("\n".join(["lr,seed,acc,state", *rows, f"0.1,2,{ended}"]) + "\n")
+    found = reglab.compare(reglab.runs(tmp_path / "some.csv"), "lr=0.1", "lr=0.01")
+    assert (found.n, found.left_out) == (2, 1)
+    assert str(found).endswith("; left out: 1 that diverged or finished without a number in acc")
+    assert "<td>1 that diverged or finished without a number in acc</td>" in found._repr_html_()
+
+
 def test_results_show_themselves_in_a_notebook(ours, theirs):
     for each in (ours, theirs, reglab.compare(ours, "lr=0.01", "lr=0.001"), reglab.compare(theirs, "lr=0.1", "lr=0.01")):
         shown = each._repr_html_()

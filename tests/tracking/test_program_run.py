@@ -3,7 +3,8 @@ import gzip
 import pytest
 
 from reglab.errors import UserError
-from reglab.tracking.program_run import LONGEST, ProgramRun, plain, read_archive, write_archive
+from reglab.tracking.program_run import LONGEST, ProgramRun, of_record, plain, read_archive, write_archive
+from reglab.tracking.record import RunRecord
 
 
 def test_nested_keys_are_paths_and_w_and_b_s_files_and_tables_are_none():
@@ -64,3 +65,19 @@ def test_a_damaged_archive_is_refused_in_a_line(tmp_path, content):
     (tmp_path / "runs.gz").write_bytes(content)
     with pytest.raises(UserError, match=r"runs.gz( is damaged: build the report again|: two runs have the id a)"):
         read_archive(tmp_path / "runs.gz")
+
+
+def test_two_keys_of_one_path_are_refused_and_both_are_said():
+    said = r"two keys have the path a\.b, and say 1 and 2"
+    with pytest.raises(ValueError, match=said):
+        ProgramRun(id="a", config={"a": {"b": 1}, "a.b": 2})
+    with pytest.raises(ValueError, match=said):
+        ProgramRun(id="a", summary={"a": {"b": 1}, "a.b": 2})
+    assert ProgramRun(id="a", config={"a": {"b": 1}, "a.b": 1}).config == {"a.b": 1}  # nothing is lost of it
+
+
+def test_a_record_that_has_two_keys_of_one_path_is_refused_in_a_line_with_its_name():
+    config = {"a": {"b": 1}, "a.b": 2}
+    record = RunRecord(run_id="x-1", sweep="s", label="x", identity="", seed=0, config=config, program="python train.py")
+    with pytest.raises(UserError, match=r"^run x-1: two keys have the path a\.b, and say 1 and 2: nothing tells which of them it is"):
+        of_record(record)

@@ -136,6 +136,22 @@ def test_the_end_of_a_preempted_run_is_not_waited_for(told, record, tmp_path, mo
     answers.set()
 
 
+def test_the_end_of_a_preempted_run_that_is_sent_later_is_waited_for(told, record, tmp_path, monkeypatch):
+    """Its machine was to be taken away; this one is not, and the client's files are removed behind it."""
+    monkeypatch.setattr(wandb_run, "PREEMPTED_SECONDS", 0.1)
+    run, sent = WandbRun(tmp_path / "run"), []
+    connect = run.connect
+
+    def slow(*args):
+        client = connect(*args)
+        client.finish = lambda exit_code: time.sleep(1) or sent.append(exit_code)
+        return client
+
+    monkeypatch.setattr(run, "connect", slow)
+    run.replay(record.changed(state=State.preempted))
+    assert sent == [75]
+
+
 def test_a_signal_while_w_and_b_is_waited_for_ends_the_wait(told, record, tmp_path, monkeypatch):
     """The run is over, and its record is here: `reglab sync` sends the rest."""
     monkeypatch.setattr(wandb_run, "PREEMPTED_SECONDS", 0.1)

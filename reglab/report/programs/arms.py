@@ -3,7 +3,7 @@
 import json
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
@@ -18,7 +18,7 @@ from reglab.report.comparisons.sides import ArmResults, One, Sides
 from reglab.report.programs.copies import copies, said_of_copies
 from reglab.report.programs.roles import Roles, setting
 from reglab.report.stats import Estimate, estimates, time_estimates
-from reglab.report.studies.columns import Column, Level, brief, in_order, scale_of, short_names, written
+from reglab.report.studies.columns import Column, Condition, Level, brief, in_order, scale_of, short_names, written
 from reglab.report.studies.measures import NUMBER
 from reglab.tracking.program_run import CLOCK, ProgramRun
 from reglab.tracking.state import State
@@ -103,6 +103,27 @@ class Programs:
         labels = Counter(arm.label for arm in made)  # a text may read as several settings do
         made = [arm if labels[arm.label] == 1 else replace(arm, label=f"{arm.label} ({arm.identity})") for arm in made]
         return sorted(made, key=lambda arm: (-self.sign * statistics.fmean(arm.values), arm.label))
+
+    @cached_property
+    def lost(self) -> list[ProgramRun]:
+        """The runs that came to an end and to no number in the metric: they diverged, or finished without one."""
+        without = (run for run in self.runs if run.state == State.finished and self.roles.value(run) is None)
+        return [*(run for run in self.runs if run.state == State.diverged), *without]
+
+    @cached_property
+    def conditions(self) -> dict[str, Condition]:
+        """The levels of each arm, of those without a number, too: as they are written, by the names of columns and by the arm's label."""
+        lost = ({key: setting(run, key) for key in self.roles.factors} for run in self.lost)
+        arms = {self._label(levels, brief): levels for levels in lost} | {arm.label: arm.levels for arm in self.arms}
+        return {label: {column.name: (written(levels[key]),) for key, column in self.columns.items()} for label, levels in arms.items()}
+
+    def lost_of(self, conditions: Collection[Condition]) -> int:
+        """How many of the lost runs meet any of some conditions."""
+        names = {column.name: key for key, column in self.columns.items()}
+        return sum(
+            any(all(written(setting(run, names[name])) in levels for name, levels in asked.items()) for asked in conditions)
+            for run in self.lost
+        )
 
     @cached_property
     def means(self) -> Mapping[str, Estimate]:

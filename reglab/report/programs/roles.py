@@ -4,6 +4,7 @@ What is not said is guessed, by names and values, and each guess is told with it
 taken: the error names both.
 """
 
+import math
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -77,8 +78,8 @@ def setting(run: ProgramRun, key: str) -> Value:
 
 
 def number(value: Value) -> float | None:
-    """None of what is no number, as a NaN is not."""
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    """The value as a finite number; None of a text, a truth, a NaN and infinity."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) else None
 
 
 # Words of names.

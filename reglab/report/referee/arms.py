@@ -12,7 +12,7 @@ from reglab.report.collection import Runs
 from reglab.report.compare import condition, measured, refuse_same
 from reglab.report.comparisons.chance import counts_as_chance, of_guessing
 from reglab.report.comparisons.sides import ArmResults, One, Sides, of_several
-from reglab.report.programs.roles import number, result, setting
+from reglab.report.programs.roles import setting
 from reglab.report.referee.question import TIMES, JudgedQuestion, Unit, unit_of
 from reglab.report.studies.columns import Condition, written
 from reglab.report.studies.measures import POINTS, TRAIN_SECONDS
@@ -32,7 +32,7 @@ class Known(ArmResults):
 
 @dataclass(frozen=True)
 class AskedMetric(Sides):
-    """The sides of a question. `lost`: runs of theirs that finished without a number and count for nothing."""
+    """The sides of a question. `lost`: runs of theirs that diverged or finished without a number, and count for nothing."""
 
     arms: Sequence[Known]
     pairs: Sequence[tuple[int, int]]
@@ -66,34 +66,22 @@ def sides(runs: Runs, question: JudgedQuestion, unit: str | None = None, chance:
 
 def _of_programs(runs: Runs, question: JudgedQuestion, unit: str | None, chance: str | None) -> AskedMetric:
     programs = runs.programs
-    names = {key: column.name for key, column in programs.columns.items()}
-    labels = {arm.label: {names[key]: (written(level),) for key, level in arm.levels.items()} for arm in programs.arms}
-    (one, first), (other, second) = (condition(each, labels, programs.columns) for each in (question.one, question.other))
+    names = [column.name for column in programs.columns.values()]
+    (one, first), (other, second) = (condition(each, programs.conditions, programs.columns) for each in (question.one, question.other))
     refuse_same(first, second)
     seed = programs.roles.seed
     of_chance = None if chance in (None, CHANCE_OUT) else _number(chance)
     groups: dict[tuple[str, ...], list[One]] = {}
-    lost: dict[tuple[str, ...], int] = {}
-    for run in runs.found:
-        assert not isinstance(run, RunRecord)
-        if run.id in programs.copies:
-            continue
-        value = number(result(run, programs.roles.metric))
-        if value is None or run.state != State.finished or not math.isfinite(value):
-            if run.state == State.finished:
-                key = tuple(written(setting(run, each)) for each in programs.roles.factors)
-                lost[key] = lost.get(key, 0) + 1
-                if of_chance is not None:
-                    groups.setdefault(key, []).append(One(run.id, _seed(setting(run, seed)) if seed else None, of_chance, diverged=True))
-            continue
-        key = tuple(written(setting(run, each)) for each in programs.roles.factors)
-        groups.setdefault(key, []).append(One(run.id, _seed(setting(run, seed)) if seed else None, value))
-    levels = [dict(zip(names.values(), key, strict=True)) for key in groups]
+    told = [(run, programs.roles.value(run), False) for run in programs.counted]
+    for run, value, diverged in (*told, *((run, of_chance, True) for run in programs.lost)):
+        if value is not None:
+            key = tuple(written(setting(run, each)) for each in programs.roles.factors)
+            groups.setdefault(key, []).append(One(run.id, _seed(setting(run, seed)) if seed else None, value, diverged))
+    levels = [dict(zip(names, key, strict=True)) for key in groups]
     arms = [Known(_each_seed_once(results), there) for there, results in zip(levels, groups.values(), strict=True)]
     pairs = _pairs(arms, first, second, one, other)
     values = [each.value for arm in arms for each in arm.results]
-    keys = list(groups)
-    gone = 0 if of_chance is not None else sum(lost.get(keys[place], 0) for pair in pairs for place in pair)
+    gone = 0 if of_chance is not None else programs.lost_of((first, second))
     in_unit = unit_of(question, values, unit)
     return AskedMetric(arms, pairs, in_unit.scale, one, other, in_unit, gone)
 
@@ -109,16 +97,17 @@ def _of_records(runs: Runs, question: JudgedQuestion, unit: str | None, chance: 
     (one, first), (other, second) = (condition(each, arms_by_label, keys) for each in (question.one, question.other))
     refuse_same(first, second)
     groups: dict[tuple[str, ...], dict[int, tuple[RunRecord, float, bool]]] = {}
-    unknown: dict[tuple[str, ...], RunRecord] = {}
+    without: dict[tuple[str, ...], list[RunRecord]] = {}
     for record in sorted(study.records, key=lambda each: (each.created, each.run_id)):
         treated = study.treated[record.run_id]
         if treated is None:
             continue
         key = (*(written(treated[name]) for name in study.design.names), stats.arm(record))  # of what no setting tells apart, too
-        diverged = counts_as_chance(record, question.metric) and chance != CHANCE_OUT
+        is_told = counts_as_chance(record, question.metric) or (chance is not None and not kind.is_time)
+        diverged = record.state == State.diverged and is_told and chance != CHANCE_OUT
         value = (of_guessing(record) if chance is None else _number(chance)) if diverged else _own_result(question.metric, record)
-        if value is None and diverged:
-            unknown.setdefault(key, record)
+        if value is None and record.state == State.diverged:
+            without.setdefault(key, []).append(record)
         if value is not None:
             groups.setdefault(key, {}).setdefault(record.seed, (record, value, diverged))
     arms = [
@@ -130,14 +119,18 @@ def _of_records(runs: Runs, question: JudgedQuestion, unit: str | None, chance: 
     ]
     pairs = _pairs(arms, first, second, one, other)
     compared = [list(groups)[place] for pair in pairs for place in pair]
-    if without := next((unknown[key] for key in compared if key in unknown), None):
-        raise UserError(f"{without.run_id} diverged, and counts as chance: say with --chance what that is (0.1 of ten classes), or none")
+    if chance is None and (
+        unknown := [each for key in compared for each in without.get(key, ()) if counts_as_chance(each, question.metric)]
+    ):
+        raise UserError(f"{unknown[0].run_id} diverged, and counts as chance: say with --chance what that is (0.1 of ten classes), or none")
+    levels = [dict(zip(study.design.names, key[:-1], strict=True)) for key, runs in without.items() for _ in runs]
+    lost = sum(_meets(there, first) or _meets(there, second) for there in levels)
     if kind.unit == POINTS:
-        return AskedMetric(arms, pairs, 100.0, one, other, Unit(POINTS, 100.0))
+        return AskedMetric(arms, pairs, 100.0, one, other, Unit(POINTS, 100.0), lost)
     if not kind.is_time:
         if question.in_points:
             raise UserError(f"by {question.margin:g} points: {question.metric} is in a unit of its own, and has none")
-        return AskedMetric(arms, pairs, 1.0, one, other, Unit(""))
+        return AskedMetric(arms, pairs, 1.0, one, other, Unit(""), lost)
     if question.metric == TRAIN_SECONDS and Evidence(study, None).in_turns({}, (first, second)).each:
         raise UserError(f"{question.metric}: these arms took turns (`reglab study time`): `reglab.compare` goes by them, and judge by runs")
     known = {each.run for pair in pairs for place in pair for each in arms[place].results}
@@ -149,7 +142,7 @@ def _of_records(runs: Runs, question: JudgedQuestion, unit: str | None, chance: 
         raise UserError(f"{question.metric}: some of these runs never got there, and no ratio of means says how much later that is")
     there = [_in_logarithms(arm) if place in asked else replace(arm, results=()) for place, arm in enumerate(arms)]
     others = [Known(arm.results, {}) for arm in Evidence(study, None).beside(question.metric, known)]
-    return AskedMetric([*there, *others], pairs, 1.0, one, other, Unit(TIMES))
+    return AskedMetric([*there, *others], pairs, 1.0, one, other, Unit(TIMES), lost)
 
 
 def _own_result(metric: str, record: RunRecord) -> float | None:
@@ -218,10 +211,14 @@ def _pairs(arms: Sequence[Known], first: Condition, second: Condition, one: str,
     return pairs
 
 
+def _meets(there: Mapping[str, str], asked: Condition) -> bool:
+    return all(there[name] in levels for name, levels in asked.items())
+
+
 def _meeting(arms: Sequence[Known], asked: Condition, but: Iterable[str]) -> dict[tuple[tuple[str, str], ...], list[int]]:
     """Places of the arms that meet a condition, by what they have in all columns but some."""
     found: dict[tuple[tuple[str, str], ...], list[int]] = {}
     for place, arm in enumerate(arms):
-        if all(arm.levels[name] in levels for name, levels in asked.items()):
+        if _meets(arm.levels, asked):
             found.setdefault(tuple((name, level) for name, level in arm.levels.items() if name not in but), []).append(place)
     return found

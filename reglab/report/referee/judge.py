@@ -10,7 +10,7 @@ from typing import Any
 
 from reglab import exits
 from reglab.errors import UserError
-from reglab.report.collection import Progress, Runs, of_either
+from reglab.report.collection import Progress, Runs, of_either, of_known_keys
 from reglab.report.comparisons.parts import Claimed
 from reglab.report.programs import roles
 from reglab.report.programs.roles import DO_WITHOUT, AskedRoles
@@ -125,8 +125,10 @@ def judge(
 
     All questions of a `family` in a `ledger` (beside the runs, where none is named) err with a probability of `level` together, however
     often they are asked and whatever is asked next. A question may be asked again as seeds are added, up to a plan of `most_seeds` (12).
-    The keys are those of `reglab.runs`; `unit` (`share`, `percent` or `own`) says what the metric of another program is in, and `chance`
-    what a run counts as that diverged. Raises `UserError` for what cannot be compared, and for a ledger that cannot be written.
+    The keys are those of `reglab.runs`, and stand in place of those that a `Runs` was read with; `unit` (`share`, `percent` or `own`) says
+    what the metric of another program is in. `chance` is what a run counts as that diverged, or that finished without a number where it is
+    another program's; without it, those of reglab's count as guessing in an accuracy; all others are left out, and `notes` say how many.
+    Raises `UserError` for what cannot be compared, and for a ledger that cannot be written.
     """
     asked = JudgedQuestion.read(question)
     if not 0 < level < 1:
@@ -155,10 +157,15 @@ def _read(
     )
     if not isinstance(runs, Runs):
         return of_either(str(runs), keys, is_keyed=seed_key is not None or group_by is not None, progress=progress)
+    is_keyed = seed_key is not None or group_by is not None
     if runs.roles is None:
+        if is_keyed:
+            raise of_known_keys(runs.source)
         return runs
-    if runs.roles.metric != asked.metric:
-        known = replace(keys, seed=seed_key or runs.roles.seed, group_by=keys.group_by or runs.roles.factors)
+    if is_keyed or runs.roles.metric != asked.metric:
+        seed = runs.roles.seed or DO_WITHOUT if seed_key is None else seed_key
+        factors = tuple(key for key in runs.roles.factors if key not in (asked.metric, seed))
+        known = replace(keys, seed=seed, group_by=factors if group_by is None else keys.group_by)
         theirs = [run for run in runs.found if isinstance(run, ProgramRun)]
         return replace(runs, roles=roles.read(theirs, known))
     return runs
@@ -283,7 +290,8 @@ def _said_of(found: Contrast, compared: arms.AskedMetric, asked: JudgedQuestion,
     said = [f"over the {len(compared.pairs)} settings of all else that both sides have"] if len(compared.pairs) > 1 else []
     said += compared.said(found, at)
     if compared.lost:
-        said.append(f"left out: {compared.lost} that finished without a number in {asked.metric} (--chance says what they count as)")
+        hint = "" if compared.unit.name == TIMES else " (--chance says what they count as)"
+        said.append(f"left out: {compared.lost} that diverged or finished without a number in {asked.metric}{hint}")
     if compared.unit.said:
         said.append(compared.unit.said)
     return said

@@ -1,10 +1,12 @@
 """What is what in runs of another program: guessed by names and values, told, and refused where two could be meant."""
 
+import math
+
 import pytest
 
 from reglab.errors import UserError
 from reglab.report.programs.arms import Programs
-from reglab.report.programs.roles import AskedRoles, read
+from reglab.report.programs.roles import AskedRoles, number, read
 from reglab.tracking.csv_file import read as read_table
 from reglab.tracking.program_run import CLOCK, ProgramRun
 from reglab.tracking.state import State
@@ -94,6 +96,14 @@ def test_what_could_be_two_things_or_is_not_there_is_refused(rows, asked, said):
 def test_no_run_that_finished_is_said():
     with pytest.raises(UserError, match="none of the 1 runs has finished"):
         read([ProgramRun(id="a", state=State.crashed)], AskedRoles())
+
+
+@pytest.mark.parametrize(
+    ("value", "stands"),
+    [(3, 3.0), (0.5, 0.5), (math.nan, None), (math.inf, None), (-math.inf, None), ("NaN", None), ("0.5", None), (True, None), (None, None)],
+)
+def test_a_number_is_a_finite_one(value, stands):
+    assert number(value) == stands
 
 
 def test_a_seed_that_is_one_everywhere_is_none():

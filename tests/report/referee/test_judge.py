@@ -162,10 +162,48 @@ def test_runs_without_seeds_are_independent(tmp_path):
 
 def test_runs_without_a_number_are_said_or_count_as_chance(table):
     source = table(5, more=["b,5,nan"])
-    assert "left out: 1 that finished without a number" in str(reglab.judge(source, "arm=a > arm=b in acc"))
+    assert "left out: 1 that diverged or finished without a number in acc (--chance says" in str(
+        reglab.judge(source, "arm=a > arm=b in acc")
+    )
     counted = reglab.judge(source, "arm=a > arm=b in acc", chance=0.1, family="counted")
     assert counted.estimate > 10
     assert "1 that diverged count as chance; without them: +" in str(counted)
+
+
+@pytest.fixture
+def half_diverged(table):
+    """A table in which so many seeds of arm a stand as diverged, with the last number that they had, or as finished with none."""
+
+    def write(name, ending, of=3):
+        head, *rows = table(6).read_text().splitlines()
+        ended = [
+            f"{row.rpartition(',')[0]},{ending}" if row.startswith("a,") and number < of else f"{row},finished"
+            for number, row in enumerate(rows)
+        ]
+        return table(0, name=name, header=f"{head},state", more=[row.replace("ACC", "0.83") for row in ended])
+
+    return write
+
+
+@pytest.mark.parametrize("chance", [0.1, None, "none"])
+def test_a_run_of_any_program_that_diverged_counts_as_one_without_a_number(half_diverged, chance):
+    """Without those that diverged an arm that often does would look the better."""
+    diverged = reglab.judge(half_diverged("diverged.csv", "ACC,diverged"), "arm=a > arm=b in acc", chance=chance)
+    without = reglab.judge(half_diverged("nan.csv", "nan,finished"), "arm=a > arm=b in acc", chance=chance)
+    assert (diverged.verdict, diverged.estimate, diverged.low, diverged.seeds) == (
+        without.verdict, without.estimate, without.low, without.seeds,
+    )  # fmt: skip
+    assert (diverged.seeds, diverged.estimate < -30) == (((6, 6), True) if chance == 0.1 else ((3, 6), False))
+    said = "3 that diverged count as chance" if chance == 0.1 else "left out: 3 that diverged or finished without a number in acc"
+    assert said in str(diverged) and said in str(without)
+
+
+def test_an_arm_that_always_diverged_is_compared_by_chance_or_not_at_all(half_diverged):
+    source = half_diverged("all.csv", "ACC,diverged", of=6)
+    with pytest.raises(UserError, match="no finished runs of the two have all else in common"):
+        reglab.judge(source, "arm=a > arm=b in acc")
+    found = reglab.judge(source, "arm=a > arm=b in acc", chance=0.1)
+    assert (found.seeds, round(found.estimate)) == ((6, 6), -70)
 
 
 # Runs of reglab.
@@ -201,6 +239,22 @@ def test_a_run_that_diverged_counts_as_chance_and_both_readings_are_given(ours):
     assert reglab.judge(ours, "lr=0.001 > lr=0.1 in test/accuracy", chance="none", family="out").seeds == (6, 5)
 
 
+def test_a_run_that_diverged_is_left_out_of_other_measures_and_that_is_said_unless_a_value_is_given(ours):
+    asked = "lr=0.001 = lr=0.1 in gap within 5"
+    found = reglab.judge(ours, asked)
+    assert found.seeds == (6, 5)
+    assert "left out: 1 that diverged or finished without a number in gap (--chance says what they count as)" in str(found)
+    counted = reglab.judge(ours, asked, chance=0.5, family="counted")
+    assert counted.seeds == (6, 6)
+    assert "1 that diverged count as chance" in str(counted)
+
+
+@pytest.mark.parametrize("keys", [{"seed_key": "train.seed"}, {"group_by": ["lr"]}, {"group_by": []}])
+def test_keys_are_refused_of_runs_of_reglab_that_were_read_before_too(ours, keys):
+    with pytest.raises(UserError, match=r"holds runs of reglab, .*: leave those options out"):
+        reglab.judge(reglab.runs(ours), "lr=0.01 > lr=0.001 in test/accuracy", **keys)
+
+
 @pytest.mark.parametrize(
     ("question", "keys", "said"),
     [
@@ -230,6 +284,42 @@ def test_runs_that_were_read_before_are_judged_by_another_metric_too(table, tmp_
     )
     runs = reglab.runs(tmp_path / "two.csv", metric="acc", group_by=["arm"])
     assert reglab.judge(runs, "arm=a < arm=b in loss by 0.1").verdict == "holds"
+
+
+@pytest.fixture
+def two_seeds(tmp_path):
+    """A table with two columns of seeds, and a setting beside the arm."""
+    noise = {"a": (0, 1, 2), "b": (0, 2, 1)}
+    lines = ["arm,depth,seed,s1,acc,loss"] + [
+        f"{arm},{depth},{seed},{3 * depth + seed},{0.7 + 0.02 * (arm == 'a') + 0.1 * depth + noise[arm][seed] / 1000:.4f},0.{seed + 1}"
+        for arm in "ab"
+        for depth in (0, 1)
+        for seed in range(3)
+    ]
+    (tmp_path / "seeds.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path / "seeds.csv"
+
+
+def test_keys_that_are_named_hold_for_runs_that_were_read_by_others(two_seeds, tmp_path):
+    runs = reglab.runs(two_seeds, metric="acc", seed_key="seed", group_by=["arm", "depth"])
+    asked = "arm=a > arm=b in acc"
+    assert "over the 2 settings of all else" in str(reglab.judge(runs, asked, ledger=tmp_path / "before"))
+    for keys, seeds in (({"seed_key": "s1", "group_by": ["arm"]}, 6), ({"group_by": ["arm"]}, 3), ({"seed_key": "s1"}, 3)):
+        by_path, by_runs = (
+            reglab.judge(
+                source, asked, ledger=tmp_path / f"{keys} {number}", **({"group_by": ["arm", "depth"]} | keys if not number else keys)
+            )
+            for number, source in enumerate((two_seeds, runs))
+        )
+        assert by_runs.seeds == by_path.seeds == (seeds, seeds)
+        assert (by_runs.estimate, by_runs.low) == (by_path.estimate, by_path.low)
+        assert ("over the 2 settings" in str(by_runs)) == ("over the 2 settings" in str(by_path)) == ("group_by" not in keys)
+
+
+def test_runs_that_were_read_without_seeds_or_by_the_metric_as_a_setting_stay_so_by_another_metric(two_seeds, tmp_path):
+    runs = reglab.runs(two_seeds, metric="loss", goal="minimize", seed_key="none", group_by=["arm", "acc"])
+    found = reglab.judge(runs, "arm=a > arm=b in acc", unit="share", ledger=tmp_path / "l")
+    assert (found.correlation, found.seeds) == (None, (6, 6))
 
 
 # The ledger.
