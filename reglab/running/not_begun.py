@@ -47,7 +47,8 @@ def hand_back(record: RunRecord, folder: Path) -> None:
 def ended_before_it_began(request: Request, record: RunRecord, folder: Path) -> RunRecord:
     """The run of a sweep was asked to end before this process trained any of it: its record says so, and W&B hears of it.
 
-    Not where it has ended here before, nor where another process trains it: the record is that one's. Returns the record.
+    Not where it has ended here before, nor where another process trains it: the record is that one's, and so is what W&B hears.
+    Returns what this process's part in it came to.
     """
     ended = latest = _known(folder) or record
     if not latest.state.ended or latest.state == State.failed:
@@ -56,11 +57,14 @@ def ended_before_it_began(request: Request, record: RunRecord, folder: Path) -> 
         else:
             ended = latest.changed(state=State.preempted, reason=None)
         folder.mkdir(parents=True, exist_ok=True)
-        with suppress(Timeout), FileLock(folder / RUN_LOCK, timeout=0):
-            local = LocalRun(folder)
-            local.ended(ended)
-            if request == Request.stop:
-                local.checkpoint.remove()
+        try:
+            with FileLock(folder / RUN_LOCK, timeout=0):
+                local = LocalRun(folder)
+                local.ended(ended)
+                if request == Request.stop:
+                    local.checkpoint.remove()
+        except Timeout:
+            return ended
     if client.mode() == "online":
         if ended.state == State.preempted:
             hand_back(latest, folder)

@@ -112,11 +112,7 @@ class _Run:
         self.earlier = frozenset(found(self.run_id, self.places))
         local.started(record)
         code = self._wait(self._start(environment), local)
-        try:
-            local.logged(self._look())
-            fault = None if self.files else self._nothing_logged()
-        except UserError as error:
-            fault = str(error)
+        fault = self._look(local) or (None if self.files else self._nothing_logged())
         summary: Logged = {}
         config: dict[str, Any] = {}
         for each in self.files.values():
@@ -148,20 +144,25 @@ class _Run:
             if (now := time.monotonic()) > kill_at:
                 _kill_all(process.pid)
             if now > look_at:
-                with suppress(UserError):  # it is said at the end
-                    local.logged(self._look())
+                self._look(local)  # what is wrong is said at the end
                 look_at = time.monotonic() + max(_LOOK_SECONDS, (time.monotonic() - now) / _LOOKING_SHARE)
             time.sleep(_POLL_SECONDS)
         if told:
             _kill_all(process.pid)  # a shell leaves what it started
         return process.returncode
 
-    def _look(self) -> list[Logged]:
-        """What the program has logged since the last look."""
+    def _look(self, local: LocalRun) -> str | None:
+        """Keep what the program has logged since the last look; returns what is wrong with a file of W&B's client, if anything is."""
         for path in found(self.run_id, self.places):
             if path not in self.earlier:
                 self.files.setdefault(path, RunFile(path))
-        return [row for file in self.files.values() for row in file.read()]
+        fault = None
+        for file in self.files.values():
+            try:
+                local.logged(file.read())
+            except UserError as error:
+                fault = str(error)
+        return fault
 
     def _outcome(self, code: int, fault: str | None) -> tuple[State, str | None]:
         if self.signals.received == Request.preempt and code != PREEMPTED:  # one that is told to leave may end well in the middle

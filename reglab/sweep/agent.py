@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reglab.errors import ReglabError, UserError, excerpt
+from reglab.errors import ReglabError, excerpt
 from reglab.exits import BAD_INPUT, FAILED, PREEMPTED
 from reglab.names import fault as name_fault
 from reglab.processes.supervisor import GRACE_SECONDS, Start, Supervisor, last_line
@@ -340,8 +340,8 @@ def _age(run: ListedRun) -> float:
 
 
 def _read(folder: Path) -> RunRecord | None:
-    """Its record; none, too, where it is damaged, which its worker says."""
-    with suppress(UserError):
+    """Its record; none, too, where it is damaged, which its worker says, or the disk does not give it."""
+    with suppress(ReglabError, OSError):
         return read_run(folder)
     return None
 

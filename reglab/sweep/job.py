@@ -51,11 +51,11 @@ class Job(Child):
         return self.folder / LOG
 
     def look(self) -> None:
-        """Read how far it is. Raises UserError for a damaged record."""
+        """Read how far it is. Raises UserError for a damaged record, MachineError or OSError where the disk does not give it."""
         if (now := version(self.folder)) == self.seen:
             return
-        self.seen = now
         found = read_run(self.folder)
+        self.seen = now  # what could not be read is looked at again
         if found and found != self.record_before:
             self.record = found
 

@@ -101,8 +101,7 @@ class Limit:
     def learn(self, records: Iterable[RunRecord]) -> None:
         """What these runs took. The last that began shows which device this machine has."""
         for record in records:
-            with suppress(UserError):  # a configuration that cannot be built
-                self._paces.add(record)
+            self._paces.add(record)
             if record.environment and (self._latest is None or record.updated >= self._latest.updated):
                 self._latest = record
 

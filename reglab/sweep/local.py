@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from reglab import atomic
 from reglab.config import DataConfig
-from reglab.errors import UserError, machine_fault
+from reglab.errors import ReglabError, UserError, machine_fault
 from reglab.exits import PREEMPTED
 from reglab.processes.signals import STOP, Interrupted
 from reglab.processes.supervisor import Start, Supervisor, last_line
@@ -91,6 +91,7 @@ class LocalSweep:
         self._launched: set[str] = set()
         self._cut: set[str] = set()
         self._faults = 0  # of the machine's, since a run last ended otherwise
+        self._error: Exception | None = None  # that ended it, where that is no fault of the machine's
 
     @property
     def cells(self) -> list[DrawnCell]:
@@ -109,7 +110,7 @@ class LocalSweep:
 
         At its first yield it has looked at what there is, and nothing is begun: until then it may be interrupted at any moment.
         Ends early where the machine cannot go on, and says why in `complaint`. Raises UserError where another process runs this sweep,
-        the folder holds another one, or its runs saw other images.
+        the folder holds another one, or its runs saw other images; once workers go on, that and any other error only when they have left.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.folder / ".lock")
@@ -129,6 +130,8 @@ class LocalSweep:
             while self._advance_or_close():
                 yield
                 time.sleep(POLL_SECONDS)
+            if self._error:
+                raise self._error
             yield
         finally:
             self._supervisor.kill_all()
@@ -203,15 +206,16 @@ class LocalSweep:
         cell.record = record
 
     def _advance_or_close(self) -> bool:
-        """As `_advance`; a disk that does not do ends the sweep as a preemption would: what can leave a checkpoint does."""
+        """As `_advance`; what goes wrong ends the sweep as a preemption would: who can leave a checkpoint does."""
         try:
             return self._advance()
-        except OSError as error:
-            if self.complaint or not (fault := machine_fault(error)):
-                raise
-            self.complaint = str(fault)
+        except (OSError, ReglabError) as error:
+            if fault := machine_fault(error):
+                self.complaint = self.complaint or str(fault)
+            else:
+                self._error = self._error or error
             self.preempt()
-            return True
+            return self._is_leaving() and any(job.process.exitcode is None for job in self._supervisor.children)
 
     def _advance(self) -> bool:
         """Look after the workers once; false when all is done."""
@@ -221,10 +225,7 @@ class LocalSweep:
         if self.limit and self.limit.left <= 0:
             self.preempt()
         if self._supervisor.preempting:
-            if self._supervisor.out_of_grace or (self.limit and self.limit.is_over):
-                self._cut |= {job.run_id for job in self._supervisor.children}
-                self._supervisor.kill_all()
-            return bool(self._supervisor.children)
+            return self._is_leaving()
         self._tell_engine()
         self._stop(self.engine.prune())
         try:
@@ -232,6 +233,13 @@ class LocalSweep:
                 self._launch(cell)
         except Interrupted:  # while the images of a newly drawn run were looked at
             self.preempt()
+        return bool(self._supervisor.children)
+
+    def _is_leaving(self) -> bool:
+        """Whether there is a worker yet of those that were told to leave; one that takes too long is killed."""
+        if self._supervisor.out_of_grace or (self.limit and self.limit.is_over):
+            self._cut |= {job.run_id for job in self._supervisor.children}
+            self._supervisor.kill_all()
         return bool(self._supervisor.children)
 
     def _learn(self, record: RunRecord) -> None:

@@ -59,12 +59,15 @@ class Paces:
     def add(self, record: RunRecord, name: Hashable = None) -> None:
         """Take in a run, or what is new of it: one of the same `name` (its id by default) is replaced.
 
-        One that is not finished counts by its epochs so far. Raises UserError for a configuration that cannot be built.
+        One that is not finished counts by its epochs so far. One that cannot be built here tells nothing.
         """
         epoch_seconds = _epoch_seconds(record)
         if epoch_seconds is None or not record.environment:
             return
-        config = RunConfig.parse(record.config)
+        try:
+            config = RunConfig.parse(record.config)
+        except UserError:  # its technique may be of a package that is not installed here
+            return
         self._folders.setdefault(config.data.on_any_machine(), (record, config))
         seconds = epoch_seconds / self.images_per_epoch(config)
         pace = Pace(record.run_id, record.environment.device, record.state == State.finished, seconds)

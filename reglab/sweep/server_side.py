@@ -68,18 +68,14 @@ class ServerSide:
         self._looked, self._ask_at = -LOOK_SECONDS, -math.inf
 
     def states(self) -> Counter[str]:
-        """How many runs of the whole sweep are in which state, as W&B names them."""
-        return Counter(run.state for run in self._runs())
+        """How many runs of the whole sweep are in which state, as W&B names them; as it last listed them where it does not answer now."""
+        self._list()
+        return Counter(run.state for run in self._listed)
 
     def runs(self, states: Collection[str]) -> list[ListedRun]:
         """The sweep's runs that are in these states, as the server had them some time ago."""
         if time.monotonic() - self._looked >= LOOK_SECONDS:
-            try:
-                self._listed = in_time(self._runs, self._given_up)
-            except ReglabError as error:  # what was there the last time is good enough for a while
-                if str(error) != self._complained:
-                    self._say(f"W&B does not list the sweep's runs: {error}")
-                self._complained = str(error)
+            self._list()
             self._looked = time.monotonic()
         return [run for run in self._listed if run.state in states]
 
@@ -112,6 +108,14 @@ class ServerSide:
         elif self._state in ("STOPPED", "CANCELED"):
             self._say(f"{self._sweep.path} is {self._state.lower()} at W&B: no more runs begin")
         return None
+
+    def _list(self) -> None:
+        try:
+            self._listed = in_time(self._runs, self._given_up)
+        except ReglabError as error:  # what was there the last time is good enough for a while
+            if str(error) != self._complained:
+                self._say(f"W&B does not list the sweep's runs: {error}")
+            self._complained = str(error)
 
     def _runs(self) -> list[ListedRun]:
         return runs_of_sweep(self._sweep.entity, self._sweep.project, self._sweep.sweep_id)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from reglab.errors import UserError
+from reglab.errors import ReglabError
 from reglab.sweep.job import Job
 from reglab.sweep.machine import shares
 from reglab.sweep.relay import Order
@@ -27,7 +27,7 @@ class SlotJob(Job):
     first_epochs: int | None = None
 
     def look(self) -> None:
-        with suppress(UserError):  # a damaged record: its worker says so
+        with suppress(ReglabError, OSError):  # a damaged record: its worker says so; a disk that does not answer: another look may do
             super().look()
         if self.first_epochs is None and self.record and self.record.state == State.running:
             self.first_epochs = self.record.steps_done

@@ -92,17 +92,17 @@ class LocalRun:
 
     def epoch(self, row: Epoch) -> None:
         """Append a line to the history."""
-        self._append(_line(row))
+        self._append([_line(row)])
 
     def logged(self, rows: Iterable[Logged]) -> None:
-        """What another program has logged since it was last asked."""
-        self._append("".join(map(_row_line, rows)))
+        """What another program has logged since it was last asked. Where the rows end in an error, those before it are kept."""
+        self._append(map(_row_line, rows))
 
-    def _append(self, lines: str) -> None:
+    def _append(self, lines: Iterable[str]) -> None:
         path = self.folder / HISTORY
         try:
             with naming(path), path.open("a", encoding="utf-8") as stream:
-                stream.write(lines)
+                stream.writelines(lines)
         except FileNotFoundError:
             raise MachineError(f"{self.folder} was removed while its run trained: the same command begins it again") from None
 

@@ -47,7 +47,7 @@ def found(run_id: str, folders: Iterable[Path]) -> list[Path]:
 
 
 class RunFile:
-    """One such file. What it has told so far: the run's `config`, its `summary`, and in `rows` its history.
+    """One such file. What it has told so far: the run's `config` and its `summary`; `read` gives its history, which may be long.
 
     The names of metrics are W&B's own, one in another behind a dot; what is neither a number nor a text (an image, a table) is left out.
     """
@@ -55,7 +55,6 @@ class RunFile:
     def __init__(self, path: Path):
         self.path = path
         self._config: dict[str, Any] = {}
-        self.rows: list[Logged] = []
         self._summary: dict[str, Any] = {}
         self._at = 0
         self._begun = b""  # of a record whose last piece is not there yet
@@ -70,19 +69,23 @@ class RunFile:
         """What the program had set; nothing where that is more than a record can hold."""
         return self._config if len(json.dumps(self._config)) <= _MOST_CHARACTERS else {}
 
-    def read(self) -> list[Logged]:
-        """Take in what was written since the last time; returns the rows that came.
+    def read(self) -> Iterator[Logged]:
+        """Take in what was written since the last time, and give each row that comes; nothing where the file was removed.
 
-        Raises UserError for a file that is none of W&B's, or is damaged, FileNotFoundError where there is none.
+        Raises UserError for a file that is none of W&B's, or is damaged, behind the rows before the damage.
         """
-        before = len(self.rows)
-        with reading.opened(self.path, _MOST_BYTES, "remove it") as stream:
+        try:
+            stream = reading.opened(self.path, _MOST_BYTES, "remove it")
+        except FileNotFoundError:
+            return
+        with stream:
             for content in self._contents(stream):
                 try:
-                    self._take(message(content))
+                    row = self._take(message(content))
                 except (ValueError, TypeError) as error:
                     raise self._odd(f"a record that is none: {first_line(error)}") from None
-        return self.rows[before:]
+                if row is not None:
+                    yield row
 
     def _contents(self, stream: BinaryIO) -> Iterator[bytes]:
         """The records that are whole, from where the last look ended."""
@@ -115,7 +118,8 @@ class RunFile:
             if kind in (_WHOLE, _LAST):
                 yield self._begun
 
-    def _take(self, record: Any) -> None:
+    def _take(self, record: Any) -> Logged | None:
+        """Take in a record; returns the row that it is, if it is one."""
         kind = record.WhichOneof("record_type")
         if kind == "run":
             _change(self._config, record.run.config)
@@ -127,7 +131,8 @@ class RunFile:
             row: dict[str, Any] = {}
             for item in record.history.item:
                 _set(row, _names(item), _value(item.value_json))
-            self.rows.append(metrics(row))
+            return metrics(row)
+        return None
 
     def _odd(self, what: str) -> UserError:
         return UserError(f"{shown(self.path)} is no file of W&B's client, or a damaged one, with {what}: what it holds cannot be read")

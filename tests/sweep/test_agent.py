@@ -15,7 +15,7 @@ import pytest
 import typer
 
 from reglab.cli import agent as command
-from reglab.errors import ReglabError, UserError
+from reglab.errors import MachineError, ReglabError, UserError
 from reglab.processes import supervisor
 from reglab.processes.signals import STOP
 from reglab.sweep import agent as module
@@ -704,6 +704,25 @@ def test_a_damaged_record_is_one_run_s_affair(world):
     crew = world.agent(number=2)
     world.work()
     assert crew.ended == {"failed": 1, "finished": 1}
+
+
+@pytest.mark.parametrize("error", [MachineError("its disk does not answer"), OSError(5, "Input/output error")], ids=type)
+def test_a_disk_that_gives_no_record_for_a_while_ends_no_run(world, monkeypatch, error):
+    looks = count(1)
+
+    def away(folder):
+        if next(looks) <= 4:
+            raise error
+        return read_run(folder)
+
+    for name in ("agent", "job"):
+        monkeypatch.setattr(f"reglab.sweep.{name}.read_run", away)
+    world.queue.extend("ab")
+    crew = world.agent(number=2)
+    world.work()
+    assert crew.ended == {"finished": 2}
+    assert next(looks) > 5
+    assert [worker.told for worker in world.workers] == [[], []]
 
 
 def test_a_run_that_had_ended_here_before_is_as_it_was(world):

@@ -5,8 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from reglab.errors import MachineError
 from reglab.exits import FAILED, PREEMPTED, SERVER_LOST
 from reglab.processes.signals import PREEMPT
+from reglab.sweep import job as module
 from reglab.sweep.job import Job
 from reglab.tracking.record import RunRecord, State
 from reglab.tracking.store import LOG, read_run, write_run
@@ -41,6 +43,16 @@ def test_what_was_there_before_it_is_not_its_doing(make, write):
     write(State.running)
     job.look()
     assert job.record.state == State.running
+
+
+def test_what_the_disk_does_not_give_once_is_looked_at_again(make, write, monkeypatch):
+    job = make()
+    write(State.finished)
+    with monkeypatch.context() as away, pytest.raises(MachineError):
+        away.setattr(module, "read_run", lambda folder: (_ for _ in ()).throw(MachineError("its disk does not answer")))
+        job.look()
+    job.look()
+    assert job.record.state == State.finished
 
 
 def test_a_worker_that_died_leaves_a_run_that_has_crashed(make, write):

@@ -13,7 +13,7 @@ import yaml
 from filelock import FileLock
 
 from reglab.config import RunConfig, identity, run_id
-from reglab.errors import UserError
+from reglab.errors import MachineError, ReglabError, UserError
 from reglab.processes import supervisor
 from reglab.processes.signals import STOP, Interrupted, Request
 from reglab.sweep import draws, ledger, local, spec
@@ -435,7 +435,7 @@ def test_a_worker_that_cannot_be_started_leaves_no_other_behind(make_sweep, work
     monkeypatch.setattr(sweep, "start", start)
     with pytest.raises(OSError, match="no more processes"):
         workers.work(sweep)
-    assert [job.told for job in workers.jobs] == [[signal.SIGKILL]]
+    assert [job.told for job in workers.jobs] == [[signal.SIGUSR1]]
     workers.work(make_sweep(THREE))
 
 
@@ -1231,6 +1231,55 @@ def test_a_disk_that_fills_up_under_the_sweep_itself_ends_it_with_its_workers_to
     sweep = workers.work(make_sweep(RANDOM, 2), fill)
     assert "there is no room left (No space left on device): make room" in sweep.complaint
     assert all(job.told == [signal.SIGUSR1] or job.exitcode == 0 for job in workers.jobs)
+
+
+@pytest.mark.parametrize("times", [1, 10**6], ids=["once", "for good"])
+def test_a_disk_that_gives_no_record_ends_the_sweep_with_its_workers_told(make_sweep, workers, monkeypatch, times):
+    left = iter(range(times))
+
+    def away(folder):
+        if len(workers.jobs) == 2 and next(left, None) is not None:
+            raise MachineError("its disk does not answer")
+        return read_run(folder)
+
+    monkeypatch.setattr("reglab.sweep.job.read_run", away)
+    sweep = workers.work(make_sweep(THREE, 2))
+    assert sweep.complaint == "its disk does not answer"
+    assert [job.told for job in workers.jobs] == [[signal.SIGUSR1]] * 2
+    assert [read_run(job.folder).state for job in workers.jobs] == [State.preempted] * 2
+
+
+def test_a_disk_that_gives_no_record_waits_no_longer_for_its_workers_than_they_are_given(make_sweep, workers, monkeypatch):
+    def away(folder):
+        raise MachineError("its disk does not answer")
+
+    def deaf(job):
+        while True:
+            job.write(State.running, 1)
+            yield
+
+    monkeypatch.setattr(supervisor, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr("reglab.sweep.job.read_run", away)
+    workers.script = deaf
+    sweep = workers.work(make_sweep(THREE, 1))
+    assert sweep.complaint == "its disk does not answer"
+    assert [job.told for job in workers.jobs] == [[signal.SIGUSR1, signal.SIGKILL]]
+
+
+def test_a_search_that_breaks_ends_the_sweep_when_its_workers_have_left(make_sweep, workers, monkeypatch):
+    ask = Random.ask
+
+    def breaks(engine):
+        if workers.jobs:
+            raise ReglabError("the process that searches died")
+        return ask(engine)
+
+    monkeypatch.setattr(Random, "ask", breaks)
+    sweep = make_sweep(RANDOM, 2)
+    with pytest.raises(ReglabError, match="the process that searches died"):
+        workers.work(sweep)
+    assert [job.told for job in workers.jobs] == [[signal.SIGUSR1]]
+    assert (states(sweep), sweep.complaint) == ([State.preempted], None)
 
 
 def test_a_damaged_record_is_set_aside_and_the_rest_goes_on(make_sweep, workers, caplog):

@@ -121,6 +121,13 @@ def test_what_no_run_tells_is_probed_once_for_each_network():
     assert forecast.basis == "a probe of 2 networks here"
 
 
+def test_a_run_of_a_technique_that_is_not_installed_here_tells_nothing_and_keeps_no_other_from_telling():
+    arm = config()
+    foreign = record(arm, 7200).changed(config=arm.model_dump(mode="json") | {"shakeshake": {"enabled": True}})
+    forecast = plan.forecast([arm], [foreign, record(arm, 3600)], H100)
+    assert (forecast.low, forecast.high) == (1.0, 1.0)
+
+
 def test_the_gpu_is_the_one_that_is_named_or_that_most_runs_finished_on():
     records = [record(config(), 1, H100), record(config(), 1, A100), record(config(), 1, A100), record(config(), 1, "L4", State.failed)]
     assert plan.device(records, None) == A100

@@ -69,7 +69,7 @@ def logged(tmp_path_factory):
 def test_a_run_of_the_real_client_is_read(logged):
     (path,) = found("real", [logged])
     read = RunFile(path)
-    rows = read.read()
+    rows = list(read.read())
     assert read.config == {"lr": 0.2, "model": {"width": 4}, "added": True}
     assert [(row["loss"], row["best"], row["group.deep"], row["_step"]) for row in rows] == [(1, 1, 0, 0), (0.5, 3, 1, 1), (1 / 3, 2, 2, 2)]
     assert {name for name in rows[0] if not name.startswith("_")} == {"loss", "best", "group.deep", "diverged", "word"}
@@ -77,7 +77,7 @@ def test_a_run_of_the_real_client_is_read(logged):
     assert len(rows[0]["word"]) == 1000
     assert (read.summary["best.max"], read.summary["said"], read.summary["group.deep"]) == (3, "well", 2)
     assert not any(name.startswith(("page", "_wandb")) for name in read.summary)
-    assert read.read() == []
+    assert list(read.read()) == []
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -90,32 +90,39 @@ def test_a_file_is_read_as_it_grows(file, sizes, cuts):
         growing.path.write_bytes(content[:end])
         came += growing.read()
     assert [each["number"] for each in came] == list(range(len(sizes)))
-    assert came == growing.rows == file(content).read()
+    assert came == list(file(content).read())
 
 
 def test_a_damaged_file_is_told_and_nothing_of_it_is_taken_for_more(file):
     content = bytearray(framed([row(a=1), row(a=2)]))
     content[-1] ^= 1
-    damaged = file(bytes(content))
+    rows = file(bytes(content)).read()
+    assert next(rows)["a"] == 1
     with pytest.raises(UserError, match=r"run-r.wandb is no file of W&B's client, or a damaged one, with no whole record at byte"):
-        damaged.read()
-    assert [each["a"] for each in damaged.rows] == [1]
+        next(rows)
+
+
+def test_a_file_that_was_removed_has_nothing_new_and_what_it_told_stands(file):
+    read = file(framed([row(a=1)]))
+    assert [each["a"] for each in read.read()] == [1]
+    read.path.unlink()
+    assert list(read.read()) == []
 
 
 @pytest.mark.parametrize("content", [b"not a run of anybody's", b":W&B\xe1\xbe\x01" + bytes(20), HEADER + bytes(40)])
 def test_what_is_no_file_of_the_client_is_told(file, content):
     with pytest.raises(UserError, match="is no file of W&B's client"):
-        file(content).read()
+        list(file(content).read())
 
 
 def test_a_record_that_is_none_is_told(file):
     bad = b"\xff\xff\xff"
     with pytest.raises(UserError, match="a record that is none"):
-        file(HEADER + struct.pack("<IHB", zlib.crc32(b"\x01" + bad), len(bad), 1) + bad).read()
+        list(file(HEADER + struct.pack("<IHB", zlib.crc32(b"\x01" + bad), len(bad), 1) + bad).read())
     with pytest.raises(UserError, match="a record that is none"):
         odd = Record()
         odd.history.item.add(key="a", value_json="__import__('os')")
-        file(framed([odd])).read()
+        list(file(framed([odd])).read())
 
 
 def test_of_several_tries_the_oldest_file_comes_first(tmp_path):
@@ -138,10 +145,10 @@ def test_what_is_more_than_a_record_can_hold_is_left_out(file):
     config.config.update.add(key="big", value_json=json.dumps(["x" * 1000] * 1000))
     many = row(loss=1, **{f"text{number}": "x" * 1000 for number in range(400)})
     read = file(framed([config, many, row(**{f"n{number}": number for number in range(3000)})]))
-    read.read()
+    rows = list(read.read())
     assert read.config == {}
-    assert read.rows[0] == {"loss": 1}
-    assert len(read.rows[1]) == 2000
+    assert rows[0] == {"loss": 1}
+    assert len(rows[1]) == 2000
 
 
 def test_what_is_taken_out_of_a_configuration_is_gone(file):
@@ -151,5 +158,5 @@ def test_what_is_taken_out_of_a_configuration_is_gone(file):
     gone.config.remove.add(nested_key=["b", "c"])
     gone.config.remove.add(key="nowhere")
     read = file(framed([there, gone]))
-    read.read()
+    assert list(read.read()) == []
     assert read.config == {"a": 1, "b": {}}

@@ -11,6 +11,9 @@ from typing import Any
 from reglab.errors import ReglabError, UserError
 from reglab.extras import how
 
+END_SECONDS = 3.0
+"""How long the child may take to end once nothing can be asked any more: threads that a user's sampler has started may never."""
+
 
 class EngineProcess:
     """Runs `module`, which answers each line of JSON with one, started when it is first asked. `asked_for` is what wants it."""
@@ -52,12 +55,16 @@ class EngineProcess:
         raise ReglabError(f"{self._asked_for}: the process that searches died ({ended}); the same command goes on")
 
     def end(self) -> None:
-        """It ends by itself when nothing can be asked any more."""
+        """It ends by itself when nothing can be asked any more, or is killed."""
         if self._child:
             assert self._child.stdin and self._child.stdout
             with suppress(OSError):
                 self._child.stdin.close()
-            self._child.wait()
+            try:
+                self._child.wait(END_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._child.kill()
+                self._child.wait()
             self._child.stdout.close()
             self._child = None
 
