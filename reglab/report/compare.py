@@ -17,7 +17,7 @@ from reglab.report.comparisons.sides import of_several
 from reglab.report.sections import per_image
 from reglab.report.sections.per_image import OnTheSameImages
 from reglab.report.studies.columns import Column, Condition, brief, meets, written
-from reglab.report.studies.measures import NUMBER, POINTS, Kind, names_of
+from reglab.report.studies.measures import NUMBER, POINTS, Kind, names_of, value_of
 from reglab.report.studies.measures import measured as measured_by
 from reglab.report.studies.study import Study
 from reglab.report.writing.digits import decimals
@@ -173,6 +173,9 @@ def measured(on: str, records: Sequence[RunRecord]) -> Kind:
     if found is None:
         known = names_of(records)
         raise UserError(f"on={excerpt(on)}: no run is told by that{nearest(on, known)}; there are {', '.join(known)}")
+    ended = [record for record in records if stats.counts(record)]
+    if ended and all(value_of(on, record) is None for record in ended):
+        raise UserError(f"{on}: none of the {len(ended)} finished runs has a value of it")
     return found
 
 

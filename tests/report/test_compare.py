@@ -114,6 +114,7 @@ def test_within_a_margin_they_are_alike(ours):
         ("lr=0.01 weight_decay=0.1", "lr=0.001", None, "^lr 0.001 is said of 2 arms that differ in weight_decay: say its level, too$"),
         ("lr=0.001", "lr 0.01 · weight decay 0", None, "^lr 0.001 is said of 2 arms that differ in weight_decay: say its level, too$"),
         ("lr=0.01", "lr=0.001", "acc", "on=acc: no run is told by that"),
+        ("lr=0.01", "lr=0.001", "val/accuracy", "^val/accuracy: none of the 12 finished runs has a value of it$"),
         ("lr 0.01 · weight decay 0", "lr=0.001 weight_decay=0.1", "gap", None),
     ],
 )

@@ -9,7 +9,7 @@ from reglab.errors import UserError
 from reglab.report import stats
 from reglab.report.claims.evidence import Evidence, result_of, sharing
 from reglab.report.collection import Runs
-from reglab.report.compare import condition, measured, refuse_same
+from reglab.report.compare import condition, measured, refuse_same, refuse_unknown_keys
 from reglab.report.comparisons.chance import counts_as_chance, of_guessing
 from reglab.report.comparisons.sides import ArmResults, One, Sides, of_several
 from reglab.report.programs.roles import setting
@@ -88,6 +88,7 @@ def _of_programs(runs: Runs, question: JudgedQuestion, unit: str | None, chance:
 
 def _of_records(runs: Runs, question: JudgedQuestion, unit: str | None, chance: str | None) -> AskedMetric:
     study = runs.study
+    refuse_unknown_keys(runs)
     kind = measured(question.metric, study.records)
     if unit is not None:
         raise UserError(f"--unit: what {question.metric} of reglab's runs is in is known")
