@@ -86,7 +86,7 @@ def _work(sweep: "RemoteSweep", gpus: str, per_gpu: int, count: int | None, sign
     """This machine's part in a sweep, to its end."""
     from reglab.running import worker
     from reglab.settings import settings
-    from reglab.sweep import machine, metadata
+    from reglab.sweep import machine, notice
     from reglab.sweep.agent import SweepAgent
     from reglab.sweep.program import LACKS
     from reglab.sweep.slots import slots
@@ -105,7 +105,7 @@ def _work(sweep: "RemoteSweep", gpus: str, per_gpu: int, count: int | None, sign
         say("the cloud takes this machine back")
         crew.preempt()
 
-    with signals.calling(crew.preempt), metadata.Watch(taken_back), _display(crew) as show:
+    with signals.calling(crew.preempt), notice.Watch(taken_back), _display(crew) as show:
         for _ in crew.run():
             show()
     return crew

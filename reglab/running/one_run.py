@@ -18,7 +18,7 @@ from reglab.running.not_begun import ended_before_it_began, record_unbuildable, 
 from reglab.settings import settings
 from reglab.sweep import assignment
 from reglab.tracking import storage
-from reglab.tracking.images import KEPT, refuse_other, saw_others
+from reglab.tracking.images import refuse_other, saw_others
 from reglab.tracking.recognized import say_recognized
 from reglab.tracking.record import RunRecord, Sink, State
 from reglab.tracking.results import own_name
@@ -255,7 +255,7 @@ def _failures_recorded(sinks: Sequence[Sink], record: RunRecord, folder: Path, b
             latest = record
             with suppress(ReglabError):  # a damaged record, a disk that is away
                 latest = read_run(folder) or record
-            if latest.state not in KEPT:
+            if not latest.state.has_results:
                 for sink in sinks:
                     with suppress(Exception):  # one that fails, on a full disk, say, keeps the reason from no other
                         sink.ended(latest.changed(state=state, reason=reason))

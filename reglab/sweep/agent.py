@@ -29,7 +29,6 @@ from reglab.sweep.remote import RemoteSweep
 from reglab.sweep.server_side import LOOK_SECONDS, ServerSide, in_time
 from reglab.sweep.slots import Slot, SlotJob
 from reglab.tracking import storage
-from reglab.tracking.images import KEPT
 from reglab.tracking.record import RunRecord, State
 from reglab.tracking.store import LOG, read_run
 from reglab.tracking.wandb_states import ListedRun
@@ -255,7 +254,7 @@ class SweepAgent:
         """Of a run that did not leave in time: what its record has of its end counts, whether W&B has heard of it or not."""
         self._supervisor.kill(job)
         late = f"slot {slot.number}: {_named(job)} did not end within {GRACE_SECONDS:.0f} s; it is killed"
-        if job.record and job.record.state in KEPT:
+        if job.record and job.record.state.has_results:
             late += f", {job.record.state} before: `reglab sync` sends W&B what it lacks"
             self.ended[job.record.state] += 1
             with suppress(Exception):  # one that stays costs room; each store has kinds of errors of its own

@@ -33,8 +33,6 @@ _PREFERRED = (State.finished, State.stopped, State.diverged, State.running, Stat
 
 _LOST = (MISSING, State.crashed, State.failed)
 
-_WELL = (State.finished, State.stopped, State.diverged)
-
 _FEW = 500
 """Of a search over fewer configurations than this, each is looked at."""
 
@@ -82,7 +80,7 @@ class Ledger:
     @property
     def complete(self) -> bool:
         """Whether nothing is left to draw, and each cell has a run that ended well."""
-        return not self.undrawn and all(cell.state in _WELL for cell in self.cells)
+        return not self.undrawn and all(cell.records and cell.records[0].state.has_results for cell in self.cells)
 
 
 def reckon(spec: SweepSpec, records: Sequence[RunRecord], draws: Sequence[dict[str, Any]] = (), is_over: bool = False) -> Ledger:
@@ -117,7 +115,7 @@ def _reckoned(spec: SweepSpec, records: Sequence[RunRecord], draws: Sequence[dic
 
 def _times_drawn(group: Sequence[RunRecord]) -> int:
     """How often a search drew this arm and seed, as its runs tell: what W&B's server draws again runs again, in the same sweep."""
-    return max(Counter(record.sweep for record in group if record.state in _WELL).values(), default=1)
+    return max(Counter(record.sweep for record in group if record.state.has_results).values(), default=1)
 
 
 def _key(spec: SweepSpec, values: dict[str, Any]) -> tuple[str, int] | None:

@@ -42,7 +42,7 @@ class SlotJob(Job):
         if self.record is None or self.handed_back:
             return False
         trained = self.first_epochs is not None and self.record.steps_done > self.first_epochs
-        return trained or self.record.state in (State.finished, State.stopped, State.diverged)
+        return trained or self.record.state.has_results
 
     @property
     def seconds_left(self) -> float:

@@ -5,17 +5,14 @@ from collections.abc import Hashable, Iterable
 
 from reglab.config import DataConfig, RunConfig
 from reglab.errors import UserError
-from reglab.tracking.record import RunRecord, State
-
-KEPT = (State.finished, State.stopped, State.diverged)
-"""States of runs whose results stand."""
+from reglab.tracking.record import RunRecord
 
 
 def refuse_mixed(records: Iterable[RunRecord]) -> None:
     """Raises UserError where runs with results call two sets of images by one name: pooled, they would be one mean."""
     seen: defaultdict[Hashable, dict[str, list[RunRecord]]] = defaultdict(dict)
     for record in records:
-        if record.state in KEPT and record.environment and (data := _called(record)):
+        if record.state.has_results and record.environment and (data := _called(record)):
             seen[data].setdefault(record.environment.data_fingerprint, []).append(record)
     for sets in seen.values():
         if len(sets) > 1:

@@ -19,3 +19,8 @@ class State(StrEnum):
     def ended(self) -> bool:
         """Whether starting the same sweep again leaves this run as it is."""
         return self in (State.finished, State.stopped, State.diverged, State.failed)
+
+    @property
+    def has_results(self) -> bool:
+        """Whether the run ended with what it came to, which stays: by itself or on request, and not by a fault."""
+        return self in (State.finished, State.stopped, State.diverged)

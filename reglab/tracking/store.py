@@ -19,7 +19,7 @@ from reglab import atomic, reading
 from reglab.atomic import naming, write_whole
 from reglab.errors import MachineError, UserError, excerpt, shown
 from reglab.tracking import storage
-from reglab.tracking.images import KEPT, refuse_mixed
+from reglab.tracking.images import refuse_mixed
 from reglab.tracking.record import SCHEMA_VERSION, RunRecord, State
 from reglab.tracking.results import Epoch, Logged, Summary
 
@@ -198,7 +198,7 @@ def _read_rows(path: Path, mend: str) -> list[Logged]:
 
 def _damage(record: RunRecord, rows: Sequence[Epoch], folder: Path) -> str | None:
     """What is wrong with the history of a run that has a summary, and how to get it back; None where they agree."""
-    if record.state not in KEPT or not record.summary or record.without_history:
+    if not record.state.has_results or not record.summary or record.without_history:
         return None
     if (fault := _fault(rows, record.summary)) is None:
         return None
@@ -260,7 +260,7 @@ def refuse_other_code(record: RunRecord, folder: Path) -> None:
 
     An earlier version left such runs of code that was edited while their sweep went on. Each is what its record says.
     """
-    if record.state in KEPT:
+    if record.state.has_results:
         own = f"{record.identity}-s{record.seed}"
         raise UserError(f"{folder} holds a run of other code than its name says, {own}: rename the folder to {own}, or remove it")
 

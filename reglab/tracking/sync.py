@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from reglab.errors import UserError
-from reglab.tracking.images import KEPT, refuse_other
+from reglab.tracking.images import refuse_other
 from reglab.tracking.record import RunRecord, State
 from reglab.tracking.store import each_once, read_run, run_folders
 from reglab.tracking.wandb_api import Project
@@ -68,7 +68,7 @@ def _at_the_server(record: RunRecord, there: dict[str, ServerRun]) -> tuple[str,
     other_ids = f"{record.run_id}-"
     if same := [other for other, kept in there.items() if other.startswith(other_ids) and kept.created == record.created]:
         return max(same), there[max(same)]
-    if known and record.state in KEPT and record.is_named_after_identity:
+    if known and record.state.has_results and record.is_named_after_identity:
         return record.id_of_its_own, None
     return name, known
 

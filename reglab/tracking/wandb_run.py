@@ -77,10 +77,10 @@ class WandbRun:
         folder: Path,
         stop: Callable[[], None] | None = None,
         destination: tuple[str | None, str] | None = None,
-        anew: bool = False,
         hurried: Callable[[], object] = lambda: False,
     ):
-        self.folder, self.stop, self.destination, self.anew, self.hurried = folder, stop, destination, anew, hurried
+        self.folder, self.stop, self.destination, self.hurried = folder, stop, destination, hurried
+        self.anew = False
         self._run: Any = None
         self._begun = self._replays = self._preempting = self._over = False
         self._lacks: list[Epoch] | None = None  # what a server that was away is to hear of

@@ -1,6 +1,7 @@
 """What a run comes to."""
 
 import math
+import statistics
 
 from reglab.processes.signals import Signals
 from reglab.tracking.results import Summary, first_at
@@ -52,4 +53,4 @@ def _is_as_tested(run: Run) -> bool:
 
 
 def _median(values: list[float]) -> float | None:
-    return sorted(values)[len(values) // 2] if values else None
+    return statistics.median(values) if values else None

@@ -30,7 +30,7 @@ class Optuna(Engine):
         source = self.definition.scheduler.source
         if source and not Path(source).is_file():
             raise UserError(f"scheduler.source = {source}: is not in this folder, where W&B's scheduler looks for it, too: go where it is")
-        self._process = EngineProcess("reglab.sweep.engines.study", "scheduler.engine = optuna")
+        self._process = EngineProcess("reglab.sweep.engines.optuna_process", "scheduler.engine = optuna")
         self._prunes = self.definition.scheduler.optimizer is not None and len(self.definition.objectives) == 1
         self._known: dict[int, RunRecord | None] = {}  # to the process: what it was told of each draw
         self._behind: set[int] = set()

@@ -22,11 +22,6 @@ class EngineProcess:
         self._module, self._asked_for = module, asked_for
         self._child: subprocess.Popen[str] | None = None
 
-    @property
-    def has_begun(self) -> bool:
-        """Whether the child was started; it may have died since."""
-        return self._child is not None
-
     def answer(self, question: Callable[[bool], Mapping[str, Any]]) -> dict[str, Any]:
         """What it says to `question(whether it is new)`.
 

@@ -30,4 +30,3 @@ def test_a_child_that_does_not_end_by_itself_is_killed(tmp_path, monkeypatch, mo
     child = searching._child
     searching.end()
     assert child.returncode == code
-    assert not searching.has_begun

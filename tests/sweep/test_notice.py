@@ -7,7 +7,7 @@ import pytest
 
 from reglab.errors import UserError
 from reglab.settings import settings
-from reglab.sweep import metadata
+from reglab.sweep import notice
 
 
 class Cloud(BaseHTTPRequestHandler):
@@ -54,10 +54,10 @@ def configure(monkeypatch, value):
 
 @pytest.mark.parametrize("name", ["gcp", "aws"])
 def test_the_notice_is_heard_once_it_is_there(monkeypatch, cloud, name):
-    monkeypatch.setattr(metadata, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(notice, "POLL_SECONDS", 0.05)
     configure(monkeypatch, f"{name}@http://127.0.0.1:{cloud.server_address[1]}/")
     heard = threading.Event()
-    with metadata.Watch(heard.set):
+    with notice.Watch(heard.set):
         while cloud.asked < 3:
             assert not heard.wait(0.05)
         cloud.taken = True
@@ -71,11 +71,11 @@ def test_an_answer_that_is_cut_short_ends_no_watch(monkeypatch, cloud):
         self.end_headers()
         self.wfile.write(text.encode())
 
-    monkeypatch.setattr(metadata, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(notice, "POLL_SECONDS", 0.05)
     configure(monkeypatch, f"gcp@http://127.0.0.1:{cloud.server_address[1]}")
     monkeypatch.setattr(Cloud, "answer", cut)
     heard = threading.Event()
-    with metadata.Watch(heard.set):
+    with notice.Watch(heard.set):
         while cloud.asked < 2:
             assert not heard.wait(0.05)
         monkeypatch.undo()
@@ -85,10 +85,10 @@ def test_an_answer_that_is_cut_short_ends_no_watch(monkeypatch, cloud):
 
 
 def test_a_cloud_that_does_not_answer_is_no_notice(monkeypatch):
-    monkeypatch.setattr(metadata, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(notice, "POLL_SECONDS", 0.05)
     configure(monkeypatch, "gcp@http://127.0.0.1:1")
     heard = threading.Event()
-    with metadata.Watch(heard.set):
+    with notice.Watch(heard.set):
         assert not heard.wait(0.5)
 
 
@@ -100,19 +100,19 @@ def test_the_cloud_is_the_one_that_made_the_machine(monkeypatch, tmp_path, vendo
     configure(monkeypatch, "auto")
     if vendor:
         (tmp_path / "vendor").write_text(vendor)
-    monkeypatch.setattr(metadata, "_VENDOR", tmp_path / "vendor")
-    found = metadata.cloud()
+    monkeypatch.setattr(notice, "_VENDOR", tmp_path / "vendor")
+    found = notice.cloud()
     assert (found and found[0]) == address
 
 
 def test_it_can_be_switched_off(monkeypatch, tmp_path):
     (tmp_path / "vendor").write_text("Google")
-    monkeypatch.setattr(metadata, "_VENDOR", tmp_path / "vendor")
+    monkeypatch.setattr(notice, "_VENDOR", tmp_path / "vendor")
     configure(monkeypatch, "off")
-    assert metadata.cloud() is None
+    assert notice.cloud() is None
 
 
 def test_a_cloud_that_nobody_knows_is_refused(monkeypatch):
     configure(monkeypatch, "azure")
     with pytest.raises(UserError, match="REGLAB_METADATA"):
-        metadata.cloud()
+        notice.cloud()
