@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import combinations
-from operator import ne
 from pathlib import Path
 
 import pandas as pd
@@ -26,7 +25,7 @@ from reglab.report.sections import convergence, effects, in_turns, own_extras, p
 from reglab.report.sections.extra import Extra
 from reglab.report.studies import own
 from reglab.report.studies.cells import Cell
-from reglab.report.studies.columns import written
+from reglab.report.studies.columns import Treatment, written
 from reglab.report.studies.design import Design, FigureData, Question
 from reglab.report.studies.registration import Lock, registered
 from reglab.report.studies.study import Study
@@ -378,21 +377,29 @@ def _epochs(cells: Sequence[Cell]) -> str:
 
 
 def _answers(study: Study) -> dict[Question, list[Cell]]:
-    """The arms that answer each question. Some of the first one's are none to another where each differs from each in several of its
-    factors: they are there for the first, and no figure of the other would compare two of them."""
+    """The arms that answer each question. Where a question compares no two of them, they are there for others, and answer it only where no
+    other shows them. The first question has all of its arms."""
     found = {question: study.answers(question) for question in study.design.questions}
-    known = {cell.identity for cell in found[study.design.questions[0]]} if found else set()
-    return {
-        question: cells if place == 0 or any(cell.identity not in known for cell in cells) or _are_comparable(cells, study.design) else []
-        for place, (question, cells) in enumerate(found.items())
-    }
+    shown = {question for place, (question, cells) in enumerate(found.items()) if place == 0 or _compares(question, cells, study.design)}
+    known = {cell.identity for question in shown for cell in found[question]}
+    for question, cells in found.items():
+        if question not in shown and any(cell.identity not in known for cell in cells):
+            shown.add(question)
+            known |= {cell.identity for cell in cells}
+    return {question: cells if question in shown else [] for question, cells in found.items()}
 
 
-def _are_comparable(cells: Sequence[Cell], design: Design) -> bool:
-    """Whether two of them differ in one factor."""
+def _compares(question: Question, cells: Sequence[Cell], design: Design) -> bool:
+    """Whether two of the arms differ in one factor alone, or stand on one line of a figure."""
+    arms = [cell.treatment for cell in cells if cell.treatment]
     factors = [name for name, column in design.by_name.items() if column.is_factor]
-    there = [[written(cell.treatment[name]) for name in factors] for cell in cells if cell.treatment]
-    return any(sum(map(ne, one, other)) == 1 for one, other in combinations(there, 2))
+    lines = [(figure.x, [name for name in (figure.lines, figure.panels) if name]) for figure in question.figures if figure.x]
+
+    def are_compared(one: Treatment, other: Treatment) -> bool:
+        differ = {name for name in design.by_name if written(one[name]) != written(other[name])}
+        return sum(name in differ for name in factors) == 1 or any(x in differ and differ.isdisjoint(same) for x, same in lines)
+
+    return any(are_compared(one, other) for one, other in combinations(arms, 2))
 
 
 def _runs(cells: Sequence[Cell]) -> list[str]:

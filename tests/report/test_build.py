@@ -18,6 +18,11 @@ from tests.report.published import BY_NAME, DESIGN, FINAL
 OWN = {f"final.{kind}" for kind in ("md", "csv", "tex")} | {
     f"{stem}.{kind}" for stem in ("figure_11", "summary") for kind in ("png", "svg", "json")
 }
+AUGMENTATION, CUTOUT_PER = (
+    {f"{stem}.{kind}" for kind in ("md", "csv", "tex")} | {f"{figure}.{kind}" for kind in ("png", "svg", "json")}
+    for stem, figure in (("augmentation", "figure_10"), ("cutout_per", "cutout_per"))
+)
+"""Of questions that compare some of the final models, too."""
 ALWAYS = {"index.html", "study.yaml", "manifest.json", "runs.csv", "records.jsonl.gz"} | {
     f"{stem}.{kind}" for stem in ("claims", "table_1") for kind in ("md", "csv", "tex")
 }
@@ -34,13 +39,13 @@ def names(folder):
 
 def test_a_report_has_what_its_runs_answer(study, make):
     folder = make(study)
-    assert names(folder) == ALWAYS | OWN
+    assert names(folder) == ALWAYS | OWN | AUGMENTATION | CUTOUT_PER
 
 
 def test_a_report_takes_the_place_of_an_earlier_one_whole(study, make, make_record, tmp_path):
     folder = make([*study, make_record(config={"agc": {"enabled": True, "clip": 0.3}, "batchnorm": {"layers": 1}})])
     assert "others.md" in names(folder)
-    assert names(make(study[:12])) == ALWAYS | OWN
+    assert names(make(study[:12])) == ALWAYS | OWN | AUGMENTATION
     assert names(tmp_path) == {"report"}
     assert not Manifest.read(folder).altered(folder)
 
