@@ -209,9 +209,9 @@ class _Within:
         if self._engine == "bayes":
             suggested: dict[str, Any] = _suggest()(**asked)
             return suggested
-        from reglab.sweep.engines import study
+        from reglab.sweep.engines import optuna_process
 
-        self._session = self._session or study._session(asked["config"])
+        self._session = self._session or optuna_process._session(asked["config"])
         answered: dict[str, Any] = self._session.answer(asked)
         return answered
 
