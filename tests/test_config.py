@@ -1043,6 +1043,8 @@ def values_of(path):
         return st.sampled_from(words)
     if path == "model.depth":
         return st.integers(1, 9).map(lambda blocks: 6 * blocks + 4)
+    if path in ("mixup.alpha", "cutmix.alpha"):
+        return st.just(0.0) | st.floats(0.01, 100)
     if path == "train.metrics":
         return st.sampled_from([None, "a:b", "a.b:c, d:e"])
     return st.one_of([of(kind) for kind in kinds(path)])

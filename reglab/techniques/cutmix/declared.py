@@ -11,7 +11,10 @@ class CutMixConfig(Section):
     """CutMix: a box of each image is another's of its batch, and so much of its label (Yun et al. 2019)."""
 
     alpha: float = Field(
-        default=0.0, ge=0, le=100, description="shares that stay are drawn from Beta(alpha, alpha), one a batch; 1 in the paper; 0: off"
+        default=0.0,
+        ge=0,
+        le=100,
+        description="shares that stay are drawn from Beta(alpha, alpha), one a batch; 1 in the paper; 0: off, else at least 0.01",
     )
 
     _drawable = field_validator("alpha")(drawable("cutmix.alpha"))

@@ -10,7 +10,9 @@ from reglab.techniques.technique import Probe, Technique
 class MixupConfig(Section):
     """Mixup: each image blended with another of its batch, and its label as much (Zhang et al. 2018)."""
 
-    alpha: float = Field(default=0.0, ge=0, le=100, description="shares are drawn from Beta(alpha, alpha), one a batch; 0: off")
+    alpha: float = Field(
+        default=0.0, ge=0, le=100, description="shares are drawn from Beta(alpha, alpha), one a batch; 0: off, else at least 0.01"
+    )
 
     _drawable = field_validator("alpha")(drawable("mixup.alpha"))
 
