@@ -25,7 +25,7 @@ from reglab.report.sections import convergence, effects, in_turns, own_extras, p
 from reglab.report.sections.extra import Extra
 from reglab.report.studies import own
 from reglab.report.studies.cells import Cell
-from reglab.report.studies.columns import Treatment, written
+from reglab.report.studies.columns import written
 from reglab.report.studies.design import Design, FigureData, Question
 from reglab.report.studies.registration import Lock, registered
 from reglab.report.studies.study import Study
@@ -391,12 +391,12 @@ def _answers(study: Study) -> dict[Question, list[Cell]]:
 
 def _compares(question: Question, cells: Sequence[Cell], design: Design) -> bool:
     """Whether two of the arms differ in one factor alone, or stand on one line of a figure."""
-    arms = [cell.treatment for cell in cells if cell.treatment]
+    arms = [{name: written(cell.treatment[name]) for name in design.by_name} for cell in cells if cell.treatment]
     factors = [name for name, column in design.by_name.items() if column.is_factor]
     lines = [(figure.x, [name for name in (figure.lines, figure.panels) if name]) for figure in question.figures if figure.x]
 
-    def are_compared(one: Treatment, other: Treatment) -> bool:
-        differ = {name for name in design.by_name if written(one[name]) != written(other[name])}
+    def are_compared(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+        differ = {name for name in one if one[name] != other[name]}
         return sum(name in differ for name in factors) == 1 or any(x in differ and differ.isdisjoint(same) for x, same in lines)
 
     return any(are_compared(one, other) for one, other in combinations(arms, 2))

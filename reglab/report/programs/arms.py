@@ -105,10 +105,14 @@ class Programs:
         return sorted(made, key=lambda arm: (-self.sign * statistics.fmean(arm.values), arm.label))
 
     @cached_property
+    def without(self) -> list[ProgramRun]:
+        """The runs that finished without a number in the metric."""
+        return [run for run in self.runs if run.state == State.finished and self.roles.value(run) is None]
+
+    @cached_property
     def lost(self) -> list[ProgramRun]:
         """The runs that came to an end and to no number in the metric: they diverged, or finished without one."""
-        without = (run for run in self.runs if run.state == State.finished and self.roles.value(run) is None)
-        return [*(run for run in self.runs if run.state == State.diverged), *without]
+        return [*(run for run in self.runs if run.state == State.diverged), *self.without]
 
     @cached_property
     def conditions(self) -> dict[str, Condition]:

@@ -153,8 +153,7 @@ class ProgramReport:
             there = [run for run in self.programs.runs if run.state == state]
             if there and state != State.finished:
                 found.append(f"{len(there):,} {state}, not counted: {_named(there)}.")
-        without = [run for run in self.programs.runs if run.state == State.finished and self.roles.value(run) is None]
-        if without:
+        if without := self.programs.without:
             found.append(f"{len(without):,} finished without a number in {self.metric}, not counted: {_named(without)}.")
         if self.roles.seed:
             missing = [run for run in self.programs.counted if setting(run, self.roles.seed) is None]

@@ -440,9 +440,8 @@ class _Reader:
 
     def _numbers(self, key: str) -> bool:
         """Whether there are numbers under it, and texts only that stand for none."""
-        values = [result(run, key) for run in self.ended]
-        texts = {value for value in values if isinstance(value, str)} - {"NaN", "Infinity", "-Infinity", ""}
-        return any(number(value) is not None for value in values) and not texts
+        texts = {value for run in self.ended if isinstance(value := result(run, key), str)} - {"NaN", "Infinity", "-Infinity", ""}
+        return not texts and self._are_some(key)
 
     def _are_some(self, key: str) -> bool:
         """Whether there are numbers under it."""
