@@ -1,7 +1,8 @@
 """Runs in a table of text: what W&B's page, MLflow's or a script of one's own writes as CSV, a row a run.
 
 Columns under which those pages tell of a run itself (`Name`, `State`, `Created`, `Runtime`, …) are read as that; all others are what
-the run was given or came to, which a table does not tell apart. Spaces around a name or a cell are no part of it.
+the run was given or came to, which a table does not tell apart, but for those of `exports`. Spaces around a name or a cell are no part
+of it.
 """
 
 import csv
@@ -14,6 +15,8 @@ from pathlib import Path
 
 from reglab import reading
 from reglab.errors import UserError, excerpt
+from reglab.tracking import exports
+from reglab.tracking.exports import Export
 from reglab.tracking.program_run import CLOCK, ProgramRun, Value, each_alone
 from reglab.tracking.state import State
 
@@ -79,12 +82,17 @@ def read(path: Path) -> list[ProgramRun]:
 @dataclass(frozen=True)
 class _Columns:
     """What tells of a run itself. `named`: by what it is called; `states`: what says how it stands, all of them the same; `key`: the
-    column whose cells tell all runs apart, where one has an id."""
+    column whose cells tell all runs apart, where one has an id. How long it took is in `seconds`, or from `starts` to `ends`. `results`
+    are those of a table that tells them from settings."""
 
     key: str | None
     named: tuple[str, ...]
     states: tuple[str, ...]
     about: frozenset[str]
+    results: frozenset[str] = frozenset()
+    starts: tuple[str, ...] = _STARTS
+    ends: tuple[str, ...] = ()
+    seconds: tuple[str, ...] = _SECONDS
 
     def run(self, place: int, cells: _Cells) -> ProgramRun:
         """The run in a row, which is the so manieth."""
@@ -92,29 +100,39 @@ class _Columns:
         def of(names: Sequence[str]) -> str:
             return next((cells[name] for name in names if cells.get(name)), "")
 
-        seconds = value(of(_SECONDS))
+        starts, ends = _moment(of(self.starts)), _moment(of(self.ends))
+        seconds = (ends - starts).total_seconds() if starts and ends else value(of(self.seconds))
         return ProgramRun(
             id=(self.key and cells[self.key]) or f"row {place}",
             name=of(self.named),
-            config={name: value(cell) for name, cell in cells.items() if name and name not in self.about},
+            config={name: value(cell) for name, cell in cells.items() if name and name not in self.about | self.results},
+            summary={name: value(cell) for name, cell in cells.items() if name in self.results},
             about={name: value(cell) for name, cell in cells.items() if name in self.about},
             state=_ENDED_AS[_called(said)] if (said := of(self.states)) else State.finished,
             seconds=seconds if isinstance(seconds, int | float) and math.isfinite(seconds) else None,
-            created=_moment(of(_STARTS)),
+            created=starts,
         )
 
 
 def _columns(header: Sequence[str], rows: Sequence[tuple[int, _Cells]], path: Path) -> _Columns:
     """Raises UserError for a column of states of which some words are none, and for two that differ."""
-    named = tuple(sorted((name for name in header if _called(name) in _NAMES), key=lambda name: _NAMES.index(_called(name))))
     states = tuple(name for name in header if _called(name) in _STATES and _tells_states(name, rows, path))
     for number, cells in rows:
         if len({_ENDED_AS[_called(cells[name])] for name in states if cells[name]}) > 1:
             raise UserError(f"{path}:{number}: {' and '.join(states)} tell two states of a run: rename or remove one")
+    if export := exports.of(header):
+        return _exported(export, header, states)
+    named = tuple(sorted((name for name in header if _called(name) in _NAMES), key=lambda name: _NAMES.index(_called(name))))
     ids = [name for name in header if _called(name) in _IDS]
     apart = [name for name in reversed(named) if all(cells[name] for _, cells in rows) and _are_unlike(name, rows)]
     about = {*ids, *named, *states, *_STARTS, *_SECONDS, *_ABOUT, *(_ABOUT_EXPORTED if set(header) >= _EXPORTED else ())}
     return _Columns(next(iter((*ids, *apart)), None), named, states, frozenset(about))
+
+
+def _exported(export: Export, header: Sequence[str], states: tuple[str, ...]) -> _Columns:
+    results = frozenset(filter(export.is_result, header))
+    about = frozenset(name for name in header if name and not export.is_setting(name)) - results
+    return _Columns(export.key, export.named, states, about, results, export.starts, export.ends, export.seconds)
 
 
 def _called(text: str) -> str:

@@ -125,6 +125,8 @@ _NAMING = each_word("name run group tags job experiment arm model")
 """Of what a table calls a run, or a group of runs: of them, and not of who ran it and where, settings may be made."""
 _OF_REGLAB = frozenset({"arm", "model"})
 """What tables of reglab's call an arm: no run has such a name of its own."""
+_OF_MLFLOW = "tags.mlflow."
+"""Tags that MLflow itself gives: who ran a run, from which source."""
 _OWN, _EITHER = "they are of one run each", "they may name arms or runs"
 _OF_NUMBERS = ("--metric", "--time-key")
 """Options that name what must be numbers."""
@@ -203,7 +205,7 @@ class _Reader:
         time = self._time(metric)
         words = {key: word for key in self.config if (word := self._word_of_two(key))}
         self.said += [f"{key}: what is {word}, and the text {word}, are one level" for key, word in words.items()]
-        factors, alike = self._factors({metric, seed, time} - {None})
+        factors, alike = self._factors({metric, seed, time} - {None}, seed)
         self._look_for_epochs(factors, seed, {metric, time})
         return Roles(metric=metric, goal=goal, seed=seed, time=time, factors=factors, alike=alike, guessed=tuple(self.said))
 
@@ -295,7 +297,7 @@ class _Reader:
 
     # Settings.
 
-    def _factors(self, taken: set[str | None]) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
+    def _factors(self, taken: set[str | None], seed: str | None) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
         differing = [key for key in self.config if key not in taken and len(self._levels(key)) > 1]
         if self.asked.group_by is not None:
             for key in self.asked.group_by:
@@ -303,13 +305,13 @@ class _Reader:
                 if key in taken:
                     raise UserError(f"--group-by {excerpt(key)}: it is the metric, the seed or the time already")
             guessed = self._guessed(differing, strict=False)
-            guessed += self._naming(guessed, taken, strict=False)
+            guessed += self._naming(guessed, taken, seed, strict=False)
             guessed += [key for key in differing if key not in guessed and self._numbers_rows(key, self.asked.group_by)]
             if pooled := [key for key in guessed if key not in self.asked.group_by]:
                 self.said.append(f"pooled over, since --group-by does not name them: {some(pooled)}")
             return self.asked.group_by, {}
         settings = self._guessed(differing, strict=True)
-        factors, alike = self._leading([*settings, *self._naming(settings, taken, strict=True)])
+        factors, alike = self._leading([*settings, *self._naming(settings, taken, seed, strict=True)])
         counted = [f"{key} ({len(self._levels(key))} levels)" for key in factors]
         self.said.append(f"settings: {some(counted)} (--group-by names others)" if factors else "settings: none differs among the runs")
         self.said += [f"{' and '.join(_few(others))} {'goes' if len(others) == 1 else 'go'} with {key}" for key, others in alike.items()]
@@ -363,13 +365,13 @@ class _Reader:
         if keys:
             self.said.append(f"no settings, since {why}: {some(keys)}")
 
-    def _naming(self, settings: Sequence[str], taken: Collection[str | None], strict: bool) -> list[str]:
+    def _naming(self, settings: Sequence[str], taken: Collection[str | None], seed: str | None, strict: bool) -> list[str]:
         """What a table calls runs, or groups of them, that names arms. With `strict`, one that may name either raises UserError, and what
         is left out is said."""
         found, left_out = list[str](), dict[str, list[str]]()
         for key in self.about:
             if key not in taken and len(self._levels(key)) > 1:
-                why = self._names_no_arm(key, [*settings, *found])
+                why = self._names_no_arm(key, [*settings, *found], seed)
                 (found if why is None else left_out.setdefault(why, [])).append(key)
         unclear = left_out.pop(_EITHER, [])
         left_out.pop(_OWN, None)
@@ -380,16 +382,18 @@ class _Reader:
             self._leave_out(why, keys)
         return found
 
-    def _names_no_arm(self, key: str, settings: Sequence[str]) -> str | None:
+    def _names_no_arm(self, key: str, settings: Sequence[str], seed: str | None) -> str | None:
         """Why a column makes no arms beside these settings; None where it does: its values repeat, and nothing else tells as much."""
         repeats, shared = self._repeats(key), [each for each in settings if not self._is_each(each)]  # a search draws one for each run
         others = shared if repeats else settings
-        if "id" in words_of(key) or not words_of(key) & _NAMING:
+        if "id" in words_of(key) or not words_of(key) & _NAMING or key.startswith(_OF_MLFLOW):
             return "they tell who ran it and where (--group-by takes them)" if repeats else _OWN
         if self._is_each(key) and key not in _OF_REGLAB:
             return "they tell runs apart and nothing else"
         if self._parts([*others, key]) == self._parts(others):
             return "others tell as much"
+        if seed and not self._is_each(seed) and self._partition(key) == self._partition(seed):
+            return f"they differ as {excerpt(seed)} does"
         if self._counts(key) and shared and self._parts([*shared, key]) == len(self.ended):
             return "they number the runs of each arm"
         is_of_all = all(setting(run, key) is not None for run in self.ended)  # else it may be a remark on some of them

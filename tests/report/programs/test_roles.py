@@ -152,12 +152,17 @@ def test_what_a_table_calls_runs_is_a_setting_where_it_repeats(tmp_path, column)
         ("Group,lr,acc\ng1,1,0.1\ng1,1,0.2\ng2,2,0.3\ng2,2,0.4\n", "others tell as much: Group"),
         ("User,lr,acc\nme,1,0.1\nyou,1,0.2\nme,2,0.3\nyou,2,0.4\n", "they tell who ran it and where (--group-by takes them): User"),
         ("lr,run,acc\n1,0,0.1\n1,1,0.2\n2,0,0.3\n2,1,0.4\n", "they number the runs of each arm: run"),
+        ("Name,lr,seed,acc\ns7,1,7,0.1\ns8,1,8,0.2\ns7,2,7,0.3\ns8,2,8,0.4\n", "they differ as seed does: Name"),
     ],
 )
 def test_what_a_table_calls_runs_is_no_setting_where_it_tells_of_no_arm(tmp_path, text, left_out):
     found = of_text(tmp_path, text)
     assert found.factors == ("lr",)
     assert f"no settings, since {left_out}" in found.guessed
+
+
+def test_a_name_that_differs_as_the_seed_does_makes_arms_where_each_run_has_a_seed_of_its_own(tmp_path):
+    assert of_text(tmp_path, "Group,seed,acc\na,0,0.1\na,1,0.2\nb,2,0.3\nb,3,0.4\n").factors == ("Group",)
 
 
 def test_a_group_of_draws_is_a_setting_beside_what_was_drawn(tmp_path):

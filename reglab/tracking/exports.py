@@ -1,0 +1,81 @@
+"""What the tables of other trackers call their columns: MLflow's, Optuna's and Ray Tune's tell settings from results by a prefix."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Export:
+    """A tracker's table of runs, a row each, as its own function writes it.
+
+    It is known by the columns `known_by`, and by some that begin with `settings`. Those that begin with one of `results` are what a run
+    came to, and all others tell of the run itself; without `results` all that are not `of_the_run` are results. `key` tells runs apart,
+    `named` is what a run is called. How long it took is in `seconds`, or from `starts` to `ends`.
+    """
+
+    known_by: frozenset[str]
+    settings: str
+    results: tuple[str, ...] = ()
+    of_the_run: frozenset[str] = frozenset()
+    key: str | None = None
+    named: tuple[str, ...] = ()
+    starts: tuple[str, ...] = ()
+    ends: tuple[str, ...] = ()
+    seconds: tuple[str, ...] = ()
+
+    def is_setting(self, column: str) -> bool:
+        """Whether the column is what runs were given."""
+        return column.startswith(self.settings)
+
+    def is_result(self, column: str) -> bool:
+        """Whether the column is what runs came to."""
+        if self.results:
+            return column.startswith(self.results)
+        return bool(column) and not self.is_setting(column) and column not in self.of_the_run
+
+
+_EXPORTS = (
+    Export(  # MLflow's search_runs
+        known_by=frozenset({"run_id", "experiment_id"}),
+        settings="params.",
+        results=("metrics.",),
+        key="run_id",
+        named=("tags.mlflow.runName",),
+        starts=("start_time",),
+        ends=("end_time",),
+    ),
+    Export(  # Optuna's trials_dataframe
+        known_by=frozenset({"number", "state"}),
+        settings="params_",
+        results=("value",),  # or, of several objectives, values_0
+        key="number",
+        starts=("datetime_start",),
+        ends=("datetime_complete",),
+    ),
+    Export(  # Ray Tune's get_dataframe
+        known_by=frozenset({"trial_id", "training_iteration"}),
+        settings="config/",
+        of_the_run=frozenset(
+            {"trial_id", "training_iteration", "time_this_iter_s", "time_total_s", "time_since_restore", "iterations_since_restore"}
+            | {
+                "checkpoint_dir_name",
+                "should_checkpoint",
+                "timestamp",
+                "date",
+                "pid",
+                "hostname",
+                "node_ip",
+                "done",
+                "logdir",
+                "trial_name",
+            }
+        ),
+        key="trial_id",
+        seconds=("time_total_s",),
+    ),
+)
+
+
+def of(columns: Sequence[str]) -> Export | None:
+    """The tracker whose table has such columns; None of any other table."""
+    return next((each for each in _EXPORTS if each.known_by <= set(columns) and any(map(each.is_setting, columns))), None)

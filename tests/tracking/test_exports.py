@@ -1,0 +1,90 @@
+"""Tables as MLflow, Optuna and Ray Tune write them."""
+
+import pytest
+
+from reglab.report.programs.roles import CLOCK, AskedRoles
+from reglab.report.programs.roles import read as roles_of
+from reglab.tracking import exports
+from reglab.tracking.csv_file import read
+from reglab.tracking.state import State
+
+MLFLOW = """\
+run_id,experiment_id,status,artifact_uri,start_time,end_time,metrics.val_acc,metrics.train_loss,params.opt,params.lr,params.seed,tags.mlflow.user,tags.mlflow.runName
+a1,1,FINISHED,mlflow-artifacts:/1/a1,2026-11-01 10:00:00.500000+00:00,2026-11-01 10:01:01.500000+00:00,0.81,0.2,adam,0.1,0,me,bold-elk-1
+a2,1,FINISHED,mlflow-artifacts:/1/a2,2026-11-01 11:00:00.123000+00:00,2026-11-01 11:01:00.123000+00:00,0.82,0.3,adam,0.1,1,you,calm-fox-2
+a3,1,FINISHED,mlflow-artifacts:/1/a3,2026-11-01 12:00:00.123000+00:00,2026-11-01 12:01:00.123000+00:00,0.71,0.4,sgd,0.1,0,me,kind-owl-3
+a4,1,FINISHED,mlflow-artifacts:/1/a4,2026-11-01 13:00:00.123000+00:00,2026-11-01 13:01:00.123000+00:00,0.72,0.1,sgd,0.1,1,you,rare-ant-4
+a5,1,FAILED,mlflow-artifacts:/1/a5,2026-11-01 14:00:00.123000+00:00,,,,sgd,0.2,1,me,wise-cow-5
+"""
+
+OPTUNA = """\
+,number,value,datetime_start,datetime_complete,duration,params_dropout,params_opt,user_attrs_test_acc,system_attrs_rung,state
+0,0,0.5,2026-11-01 10:00:00.250000,2026-11-01 10:00:30.250000,0 days 00:00:30,0.25,adam,0.4,1,COMPLETE
+1,1,0.6,2026-11-01 10:01:00.100000,2026-11-01 10:01:30.100000,0 days 00:00:30,0.75,sgd,0.4,1,COMPLETE
+2,2,0.9,2026-11-01 10:02:00.100000,2026-11-01 10:02:30.100000,0 days 00:00:30,0.5,adam,0.4,1,COMPLETE
+3,3,0.1,2026-11-01 10:03:00.100000,2026-11-01 10:03:10.100000,0 days 00:00:10,0.1,sgd,,1,PRUNED
+"""
+
+TUNE = """\
+val_acc,timestamp,checkpoint_dir_name,done,training_iteration,trial_id,date,time_this_iter_s,time_total_s,pid,hostname,node_ip,time_since_restore,iterations_since_restore,config/lr,config/net/width,config/seed,logdir
+0.81,1793527200,,True,9,t_0,2026-11-01_10-00-00,2.5,20.5,11,host,10.0.0.1,20.5,9,0.1,64,0,t_0
+0.82,1793527201,,True,9,t_1,2026-11-01_10-00-01,2.6,21.5,12,host,10.0.0.1,21.5,9,0.1,64,1,t_1
+0.71,1793527202,,True,9,t_2,2026-11-01_10-00-02,2.7,22.5,13,host,10.0.0.1,22.5,9,0.01,64,0,t_2
+0.72,1793527203,,True,8,t_3,2026-11-01_10-00-03,2.8,23.5,14,host,10.0.0.1,23.5,8,0.01,64,1,t_3
+"""
+
+
+@pytest.fixture
+def table(tmp_path):
+    def written(text):
+        path = tmp_path / "runs.csv"
+        path.write_text(text)
+        return read(path)
+
+    return written
+
+
+def test_what_mlflow_writes_is_read(table):
+    first, *_, last = table(MLFLOW)
+    assert first.config == {"params.opt": "adam", "params.lr": 0.1, "params.seed": 0}
+    assert first.summary == {"metrics.val_acc": 0.81, "metrics.train_loss": 0.2}
+    assert (first.id, first.name, first.state, first.seconds) == ("a1", "bold-elk-1", State.finished, 61)
+    assert (last.state, last.seconds, last.summary["metrics.val_acc"]) == (State.failed, None, None)
+
+
+def test_what_optuna_writes_is_read(table):
+    first, *_, last = table(OPTUNA)
+    assert (first.config, first.summary) == ({"params_dropout": 0.25, "params_opt": "adam"}, {"value": 0.5})
+    assert (first.id, first.seconds, first.created.hour) == ("0", 30, 10)
+    assert last.state == State.stopped
+
+
+def test_what_ray_tune_writes_is_read(table):
+    first, *_ = table(TUNE)
+    assert first.config == {"config/lr": 0.1, "config/net/width": 64, "config/seed": 0}
+    assert (first.id, first.summary, first.seconds) == ("t_0", {"val_acc": 0.81}, 20.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "asked", "metric", "seed", "factors"),
+    [
+        (MLFLOW, AskedRoles(), "metrics.val_acc", "params.seed", ("params.opt",)),
+        (OPTUNA, AskedRoles(goal="maximize"), "value", None, ("params_dropout", "params_opt")),
+        (TUNE, AskedRoles(), "val_acc", "config/seed", ("config/lr",)),
+    ],
+)
+def test_arms_are_of_settings_alone(table, text, asked, metric, seed, factors):
+    """Where and when runs ran, and what else they came to, parts none."""
+    found = roles_of(table(text), asked)
+    assert (found.metric, found.seed, found.time, found.factors) == (metric, seed, CLOCK, factors)
+
+
+def test_user_attributes_of_optuna_can_be_asked_for(table):
+    assert roles_of(table(OPTUNA), AskedRoles(metric="user_attrs_test_acc")).metric == "user_attrs_test_acc"
+
+
+@pytest.mark.parametrize(
+    "columns", [["run_id", "experiment_id", "lr"], ["params.lr", "acc"], ["number", "state", "value"], ["config/lr", "acc"]]
+)
+def test_other_tables_are_of_no_tracker(columns):
+    assert exports.of(columns) is None
