@@ -25,7 +25,7 @@ from reglab.tracking.wandb_api import (
     page,
 )
 from reglab.tracking.wandb_files import metrics
-from reglab.tracking.wandb_project import SILENT
+from reglab.tracking.wandb_project import SILENT, own_word
 from reglab.tracking.wandb_run import LOGGED_BESIDE
 
 CURVES_AT_ONCE = 50
@@ -114,17 +114,20 @@ def curves(project: Project, metric: str, points: int) -> dict[str, Curve]:
 
 def _program_run(node: dict[str, Any], project: Project) -> ProgramRun:
     """Raises ValueError, KeyError, … for what it cannot read."""
-    config = {key: value for key, value in config_of(node).items() if key not in LOGGED_BESIDE}
+    config = config_of(node)
+    settings = {key: value for key, value in config.items() if key not in LOGGED_BESIDE}
     told = mapping_in(node["summaryMetrics"])
+    ended = own_word(node["state"], told) if "schema_version" in config else None  # W&B has no word for one that diverged
     own = own if isinstance(own := told.get("_wandb"), dict) else {}
     seconds = next((value for value in (told.get("_runtime"), own.get("runtime")) if isinstance(value, int | float)), None)
     return ProgramRun(
         id=node["name"],
         name=str(node.get("displayName") or ""),
         program=str(project),
-        config=dict(sorted(by_path(config).items())),  # W&B has them in no order
+        config=dict(sorted(by_path(settings).items())),  # W&B has them in no order
         summary={key: value for key, value in by_path(told).items() if not key.startswith("_")},
-        state=_OF_A_PROGRAM.get(node["state"], State.running),
+        state=ended or _OF_A_PROGRAM.get(node["state"], State.running),
+        reason=told.get("reason") if ended else None,
         seconds=seconds if seconds is not None and math.isfinite(seconds) else None,
         created=moment_of(node.get("createdAt")),
         url=f"{address_of_runs(project)}/{quote(node['name'])}",

@@ -4,7 +4,7 @@ import logging
 import math
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
@@ -164,14 +164,18 @@ SILENT = {
 """The state of a run that ended without its own word; whatever else W&B says means that it goes on."""
 
 
+def own_word(at_wandb: str, said: Mapping[str, Any]) -> State | None:
+    """How a run of reglab ended by its own word, its summary given; None where it has said nothing of the end that W&B's state tells."""
+    return State(said["state"]) if said.get("state") in _ENDED_AS.get(at_wandb, ()) else None
+
+
 def _record(node: dict[str, Any], rows: Sequence[dict[str, Any]]) -> RunRecord | None:
     """The record that a run was logged from; None for a run of other software. Raises ValueError, KeyError, … for what it cannot read."""
     config = config_of(node)
     if "schema_version" not in config:
         return None
     said = {key: _number(value) for key, value in mapping_in(node["summaryMetrics"]).items()}
-    own_word: bool = said.get("state") in _ENDED_AS.get(node["state"], ())
-    state = State(said["state"]) if own_word else SILENT.get(node["state"], State.running)
+    told = own_word(node["state"], said)
     train = config.get("train")
     seed = train.get("seed") if isinstance(train, dict) and config.get("identity") else 0
     return RunRecord(
@@ -183,17 +187,17 @@ def _record(node: dict[str, Any], rows: Sequence[dict[str, Any]]) -> RunRecord |
         identity_version=config.get("identity_version", 0),
         seed=seed or 0,
         config={key: value for key, value in config.items() if key not in LOGGED_BESIDE},
-        state=state,
-        reason=said.get("reason") if own_word else None,
+        state=told or SILENT.get(node["state"], State.running),
+        reason=said.get("reason") if told else None,
         created=config["created"],
-        updated=(own_word and said.get("updated")) or node["heartbeatAt"] or config["created"],
+        updated=(told and said.get("updated")) or node["heartbeatAt"] or config["created"],
         again=config.get("again"),
         measures=config.get("measures"),
         environment=Environment.model_validate(config["environment"]) if "environment" in config else None,
-        summary=Summary.model_validate(said) if own_word and "parameters" in said else None,
+        summary=Summary.model_validate(said) if told and "parameters" in said else None,
         history=_epochs(rows),
-        weights=said.get("weights") if own_word else None,
-        per_image=said.get("per_image") if own_word else None,
+        weights=said.get("weights") if told else None,
+        per_image=said.get("per_image") if told else None,
     )
 
 

@@ -397,6 +397,28 @@ def test_the_state_of_another_s_run_is_w_and_b_s(wandb_server, there, state):
     assert run.state == state
 
 
+@pytest.mark.parametrize(
+    ("there", "said", "state"),
+    [
+        ("finished", "diverged", State.diverged),
+        ("finished", "stopped", State.stopped),
+        ("failed", "preempted", State.preempted),
+        ("crashed", "preempted", State.crashed),  # it went on, and died
+    ],
+)
+def test_a_run_of_reglab_s_that_is_read_by_its_keys_stands_as_it_said_itself(wandb_server, there, said, state):
+    at_wandb(wandb_server, "ours", there, summary={"state": said, "reason": "why", "test/accuracy": 0.1})
+    (run,) = programs(f"wandb://{ENTITY}/{PROJECT}", all_of_them=True)
+    assert run.state == state
+    assert run.reason == ("why" if state.value == said else None)
+
+
+def test_what_another_program_calls_its_state_is_not_how_its_run_stands(wandb_server):
+    theirs(wandb_server, "r", {"lr": 1}, {"acc": 0.5, "state": "diverged"})
+    (run,) = programs(f"wandb://{ENTITY}/theirs")
+    assert run.state == State.finished
+
+
 def test_numbers_that_are_none_and_nested_results_are_told_as_they_are(wandb_server):
     theirs(wandb_server, "r", {"lr": float("nan")}, {"acc": {"max": 0.5, "last": "NaN"}, "_runtime": float("inf"), "_step": 3})
     (run,) = programs(f"wandb://{ENTITY}/theirs")
