@@ -71,6 +71,7 @@ class SweepAgent:
         self._sound = False  # whether one has completed an epoch since the last death
         self._supervisor = Supervisor[SlotJob]()
         self._server = ServerSide(sweep, say, lambda: self.preempted)
+        self._error: Exception | None = None
 
     @property
     def preempted(self) -> bool:
@@ -87,14 +88,19 @@ class SweepAgent:
         self._supervisor.preempt()  # at once: whoever looks after the slots may be waiting for an answer
 
     def run(self) -> Iterator[None]:
-        """Works until nothing is left, yielding some times a second so that the caller can show how it stands."""
+        """Works until nothing is left, yielding some times a second so that the caller can show how it stands.
+
+        Raises any error only when the runs that go on have left.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         with self._relay:
             try:
                 for number, slot in enumerate(self.slots):
                     slot.not_before = time.monotonic() + number * STAGGER_SECONDS
-                while self._advance():
+                while self._advance_or_close():
                     yield
+                if self._error:
+                    raise self._error
                 yield
             finally:
                 for slot in self.slots:
@@ -104,6 +110,15 @@ class SweepAgent:
     def states_in_sweep(self) -> Counter[str]:
         """How many runs of the whole sweep are in which state, as W&B names them."""
         return self._server.states()
+
+    def _advance_or_close(self) -> bool:
+        """As `_advance`; what goes wrong ends this machine's part as a preemption would: who can leave a checkpoint does."""
+        try:
+            return self._advance()
+        except Exception as error:
+            self._error = self._error or error
+            self.preempt()
+            return not self._supervisor.out_of_grace
 
     def _advance(self) -> bool:
         """Look after everything once; false when all is done."""
@@ -161,7 +176,12 @@ class SweepAgent:
             variables = variables | {"WANDB_DIR": str(folder.resolve())}  # the agent's is its own
         before = _read(folder)
         start, gpu_runs = self._hand_back if handed_back else self._train, sum(each.gpu == slot.gpu for each in self.slots)
-        process = start_worker(start, folder, variables, slot.gpu, slot.cores, gpu_runs)
+        try:
+            process = start_worker(start, folder, variables, slot.gpu, slot.cores, gpu_runs)
+        except Exception:
+            if order and not handed_back:
+                self._orders.append(order)  # to be handed back, as what arrives late
+            raise
         slot.job = SlotJob(
             process=process, folder=folder, record_before=before, slot=slot, variables=variables, order=order, handed_back=handed_back
         )

@@ -1,5 +1,6 @@
 """What the agent decides: with a real relay and real files; W&B's agents and workers only pretend, and the clock is moved by hand."""
 
+import errno
 import json
 import signal
 import socket
@@ -902,6 +903,33 @@ def test_a_worker_that_does_not_hear_is_killed_in_time(world):
     assert "slot 0: baseline s0 (a) did not end within 25 s; it is killed" in world.said
     assert read_run(world.folder / "a").state == State.crashed
     assert world.seconds < 30
+
+
+@pytest.mark.parametrize(("hands_back_too", "handed_back"), [(True, ["b"]), (False, [])])
+def test_an_error_in_a_start_is_raised_when_the_other_runs_have_left_their_checkpoints(world, hands_back_too, handed_back):
+    train, hand_back = world.train, world.hand_back
+    full = OSError(errno.ENOSPC, "No space left on device", "train.log")
+
+    def starts_one(variables, log, cores=()):
+        if variables["WANDB_RUN_ID"] == "b":
+            raise full
+        return train(variables, log, cores)
+
+    def hands_back_perhaps(variables, log, cores=()):
+        if not hands_back_too:
+            raise OSError(errno.EIO, "Input/output error")
+        return hand_back(variables, log, cores)
+
+    world.train, world.hand_back = starts_one, hands_back_perhaps
+    world.queue.extend("ab")
+    crew = world.agent(number=2)
+    with pytest.raises(OSError, match="No space left") as raised:
+        world.work()
+    assert raised.value is full
+    assert [worker.told for worker in world.workers] == [[signal.SIGUSR1]]
+    assert crew.ended == {"preempted": 1}
+    assert storage.checkpoint(world.folder / "a").modified()
+    assert [worker.run_id for worker in world.handed_back] == handed_back
 
 
 @pytest.mark.parametrize("name", ["../../x", "/tmp/x", "a" * 300])
