@@ -4,13 +4,16 @@ A name is looked at by whoever reads a record, and what it names is imported onl
 module's file, by which runs of other code are other runs: it is found without importing anything, parents included.
 """
 
+import ast
 import hashlib
 import re
+import symtable
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib import import_module
 from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import decode_source
 from itertools import accumulate
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -37,6 +40,31 @@ def source(reference: str) -> str | None:
     """
     found = _content(reference.partition(":")[0])
     return None if found is None else _hash(found)
+
+
+def is_lacking(reference: str) -> bool:
+    """Whether the module that is named is here and, as its file reads, without the name; False, too, where the file does not tell."""
+    module, _, name = reference.partition(":")
+    content = _content(module)
+    return content is not None and not may_have(content, name)
+
+
+_UNREAD = {"*", "__getattr__", "__dict__", "globals", "locals", "vars", "setattr", "exec", "eval", "modules"}
+"""Words of a module whose names are not all to be read in its file: those of another, say, or made while it is imported."""
+
+
+def may_have(content: bytes, name: str) -> bool:
+    """Whether a module of this content has a name at its top, as far as reading tells: nothing is imported."""
+    try:
+        text = decode_source(content)
+        tree, top = ast.parse(text), symtable.symtable(text, "the module", "exec")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # compiled, or refused when it is imported
+        return True
+    if name in top.get_identifiers() and ((found := top.lookup(name)).is_assigned() or found.is_imported()):
+        return True
+    parts = list(ast.walk(tree))
+    words = {value for part in parts for _, value in ast.iter_fields(part) if isinstance(value, str)}
+    return bool(words & _UNREAD) or any(isinstance(part, ast.Global) and name in part.names for part in parts)
 
 
 def _content(module: str) -> bytes | None:

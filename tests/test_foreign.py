@@ -62,6 +62,35 @@ def test_what_is_not_here_has_no_hash(reference):
     assert foreign.source(reference) is None
 
 
+@pytest.mark.parametrize(
+    ("text", "lacks"),
+    [
+        ("def f(): ...", False),
+        ("from a import b as f", False),
+        ("if torch:\n    f = 1", False),
+        ("def g():\n    global f\n    f = 1", False),
+        ("from a import *", False),  # from here on nobody can tell without an import
+        ("def __getattr__(name): ...", False),
+        ("globals().update(a)", False),
+        ("def (", False),
+        ("def ff(): ...", True),
+        ("def g(f): ...", True),
+        ("def g():\n    f = 1", True),
+        ("class G:\n    def f(self): ...", True),
+        ("f()", True),
+    ],
+)
+def test_a_module_that_lacks_a_function_is_known_without_an_import(module, text, lacks):
+    module("read_here", text)
+    assert foreign.is_lacking("read_here:f") is lacks
+    assert "read_here" not in sys.modules
+
+
+@pytest.mark.parametrize("reference", ["nobody_here:f", "sys:f", "json:loads"])
+def test_what_is_not_here_or_has_the_function_lacks_none(reference):
+    assert not foreign.is_lacking(reference)
+
+
 def test_a_module_that_cannot_be_imported_is_told_of_in_a_line(module):
     path = module("broken_here")
     path.write_text("raise RuntimeError('one\\ntwo')", encoding="utf-8")

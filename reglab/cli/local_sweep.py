@@ -119,6 +119,7 @@ def carry_out(file: Path, terms: Terms, folder: Path | None = None) -> Outcome:
         raise UserError(
             f"{file}: {spec.absent[0]}: there is no such module here, so nobody can tell what has run, nor train the rest: {mend}"
         )
+    spec.check_functions()
     sockets.folder()  # one fault of the machine, not one for each run
     for warning in spec.warnings:
         say(f"note: {warning}")

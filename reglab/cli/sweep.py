@@ -63,6 +63,7 @@ def check(files: Files, quick: Quick = False) -> None:
     table = Table(Column("file", overflow="fold"), "method", "cells", "arms", "runs", "shared*", box=None, pad_edge=False)
     seen: set[tuple[str, int, str | None]] = set()
     for spec in [read(path, quick=quick) for path in files]:
+        spec.check_functions()
         if spec.method == "grid":
             runs = {(asked.identity, asked.seed, asked.config.data.place if asked.config else None) for _, asked in spec.cells}
             arms = len({arm for arm, _, _ in runs})
@@ -96,6 +97,7 @@ def create(
     specs = [read(path, quick=quick) for path in files]
     for spec in specs:  # all are valid before any is registered
         remote.check_command(spec.config, spec.path)
+        spec.check_functions()
     for spec in specs:
         sweep = remote.create(spec, *client.destination(entity, project, spec.config), again)
         before = f"registered before, and {sweep.state.lower()}"

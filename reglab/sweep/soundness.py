@@ -7,10 +7,11 @@ and a fault names the key, how many draws have it, and what to write instead.
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from reglab import foreign
+from reglab import foreign, reading
 from reglab.config import FIELDS, OPTIONS, DataConfig, RunConfig, allowed, choices_of, current, nearest, unknown_key
 from reglab.errors import UserError, shown
 from reglab.foreign import is_reference
@@ -21,6 +22,8 @@ from reglab.sweep.engines import grid
 from reglab.sweep.engines.random import Random
 from reglab.sweep.program import LACKS
 from reglab.tracking.results import METRICS, is_of, own_name
+
+_MOST_SOURCE_BYTES = 10**7
 
 DRAWS = 200
 """Of each searched key, and of all keys together."""
@@ -176,18 +179,38 @@ def place_of(said: str, parameters: Sequence[Parameter]) -> Place:
 
 def absent(config: Mapping[str, Any]) -> Iterator[str]:
     """Functions of the user's that arms are made of, and whose modules are not on this machine, as `key = package.module:function`."""
+    return (f"{key} = {reference}" for key, reference in _made_of(config) if foreign.source(reference) is None)
+
+
+def lacking(config: Mapping[str, Any], is_ours: bool = True) -> Iterator[str]:
+    """Functions of the user's, of runs or of a scheduler, that the modules on this machine lack, each told in a line."""
+    for key, reference in [*_made_of(config), *_measured_by(config)] if is_ours else ():
+        if foreign.is_lacking(reference):
+            module, _, name = reference.partition(":")
+            yield f"{key} = {reference}: {module} has no {name}"
+    scheduler = Definition.model_validate(config).scheduler
+    if scheduler is None or scheduler.source is None:
+        return
+    with suppress(FileNotFoundError):  # the search is started in another folder, perhaps
+        content = reading.whole(Path(scheduler.source), _MOST_SOURCE_BYTES, "give scheduler.source the file of its functions")
+        for key in ("optimizer", "search_space"):
+            if (name := getattr(scheduler, key)) and not foreign.may_have(content, name):
+                yield f"scheduler.{key} = {name}: {scheduler.source} has no {name}"
+
+
+def _made_of(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Functions of the user's that arms are made of: the key, and the name."""
     for parameter in parameters_of(config):
         for value in dict.fromkeys(each for each in parameter.distribution.choices or () if isinstance(each, str)):
-            if choices_of(current(parameter.path)) and is_reference(value) and foreign.source(value) is None:
-                yield f"{parameter.path} = {value}"
+            if choices_of(current(parameter.path)) and is_reference(value):
+                yield parameter.path, value
 
 
-def _absent_metrics(config: Mapping[str, Any]) -> Iterator[str]:
+def _measured_by(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The same of functions that arms are measured by."""
     given = [parameter.distribution.choices or () for parameter in parameters_of(config) if parameter.path == METRICS_KEY]
     for reference in dict.fromkeys(each for choices in given for value in choices for each in Functions.of(value)):
-        if foreign.source(reference) is None:
-            yield f"{METRICS_KEY} = {reference}"
+        yield METRICS_KEY, reference
 
 
 def notes(config: Mapping[str, Any], is_ours: bool = True) -> Iterator[str]:
@@ -203,7 +226,8 @@ def notes(config: Mapping[str, Any], is_ours: bool = True) -> Iterator[str]:
     if is_ours:
         told = "there is no such module here, so its runs cannot be trained"
         yield from (f"{each}: {told}, and `sweep status` counts them whatever their code" for each in absent(config))
-        yield from (f"{each}: {told}" for each in _absent_metrics(config))
+        missing = (reference for _, reference in _measured_by(config) if foreign.source(reference) is None)
+        yield from (f"{METRICS_KEY} = {reference}: {told}" for reference in missing)
     for parameter in parameters_of(config):
         distribution, path = parameter.distribution, parameter.path
         if isinstance(distribution, Exponents):

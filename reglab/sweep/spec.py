@@ -104,6 +104,11 @@ class SweepSpec:
         found = soundness.absent(self.config) if self.method != "grid" else (each for _, one in self.cells for each in _absent(one.config))
         return list(dict.fromkeys(found))
 
+    def check_functions(self) -> None:
+        """Raises UserError where a module on this machine lacks a function that the runs, or a scheduler, would take of it."""
+        if fault := next(soundness.lacking(self.config, self.program is None), None):
+            raise UserError(f"{self.path}: {fault}")
+
     def grid(self) -> list[dict[str, Any]]:
         """The values of every cell of a grid, up to the cap."""
         return [values for values, _ in self.cells]

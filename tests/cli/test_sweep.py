@@ -151,3 +151,41 @@ def test_check_names_the_next_command(reglab, tmp_path, capsys):
     assert f"next: `reglab sweep run '{files[0]}'` trains it here" in " ".join(capsys.readouterr().err.split())
     assert reglab("sweep", "check", *files) == 0
     assert f"`reglab sweep create '{files[0]}' {files[1]}` registers them at W&B" in " ".join(capsys.readouterr().err.split())
+
+
+def parameter(path, value):
+    section, key = path.split(".")
+    return {"method": "grid", "parameters": {section: {"parameters": {key: {"value": value}}}}}
+
+
+OPTUNA = {"method": "custom", "run_cap": 3, "metric": {"name": "test/accuracy", "goal": "maximize"}}
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        (parameter("model.name", "functions_here:smal"), "model.name = functions_here:smal: functions_here has no smal"),
+        (parameter("data.source", "functions_here:smal"), "data.source = functions_here:smal: functions_here has no smal"),
+        (parameter("train.metrics", "functions_here:small, functions_here:smal"), "train.metrics = functions_here:smal: functions_here"),
+        (
+            parameter("train.seed", 0) | OPTUNA | {"scheduler": {"engine": "optuna", "source": "functions_here.py", "optimizer": "smal"}},
+            "scheduler.optimizer = smal: functions_here.py has no smal",
+        ),
+        (
+            OPTUNA | {"scheduler": {"engine": "optuna", "source": "functions_here.py", "search_space": "smal"}},
+            "scheduler.search_space = smal: functions_here.py has no smal",
+        ),
+    ],
+    ids=["network", "images", "metrics", "optimizer", "search space"],
+)
+@pytest.mark.parametrize("command", ["check", "create", "run"])
+def test_a_function_that_its_module_lacks_is_refused_before_a_run_begins(reglab, tmp_path, monkeypatch, capsys, command, config, told):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    Path("functions_here.py").write_text("def small(): ...\n", encoding="utf-8")
+    Path("mine.yaml").write_text(yaml.safe_dump(config | {"command": ["reglab", "train"]}), encoding="utf-8")
+    assert reglab("sweep", command, "mine.yaml") == 2
+    assert f"reglab: mine.yaml: {told}" in " ".join(capsys.readouterr().err.split())
+    Path("functions_here.py").write_text("def small(): ...\nsmal = small\n", encoding="utf-8")
+    if command == "check":
+        assert reglab("sweep", "check", "mine.yaml") == 0
