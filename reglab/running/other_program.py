@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from reglab.console import say
 from reglab.errors import UserError
 from reglab.exits import FAILED, PREEMPTED, killed_by
 from reglab.processes.signals import PREEMPT, WORKER, Request, Signals
@@ -112,13 +113,15 @@ class _Run:
         self.earlier = frozenset(found(self.run_id, self.places))
         local.started(record)
         code = self._wait(self._start(environment), local)
-        fault = self._look(local) or (None if self.files else self._nothing_logged())
+        fault = self._look(local)
         summary: Logged = {}
         config: dict[str, Any] = {}
         for each in self.files.values():
             summary |= each.summary
             config = _laid_over(config, each.config)
         state, reason = self._outcome(code, fault)
+        if fault and state == State.preempted and reason is None:  # the rows before stay its own, and nobody reads this file again
+            say(f"note: {fault}")
         record = record.changed(state=state, reason=reason, logged=summary, config=_laid_over(config, self.job.values))
         local.ended(record)
         return record
@@ -168,13 +171,15 @@ class _Run:
         if self.signals.received == Request.preempt and code != PREEMPTED:  # one that is told to leave may end well in the middle
             return State.preempted, f"it was told to leave, and ended without exit code {PREEMPTED}: it begins anew"
         if self.signals.received == Request.stop:
-            return State.stopped, "stopped on request"
+            return State.stopped, "stopped on request" + (f"; {fault}" if fault else "")
         if code == PREEMPTED:
             return State.preempted, None
         if killed := killed_by(code):
             return State.crashed, f"{killed}; it begins anew when the sweep is started again"
         if code:
             return State.failed, f"exit code {code}: {last_line(self.folder / LOG)}"
+        fault = fault or next(filter(None, (file.cut for file in self.files.values())), None)
+        fault = fault or (None if self.files else self._nothing_logged())
         return (State.failed, fault) if fault else (State.finished, None)
 
     def _nothing_logged(self) -> str:

@@ -58,6 +58,13 @@ class RunFile:
         self._summary: dict[str, Any] = {}
         self._at = 0
         self._begun = b""  # of a record whose last piece is not there yet
+        self._ends_within = False
+
+    @property
+    def cut(self) -> str | None:
+        """What is missing where the file, as it was last read, ends within a record: it grows yet, was cut, or is damaged there."""
+        said = f"ends within a record at byte {self._at}: what was logged from there on cannot be read"
+        return f"{shown(self.path)} {said}" if self._ends_within else None
 
     @property
     def summary(self) -> Logged:
@@ -72,20 +79,21 @@ class RunFile:
     def read(self) -> Iterator[Logged]:
         """Take in what was written since the last time, and give each row that comes; nothing where the file was removed.
 
-        Raises UserError for a file that is none of W&B's, or is damaged, behind the rows before the damage.
+        Raises UserError for a file that is none of W&B's, or is damaged, behind the rows before. Another look begins there:
+        damage is met again, and no row behind it is given.
         """
+        self._ends_within = False
         try:
-            stream = reading.opened(self.path, _MOST_BYTES, "remove it")
+            with reading.opened(self.path, _MOST_BYTES, "remove it") as stream:
+                for content in self._contents(stream):
+                    try:
+                        row = self._take(message(content))
+                    except (ValueError, TypeError) as error:
+                        raise self._odd(f"a record that is none: {first_line(error)}") from None
+                    if row is not None:
+                        yield row
         except FileNotFoundError:
             return
-        with stream:
-            for content in self._contents(stream):
-                try:
-                    row = self._take(message(content))
-                except (ValueError, TypeError) as error:
-                    raise self._odd(f"a record that is none: {first_line(error)}") from None
-                if row is not None:
-                    yield row
 
     def _contents(self, stream: BinaryIO) -> Iterator[bytes]:
         """The records that are whole, from where the last look ended."""
@@ -93,6 +101,7 @@ class RunFile:
         if self._at == 0:
             header = stream.read(len(_HEADER))
             if len(header) < len(_HEADER):
+                self._ends_within = bool(header)
                 return
             if header != _HEADER:
                 raise self._odd("another beginning")
@@ -102,21 +111,25 @@ class RunFile:
             if left < _PIECE.size:  # too few for another piece
                 self._at += left
                 stream.seek(self._at)
+                left = _BLOCK
             head = stream.read(_PIECE.size)
             if len(head) < _PIECE.size:
+                self._ends_within = bool(head or self._begun)
                 return
             checksum, size, kind = _PIECE.unpack(head)
             content = stream.read(size)
-            if len(content) < size:
+            if len(content) < size <= left - _PIECE.size:  # no piece goes on in another block
+                self._ends_within = True
                 return
             if kind not in (_WHOLE, _FIRST, _MIDDLE, _LAST) or zlib.crc32(bytes([kind]) + content) != checksum:
                 raise self._odd(f"no whole record at byte {self._at}")
-            self._at += _PIECE.size + size
-            self._begun = content if kind in (_WHOLE, _FIRST) else self._begun + content
-            if len(self._begun) > _MOST_RECORD_BYTES:
+            begun = content if kind in (_WHOLE, _FIRST) else self._begun + content
+            if len(begun) > _MOST_RECORD_BYTES:
                 raise self._odd("a record that is larger than any")
-            if kind in (_WHOLE, _LAST):
-                yield self._begun
+            if is_whole := kind in (_WHOLE, _LAST):
+                yield begun
+            self._at += _PIECE.size + size
+            self._begun = b"" if is_whole else begun
 
     def _take(self, record: Any) -> Logged | None:
         """Take in a record; returns the row that it is, if it is one."""

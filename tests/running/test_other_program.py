@@ -1,16 +1,19 @@
 """A run of another program: real processes, which leave files as W&B's client has them."""
 
+import struct
 import sys
+import zlib
 
 import pytest
 
+from reglab.processes.signals import STOP
 from reglab.running import other_program
 from reglab.settings import settings
 from reglab.sweep import assignment
 from reglab.sweep.program import Program
 from reglab.tracking.record import State
 from reglab.tracking.store import read_run
-from tests.tracking.test_wandb_files import framed, row
+from tests.tracking.test_wandb_files import HEADER, framed, row
 
 BEGINNING = """
 import os, shutil, time
@@ -63,3 +66,49 @@ path.unlink()
 """
     record = carry_out(script, whole=framed([row(a=1)]))
     assert (record.state, record.rows, record.logged) == (State.finished, [{"a": 1}], {})
+
+
+def test_damage_that_an_earlier_look_met_is_said_at_the_end_and_no_row_behind_it_counts(carry_out):
+    bad = b"\xff\xff\xff"
+    damage = struct.pack("<IHB", zlib.crc32(b"\x01" + bad), len(bad), 1) + bad
+    script = """
+path, history = leave("begun", 1), Path("runs/s/r1/history.jsonl")
+while not (history.exists() and history.stat().st_size):
+    time.sleep(0.02)
+time.sleep(0.5)  # another look
+with path.open("ab") as stream:
+    stream.write(Path("rest").read_bytes())
+"""
+    rest = framed([row(a=2)])[len(HEADER) :]
+    record = carry_out(script, begun=framed([row(a=1)]) + damage, rest=rest)
+    assert [each["a"] for each in record.rows] == [1]
+    assert record.state == State.failed
+    assert "a record that is none" in record.reason
+
+
+@pytest.mark.parametrize(
+    ("ending", "state", "reason"),
+    [
+        (f"os.kill(os.getppid(), {STOP:d})\ntime.sleep(60)", State.stopped, "stopped on request; "),
+        ("raise SystemExit(75)", State.preempted, None),
+    ],
+    ids=["stopped", "preempted"],
+)
+def test_damage_is_said_of_a_run_that_did_not_finish_and_whose_rows_count(carry_out, capsys, ending, state, reason):
+    damaged = bytearray(framed([row(a=1), row(a=2)]))
+    damaged[-1] ^= 1
+    record = carry_out(f"leave('damaged', 1)\n{ending}", damaged=damaged)
+    assert (record.state, record.rows) == (state, [{"a": 1}])
+    if reason:
+        assert record.reason.startswith(reason)
+        assert "no whole record at byte" in record.reason
+    else:
+        assert record.reason is None  # it goes on where it left
+        assert "no whole record at byte" in capsys.readouterr().err
+
+
+def test_a_file_that_ends_within_a_record_is_said_of_a_run_that_ended_well(carry_out):
+    record = carry_out("leave('cut', 1)", cut=framed([row(a=1), row(a=2)])[:-1])
+    assert [each["a"] for each in record.rows] == [1]
+    assert record.state == State.failed
+    assert "ends within a record at byte" in record.reason

@@ -78,6 +78,7 @@ def test_a_run_of_the_real_client_is_read(logged):
     assert (read.summary["best.max"], read.summary["said"], read.summary["group.deep"]) == (3, "well", 2)
     assert not any(name.startswith(("page", "_wandb")) for name in read.summary)
     assert list(read.read()) == []
+    assert read.cut is None
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -91,6 +92,7 @@ def test_a_file_is_read_as_it_grows(file, sizes, cuts):
         came += growing.read()
     assert [each["number"] for each in came] == list(range(len(sizes)))
     assert came == list(file(content).read())
+    assert growing.cut is None
 
 
 def test_a_damaged_file_is_told_and_nothing_of_it_is_taken_for_more(file):
@@ -113,6 +115,43 @@ def test_a_file_that_was_removed_has_nothing_new_and_what_it_told_stands(file):
 def test_what_is_no_file_of_the_client_is_told(file, content):
     with pytest.raises(UserError, match="is no file of W&B's client"):
         list(file(content).read())
+
+
+@pytest.mark.parametrize("behind", [1, 3000], ids=["in the last block", "in another block"])
+def test_a_damaged_length_is_told_however_far_it_leads(file, behind):
+    """It leads behind the end of the file, as that of a record that is written just now, or of its block, as none does."""
+    content = bytearray(framed([row(a=1), *(row(b="x" * 20) for _ in range(behind))]))
+    at = len(framed([row(a=1)]))
+    content[at + 4 : at + 6] = b"\xff\xff" if behind > 1 else b"\xff\x00"
+    read, came, said = file(bytes(content)), [], None
+    try:
+        came += read.read()
+    except UserError as error:
+        said = str(error)
+    assert came == [{"a": 1}]
+    assert f"at byte {at}" in (said or read.cut)
+
+
+@pytest.mark.parametrize("left", [3, 10], ids=["within its head", "within its content"])
+def test_a_file_that_ends_within_a_record_says_so_until_the_rest_is_there(file, left):
+    content, at = framed([row(a=1), row(a=2)]), len(framed([row(a=1)]))
+    read = file(content[: at + left])
+    assert [each["a"] for each in read.read()] == [1]
+    assert read.cut.endswith(f"run-r.wandb ends within a record at byte {at}: what was logged from there on cannot be read")
+    read.path.write_bytes(content)
+    assert [each["a"] for each in read.read()] == [2]
+    assert read.cut is None
+
+
+def test_damage_is_told_at_each_look_and_no_row_behind_it_is_given(file):
+    bad = b"\xff\xff\xff"
+    piece = struct.pack("<IHB", zlib.crc32(b"\x01" + bad), len(bad), 1) + bad
+    read = file(framed([row(a=1)]) + piece + framed([row(a=2)])[len(HEADER) :])
+    came = []
+    for _ in range(2):
+        with pytest.raises(UserError, match="a record that is none"):
+            came.extend(read.read())
+    assert came == [{"a": 1}]
 
 
 def test_a_record_that_is_none_is_told(file):
