@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from reglab import reading
-from reglab.errors import UserError, first_line, shown
+from reglab.errors import MachineError, UserError, first_line, shown
 from reglab.tracking.results import LARGEST, LONGEST_NAME, LONGEST_TEXT, Logged
 from reglab.tracking.wandb_library import message
 
@@ -79,8 +79,8 @@ class RunFile:
     def read(self) -> Iterator[Logged]:
         """Take in what was written since the last time, and give each row that comes; nothing where the file was removed.
 
-        Raises UserError for a file that is none of W&B's, or is damaged, behind the rows before. Another look begins there:
-        damage is met again, and no row behind it is given.
+        Raises UserError for a file that is none of W&B's, is damaged, or cannot be read now, behind the rows before. Another look begins
+        there: damage is met again, and no row behind it is given.
         """
         self._ends_within = False
         try:
@@ -94,6 +94,11 @@ class RunFile:
                         yield row
         except FileNotFoundError:
             return
+        except (OSError, MachineError) as error:
+            of_disk = error if isinstance(error, OSError) else error.__context__
+            why = getattr(of_disk, "strerror", None) or first_line(error)
+            said = f"what it holds from byte {self._at} on is missing: look after its disk, and run this again"
+            raise UserError(f"{shown(self.path)} cannot be read ({why}): {said}") from None
 
     def _contents(self, stream: BinaryIO) -> Iterator[bytes]:
         """The records that are whole, from where the last look ended."""

@@ -1,5 +1,7 @@
 """A run of another program: real processes, which leave files as W&B's client has them."""
 
+import errno
+import itertools
 import struct
 import sys
 import zlib
@@ -11,6 +13,7 @@ from reglab.running import other_program
 from reglab.settings import settings
 from reglab.sweep import assignment
 from reglab.sweep.program import Program
+from reglab.tracking import wandb_files
 from reglab.tracking.record import State
 from reglab.tracking.store import read_run
 from tests.tracking.test_wandb_files import HEADER, framed, row
@@ -112,3 +115,34 @@ def test_a_file_that_ends_within_a_record_is_said_of_a_run_that_ended_well(carry
     assert [each["a"] for each in record.rows] == [1]
     assert record.state == State.failed
     assert "ends within a record at byte" in record.reason
+
+
+def broken_looks(monkeypatch, are_broken):
+    """The disk gives no file of W&B's at the looks, counted from 0, that are broken."""
+    opened, looks = wandb_files.reading.opened, itertools.count()
+
+    def perhaps(path, most, mend):
+        if path.suffix == ".wandb" and are_broken(next(looks)):
+            raise OSError(errno.EIO, "Input/output error")
+        return opened(path, most, mend)
+
+    monkeypatch.setattr(wandb_files.reading, "opened", perhaps)
+
+
+def test_a_disk_that_fails_at_one_look_is_asked_at_the_next(carry_out, monkeypatch):
+    broken_looks(monkeypatch, lambda number: number == 0)
+    script = """
+history = Path("runs/s/r1/history.jsonl")
+leave("whole", 1)
+while not (history.exists() and history.stat().st_size):
+    time.sleep(0.02)
+"""
+    record = carry_out(script, whole=framed([row(a=1)]))
+    assert (record.state, record.rows) == (State.finished, [{"a": 1}])
+
+
+def test_a_disk_that_fails_at_the_end_is_said_of_the_run(carry_out, monkeypatch):
+    broken_looks(monkeypatch, lambda number: True)
+    record = carry_out("leave('whole', 1)", whole=framed([row(a=1)]))
+    assert (record.state, record.rows) == (State.failed, [])
+    assert "run-r1.wandb cannot be read (Input/output error): what it holds from byte 0 on is missing" in record.reason

@@ -1,5 +1,7 @@
 """What a program logged is read from the files of W&B's client: whole ones, growing ones, damaged ones."""
 
+import errno
+import io
 import json
 import struct
 import zlib
@@ -11,7 +13,7 @@ from hypothesis import strategies as some
 from wandb.proto.wandb_internal_pb2 import Record
 
 from reglab.errors import UserError
-from reglab.tracking import wandb_library
+from reglab.tracking import wandb_files, wandb_library
 from reglab.tracking.wandb_files import RunFile, found
 
 HEADER = b":W&B\xe1\xbe\x00"
@@ -152,6 +154,28 @@ def test_damage_is_told_at_each_look_and_no_row_behind_it_is_given(file):
         with pytest.raises(UserError, match="a record that is none"):
             came.extend(read.read())
     assert came == [{"a": 1}]
+
+
+@pytest.mark.parametrize("call", ["open", "read"])
+def test_a_disk_that_does_not_give_the_file_is_told_and_the_next_look_goes_on(file, monkeypatch, call):
+    read = file(framed([row(a=1)]))
+    assert [each["a"] for each in read.read()] == [1]
+    read.path.write_bytes(framed([row(a=1), row(a=2)]))
+
+    class Broken(io.BytesIO):
+        def read(self, size=-1):
+            raise OSError(errno.EIO, "Input/output error")
+
+    def broken(*asked, **how):
+        if call == "read":
+            return Broken()
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*((wandb_files.reading, "opened") if call == "read" else (wandb_files.reading.os, "open")), broken)
+        with pytest.raises(UserError, match=r"run-r.wandb cannot be read \(Input/output error\): what it holds from byte \d+ on"):
+            list(read.read())
+    assert [each["a"] for each in read.read()] == [2]
 
 
 def test_a_record_that_is_none_is_told(file):
