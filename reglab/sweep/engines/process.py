@@ -2,14 +2,19 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from reglab.errors import ReglabError, UserError
 from reglab.extras import how
+
+ANSWER_SECONDS = 3600.0
+"""How long the child may think about one question: a Gaussian process over thousands of trials takes minutes, one that hangs for ever."""
 
 END_SECONDS = 3.0
 """How long the child may take to end once nothing can be asked any more: threads that a user's sampler has started may never."""
@@ -25,18 +30,14 @@ class EngineProcess:
     def answer(self, question: Callable[[bool], Mapping[str, Any]]) -> dict[str, Any]:
         """What it says to `question(whether it is new)`.
 
-        Raises UserError where a library is missing, or what the user wrote does not do; ReglabError where it dies twice over one question.
+        Raises UserError where a library is missing, or what the user wrote does not do; ReglabError where it dies twice over one question,
+        or hangs over it.
         """
         for _ in range(2):
             is_new, child = self._child is None, self._child or self._start()
             self._child = child
-            assert child.stdin and child.stdout
-            try:
-                child.stdin.write(json.dumps(question(is_new)) + "\n")
-                child.stdin.flush()
-                line = child.stdout.readline()
-            except OSError:  # it died before it was asked
-                line = ""
+            with _killed_after(ANSWER_SECONDS, child) as is_late:
+                line = _said(child, json.dumps(question(is_new)))
             if line:
                 answered: dict[str, Any] = json.loads(line)
                 if "missing" in answered:
@@ -46,6 +47,9 @@ class EngineProcess:
                 return answered
             code = child.wait()
             self.end()
+            if is_late():
+                said = f"the process that searches gave no answer within {ANSWER_SECONDS:g} s, and was ended"
+                raise ReglabError(f"{self._asked_for}: {said}; the same command asks again")
         ended = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
         raise ReglabError(f"{self._asked_for}: the process that searches died ({ended}); the same command goes on")
 
@@ -70,3 +74,34 @@ class EngineProcess:
         return subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8", env=environment, start_new_session=True
         )
+
+
+def _said(child: "subprocess.Popen[str]", question: str) -> str:
+    """Its line for a line; nothing where it died before it was asked, or over it."""
+    assert child.stdin and child.stdout
+    try:
+        child.stdin.write(question + "\n")
+        child.stdin.flush()
+        return child.stdout.readline()
+    except OSError:
+        return ""
+
+
+@contextmanager
+def _killed_after(seconds: float, child: "subprocess.Popen[str]") -> Iterator[Callable[[], bool]]:
+    """Kill a child that takes longer, so that whoever waits for its answer has its end; gives what says whether it was."""
+    late = threading.Event()
+
+    def kill() -> None:
+        late.set()
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)  # it leads a session: what it has started may hold its answers open
+
+    timer = threading.Timer(seconds, kill)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield late.is_set
+    finally:
+        timer.cancel()
+        timer.join()  # a number that is free again may be another process's
