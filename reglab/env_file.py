@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dotenv.parser import Binding, parse_stream
 
-from reglab.errors import UserError, first_line, shown
+from reglab.errors import UserError, shown, without_path
 
 KEYS = frozenset(
     {
@@ -57,7 +57,7 @@ def _text(path: Path) -> str:
     except FileNotFoundError:
         return ""
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror or first_line(error)}): mend or remove it") from None
+        raise UserError(f"{path} cannot be read ({without_path(error)}): mend or remove it") from None
     with os.fdopen(descriptor, "rb") as stream:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise UserError(f"{path} is no file of settings, but a pipe or a device: remove it")

@@ -137,6 +137,16 @@ def machine_fault(error: BaseException) -> MachineError | None:
     return MachineError(f"{where}: {what} ({error.strerror}): {remedy}; the same command goes on then")
 
 
+def in_one_line(error: BaseException) -> str:
+    """All that another library's error says, its line breaks as spaces."""
+    return " ".join(str(error).split())
+
+
 def first_line(error: Exception) -> str:
-    """What another library's error says, in a line: its kind where it says nothing."""
+    """What another library's error says first, where it goes on for pages, as torch's do: its kind where it says nothing."""
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def without_path(error: Exception) -> str:
+    """What another library's error says first; one of a file's is told without its number and path, which the line has elsewhere."""
+    return getattr(error, "strerror", None) or first_line(error)

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from pydantic_core import from_json
 
-from reglab.errors import ReglabError, UserError, first_line, machine_fault, shown
+from reglab.errors import ReglabError, UserError, machine_fault, shown, without_path
 
 _NUMBER = re.compile(r"[-+]?((0|[1-9]\d*)(\.\d*)?|\.\d+)(e[-+]?\d+)?", re.IGNORECASE | re.ASCII)
 _LONGEST_NUMBER = 300
@@ -34,8 +34,7 @@ def opened(path: Path, most: int, mend: str) -> BufferedReader:
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:  # the latter of a name with NUL in it
-        why = getattr(error, "strerror", None) or first_line(error)
-        raise machine_fault(error) or UserError(f"{shown(path)} cannot be read ({why}): {mend}") from None
+        raise machine_fault(error) or UserError(f"{shown(path)} cannot be read ({without_path(error)}): {mend}") from None
     stream = os.fdopen(descriptor, "rb")
     try:
         _refuse_odd(os.fstat(descriptor), path, most, mend)

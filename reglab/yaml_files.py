@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from reglab import reading
-from reglab.errors import UserError, excerpt, shown
+from reglab.errors import UserError, excerpt, in_one_line, shown
 
 MOST_BYTES = 8_000_000
 MOST_VALUES = 100_000
@@ -84,7 +84,7 @@ def parsed(text: str, path: Path) -> Document:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
-        said = getattr(error, "problem", None) or getattr(error, "reason", None) or " ".join(str(error).split())
+        said = getattr(error, "problem", None) or getattr(error, "reason", None) or in_one_line(error)
         raise UserError(f"{path}{where}: not YAML ({said})") from None
 
 
@@ -93,7 +93,7 @@ def value_of(text: str, where: str) -> Any:
     try:
         return _plain(_Reading(text).whole(), None)
     except (_FaultError, yaml.YAMLError) as error:
-        said = getattr(error, "problem", None) or " ".join(str(error).split())
+        said = getattr(error, "problem", None) or in_one_line(error)
         raise UserError(f"'{where}': {said}") from None
 
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from reglab.errors import LONGEST, QUOTED, ReglabError, UserError, excerpt, shortened, shown
+from reglab.errors import LONGEST, QUOTED, ReglabError, UserError, excerpt, first_line, in_one_line, shortened, shown, without_path
 from tests.unprinted import UNPRINTED
 
 
@@ -39,6 +39,17 @@ def test_shortened_texts_say_how_much_is_left_out(length):
     text = "".join(chr(ord("a") + number % 26) for number in range(length))
     short = shortened(text, 10)
     assert short == text if length <= 10 else short == f"{text[:6]} … {length - 10:,} characters … {text[-4:]}"
+
+
+def test_what_another_library_says_is_one_line():
+    error = ValueError("no such\n   kernel\n")
+    assert (in_one_line(error), first_line(error)) == ("no such kernel", "no such")
+    assert first_line(ValueError()) == "ValueError"
+
+
+def test_what_is_wrong_with_a_file_is_told_without_its_path():
+    assert without_path(FileNotFoundError(2, "No such file or directory", "/a/b")) == "No such file or directory"
+    assert without_path(ValueError("embedded null byte\n")) == "embedded null byte"
 
 
 def nested(depth):

@@ -11,7 +11,7 @@ from reglab import atomic, reading
 from reglab.console import say
 from reglab.data.images import Extent, ImageSet, Split
 from reglab.data.waiting import Alive, alone
-from reglab.errors import first_line, is_full
+from reglab.errors import is_full, without_path
 from reglab.settings import unwritable_cache
 
 _LABEL_BYTES = 1024
@@ -37,10 +37,9 @@ def cached(key: str, cache: Path, most: int, extent: Extent, what: str, make: Ca
                 found = make(alive)
                 atomic.write_whole(path, lambda stream: _write(stream, found))
     except (OSError, NotImplementedError) as error:  # the latter of a file system without locks
-        why = getattr(error, "strerror", None) or first_line(error)
         if found is None and not is_full(error):
-            raise unwritable_cache(path.parent.parent, why) from None
-        say(f"{path} was not stored ({why}): the images are made for this run alone")
+            raise unwritable_cache(path.parent.parent, without_path(error)) from None
+        say(f"{path} was not stored ({without_path(error)}): the images are made for this run alone")
     return found or make(lambda: None)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from reglab import exits
 from reglab.console import complain
-from reglab.errors import ReglabError, machine_fault, path_fault, shown
+from reglab.errors import ReglabError, in_one_line, machine_fault, path_fault, shown
 from reglab.processes.signals import Interrupted, heed_no_more
 
 EXIT_SECONDS = 10.0
@@ -46,7 +46,7 @@ def _exit_code(work: Callable[[], int], debug: bool) -> int:
         if known := error if isinstance(error, ReglabError) else path_fault(error) or machine_fault(error):
             complain(str(known))
             return known.exit_code
-        complain(f"unexpected {type(error).__name__}: {' '.join(str(error).split())} (run it again with `reglab --debug …` to see where)")
+        complain(f"unexpected {type(error).__name__}: {in_one_line(error)} (run it again with `reglab --debug …` to see where)")
         return exits.FAILED
 
 

@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from reglab.errors import MachineError, first_line, is_full
+from reglab.errors import MachineError, in_one_line, is_full, without_path
 from reglab.settings import settings, unwritable_cache
 from reglab.tracking import storage
 
@@ -37,7 +37,7 @@ def cache_fault() -> MachineError | None:
         with tempfile.TemporaryFile(dir=cache):
             return None
     except OSError as error:
-        return None if is_full(error) else unwritable_cache(cache, error.strerror or first_line(error))
+        return None if is_full(error) else unwritable_cache(cache, without_path(error))
 
 
 def mps_is_up() -> bool | None:
@@ -70,7 +70,7 @@ def _checkpoints_fault(folder: Path) -> str | None:
         probe.write(lambda stream: stream.write(b"writable"))
         probe.remove()
     except Exception as error:  # each store has kinds of its own
-        return f"no checkpoint can be written ({' '.join(str(error).split())})"
+        return f"no checkpoint can be written ({in_one_line(error)})"
     return None
 
 

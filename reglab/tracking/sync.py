@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from reglab.errors import UserError
+from reglab.errors import UserError, in_one_line
 from reglab.tracking.images import refuse_other
 from reglab.tracking.record import RunRecord, State
 from reglab.tracking.store import each_once, read_run, run_folders
@@ -47,7 +47,7 @@ def sync(records: Sequence[RunRecord], project: Project, progress: Callable[[int
         except DeletedError:
             deleted[record.run_id] = record
         except Exception as error:  # W&B does not take it; the others go on
-            said[record.run_id] = " ".join(str(error).split())
+            said[record.run_id] = in_one_line(error)
         progress(number, len(lacking))
     after = kept(project) if lacking else there
     failed = tuple((record, said.get(record.run_id)) for record in lacking if record.run_id not in deleted and not _is_whole(record, after))

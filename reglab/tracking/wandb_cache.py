@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from reglab import reading
+from reglab.errors import in_one_line
 from reglab.settings import settings
 from reglab.tracking.record import RunRecord
 from reglab.tracking.wandb_api import Project
@@ -33,7 +34,7 @@ def opened(project: Project) -> sqlite3.Connection:
             reading.opened(path, _MOST_CACHE_BYTES, "remove it").close()
         return _database(path)
     except (OSError, sqlite3.Error) as error:  # a disk that is full or read-only, or a damaged database
-        _log.warning("what W&B sends is not kept in %s (%s)", path, " ".join(str(error).split()))
+        _log.warning("what W&B sends is not kept in %s (%s)", path, in_one_line(error))
         return _database(":memory:")
 
 
@@ -64,7 +65,7 @@ def keep(cache: sqlite3.Connection, read: Sequence[Row], gone: Sequence[str] = (
     try:
         _write(cache, read, gone)
     except sqlite3.Error as error:  # another process holds it, or the disk is full
-        _log.warning("what W&B sends is not kept in the cache from here on (%s)", " ".join(str(error).split()))
+        _log.warning("what W&B sends is not kept in the cache from here on (%s)", in_one_line(error))
         with cache:
             cache.execute(_TABLE.replace("TABLE", "TEMP TABLE", 1))  # which stands for the other of that name
             cache.execute("INSERT INTO temp.runs SELECT * FROM main.runs")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from reglab import exits
 from reglab.console import say
-from reglab.errors import ReglabError, UserError
+from reglab.errors import ReglabError, UserError, in_one_line
 from reglab.tracking import client
 from reglab.tracking.state import State
 
@@ -250,7 +250,7 @@ class WandbRun:
             log(self._run)
         except Exception as error:
             self._run = None
-            reason = " ".join(str(error).split())
+            reason = in_one_line(error)
             self._say(f"W&B's client failed ({reason}); the run goes on without it, with its record in {self.folder}")
 
     def _say(self, line: str) -> None:
@@ -276,7 +276,7 @@ def hand_back(folder: Path) -> None:
         run.mark_preempting()
         run.finish(exit_code=exits.PREEMPTED)
     except Exception as error:  # W&B takes it for crashed, then
-        say(f"W&B does not hear that the run was preempted ({' '.join(str(error).split())})")
+        say(f"W&B does not hear that the run was preempted ({in_one_line(error)})")
 
 
 def _is_named_by_its_sweep() -> bool:
@@ -320,7 +320,7 @@ def _fault(error: Exception, record: "RunRecord", where: str) -> ReglabError:
     """What it means that the client could not begin the run."""
     from reglab.tracking.wandb_library import wandb
 
-    said = " ".join(str(error).split()).partition("Consider increasing the init_timeout")[0]
+    said = in_one_line(error).partition("Consider increasing the init_timeout")[0]
     if isinstance(error, ReglabError):
         return error
     name = record.wandb_id or record.run_id

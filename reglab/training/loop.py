@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from reglab.errors import ReglabError, machine_fault
+from reglab.errors import ReglabError, in_one_line, machine_fault
 from reglab.processes.signals import Interrupted, Request, Signals
 from reglab.tracking.record import Environment, RunRecord, Sink, State
 from reglab.tracking.storage import File
@@ -122,7 +122,7 @@ def _save(run: Run, file: File) -> bool:
     try:
         checkpoint.save(file, run.state_dict())
     except Exception as error:  # a full disk, a store that is away: each store has kinds of its own
-        _log.warning("%s was not written (%s); an older one stays where there is one", file, " ".join(str(error).split()))
+        _log.warning("%s was not written (%s); an older one stays where there is one", file, in_one_line(error))
         return False
     return True
 
@@ -135,7 +135,7 @@ def _keep(run: Run, file: File) -> str | None:
             file, weights.Kept(run.config, run.images.classes, run.images.extent, normalization, run.precision.name, network)
         )
     except Exception as error:  # a full disk, a store that is away: each store has kinds of its own
-        _log.warning("%s was not written (%s): the weights are lost", file, " ".join(str(error).split()))
+        _log.warning("%s was not written (%s): the weights are lost", file, in_one_line(error))
         return None
 
 
@@ -144,7 +144,7 @@ def _remove(file: File) -> None:
     try:
         file.remove()
     except Exception as error:
-        _log.warning("%s was not removed (%s)", file, " ".join(str(error).split()))
+        _log.warning("%s was not removed (%s)", file, in_one_line(error))
 
 
 def _diverged(run: Run, epoch: int, step: int | None) -> dict[str, Any]:
