@@ -4,10 +4,12 @@ A name that a person, a record or a folder gives may be that of a pipe, which no
 terabyte of nothing. So what is read is a regular file of no more bytes than it can need, and what is in it nests no deeper than it can.
 """
 
+import gzip
 import os
 import re
 import stat
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +20,12 @@ from reglab.errors import ReglabError, UserError, machine_fault, shown, without_
 
 _NUMBER = re.compile(r"[-+]?((0|[1-9]\d*)(\.\d*)?|\.\d+)(e[-+]?\d+)?", re.IGNORECASE | re.ASCII)
 _LONGEST_NUMBER = 300
+
+_MOST_UNPACKED = 50
+"""Bytes, for each that is packed: records shrink to a tenth, those that repeat each other to a thirtieth."""
+
+_UNPACKED_OF_ANY = 10**6
+"""Bytes to which a file may unpack, however small it is."""
 
 _KINDS = {"a folder": stat.S_ISDIR, "a pipe": stat.S_ISFIFO, "a socket": stat.S_ISSOCK}
 
@@ -71,6 +79,16 @@ def lines(stream: Lines, longest: int, most: int) -> Iterator[bytes]:
         yield line
 
 
+def packed_lines(path: Path, longest: int, most: int, mend: str) -> Iterator[bytes]:
+    """The lines of a gzip file of at most `most` bytes, each of at most `longest`.
+
+    Raises as `opened`; OSError, EOFError or zlib.error for what is no such file; ValueError for one that unpacks to more than any does: a
+    megabyte can be made to unpack to a thousand.
+    """
+    with opened(path, most, mend) as packed, gzip.GzipFile(fileobj=packed) as stream:
+        yield from lines(stream, longest, _MOST_UNPACKED * os.fstat(packed.fileno()).st_size + _UNPACKED_OF_ANY)
+
+
 def parsed(text: str | bytes, numbers_only: bool = True) -> Any:
     """What a text of JSON holds. Raises ValueError for what is none, nests 200 deep, or holds an integer of 4,300 digits.
 
@@ -84,6 +102,19 @@ def number_in(text: str) -> int | float | None:
     if len(text) > _LONGEST_NUMBER or not _NUMBER.fullmatch(text):
         return None
     return float(text) if any(mark in text.lower() for mark in ".e") else int(text)
+
+
+def moment_in(text: Any) -> datetime | None:
+    """The moment that a text of ISO 8601 is; None of what is none."""
+    try:
+        return in_utc(datetime.fromisoformat(text))
+    except (TypeError, ValueError):
+        return None
+
+
+def in_utc(moment: datetime) -> datetime:
+    """The moment, in UTC where it does not say where it was noon: what two such moments are compared by."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def is_folder(path: Path) -> bool:

@@ -3,6 +3,7 @@
 import gzip
 import os
 import tracemalloc
+from datetime import UTC, datetime
 
 import pytest
 
@@ -68,6 +69,25 @@ def test_lines_are_read_as_they_come_and_none_beyond_the_limits(tmp_path):
         assert len(list(reading.lines(stream, 2, 2000))) == 1000
     with gzip.open(packed) as stream, pytest.raises(ValueError, match="more than 2 kB"):
         list(reading.lines(stream, 2, 1999))
+
+
+def test_what_unpacks_to_more_than_any_does_is_refused(tmp_path):
+    packed = tmp_path / "x.gz"
+    packed.write_bytes(gzip.compress(b"0123456789\n" * 3 * 10**5))
+    with pytest.raises(ValueError, match="more than 1"):
+        list(reading.packed_lines(packed, 100, 10**6, "remove it"))
+    packed.write_bytes(gzip.compress(b"0123456789\n" * 10**4))
+    assert len(list(reading.packed_lines(packed, 100, 10**6, "remove it"))) == 10**4
+
+
+@pytest.mark.parametrize("text", ["2026-11-27T20:22:36", "2026-11-27T20:22:36Z", "2026-11-27T22:22:36+02:00"])
+def test_a_moment_that_does_not_say_where_is_in_utc(text):
+    assert reading.moment_in(text) == datetime(2026, 11, 27, 20, 22, 36, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", None, 7, {}])
+def test_what_is_no_moment_is_none(text):
+    assert reading.moment_in(text) is None
 
 
 @pytest.mark.parametrize("text", [text for kind, text in TEXTS.items() if kind not in ("a list", "a number", "a text")][:7])

@@ -69,5 +69,10 @@ def _explain_usage(error: Any) -> None:
 Entity = Annotated[str | None, typer.Option("--entity", help="W&B account or team; else WANDB_ENTITY, the sweep's file, W&B's settings.")]
 Project = Annotated[str | None, typer.Option("--project", help="W&B project; else WANDB_PROJECT, the file, W&B's settings, `reglab`.")]
 
+SeedKey = Annotated[str | None, typer.Option("--seed-key", metavar="KEY", help="Of runs of another program: the seed; or none.")]
+GroupBy = Annotated[
+    str | None, typer.Option("--group-by", metavar="KEY,…", help="Of runs of another program: the settings that make an arm.")
+]
+
 MOST_AT_ONCE = 1024
 """Runs at a time on a machine, whatever is asked for: each is a process."""

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from reglab.cli.commands import GroupBy, SeedKey
 from reglab.console import counting, tell
 
 
@@ -34,12 +35,8 @@ def judge(
         str | None,
         typer.Option("--chance", metavar="VALUE", help="What a run counts as that diverged, in the metric's own numbers; or none."),
     ] = None,
-    seed_key: Annotated[
-        str | None, typer.Option("--seed-key", metavar="KEY", help="Of runs of another program: the seed; or none.")
-    ] = None,
-    group_by: Annotated[
-        str | None, typer.Option("--group-by", metavar="KEY,…", help="Of runs of another program: the settings that make an arm.")
-    ] = None,
+    seed_key: SeedKey = None,
+    group_by: GroupBy = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> None:
     """Say whether one setting is better than another, or it is the seed: holds, fails, or about how many more seeds would tell.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Column, Table
 
-from reglab.cli.commands import Commands
+from reglab.cli.commands import Commands, GroupBy, SeedKey
 from reglab.console import counting, say, tell, working
 from reglab.console import show as show_table
 from reglab.exits import FAILED
@@ -48,15 +48,11 @@ def build(
         str | None, typer.Option("--metric", metavar="KEY", help="Of runs of another program: what they are told by.")
     ] = None,
     goal: Annotated[str | None, typer.Option("--goal", metavar="GOAL", help="Of the metric: maximize or minimize.")] = None,
-    seed_key: Annotated[
-        str | None, typer.Option("--seed-key", metavar="KEY", help="Of runs of another program: the seed; or none.")
-    ] = None,
+    seed_key: SeedKey = None,
     time_key: Annotated[
         str | None, typer.Option("--time-key", metavar="KEY", help="Of runs of another program: how long they took; or none.")
     ] = None,
-    group_by: Annotated[
-        str | None, typer.Option("--group-by", metavar="KEY,…", help="Of runs of another program: the settings that make an arm.")
-    ] = None,
+    group_by: GroupBy = None,
 ) -> None:
     """Write tables (Markdown, CSV, LaTeX), figures (PNG, SVG), and one self-contained page; of runs of a study a verdict on every claim.
 

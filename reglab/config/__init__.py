@@ -20,7 +20,7 @@ from reglab.config.identities import (
 from reglab.config.networks import NETWORKS, called
 from reglab.config.run import LABELLED, RunConfig, acting, grown, under_todays_names
 from reglab.config.sections import DataConfig, ModelConfig, OptimizerConfig, TrainConfig
-from reglab.config.words import flat, nested, parse_overrides, with_overrides
+from reglab.config.words import flat, laid_over, nested, nested_by_names, parse_overrides, with_overrides
 
 __all__ = [
     "ARMS",
@@ -51,9 +51,11 @@ __all__ = [
     "grown",
     "identity",
     "identity_here",
+    "laid_over",
     "names_functions",
     "nearest",
     "nested",
+    "nested_by_names",
     "parse_overrides",
     "revisions",
     "run_id",

@@ -1,7 +1,7 @@
 """`section.key=value` words: how a person gives keys on a command line, and a sweep in a cell."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -23,27 +23,32 @@ def with_overrides(values: Mapping[str, Any], overrides: Iterable[str]) -> dict[
 
     Raises UserError for a word without `=` and for a value given to a whole section.
     """
-    return _laid_over(nested(parse_overrides(overrides)), values)
+    return laid_over(values, nested(parse_overrides(overrides)))
 
 
-def _laid_over(changes: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+def laid_over(values: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested values with others over them, key by key."""
     merged = dict(values)
-    for name, value in changes.items():
-        both = isinstance(value, dict) and isinstance(merged.get(name, {}), Mapping)
-        merged[name] = _laid_over(value, merged.get(name, {})) if both else value
+    for name, value in upper.items():
+        there = merged.get(name)
+        merged[name] = laid_over(there, value) if isinstance(there, Mapping) and isinstance(value, Mapping) else value
     return merged
 
 
 def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
     """`{"dropout.p1": 0.1}` as `{"dropout": {"p1": 0.1}}`."""
-    out: dict[str, Any] = {}
-    for path, value in flat.items():
-        *groups, key = path.split(".")
-        inside = out
-        for group in groups:
-            inside = inside.setdefault(group, {})
+    return nested_by_names((path.split("."), value) for path, value in flat.items())
+
+
+def nested_by_names(values: Iterable[tuple[Sequence[str], Any]]) -> dict[str, Any]:
+    """`(("dropout", "p1"), 0.1)` as `{"dropout": {"p1": 0.1}}`."""
+    whole: dict[str, Any] = {}
+    for (*sections, key), value in values:
+        inside = whole
+        for section in sections:
+            inside = inside.setdefault(section, {})
         inside[key] = value
-    return out
+    return whole
 
 
 def flat(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from reglab.config import laid_over
 from reglab.console import say
 from reglab.errors import UserError
 from reglab.exits import FAILED, PREEMPTED, killed_by
@@ -118,11 +119,11 @@ class _Run:
         config: dict[str, Any] = {}
         for each in self.files.values():
             summary |= each.summary
-            config = _laid_over(config, each.config)
+            config = laid_over(config, each.config)
         state, reason = self._outcome(code, fault)
         if fault and state == State.preempted and reason is None:  # the rows before stay its own, and nobody reads this file again
             say(f"note: {fault}")
-        record = record.changed(state=state, reason=reason, logged=summary, config=_laid_over(config, self.job.values))
+        record = record.changed(state=state, reason=reason, logged=summary, config=laid_over(config, self.job.values))
         local.ended(record)
         return record
 
@@ -215,12 +216,3 @@ def _hears(pid: int, number: signal.Signals) -> bool:
 def _kill_all(group: int) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(group, signal.SIGKILL)
-
-
-def _laid_over(values: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested values with others over them, key by key."""
-    merged = dict(values)
-    for name, value in upper.items():
-        there = merged.get(name)
-        merged[name] = _laid_over(there, value) if isinstance(there, Mapping) and isinstance(value, Mapping) else value
-    return merged

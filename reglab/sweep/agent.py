@@ -54,8 +54,6 @@ AHEAD_SECONDS = 10.0
 
 _DONE = "done"
 
-_PARAMETERS = "parameters.yaml"
-
 
 class SweepAgent:
     """Works on a sweep with these slots until nothing is left. `say` gets a line whenever something happens."""
@@ -349,7 +347,7 @@ class SweepAgent:
             return None
 
     def _assigned(self, run: ListedRun) -> dict[str, str]:
-        variables = assignment.hand_over(self.sweep.sweep_id, run.name, run.config, self.folder / run.name / _PARAMETERS)
+        variables = assignment.hand_over(self.sweep.sweep_id, run.name, run.config, self.folder / run.name)
         return variables | {"WANDB_ENTITY": self.sweep.entity, "WANDB_PROJECT": self.sweep.project}
 
 

@@ -69,11 +69,12 @@ def _refuse_tangled(text: str) -> None:
             raise ValueError("values that stand for others, or nest deep")
 
 
-def hand_over(sweep: str, run_id: str, values: Mapping[str, Any], path: Path, identity: str = "") -> dict[str, str]:
-    """Write the parameter file at `path`; returns the environment variables for the process that is to run it.
+def hand_over(sweep: str, run_id: str, values: Mapping[str, Any], folder: Path, identity: str = "") -> dict[str, str]:
+    """Write the parameters into the run's `folder`; returns the environment variables for the process that is to run it.
 
     `identity`: what the run was named after; none where W&B has named it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "parameters.yaml"
     path.write_text(yaml.safe_dump({"wandb_version": 1} | {key: {"value": value} for key, value in values.items()}), encoding="utf-8")
     return {_SWEEP: sweep, RUN: run_id, _PARAMETERS: str(path.resolve()), _IDENTITY: identity}

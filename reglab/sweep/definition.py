@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from reglab.config import nearest
+from reglab.config import nearest, nested_by_names
 from reglab.errors import excerpt
 from reglab.sweep.distributions import KINDS, Distribution, Number, kind, of
 
@@ -197,14 +197,7 @@ def parameters_of(config: Mapping[str, Any]) -> list[Parameter]:
 
 def assembled(parameters: Iterable[Parameter], values: Iterable[Any]) -> dict[str, Any]:
     """Values of these parameters, nested as a run has them."""
-    whole: dict[str, Any] = {}
-    for parameter, value in zip(parameters, values, strict=True):
-        *sections, key = parameter.names
-        inside = whole
-        for section in sections:
-            inside = inside.setdefault(section, {})
-        inside[key] = value
-    return whole
+    return nested_by_names(zip((parameter.names for parameter in parameters), values, strict=True))
 
 
 def value_at(values: Mapping[str, Any], names: Sequence[str]) -> Any:

@@ -15,12 +15,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from reglab import atomic
 from reglab.config import DataConfig
-from reglab.errors import ReglabError, UserError, machine_fault
+from reglab.errors import ReglabError, machine_fault
 from reglab.exits import PREEMPTED
+from reglab.processes.held import held
 from reglab.processes.signals import STOP, Interrupted
 from reglab.processes.supervisor import Start, Supervisor, last_line
 from reglab.sweep import assignment
@@ -36,7 +35,6 @@ from reglab.tracking.record import RunRecord, State
 from reglab.tracking.store import RECORD, write_record
 
 POLL_SECONDS = 0.25
-_PARAMETERS = "parameters.yaml"
 
 
 @dataclass(eq=False, kw_only=True)
@@ -112,31 +110,26 @@ class LocalSweep:
         Ends early where the machine cannot go on, and says why in `complaint`. Raises UserError where another process runs this sweep,
         the folder holds another one, or its runs saw other images; once workers go on, that and any other error only when they have left.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.folder / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise UserError(f"{self.folder}: another process is running this sweep; wait for it, or give this one another --name") from None
-        try:
-            if self.limit:
-                self.limit.learn_from(self.folder.parent)
-                self.limit.learn(self._earlier.given)
-            atomic.sweep(self.folder)
-            self._take_up()
-            if self.limit:
-                self.limit.begin()
-            yield
-            while self._advance_or_close():
+        by_another = f"{self.folder}: another process is running this sweep; wait for it, or give this one another --name"
+        with held(self.folder / ".lock", otherwise=by_another):
+            try:
+                if self.limit:
+                    self.limit.learn_from(self.folder.parent)
+                    self.limit.learn(self._earlier.given)
+                atomic.sweep(self.folder)
+                self._take_up()
+                if self.limit:
+                    self.limit.begin()
                 yield
-                time.sleep(POLL_SECONDS)
-            if self._error:
-                raise self._error
-            yield
-        finally:
-            self._supervisor.kill_all()
-            self.engine.close()
-            lock.release()
+                while self._advance_or_close():
+                    yield
+                    time.sleep(POLL_SECONDS)
+                if self._error:
+                    raise self._error
+                yield
+            finally:
+                self._supervisor.kill_all()
+                self.engine.close()
 
     def preempt(self) -> None:
         """Ask every worker to leave a checkpoint, and start no other. Safe to call from a signal handler."""
@@ -317,7 +310,7 @@ class LocalSweep:
     def _launch(self, cell: DrawnCell) -> None:
         place = min(set(range(self.workers)) - {job.place for job in self._supervisor.children})
         folder = self.folder / cell.run_id
-        variables = assignment.hand_over(self.folder.name, cell.run_id, cell.values, folder / _PARAMETERS, cell.identity)
+        variables = assignment.hand_over(self.folder.name, cell.run_id, cell.values, folder, cell.identity)
         variables |= client.of_local_sweep(self.spec.config)
         gpu = self._gpus[place % len(self._gpus)] if self._gpus else None
         gpu_runs = len(range(place % len(self._gpus), self.workers, len(self._gpus))) if self._gpus else 1

@@ -14,11 +14,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from reglab.config import flat
 from reglab.errors import MachineError, ReglabError, UserError
 from reglab.exits import PREEMPTED, killed_by
+from reglab.processes.held import held
 from reglab.processes.supervisor import Child, Subprocess, Supervisor, last_line
 from reglab.sweep.remote import RemoteSweep
 from reglab.tracking.store import LOG
@@ -75,18 +74,10 @@ class SchedulerProcess:
         MachineError where that one dies again and again; ReglabError where it fails otherwise.
         """
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.folder / ".scheduler.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise UserError(
-                f"{self.sweep.path}: another process is its scheduler; two would each choose runs without the other's"
-            ) from None
-        try:
+        by_another = f"{self.sweep.path}: another process is its scheduler; two would each choose runs without the other's"
+        with held(self.folder / ".scheduler.lock", otherwise=by_another):
             while not self._supervisor.preempting and not self.has_ended:
                 yield from self._one_process()
-        finally:
-            lock.release()
 
     def _one_process(self) -> Iterator[None]:
         with self.log.open("a+", encoding="utf-8", errors="replace") as log:  # at its end, before anything new is said

@@ -10,7 +10,6 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from reglab import reading
@@ -100,7 +99,7 @@ class _Columns:
         def of(names: Sequence[str]) -> str:
             return next((cells[name] for name in names if cells.get(name)), "")
 
-        starts, ends = _moment(of(self.starts)), _moment(of(self.ends))
+        starts, ends = reading.moment_in(of(self.starts)), reading.moment_in(of(self.ends))
         seconds = (ends - starts).total_seconds() if starts and ends else value(of(self.seconds))
         return ProgramRun(
             id=(self.key and cells[self.key]) or f"row {place}",
@@ -206,11 +205,3 @@ def value(cell: str) -> Value:
         return _WORDS[text.lower()]
     number = reading.number_in(text)
     return text if number is None else number
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

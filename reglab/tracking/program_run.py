@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import json
 import math
-import os
 import sys
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,7 +28,6 @@ LONGEST = 80
 
 _MOST_ARCHIVE_BYTES = 10**9
 _MOST_LINE_BYTES = 10**7
-_MOST_UNPACKED = 50
 _MOST_NESTED = 20
 _LARGEST = 2**63
 """From this size a whole number is a text, its digits: no table has a column of such numbers."""
@@ -164,9 +162,8 @@ def read_archive(path: Path) -> list[ProgramRun]:
     """The runs in an archive. Raises UserError for a damaged one, and for one that unpacks to more than any."""
     mend = "build the report again from its runs"
     try:
-        with reading.opened(path, _MOST_ARCHIVE_BYTES, mend) as packed, gzip.GzipFile(fileobj=packed) as stream:
-            most = _MOST_UNPACKED * os.fstat(packed.fileno()).st_size + 10**6
-            found = [ProgramRun.model_validate(reading.parsed(line)) for line in reading.lines(stream, _MOST_LINE_BYTES, most)]
+        lines = reading.packed_lines(path, _MOST_LINE_BYTES, _MOST_ARCHIVE_BYTES, mend)
+        found = [ProgramRun.model_validate(reading.parsed(line)) for line in lines]
     except (OSError, EOFError, zlib.error, ValueError, TypeError):
         raise UserError(f"{path} is damaged: {mend}") from None
     return each_alone(found, path)

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Protocol, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from reglab import names
+from reglab import names, reading
 from reglab.config import IDENTITY_VERSION, RunConfig, acting, foreign, identity, under_todays_names, unrevised_identity
 from reglab.errors import UserError, excerpt, shown
 from reglab.tracking.per_image import PerImage
@@ -25,18 +25,13 @@ _LONGEST_REASON = 2000
 """Characters; another library's error may say more."""
 
 
-def _in_utc(moment: datetime) -> datetime:
-    """Of a moment that does not say where it was noon: what two such moments are compared by."""
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
 def _cut(text: Any) -> Any:
     return f"{text[:_LONGEST_REASON]}…" if isinstance(text, str) and len(text) > _LONGEST_REASON else text
 
 
 _RunName = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
 _Reason = Annotated[str, BeforeValidator(_cut)]
-_Moment = Annotated[datetime, AfterValidator(_in_utc)]
+_Moment = Annotated[datetime, AfterValidator(reading.in_utc)]
 
 
 class Environment(Stored):

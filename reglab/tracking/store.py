@@ -8,10 +8,10 @@ import gzip
 import logging
 import os
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
@@ -48,15 +48,13 @@ MOST_ARCHIVE_BYTES = 10**9
 MOST_LINE_BYTES = 10**7
 """Of one of them, its epochs included."""
 
-_MOST_UNPACKED = 50
-"""Bytes, for each that is packed: records shrink to a tenth, those that repeat each other to a thirtieth."""
-
 _LOG_LINES, _LOG_LINE, _LOG_BYTES = 20, 300, 2**14
 """Of a log that is reported: the last lines, the length of each, and how far back they are looked for."""
 
 RUN_LOCK = ".lock"
 """Held by the process that trains the run."""
 
+_Row = TypeVar("_Row")
 
 _SHOWN = 3
 """Names of runs in a line; the rest is counted."""
@@ -179,20 +177,21 @@ def _version(path: Path) -> tuple[int, int, int] | None:
 
 
 def _read_history(path: Path, mend: str) -> list[Epoch]:
-    """The rows of a history up to the first that is none. The last may be cut short by a crash: the run repeats that epoch."""
-    rows: list[Epoch] = []
-    with suppress(FileNotFoundError, ValueError), reading.opened(path, MOST_HISTORY_BYTES, mend) as stream:
-        for line in reading.lines(stream, _MOST_EPOCH_BYTES, MOST_HISTORY_BYTES):
-            rows.append(Epoch.model_validate(reading.parsed(line)))
-    return rows
+    """The epochs of a run. It repeats one that a crash cut short."""
+    return _whole_rows(path, Epoch.model_validate, _MOST_EPOCH_BYTES, mend)
 
 
 def _read_rows(path: Path, mend: str) -> list[Logged]:
-    """What another program logged, up to the first line that is cut short."""
-    rows: list[Logged] = []
+    """What another program logged."""
+    return _whole_rows(path, _ROW.validate_python, _MOST_ROW_BYTES, mend)
+
+
+def _whole_rows(path: Path, row_of: Callable[[Any], _Row], longest: int, mend: str) -> list[_Row]:
+    """What each line of a file holds, of at most `longest` bytes, up to the first that is none: a crash may cut the last one short."""
+    rows: list[_Row] = []
     with suppress(FileNotFoundError, ValueError), reading.opened(path, MOST_HISTORY_BYTES, mend) as stream:
-        for line in reading.lines(stream, _MOST_ROW_BYTES, MOST_HISTORY_BYTES):
-            rows.append(_ROW.validate_python(reading.parsed(line)))
+        for line in reading.lines(stream, longest, MOST_HISTORY_BYTES):
+            rows.append(row_of(reading.parsed(line)))
     return rows
 
 
@@ -337,19 +336,17 @@ def write_archive(path: Path, records: Iterable[RunRecord]) -> None:
 
 
 def read_archive(path: Path, history: bool = True) -> list[RunRecord]:
-    """The records in an archive, each of another run; an older one lacks their epochs. Raises UserError for a damaged one.
+    """The records in an archive, each of another run; an older one lacks their epochs.
 
-    So it does for one that unpacks to more than any: a megabyte can be made to unpack to a thousand.
+    Raises UserError for a damaged one, and for one that unpacks to more than any.
     """
     left_out: dict[str, Any] = {} if history else {"history": [], "rows": None}
     mend, found = "build the report again from its runs", dict[str, RunRecord]()
     try:
-        with reading.opened(path, MOST_ARCHIVE_BYTES, mend) as packed, gzip.GzipFile(fileobj=packed) as stream:
-            most = _MOST_UNPACKED * os.fstat(packed.fileno()).st_size + MOST_BYTES
-            for line in reading.lines(stream, MOST_LINE_BYTES, most):
-                record = RunRecord.stored(reading.parsed(line) | left_out)
-                if found.setdefault(record.run_id, record) is not record:
-                    raise ValueError("a run that is there twice")
+        for line in reading.packed_lines(path, MOST_LINE_BYTES, MOST_ARCHIVE_BYTES, mend):
+            record = RunRecord.stored(reading.parsed(line) | left_out)
+            if found.setdefault(record.run_id, record) is not record:
+                raise ValueError("a run that is there twice")
     except (OSError, EOFError, zlib.error, ValueError, TypeError):
         raise UserError(f"{path} is damaged: {mend}") from None
     return list(found.values())

@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -197,15 +196,6 @@ def ask_if_there(api: wandb.Api, project: Project, query: str, **variables: Any)
 def config_of(node: dict[str, Any]) -> dict[str, Any]:
     """The configuration of a run, nested, without what W&B's client adds. Raises as `UNREADABLE` has it."""
     return {key: entry["value"] for key, entry in mapping_in(node["config"]).items() if key != "_wandb"}
-
-
-def moment_of(text: Any) -> datetime | None:
-    """A time as W&B has it, in UTC where it does not say; None for what is no time."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def address_of_runs(project: Project) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from reglab.errors import first_line
+from reglab.reading import moment_in
 from reglab.tracking import program_run
 from reglab.tracking.program_run import Curve, ProgramRun, by_path
 from reglab.tracking.record import RunRecord, State
@@ -20,7 +21,6 @@ from reglab.tracking.wandb_api import (
     config_of,
     connect,
     mapping_in,
-    moment_of,
     nodes,
     page,
 )
@@ -75,7 +75,7 @@ def _record_of_program(node: dict[str, Any], config: dict[str, Any], program: st
         program=program,
         state=State.stopped if node["state"] == "killed" else state,
         logged=metrics(mapping_in(node["summaryMetrics"])),
-        **{name: moment for name, text in moments.items() if (moment := moment_of(text))},
+        **{name: moment for name, text in moments.items() if (moment := moment_in(text))},
     )
 
 
@@ -129,7 +129,7 @@ def _program_run(node: dict[str, Any], project: Project) -> ProgramRun:
         state=ended or _OF_A_PROGRAM.get(node["state"], State.running),
         reason=told.get("reason") if ended else None,
         seconds=seconds if seconds is not None and math.isfinite(seconds) else None,
-        created=moment_of(node.get("createdAt")),
+        created=moment_in(node.get("createdAt")),
         url=f"{address_of_runs(project)}/{quote(node['name'])}",
     )
 

@@ -27,7 +27,6 @@ from reglab.tracking.wandb_api import (
     config_of,
     connect,
     mapping_in,
-    moment_of,
     nodes,
     page,
 )
@@ -120,7 +119,7 @@ def _standing(cache: sqlite3.Connection, listed: Sequence[str]) -> dict[str, dic
         if names != [run_id]:
             found = [cache.execute("SELECT record FROM runs WHERE name = ?", (name,)).fetchone() for name in names]
             heads = {name: mapping_in(row[0]) for name, row in zip(names, found, strict=True) if row and row[0]}
-            begun = {name: moment for name, head in heads.items() if (moment := moment_of(head.get("created")))}
+            begun = {name: moment for name, head in heads.items() if (moment := reading.moment_in(head.get("created")))}
             since = max((begun[name] for name in begun if heads[name].get("again")), default=datetime.min.replace(tzinfo=UTC))
             left = [name for name in begun if begun[name] >= since]
         else:

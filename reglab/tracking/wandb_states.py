@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from reglab.names import fault
+from reglab.reading import moment_in
 from reglab.tracking.wandb_api import (
     CONFIGURATIONS,
     LISTED_AT_ONCE,
@@ -16,7 +17,6 @@ from reglab.tracking.wandb_api import (
     config_of,
     connect,
     mapping_in,
-    moment_of,
     nodes,
     page,
 )
@@ -49,7 +49,7 @@ def runs_of_sweep(entity: str, project: str, sweep: str) -> list[ListedRun]:
     for node in nodes(connect(), Project(entity, project), CONFIGURATIONS, {"sweep": sweep}, LISTED_AT_ONCE):
         with suppress(*UNREADABLE):  # it is not known what such a run would be
             if not fault(node["name"]):
-                found.append(ListedRun(node["name"], node["state"], moment_of(node["heartbeatAt"]), config_of(node)))
+                found.append(ListedRun(node["name"], node["state"], moment_in(node["heartbeatAt"]), config_of(node)))
     return found
 
 
@@ -92,11 +92,11 @@ def kept(project: Project) -> dict[str, ServerRun]:
     for node in nodes(api, project, _EXTENTS, project.filters, LISTED_AT_ONCE):
         updated, config = None, dict[str, Any]()
         with suppress(*UNREADABLE):
-            updated = moment_of(mapping_in(node["summaryMetrics"]).get("updated"))
+            updated = moment_in(mapping_in(node["summaryMetrics"]).get("updated"))
         with suppress(*UNREADABLE):
             config = config_of(node)
         environment = config.get("environment")
         images = environment.get("data_fingerprint") if isinstance(environment, dict) else None
         images = images if isinstance(images, str) else None
-        found[node["name"]] = ServerRun(node["state"], node["historyLineCount"] or 0, updated, moment_of(config.get("created")), images)
+        found[node["name"]] = ServerRun(node["state"], node["historyLineCount"] or 0, updated, moment_in(config.get("created")), images)
     return found

@@ -293,7 +293,7 @@ def test_a_run_whose_newer_checkpoint_is_damaged_goes_on_at_w_and_b_from_the_one
 
 
 def test_a_run_by_hand_is_asked_for_again_and_none_of_a_sweep(wandb_server, reglab, monkeypatch, tmp_path, capsys):
-    for name, value in assignment.hand_over("final", "r1", {}, tmp_path / "parameters.yaml").items():
+    for name, value in assignment.hand_over("final", "r1", {}, tmp_path).items():
         monkeypatch.setenv(name, value)
     assert reglab("train", *WORDS, "--again") == 2
     assert "--again and --as-new are for runs by hand" in capsys.readouterr().err

@@ -516,7 +516,7 @@ def assigned(monkeypatch, tmp_path):
     """Hands a sweep's run over to the next command."""
 
     def hand_over(values, identity=""):
-        for name, value in assignment.hand_over("final", "r1", values, tmp_path / "parameters.yaml", identity).items():
+        for name, value in assignment.hand_over("final", "r1", values, tmp_path, identity).items():
             monkeypatch.setenv(name, value)
 
     return hand_over
@@ -684,7 +684,7 @@ def test_under_a_sweep_other_images_are_a_failed_run_that_w_and_b_hears_of_and_w
 
     def train(folder):
         values = {"data": {"source": "folder", "folder": str(folder)}, "model": {"width": 4}, "train": {"epochs": 1, "batch_size": 4}}
-        for name, value in assignment.hand_over("final", "r1", values, tmp_path / "parameters.yaml").items():
+        for name, value in assignment.hand_over("final", "r1", values, tmp_path).items():
             monkeypatch.setenv(name, value)
         return reglab("train")
 

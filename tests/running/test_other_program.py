@@ -41,7 +41,7 @@ def carry_out(tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("REGLAB_RUNS", str(tmp_path / "runs"))
         settings.cache_clear()
-        for name, value in assignment.hand_over("s", "r1", {}, tmp_path / "parameters.yaml").items():
+        for name, value in assignment.hand_over("s", "r1", {}, tmp_path).items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(other_program, "_LOOK_SECONDS", 0.05)
         other_program.run(Program((sys.executable, "logs.py"), None, ()))

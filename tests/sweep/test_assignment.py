@@ -19,10 +19,10 @@ VALUES = {
 def handed(monkeypatch, tmp_path):
     """Hands values over to this very process; returns the file."""
 
-    def give(values, path=tmp_path / "run" / "parameters.yaml"):
-        for name, value in hand_over("final", "a-s0", values, path).items():
+    def give(values, folder=tmp_path / "run"):
+        for name, value in hand_over("final", "a-s0", values, folder).items():
             monkeypatch.setenv(name, value)
-        return path
+        return folder / "parameters.yaml"
 
     return give
 
@@ -42,7 +42,7 @@ def test_the_file_is_found_from_another_folder(handed, monkeypatch, tmp_path):
     from pathlib import Path
 
     monkeypatch.chdir(tmp_path)
-    handed(VALUES, Path("relative") / "parameters.yaml")
+    handed(VALUES, Path("relative"))
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert received().values == VALUES

@@ -72,6 +72,6 @@ def test_every_draw_is_a_configuration(randomly):
 def test_a_draw_can_be_stored_and_handed_over(randomly, tmp_path, monkeypatch):
     drawn = randomly().ask()
     assert json.loads(json.dumps(drawn)) == drawn
-    for name, value in assignment.hand_over("s", "r", drawn, tmp_path / "parameters.yaml").items():
+    for name, value in assignment.hand_over("s", "r", drawn, tmp_path).items():
         monkeypatch.setenv(name, value)
     assert assignment.received().values == drawn
