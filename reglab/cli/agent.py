@@ -1,7 +1,5 @@
 """`reglab agent`: this machine's part in a sweep on W&B."""
 
-import math
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -13,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reglab.cli.commands import MOST_AT_ONCE, Entity, Project
-from reglab.cli.settle import conclude, course_of, in_words, tell_claims
+from reglab.cli.settle import conclude, in_words, tell_claims
 from reglab.cli.study import name_of
 from reglab.cli.sweep import Quick
 from reglab.cli.sweep_view import STYLES, duration
@@ -25,16 +23,9 @@ from reglab.processes.signals import Signals
 from reglab.tracking import client
 
 if TYPE_CHECKING:
-    from reglab.settling.remote import Rounds
     from reglab.sweep.agent import SweepAgent
     from reglab.sweep.remote import RemoteSweep
     from reglab.sweep.slots import Slot
-
-LOOK_SECONDS = 15.0
-"""Between two looks at the runs that other machines have of a round."""
-
-TRIES = 20
-"""Of such looks that W&B may leave without an answer."""
 
 _GPU_WIDTH = 12
 """Of a GPU's name in the table: a UUID begins so, and is not read further."""
@@ -117,6 +108,7 @@ def _follow(
     """Work on the rounds of a study, one after the other, with whatever other machines follow them."""
     from reglab.report.studies.study_file import read
     from reglab.settings import settings
+    from reglab.settling.courses import course_of
     from reglab.settling.remote import Rounds
     from reglab.sweep.spec import read as read_sweep
     from reglab.tracking.wandb_api import SCHEME, destination
@@ -138,36 +130,15 @@ def _follow(
             raise ReglabError(f"{sweep.path} asks for nothing but what the round before did not bring to its end: see its runs at W&B")
         asked_before, over = asked, number
         say(f"round {number}, {sweep.path}: {in_words(now, now.runs)}")
-        while _leaves_some(rounds, work(sweep)):
-            pass
+        while True:
+            crew = work(sweep)
+            if crew.preempted or crew.complaint:
+                _close(crew)
+            if not rounds.leaves_some(sweep, has_worked=crew.ended.total() > 0):
+                break
     tell_claims(now, course)
     report = f"reglab study report {file} --from {rounds.project}"
     conclude(now, str(rounds.project).removeprefix(SCHEME), "", report, "delete them at W&B, and they are asked for again")
-
-
-def _leaves_some(rounds: "Rounds", crew: "SweepAgent") -> bool:
-    """Wait until no run of the round is under way anywhere; true as soon as there is one that this machine may go on with.
-
-    Raises typer.Exit where this machine was preempted, or takes no more runs.
-    """
-    from reglab.settling.remote import LEFT
-
-    if crew.preempted or crew.complaint:
-        _close(crew)
-    left, tries = math.inf, 0
-    while True:
-        try:
-            states, tries = rounds.under_way(rounds.beside(crew.sweep)), 0
-        except ReglabError as error:  # W&B may be away for a while
-            tries += 1
-            if isinstance(error, UserError) or tries > TRIES:
-                raise
-        else:
-            there = sum(states[state] for state in LEFT)
-            if there > left or not any(states[state] for state in ("running", "pending", "preempting")):
-                return there > left or (states["preempted"] > 0 and crew.ended.total() > 0)  # else W&B keeps them to itself
-            left = min(left, there)
-        time.sleep(LOOK_SECONDS)
 
 
 def _chosen(asked: str, there: list[str]) -> list[str]:

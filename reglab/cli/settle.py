@@ -42,61 +42,12 @@ class Bounds:
         return None if self.budget is None or not self.price else 3600 * self.budget / self.price
 
 
-def course_of(
-    design: "Design",
-    specs: "Sequence[SweepSpec]",
-    folder: Path,
-    most_seeds: int | None = None,
-    retry_failed: bool = False,
-    source: str | None = None,
-) -> "Course":
-    """The arms that these sweeps of a study give it, and the plan of its looks: its file's, else the one with which its runs in a folder,
-    or those that are taken from elsewhere, were begun, else that of any.
-
-    Raises UserError for a study that claims nothing, and where no sweep has an arm that a claim asks for.
-    """
-    from reglab.report.claims.plan import LOOKS
-    from reglab.report.studies.registration import lock_of
-    from reglab.settling.arms import arms_of
-    from reglab.settling.rounds import Course
-    from reglab.tracking import turns
-    from reglab.tracking.fetch import turns_of
-
-    if not design.claims:
-        raise UserError(f"{design.path}: --until-settled: it claims nothing that could be settled; add `claims:`")
-    if lock := lock_of(folder, design, source):
-        design = lock.planned(design)
-    if not design.looks:
-        design = design.model_copy(update={"looks": LOOKS})
-    if most_seeds is not None and most_seeds < design.looks[0]:
-        raise UserError(f"--most-seeds {most_seeds}: the first look of {design.path} is at {design.looks[0]} seeds; give at least that")
-    if missing := next((each for spec in specs for each in spec.absent), None):
-        raise UserError(
-            f"{design.path}: {missing}: there is no such module here, so nobody can tell which runs are of its code: install it"
-        )
-    course = Course(design, arms_of(specs), most_seeds, retry_failed, turns.as_runs(turns_of([str(folder), *([source] if source else [])])))
-    if not course.asked:
-        raise UserError(f"{design.path}: no grid among its sweeps has arms for any of its claims: nothing would be settled by more runs")
-    least = min(arm.most or design.looks[0] for name, arm in course.arms.items() if name in course.asked)
-    if least < design.looks[0]:
-        raise UserError(
-            f"{design.path}: the first look is at {design.looks[0]} seeds, and `replicates` of its sweeps allow {least}: raise `most`"
-        )
-    for spec in specs:
-        if spec.method != "grid" or spec.program:
-            kind = "starts another program" if spec.program else "is a search"
-            say(f"note: {spec.path} {kind}: of its arms nothing is known beforehand; `reglab sweep run` runs it")
-    return course
-
-
 def say_in_vain(design: "Design", specs: "Sequence[SweepSpec]") -> None:
     """Note what the claims of a study are about and none of its sweeps has, or too many: before anything is trained in vain."""
-    from reglab.report.claims import planned
-    from reglab.settling.arms import arms_of, study_of
+    from reglab.settling.courses import in_vain
 
-    if all(spec.method == "grid" and not spec.program for spec in specs):  # what a search draws is not known beforehand
-        for line in planned.in_vain(design, study_of(design, arms_of(specs))):
-            say(f"note: {line}")
+    for line in in_vain(design, specs):
+        say(f"note: {line}")
 
 
 def run_until_settled(course: "Course", folder: Path, terms: Terms, bounds: Bounds, report: str) -> None:
@@ -131,15 +82,12 @@ def settle_sweep(spec: "SweepSpec", claims: Sequence[str], terms: Terms, bounds:
 
     Raises typer.Exit as `run_until_settled`, and UserError for claims that cannot be made of it.
     """
-    from reglab.atomic import write_whole
     from reglab.report.studies.registration import register
     from reglab.report.studies.study_file import read
-    from reglab.settling.claimed import text_of
+    from reglab.settling import claimed
+    from reglab.settling.courses import course_of
 
-    text = text_of(spec, claims, spec.path.resolve())
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "study.yaml"
-    write_whole(file, lambda stream: stream.write(text.encode()))
+    file = claimed.write(spec, claims, folder)
     design = read(file)
     course = course_of(design, [spec], folder, bounds.most_seeds, terms.retry_failed)
     if said := register(folder, design):
@@ -156,34 +104,18 @@ def _carry_out(course: "Course", file: Path, folder: Path, terms: Terms) -> None
         raise typer.Exit(PREEMPTED)
 
 
+def _look(course: "Course", folder: Path, bounds: Bounds) -> "tuple[Round, Sequence[Wanted], str]":
+    """How the claims stand, the runs that come next, and why there are none."""
+    now = course.next(_records(folder))
+    runs = now.runs if bounds.seconds is None else now.within(bounds.seconds)
+    return now, runs, "the budget is spent" if now.runs and not runs else ""
+
+
 def _records(folder: Path) -> "list[RunRecord]":
     """The runs of a study on this machine. Those from elsewhere come among them as a round takes them for done."""
     from reglab.tracking.store import runs_within
 
     return runs_within(folder)
-
-
-def _look(course: "Course", folder: Path, bounds: Bounds) -> "tuple[Round, Sequence[Wanted], str]":
-    """How the claims stand, the runs that come next, and why there are none."""
-    now = course.next(_records(folder))
-    return now, *_within(now, bounds)
-
-
-def _within(now: "Round", bounds: Bounds) -> "tuple[Sequence[Wanted], str]":
-    """As many of the runs that come next as the budget pays for, and why there are none. Where nothing tells what a run takes, and a budget
-    is given, one is run to see."""
-    if bounds.seconds is None:
-        return now.runs, ""
-    if now.seconds < bounds.seconds and any(wanted.seconds is None for wanted in now.runs):
-        return now.runs[:1], ""
-    there: list[Wanted] = []
-    left = bounds.seconds - now.seconds
-    for wanted in now.runs:
-        left -= wanted.seconds or 0.0
-        if left < 0:
-            break
-        there.append(wanted)
-    return there, "the budget is spent" if now.runs and not there else ""
 
 
 def in_words(now: "Round", runs: "Sequence[Wanted]") -> str:

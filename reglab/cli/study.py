@@ -10,9 +10,9 @@ import typer
 from reglab.cli.commands import Commands
 from reglab.cli.local_sweep import Outcome, Terms, carry_out, fetched, left_undone, limit_of
 from reglab.cli.report import write
-from reglab.cli.settle import Bounds, course_of, run_until_settled, say_in_vain, say_outlook
+from reglab.cli.settle import Bounds, run_until_settled, say_in_vain, say_outlook
 from reglab.cli.sweep import Budget, Given, MostSeeds, PriceOfBudget, Quick, StopAfter, Workers, check_name
-from reglab.console import say
+from reglab.console import counting, say
 from reglab.errors import UserError
 from reglab.exits import FAILED, PREEMPTED
 from reglab.extras import need_training
@@ -55,10 +55,11 @@ def run(
     price: PriceOfBudget = None,
 ) -> None:
     """Run every sweep of a study here, offline, in order of value. Run it again to finish what is missing."""
-    from reglab.cli.turns import bring_turns
     from reglab.report.studies.registration import register
     from reglab.settings import settings
+    from reglab.settling.courses import course_of
     from reglab.sweep.spec import read
+    from reglab.tracking.fetch import bring_turns
 
     need_training()
     design, overrides = _study(words)
@@ -77,7 +78,8 @@ def run(
         terms = Terms(overrides, workers, quick, retry_failed, limit, beyond=limit is None, given=fetched(source), signals=signals)
         if said := register(folder, design, course.design.looks if course else (), source):  # nothing is refused from here on
             say(said)
-        bring_turns(folder, source)
+        if source:
+            bring_turns(folder, source)
         study = _same_study(words, quick, name)
         if course:
             run_until_settled(course, folder, terms, bounds, f"reglab study report {study}".strip())
@@ -154,6 +156,7 @@ def plan(
     """Say what the sweeps of a study will take before anything starts: runs, hours of a GPU, cost."""
     from reglab.cli.ledger import say_plan
     from reglab.settings import settings
+    from reglab.settling.courses import course_of
     from reglab.sweep.spec import read
 
     design, overrides = _study(words)
@@ -184,9 +187,11 @@ def take_time(
     name: Name = None,
 ) -> None:
     """Time arms apart: an epoch each in turns, with nothing else on the machine. Claims on training time are judged by it."""
-    from reglab.cli.turns import arms_to_time, take_turns, tell_turns
+    from reglab.cli.turns import tell_turns
     from reglab.report.studies.registration import register
+    from reglab.running.turns import Session
     from reglab.settings import settings
+    from reglab.settling.arms import arms_to_time
     from reglab.sweep.spec import read
 
     need_training()
@@ -196,7 +201,8 @@ def take_time(
         arms = arms_to_time(design, [read(file, overrides, quick) for file in _chosen(only, design)], all_of_them=only is not None)
         if said := register(folder, design):
             say(said)
-        take_turns(arms, rounds, images, folder)
+        with counting("turns") as progress:
+            Session(arms, rounds, images).run_beside(folder, progress)
         tell_turns(design, folder)
 
 

@@ -8,17 +8,21 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from reglab.config import IDENTITY_VERSION, DataConfig, RunConfig, identity
+from reglab.console import say
 from reglab.data.images import ImageSet
 from reglab.data.sources import load
 from reglab.errors import ReglabError
+from reglab.processes.held import held
 from reglab.processes.signals import Signals
 from reglab.running.threads import take_threads
 from reglab.settings import settings
+from reglab.tracking import turns
 from reglab.tracking.record import Environment
 from reglab.tracking.turns import Turns
 from reglab.training import environment, shortage
@@ -68,6 +72,21 @@ class Session:
                 self._took.setdefault(name, []).append(_turn(self.arms[name], sets[name], self.images, device))
                 told(done := done + 1, len(names) * self.rounds)
             yield [self._told(name, identities[name], began, sets[name]) for name in names]
+
+    def run_beside(self, folder: Path, told: Callable[[int, int], None]) -> None:
+        """Run it, and keep what every arm took in a folder after each round, beside what it took in earlier sessions.
+
+        One that was cut off makes room: the first session decides, and it should have all of its rounds.
+        Raises UserError where another process does so there.
+        """
+        with held(folder / ".turns.lock", otherwise=f"{folder}: another process is timing arms for it; wait for it to end"):
+            there = turns.read(folder)
+            before = [each for each in there if each.is_whole]
+            if len(before) < len(there):
+                say("note: a session that was cut off is left behind")
+            say(f"{len(self.arms)} arms take {self.rounds} turns each: leave the machine to them")
+            for took in self.run(told):
+                turns.write(folder, [*before, *took])
 
     def _told(self, name: str, identity: str, began: datetime, images: ImageSet) -> Turns:
         config, took = self.arms[name], self._took[name]

@@ -8,6 +8,7 @@ from itertools import chain, islice
 from typing import Any
 
 from reglab.config import RunConfig, flat
+from reglab.errors import UserError
 from reglab.report import stats
 from reglab.report.claims import planned
 from reglab.report.studies.design import Design
@@ -56,6 +57,21 @@ class PlannedArm:
         return RunRecord(
             run_id=f"planned-{self.name}", sweep="", label=self.label, identity=self.name, seed=0, config=self.config.model_dump()
         )
+
+
+def arms_to_time(design: Design, specs: Iterable[SweepSpec], all_of_them: bool) -> dict[str, RunConfig]:
+    """The arms of some sweeps, or those whose times the study's claims compare, and the plain one, by what reports call an arm.
+
+    Raises UserError where there is none.
+    """
+    arms = arms_of(specs)
+    plan = study_of(design, arms)
+    asked = frozenset(arms) if all_of_them else planned.timed_by(design, plan)
+    if not asked:
+        why = "has no grid with arms" if not arms else "claims nothing of times (`of: time/train_seconds`, say)"
+        raise UserError(f"{design.path}: it {why}; --only SWEEP,… times all arms of a grid")
+    plain = {name for name in arms if (treated := plan.treated[arms[name].planned().run_id]) and not plan.departures[treated]}
+    return {name: arm.config for name, arm in arms.items() if name in asked | plain}
 
 
 def study_of(design: Design, arms: Mapping[str, PlannedArm], turns: Iterable[RunRecord] = ()) -> Study:

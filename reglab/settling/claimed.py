@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from reglab.atomic import write_whole
 from reglab.errors import UserError
 from reglab.report.claims.evidence import Evidence
 from reglab.report.claims.plan import LOOKS
@@ -16,6 +17,15 @@ from reglab.report.studies.columns import written
 from reglab.report.studies.measures import MEASURES
 from reglab.settling.arms import arms_of, study_of
 from reglab.sweep.spec import SweepSpec
+
+
+def write(spec: SweepSpec, claims: Sequence[str], folder: Path) -> Path:
+    """Write the study of a sweep, and of these claims, beside the runs that settle them. Raises as `text_of`."""
+    text = text_of(spec, claims, spec.path.resolve())
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "study.yaml"
+    write_whole(file, lambda stream: stream.write(text.encode()))
+    return file
 
 
 def text_of(spec: SweepSpec, claims: Sequence[str], sweep: Path) -> str:

@@ -6,6 +6,7 @@ the sweep whose id comes first, and no machine begins the next round while a run
 
 import hashlib
 import json
+import math
 import re
 import time
 from collections import Counter
@@ -14,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from reglab.errors import UserError
+from reglab.errors import ReglabError, UserError
 from reglab.settling import files
 from reglab.settling.rounds import Course, Round, Wanted
 from reglab.sweep import remote
@@ -29,6 +30,12 @@ UNDER_WAY = ("running", "pending", "preempting", "preempted")
 
 LEFT = ("preempted", "crashed")
 """Of runs that whoever asks next may go on with."""
+
+LOOK_SECONDS = 15.0
+"""Between two looks at the runs that other machines have of a round."""
+
+TRIES = 20
+"""Of such looks that W&B may leave without an answer."""
 
 SETTLE_SECONDS = 3.0
 """After a round was registered, until its sweeps are looked at once more: another machine may have done so at the same moment."""
@@ -83,6 +90,27 @@ class Rounds:
         """How many of their runs are in which state, of those that some machine has, or is to have, or has left."""
         runs = [run for sweep in sweeps for run in runs_of_sweep(sweep.entity, sweep.project, sweep.sweep_id)]
         return Counter(run.state for run in runs if run.state in (*UNDER_WAY, *LEFT))
+
+    def leaves_some(self, sweep: RemoteSweep, has_worked: bool) -> bool:
+        """Wait until no run of a round is under way anywhere; true as soon as there is one that this machine may go on with.
+
+        `has_worked`: whether a run of it ended here; else W&B keeps those that were preempted to itself.
+        Raises ReglabError where W&B does not answer for so many looks, and UserError where it does not take the key.
+        """
+        left, tries = math.inf, 0
+        while True:
+            try:
+                states, tries = self.under_way(self.beside(sweep)), 0
+            except ReglabError as error:  # W&B may be away for a while
+                tries += 1
+                if isinstance(error, UserError) or tries > TRIES:
+                    raise
+            else:
+                there = sum(states[state] for state in LEFT)
+                if there > left or not any(states[state] for state in ("running", "pending", "preempting")):
+                    return there > left or (states["preempted"] > 0 and has_worked)
+                left = min(left, there)
+            time.sleep(LOOK_SECONDS)
 
     def next(self, over: int) -> tuple[Round, int, RemoteSweep | None]:
         """How the claims stand, and the round that is to be worked on, with its number: the one that is under way, else the next, which is

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
+from itertools import accumulate
 
 from reglab.errors import UserError
 from reglab.report import stats
@@ -117,6 +118,17 @@ class Round:
     def are(self, *stands: Stand) -> list[ClaimState]:
         """The claims that stand so."""
         return [claim for claim in self.claims if claim.stand in stands]
+
+    def within(self, seconds: float) -> tuple[Wanted, ...]:
+        """As many of the runs that come next as so much time is enough for, what all runs took so far included.
+
+        Where nothing tells what a run takes, one is run to see.
+        """
+        left = seconds - self.seconds
+        if left > 0 and any(wanted.seconds is None for wanted in self.runs):
+            return self.runs[:1]
+        taken = accumulate(wanted.seconds or 0.0 for wanted in self.runs)
+        return self.runs[: sum(each <= left for each in taken)]
 
 
 @dataclass(frozen=True)

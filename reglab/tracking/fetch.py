@@ -66,6 +66,12 @@ def turns_of(sources: Sequence[str]) -> list[Turns]:
     return list({each.key: each for folder in folders for each in turns.read(folder)}.values())
 
 
+def bring_turns(folder: Path, source: str) -> None:
+    """Put what arms took in turns where runs are taken from beside what there is in a folder."""
+    if (took := turns_of([str(folder), source])) != turns.read(folder):
+        turns.write(folder, took)
+
+
 def fetch(source: str, history: bool = True, progress: Callable[[int, int], None] | None = None) -> list[RunRecord]:
     """The records of `runs/<sweep>`, `runs/<study>`, `reports/<name>` or `wandb://entity/project[/sweep]`, oldest first.
 

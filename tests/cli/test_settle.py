@@ -2,8 +2,6 @@
 
 import pytest
 
-from reglab.cli.turns import bring_turns
-from reglab.tracking import turns
 from tests.settling.conftest import STUDY, SWEEP
 
 
@@ -52,14 +50,3 @@ def test_a_study_that_claims_nothing_has_nothing_to_settle(reglab, study, capsys
 def test_an_effect_is_of_a_plan_until_all_is_settled(reglab, study, capsys):
     assert reglab("study", "plan", study(), "--effect", "1") == 2
     assert "--effect 1: goes with --until-settled" in capsys.readouterr().err
-
-
-def test_turns_come_along_with_the_runs_that_are_taken(make_turns, tmp_path):
-    mine, theirs, later = make_turns(), make_turns({"batchnorm": {"layers": 2}}), make_turns(session=1)
-    for folder, took in (("mine", [mine]), ("theirs", [mine, theirs, later])):
-        (tmp_path / folder).mkdir()
-        turns.write(tmp_path / folder, took)
-    bring_turns(tmp_path / "mine", None)
-    assert turns.read(tmp_path / "mine") == [mine]
-    bring_turns(tmp_path / "mine", str(tmp_path / "theirs"))
-    assert turns.read(tmp_path / "mine") == [mine, theirs, later]

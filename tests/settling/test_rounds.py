@@ -11,7 +11,7 @@ from reglab.cli.settle import tell_claims
 from reglab.errors import UserError
 from reglab.report.claims import verdicts
 from reglab.report.studies.study import Study
-from reglab.settling.rounds import Stand, Wanted
+from reglab.settling.rounds import Round, Stand, Wanted
 from reglab.tracking.record import State
 from reglab.tracking.turns import as_runs
 
@@ -283,3 +283,12 @@ def test_turns_in_another_set_up_than_the_arms_settle_nothing(timed):
     narrow = [turn.model_copy(update={"config": turn.config | {"model": {"width": 8}}}) for turn in course.turns]
     found = replace(course, turns=narrow).next([])
     assert [claim.stand for claim in found.claims] == [Stand.open] and found.runs
+
+
+@pytest.mark.parametrize(
+    ("seconds", "spent", "told", "run"),
+    [(100, 40, [20, 30, 30], 2), (100, 100, [20], 0), (100, 0, [20, 30], 2), (100, 10, [None, 30], 1), (100, 100, [None, 30], 1)],
+)
+def test_a_budget_pays_for_the_first_runs_and_for_one_to_see_what_runs_take(seconds, spent, told, run):
+    runs = tuple(Wanted(None, seed, each) for seed, each in enumerate(told))
+    assert Round((), runs, {}, spent, 0.05).within(seconds) == runs[:run]

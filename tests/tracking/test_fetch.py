@@ -1,7 +1,8 @@
 import pytest
 
 from reglab.errors import UserError
-from reglab.tracking.fetch import fetch
+from reglab.tracking import turns
+from reglab.tracking.fetch import bring_turns, fetch
 from reglab.tracking.record import State
 from reglab.tracking.store import ARCHIVE, write_archive, write_run
 
@@ -48,3 +49,12 @@ def test_of_a_run_that_two_sweeps_have_the_finished_one_counts(study, tmp_path):
     write_run(tmp_path / "batchnorm" / study[0].run_id, study[0])
     write_run(tmp_path / "final" / study[0].run_id, study[0].changed(state=State.crashed))
     assert fetch(str(tmp_path)) == [study[0]]
+
+
+def test_turns_come_along_with_the_runs_that_are_taken(make_turns, tmp_path):
+    mine, theirs, later = make_turns(), make_turns({"batchnorm": {"layers": 2}}), make_turns(session=1)
+    for folder, took in (("mine", [mine]), ("theirs", [mine, theirs, later])):
+        (tmp_path / folder).mkdir()
+        turns.write(tmp_path / folder, took)
+    bring_turns(tmp_path / "mine", str(tmp_path / "theirs"))
+    assert turns.read(tmp_path / "mine") == [mine, theirs, later]

@@ -12,7 +12,6 @@ from reglab.report.studies.study import Study
 from reglab.tracking import turns
 from reglab.tracking.record import State
 from tests.report.conftest import make_record as make_record
-from tests.report.conftest import make_turns as make_turns
 from tests.report.published import DESIGN
 
 LAYERS = {"batchnorm": {"layers": 2}}
