@@ -26,6 +26,9 @@ from reglab.tracking.record import RunRecord
 Setting = str | Mapping[str, Any]
 """`{"optimizer.lr": 0.1}`, `"optimizer.lr=0.1 train.batch_size=64"`, or what a report calls an arm."""
 
+_Asked = tuple[str, Condition]
+"""What a setting is called, and the levels that it asks for, by the names of columns."""
+
 _TEST = "test/accuracy"
 
 
@@ -109,11 +112,7 @@ def _of_records(runs: Runs, a: Setting, b: Setting, on: str, margin: float) -> C
     study = runs.study
     refuse_unknown_keys(runs)
     kind = measured(on, study.records)
-    labels = {study.labels[record.run_id]: study.treated[record.run_id] for record in study.records if study.treated[record.run_id]}
-    arms = {label: {name: (written(treated[name]),) for name in study.design.names} for label, treated in labels.items() if treated}
-    keys = {column.sources[0]: column for column in study.design.by_name.values()}
-    (one, first), (other, second) = (condition(each, arms, keys) for each in (a, b))
-    refuse_same(first, second)
+    (one, first), (other, second) = conditions_in(study, a, b)
     _refuse_untold(study, {one: first, other: second})
     evidence = Evidence(study, None)
     cases = evidence.cases({}, (first, second))
@@ -141,8 +140,7 @@ def _of_programs(runs: Runs, a: Setting, b: Setting, on: str | None, margin: flo
     if on not in (None, metric):
         raise UserError(f"on={excerpt(on)}: these runs are told by {metric}; reglab.runs(…, metric={on!r}) reads them by another")
     names = {column.name: key for key, column in programs.columns.items()}
-    (one, first), (other, second) = (condition(each, programs.conditions, programs.columns) for each in (a, b))
-    refuse_same(first, second)
+    (one, first), (other, second) = conditions(a, b, programs.conditions, programs.columns)
     mine, its = (
         [arm for arm in programs.arms if all(written(arm.levels[names[name]]) in levels for name, levels in wanted.items())]
         for wanted in (first, second)
@@ -179,8 +177,27 @@ def measured(on: str, records: Sequence[RunRecord]) -> Kind:
     return found
 
 
-def condition(given: Setting, arms: Mapping[str, Condition], keys: Mapping[str, Column]) -> tuple[str, Condition]:
-    """What a setting is called, and the levels that it asks for, by the names of columns."""
+def conditions_in(study: Study, a: Setting, b: Setting) -> tuple[_Asked, _Asked]:
+    """As `conditions`, of the arms of a study."""
+    arms = {
+        study.labels[record.run_id]: {name: (written(treated[name]),) for name in study.design.names}
+        for record in study.records
+        if (treated := study.treated[record.run_id])
+    }
+    return conditions(a, b, arms, {column.sources[0]: column for column in study.design.by_name.values()})
+
+
+def conditions(a: Setting, b: Setting, arms: Mapping[str, Condition], keys: Mapping[str, Column]) -> tuple[_Asked, _Asked]:
+    """What two settings are called, and what each asks for. `arms`: their levels, by what they are called.
+
+    Raises UserError for what no run has, and where one run could meet both.
+    """
+    one, other = _condition(a, arms, keys), _condition(b, arms, keys)
+    _refuse_same(one[1], other[1])
+    return one, other
+
+
+def _condition(given: Setting, arms: Mapping[str, Condition], keys: Mapping[str, Column]) -> _Asked:
     called = {frozenset(label.split(" · ")): label for label in arms}
     if isinstance(given, str) and (label := called.get(frozenset(given.split(" · ")))):  # its parts in any order
         return given, arms[label]
@@ -202,7 +219,7 @@ def condition(given: Setting, arms: Mapping[str, Condition], keys: Mapping[str, 
     return said, {by_name[key].name: (written(level),) for key, level in words.items()}
 
 
-def refuse_same(one: Condition, other: Condition) -> None:
+def _refuse_same(one: Condition, other: Condition) -> None:
     """Raises UserError where one run could meet both."""
     if all(set(one[name]) & set(other[name]) for name in one.keys() & other.keys()):
         raise UserError("the two settings may be one run's: give both a value of one key, and unlike ones")

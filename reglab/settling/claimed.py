@@ -10,10 +10,9 @@ from reglab.atomic import write_whole
 from reglab.errors import UserError
 from reglab.report.claims.evidence import Evidence
 from reglab.report.claims.plan import LOOKS
-from reglab.report.compare import condition, refuse_same
+from reglab.report.compare import conditions_in
 from reglab.report.referee.question import JudgedQuestion
 from reglab.report.studies import own
-from reglab.report.studies.columns import written
 from reglab.report.studies.measures import MEASURES
 from reglab.settling.arms import arms_of, study_of
 from reglab.sweep.spec import SweepSpec
@@ -39,12 +38,6 @@ def text_of(spec: SweepSpec, claims: Sequence[str], sweep: Path) -> str:
         raise UserError(f"{spec.path}: --until-settled takes a grid of `reglab train`: of anything else the arms are not known beforehand")
     design = own.of_arms({arm.name: arm.config for arm in arms.values()}, spec.name)
     plan = study_of(design, arms)
-    columns = {column.sources[0]: column for column in design.by_name.values()}
-    levels = {
-        plan.labels[record.run_id]: {name: (written(treated[name]),) for name in design.names}
-        for record in plan.records
-        if (treated := plan.treated[record.run_id])
-    }
     study: dict[str, Any] = {
         "title": spec.config.get("description") or spec.name,
         "sweeps": [str(sweep)],
@@ -58,8 +51,7 @@ def text_of(spec: SweepSpec, claims: Sequence[str], sweep: Path) -> str:
         asked = JudgedQuestion.read(text)
         if asked.metric in MEASURES and MEASURES[asked.metric].is_time:
             raise UserError(f"{text}: times are compared by their ratio, which a study file can claim, and this cannot")
-        (_, one), (_, other) = (condition(side, levels, columns) for side in (asked.one, asked.other))
-        refuse_same(one, other)
+        (_, one), (_, other) = conditions_in(plan, asked.one, asked.other)
         if several := Evidence(plan, None).cases({}, (one, other)).several:
             raise UserError(f"{text}: {several}")
         bound = {">": "at_least", "<": "at_most", "=": "within"}[asked.sign]

@@ -9,18 +9,22 @@ from reglab.errors import UserError
 from reglab.report import stats
 from reglab.report.claims.evidence import Evidence, result_of, sharing
 from reglab.report.collection import Runs
-from reglab.report.compare import condition, measured, refuse_same, refuse_unknown_keys
+from reglab.report.compare import conditions, conditions_in, measured, refuse_unknown_keys
 from reglab.report.comparisons.chance import counts_as_chance, of_guessing
 from reglab.report.comparisons.sides import ArmResults, One, Sides, of_several
 from reglab.report.programs.roles import setting
 from reglab.report.referee.question import TIMES, JudgedQuestion, Unit, unit_of
 from reglab.report.studies.columns import Condition, written
-from reglab.report.studies.measures import POINTS, TRAIN_SECONDS
+from reglab.report.studies.measures import POINTS, TRAIN_SECONDS, Kind
+from reglab.report.studies.study import Study
 from reglab.tracking.record import RunRecord
 from reglab.tracking.state import State
 
 CHANCE_OUT = "none"
 """In place of a value for runs that diverged: they are left out."""
+
+_Arm = tuple[tuple[tuple[str, str], ...], str]
+"""Its levels, written, by column, and what tells it from others that no column does."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,7 @@ def sides(runs: Runs, question: JudgedQuestion, unit: str | None = None, chance:
 def _of_programs(runs: Runs, question: JudgedQuestion, unit: str | None, chance: str | None) -> AskedMetric:
     programs = runs.programs
     names = [column.name for column in programs.columns.values()]
-    (one, first), (other, second) = (condition(each, programs.conditions, programs.columns) for each in (question.one, question.other))
-    refuse_same(first, second)
+    (one, first), (other, second) = conditions(question.one, question.other, programs.conditions, programs.columns)
     seed = programs.roles.seed
     of_chance = None if chance in (None, CHANCE_OUT) else _number(chance)
     groups: dict[tuple[str, ...], list[One]] = {}
@@ -87,63 +90,69 @@ def _of_programs(runs: Runs, question: JudgedQuestion, unit: str | None, chance:
 
 
 def _of_records(runs: Runs, question: JudgedQuestion, unit: str | None, chance: str | None) -> AskedMetric:
-    study = runs.study
+    study, metric = runs.study, question.metric
     refuse_unknown_keys(runs)
-    kind = measured(question.metric, study.records)
+    kind = measured(metric, study.records)
     if unit is not None:
-        raise UserError(f"--unit: what {question.metric} of reglab's runs is in is known")
-    labels = {study.labels[record.run_id]: study.treated[record.run_id] for record in study.records if study.treated[record.run_id]}
-    arms_by_label = {label: {name: (written(there[name]),) for name in study.design.names} for label, there in labels.items() if there}
-    keys = {column.sources[0]: column for column in study.design.by_name.values()}
-    (one, first), (other, second) = (condition(each, arms_by_label, keys) for each in (question.one, question.other))
-    refuse_same(first, second)
-    groups: dict[tuple[str, ...], dict[int, tuple[RunRecord, float, bool]]] = {}
-    without: dict[tuple[str, ...], list[RunRecord]] = {}
+        raise UserError(f"--unit: what {metric} of reglab's runs is in is known")
+    (one, first), (other, second) = conditions_in(study, question.one, question.other)
+    results, came_to_nothing = _by_arm(study, kind, metric, chance)
+    arms = [Known(tuple(by_seed.values()), dict(levels)) for (levels, _), by_seed in results.items()]
+    pairs = _pairs(arms, first, second, one, other)
+    names = list(results)
+    compared = (record for pair in pairs for place in pair for record in came_to_nothing.get(names[place], ()))
+    if chance is None and (unknown := next((record for record in compared if counts_as_chance(record, metric)), None)):
+        raise UserError(f"{unknown.run_id} diverged, and counts as chance: say with --chance what that is (0.1 of ten classes), or none")
+    gone = [dict(levels) for (levels, _), records in came_to_nothing.items() for _ in records]
+    lost = sum(_meets(there, first) or _meets(there, second) for there in gone)
+    found = AskedMetric(arms, pairs, 1.0, one, other, Unit(""), lost)
+    if kind.unit == POINTS:
+        return replace(found, scale=100.0, unit=Unit(POINTS, 100.0))
+    if kind.is_time:
+        return _of_times(study, question, found, (first, second))
+    if question.in_points:
+        raise UserError(f"by {question.margin:g} points: {metric} is in a unit of its own, and has none")
+    return found
+
+
+def _by_arm(study: Study, kind: Kind, metric: str, chance: str | None) -> tuple[dict[_Arm, dict[int, One]], dict[_Arm, list[RunRecord]]]:
+    """What the runs of each arm came to, by seeds, of each the first; and those that diverged, and came to nothing."""
+    results: dict[_Arm, dict[int, One]] = {}
+    came_to_nothing: dict[_Arm, list[RunRecord]] = {}
     for record in sorted(study.records, key=lambda each: (each.created, each.run_id)):
         treated = study.treated[record.run_id]
         if treated is None:
             continue
-        key = (*(written(treated[name]) for name in study.design.names), stats.arm(record))  # of what no setting tells apart, too
-        is_told = counts_as_chance(record, question.metric) or (chance is not None and not kind.is_time)
+        arm = tuple((name, written(treated[name])) for name in study.design.names), stats.arm(record)
+        is_told = counts_as_chance(record, metric) or (chance is not None and not kind.is_time)
         diverged = record.state == State.diverged and is_told and chance != CHANCE_OUT
-        value = (of_guessing(record) if chance is None else _number(chance)) if diverged else _own_result(question.metric, record)
-        if value is None and record.state == State.diverged:
-            without.setdefault(key, []).append(record)
+        value = (of_guessing(record) if chance is None else _number(chance)) if diverged else _own_result(metric, record)
         if value is not None:
-            groups.setdefault(key, {}).setdefault(record.seed, (record, value, diverged))
-    arms = [
-        Known(
-            tuple(One(record.run_id, str(seed), value, diverged) for seed, (record, value, diverged) in by_seed.items()),
-            dict(zip(study.design.names, key[:-1], strict=True)),
-        )
-        for key, by_seed in groups.items()
-    ]
-    pairs = _pairs(arms, first, second, one, other)
-    compared = [list(groups)[place] for pair in pairs for place in pair]
-    if chance is None and (
-        unknown := [each for key in compared for each in without.get(key, ()) if counts_as_chance(each, question.metric)]
-    ):
-        raise UserError(f"{unknown[0].run_id} diverged, and counts as chance: say with --chance what that is (0.1 of ten classes), or none")
-    levels = [dict(zip(study.design.names, key[:-1], strict=True)) for key, runs in without.items() for _ in runs]
-    lost = sum(_meets(there, first) or _meets(there, second) for there in levels)
-    if kind.unit == POINTS:
-        return AskedMetric(arms, pairs, 100.0, one, other, Unit(POINTS, 100.0), lost)
-    if not kind.is_time:
-        if question.in_points:
-            raise UserError(f"by {question.margin:g} points: {question.metric} is in a unit of its own, and has none")
-        return AskedMetric(arms, pairs, 1.0, one, other, Unit(""), lost)
-    if question.metric == TRAIN_SECONDS and Evidence(study, None).in_turns({}, (first, second)).each:
-        raise UserError(f"{question.metric}: these arms took turns (`reglab study time`): `reglab.compare` goes by them, and judge by runs")
-    known = {each.run for pair in pairs for place in pair for each in arms[place].results}
-    if study.by_turns & known:
-        raise UserError(f"{question.metric}: these runs have their times by turns: `reglab.compare` goes by them, and judge by runs")
-    _refuse_unlike(question, [record for record in study.records if record.run_id in known])
-    asked = {place for pair in pairs for place in pair}
-    if any(math.isinf(each.value) for place in asked for each in arms[place].results):
-        raise UserError(f"{question.metric}: some of these runs never got there, and no ratio of means says how much later that is")
-    there = [_in_logarithms(arm) if place in asked else replace(arm, results=()) for place, arm in enumerate(arms)]
-    others = [Known(arm.results, {}) for arm in Evidence(study, None).beside(question.metric, known)]
-    return AskedMetric([*there, *others], pairs, 1.0, one, other, Unit(TIMES), lost)
+            results.setdefault(arm, {}).setdefault(record.seed, One(record.run_id, str(record.seed), value, diverged))
+        elif record.state == State.diverged:
+            came_to_nothing.setdefault(arm, []).append(record)
+    return results, came_to_nothing
+
+
+def _of_times(study: Study, question: JudgedQuestion, found: AskedMetric, conditions: tuple[Condition, Condition]) -> AskedMetric:
+    """The sides of a question on a time: its logarithms, since times are compared by their ratio, beside those of all other arms.
+
+    Raises UserError for times that turns tell, that are of several machines, or that a run never came to.
+    """
+    evidence, metric = Evidence(study, None), question.metric
+    if metric == TRAIN_SECONDS and evidence.in_turns({}, conditions).each:
+        raise UserError(f"{metric}: these arms took turns (`reglab study time`): `reglab.compare` goes by them, and judge by runs")
+    results = [each for arm in found.compared for each in arm.results]
+    compared = {each.run for each in results}
+    if study.by_turns & compared:
+        raise UserError(f"{metric}: these runs have their times by turns: `reglab.compare` goes by them, and judge by runs")
+    _refuse_unlike(question, [record for record in study.records if record.run_id in compared])
+    if any(math.isinf(each.value) for each in results):
+        raise UserError(f"{metric}: some of these runs never got there, and no ratio of means says how much later that is")
+    places = {place for pair in found.pairs for place in pair}
+    arms = [_in_logarithms(arm) if place in places else replace(arm, results=()) for place, arm in enumerate(found.arms)]
+    beside = [Known(arm.results, {}) for arm in evidence.beside(metric, compared)]
+    return replace(found, arms=[*arms, *beside], unit=Unit(TIMES))
 
 
 def _own_result(metric: str, record: RunRecord) -> float | None:
