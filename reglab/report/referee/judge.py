@@ -144,8 +144,8 @@ def judge(
         standing = book.standing(family, level, _asks(asked, compared), compared.digests, most_seeds)
         if not standing.most_seeds:
             standing = replace(standing, most_seeds=most_seeds or max(MOST_SEEDS, compared.seeds))
-        made, answer = _answer(asked, compared, standing, family, level, str(path))
-        book.keep(answer)
+        made = _judgement(asked, compared, standing, family, level, str(path))
+        book.keep(_kept(made, asked, compared, standing))
     return replace(made, notes=(*made.notes, *found.said))
 
 
@@ -189,10 +189,10 @@ def _asks(asked: JudgedQuestion, compared: arms.AskedMetric) -> tuple[str | floa
     return (first, "=" if asked.sign == "=" else ">", second, asked.metric, compared.unit.name, asked.margin)
 
 
-def _answer(
+def _judgement(
     asked: JudgedQuestion, compared: arms.AskedMetric, standing: QuestionStanding, family: str, level: float, ledger: str
-) -> tuple[Judgement, Answer]:
-    """What the runs say, and the line that keeps it."""
+) -> Judgement:
+    """What the runs say."""
     found, seeds = compared.contrast(), compared.seeds
     at = _level_of(found, seeds, standing)
     bounds = _interval(found, at)
@@ -209,7 +209,7 @@ def _answer(
     more = None
     if verdict == UNDECIDED:
         more = _more(asked, found, seeds, standing) if at is not None else max(1, _FIRST - seeds)
-    judgement = Judgement(
+    return Judgement(
         verdict=verdict,
         question=asked.text,
         one=compared.one,
@@ -231,19 +231,22 @@ def _answer(
         ledger=ledger,
         notes=(*notes, *_said_of(found, compared, asked, at)),
     )
-    answer = Answer(
-        family=family,
-        level=level,
+
+
+def _kept(made: Judgement, asked: JudgedQuestion, compared: arms.AskedMetric, standing: QuestionStanding) -> Answer:
+    """A judgement as the ledger keeps it."""
+    return Answer(
+        family=made.family,
+        level=made.level_of_all,
         question=standing.number,
         asks=_asks(asked, compared),
         text=asked.text,
         most_seeds=standing.most_seeds,
-        seeds=seeds,
-        at=at,
-        verdict=verdict,
+        seeds=compared.seeds,
+        at=made.level,
+        verdict=made.verdict,
         runs=tuple(compared.digests),
     )
-    return judgement, answer
 
 
 def _level_of(found: Contrast, seeds: int, standing: QuestionStanding) -> float | None:
