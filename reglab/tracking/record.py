@@ -177,25 +177,40 @@ class RunRecord(Stored):
         if record.identity_version > IDENTITY_VERSION:
             later = excerpt(record.identity_version)
             raise UserError(f"run {record.run_id} was written by a later reglab (identities {later}): update reglab")
-        is_known = record.identity_version == IDENTITY_VERSION
-        if not record.identity or record.program is not None or (is_known and (record.formerly or not _NAME.fullmatch(record.run_id))):
+        if not record.identity or record.program is not None:
             return record
+        if record.identity_version < IDENTITY_VERSION:
+            return record._recognized()
+        if not record.formerly and _NAME.fullmatch(record.run_id):
+            return record._confirmed()
+        return record
+
+    def _recognized(self) -> Self:
+        """One of an earlier version, with the identity that its configuration has now; itself where that is none of this version."""
+        if (config := self._known_config) is None:
+            return self
+        now, before = unrevised_identity(config), self.formerly or self.identity
+        return self.model_copy(update={"identity": now, "identity_version": IDENTITY_VERSION, "formerly": before})
+
+    def _confirmed(self) -> Self:
+        """One that is named after its identity. Raises ValueError where its configuration is another's."""
+        if (config := self._known_config) is None:
+            return self
+        if foreign(config) or any(technique.source for technique in acting(config)):
+            return self._under_its_own_name()  # of the code of another package, which may be another one now
+        seeds = {self.seed, config.train.seed, int(self.run_id.rpartition("-s")[2])}
+        is_its_own = self.identity == identity(config) or self.identity == unrevised_identity(config)
+        if not is_its_own or len(seeds) > 1:  # its name may be one of an earlier version
+            raise ValueError(f"{self.run_id} has the configuration of {identity(config)}-s{config.train.seed}")
+        return self
+
+    @property
+    def _known_config(self) -> RunConfig | None:
+        """None where it is none of this version."""
         try:
-            config = RunConfig.parse(record.config)
+            return RunConfig.parse(self.config)
         except UserError:
-            return record
-        if is_known and (foreign(config) or any(technique.source for technique in acting(config))):
-            return record._under_its_own_name()  # of the code of another package, which may be another one now
-        now = identity(config)
-        if is_known:
-            seeds = {record.seed, config.train.seed, int(record.run_id.rpartition("-s")[2])}
-            is_its_own = record.identity == identity(config) or record.identity == unrevised_identity(config)
-            if not is_its_own or len(seeds) > 1:  # its name may be one of an earlier version
-                raise ValueError(f"{record.run_id} has the configuration of {identity(config)}-s{config.train.seed}")
-            return record
-        before = record.formerly or record.identity
-        now = unrevised_identity(config)
-        return record.model_copy(update={"identity": now, "identity_version": IDENTITY_VERSION, "formerly": before})
+            return None
 
     def _under_its_own_name(self) -> Self:
         """The record called after its identity: it may have the name of other code, which was edited after a sweep had named its runs."""
