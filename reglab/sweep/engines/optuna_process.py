@@ -11,7 +11,10 @@ import traceback
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reglab.sweep.optimizers import RunWithMetrics
 
 TRIES = 1000
 """Draws in a row that say nothing new, before the search is over."""
@@ -21,11 +24,11 @@ def main() -> None:
     """Answer each line of standard input with one on standard output, until there are no more."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints, or a function of the user's, is no answer
-    session: Any = None
+    session: _Session | None = None
     for line in sys.stdin:
         asked = json.loads(line)
         try:
-            session = session or _session(asked["config"])
+            session = session or _Session.of(asked["config"])
             answer = session.answer(asked)
         except ModuleNotFoundError as error:
             answer = {"missing": error.name} if error.name in ("optuna", "torch") else {"fault": _said(error, asked["config"])}
@@ -51,80 +54,85 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"a draw is made of numbers, texts, true, false and null, not of {type(value).__name__}")
 
 
-def _session(config: dict[str, Any]) -> Any:
-    import optuna
+class _Session:
+    """The search that this process answers for. `ids` are the optimizer's names of the draws; `is_own`: it has the default sampler."""
 
-    from reglab.sweep import optimizers
-    from reglab.sweep.optimizers import Run, RunConfig, RunState, RunWithMetrics, SweepInfo
+    def __init__(self, optimizer: Any, is_own: bool):
+        self.optimizer, self.is_own = optimizer, is_own
+        self.ids: dict[int, str] = {}
+        self.taken_over: list[dict[str, Any]] = []
 
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    warnings.simplefilter("ignore")
-    is_own = not config["scheduler"].get("optimizer")
-    name = str(config.get("name") or "sweep")
-    optimizer: Any = optimizers.make_optimizer(SweepInfo(name, name, "", "", config, ""))
+    @classmethod
+    def of(cls, config: dict[str, Any]) -> "_Session":
+        """Make the optimizer that a sweep asks for. Raises whatever its library, or the user's own code, does."""
+        import optuna
 
-    class Session:
-        """`ids` are the optimizer's names of the draws."""
+        from reglab.sweep import optimizers
 
-        def __init__(self) -> None:
-            self.ids: dict[int, str] = {}
-            self.taken_over: list[dict[str, Any]] = []
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        warnings.simplefilter("ignore")
+        name = str(config.get("name") or "sweep")
+        optimizer = optimizers.make_optimizer(optimizers.SweepInfo(name, name, "", "", config, ""))
+        return cls(optimizer, is_own=not config["scheduler"].get("optimizer"))
 
-        def answer(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-            for number, trial in asked["told"]:
-                if number in self.ids:
-                    optimizer.tell_run(self.ids[number], _data(trial))
-                else:
-                    self.taken_over.append(trial["values"])
-                    self.ids[number] = self._take_over(trial)
-            stop = [number for number, trial in asked["told"] if self._stops(self.ids[number], trial)]
-            return {"stop": stop} | (self._ask(asked["ask"], asked["seed"]) if "ask" in asked else {})
+    def answer(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Hear what is new of each draw; returns which runs to stop, and the next draw where that is asked for."""
+        for number, trial in asked["told"]:
+            if number in self.ids:
+                self.optimizer.tell_run(self.ids[number], _data(trial))
+            else:
+                self.taken_over.append(trial["values"])
+                self.ids[number] = self._take_over(trial)
+        stop = [number for number, trial in asked["told"] if self._stops(self.ids[number], trial)]
+        return {"stop": stop} | (self._ask(asked["ask"], asked["seed"]) if "ask" in asked else {})
 
-        def _take_over(self, trial: Mapping[str, Any]) -> str:
-            """A draw that another process made: epoch by epoch, so that later runs are compared with it, and pruned as it was."""
-            id_: str = optimizer.tell_existing_active_run(_data(trial))
-            optimizer.tell_run(id_, _data(trial, "running"))
-            if trial["state"] != "killed" or not self._stops(id_, trial):
-                optimizer.tell_run(id_, _data(trial))
-            return id_
+    def _take_over(self, trial: Mapping[str, Any]) -> str:
+        """A draw that another process made: epoch by epoch, so that later runs are compared with it, and pruned as it was."""
+        id_: str = self.optimizer.tell_existing_active_run(_data(trial))
+        self.optimizer.tell_run(id_, _data(trial, "running"))
+        if trial["state"] != "killed" or not self._stops(id_, trial):
+            self.optimizer.tell_run(id_, _data(trial))
+        return id_
 
-        def _stops(self, id_: str, trial: Mapping[str, Any]) -> bool:
-            return bool(trial["history"]) and bool(optimizer.prune_runs([id_], [_data(trial)]))
+    def _stops(self, id_: str, trial: Mapping[str, Any]) -> bool:
+        return bool(trial["history"]) and bool(self.optimizer.prune_runs([id_], [_data(trial)]))
 
-        def _ask(self, number: int, seed: int) -> dict[str, Any]:
-            for _ in range(TRIES):
-                if optimizer.should_terminate_sweep():
-                    break
-                if is_own:  # of the default sampler; a study of the user's has the one that it is made with
-                    sampler = optimizer.inner.study.sampler
-                    optimizer.inner.study.sampler = type(sampler)(seed=seed)
-                if not (suggested := optimizer.ask_n_runs(1)):
-                    break
-                values = suggested[0].config.flat_dict()
-                if is_own or not self._is_taken_over(values):
-                    self.ids[number] = suggested[0].run_id
-                    return {"values": values}
-                optimizer.forget_run(suggested[0].run_id)
-            return {"values": None}
+    def _ask(self, number: int, seed: int) -> dict[str, Any]:
+        for _ in range(TRIES):
+            if self.optimizer.should_terminate_sweep():
+                break
+            if self.is_own:  # of the default sampler; a study of the user's has the one that it is made with
+                sampler = self.optimizer.inner.study.sampler
+                self.optimizer.inner.study.sampler = type(sampler)(seed=seed)
+            if not (suggested := self.optimizer.ask_n_runs(1)):
+                break
+            values = suggested[0].config.flat_dict()
+            if self.is_own or not self._is_taken_over(values):
+                self.ids[number] = suggested[0].run_id
+                return {"values": values}
+            self.optimizer.forget_run(suggested[0].run_id)
+        return {"values": None}
 
-        def _is_taken_over(self, values: Mapping[str, Any]) -> bool:
-            """Whether a study that was made anew draws once more what it drew before: its generator began anew as well."""
-            drawn = json.loads(json.dumps(values, default=_plain))
-            known = next((each for each in self.taken_over if _covers(each, drawn)), None)
-            if known is not None:
-                self.taken_over.remove(known)
-            return known is not None
+    def _is_taken_over(self, values: Mapping[str, Any]) -> bool:
+        """Whether a study that was made anew draws once more what it drew before: its generator began anew as well."""
+        drawn = json.loads(json.dumps(values, default=_plain))
+        known = next((each for each in self.taken_over if _covers(each, drawn)), None)
+        if known is not None:
+            self.taken_over.remove(known)
+        return known is not None
 
-    def _data(trial: Mapping[str, Any], state: str | None = None) -> Run:
-        return RunWithMetrics(
-            config=RunConfig.from_values(trial["values"]),
-            state=RunState(state or trial["state"]),
-            wandb_run_id="",
-            summary_metrics=trial["summary"],
-            history_metrics=trial["history"],
-        )
 
-    return Session()
+def _data(trial: Mapping[str, Any], state: str | None = None) -> "RunWithMetrics":
+    """A draw as W&B's optimizers are told of it."""
+    from reglab.sweep.optimizers import RunConfig, RunState, RunWithMetrics
+
+    return RunWithMetrics(
+        config=RunConfig.from_values(trial["values"]),
+        state=RunState(state or trial["state"]),
+        wandb_run_id="",
+        summary_metrics=trial["summary"],
+        history_metrics=trial["history"],
+    )
 
 
 def _covers(whole: Any, part: Any) -> bool:
