@@ -142,12 +142,7 @@ def _run(
                 with _failures_recorded(sinks, record, folder, in_sweep):
                     refuse_other(before, images.fingerprint, folder)
             if before.state.ended and before.state != State.failed:
-                say(f"{folder} holds this run already{_lacking(config, before)}; --again trains it anew")
-                storage.remove_left_over(folder)
-                if before.damage:
-                    say(f"note: {before.damage}")
-                if as_new:
-                    say("`reglab sync --as-new` sends it to W&B under a new id")
+                _leave(before, config, folder, as_new)
                 if in_sweep:
                     tell_again(before, folder, lambda: signals.received)
                 return before
@@ -167,6 +162,16 @@ def _run(
             if again:
                 local.checkpoint.remove()
             return _train(run, record, sinks, local, signals)
+
+
+def _leave(before: RunRecord, config: RunConfig, folder: Path, as_new: bool) -> None:
+    """Leave a run that has ended as it is, but for what its training left over, and say how it is trained or sent anew."""
+    say(f"{folder} holds this run already{_lacking(config, before)}; --again trains it anew")
+    storage.remove_left_over(folder)
+    if before.damage:
+        say(f"note: {before.damage}")
+    if as_new:
+        say("`reglab sync --as-new` sends it to W&B under a new id")
 
 
 def _lacking(config: RunConfig, before: RunRecord) -> str:

@@ -298,14 +298,14 @@ class SweepAgent:
         elif self._may_risk_another() and self._admits(slot) and (run := self._take_up()):
             self._say(f"slot {slot.number}: {run.name} was left by a machine that died")
             self._launch(slot, self._assigned(run), None)
-        elif self.preempted:
+        elif self.preempted or slot.out:
             return
-        elif slot.out is None and not slot.over:
+        elif not slot.over:
             slot.agent = self._start_agent(slot)
-        elif slot.out is None and self._others("preempted"):  # W&B hands them out again
+        elif self._others("preempted"):  # W&B hands them out again
             slot.over = False
             self._try_again(slot, 0)
-        elif slot.out is None and any(_age(run) > STALE_SECONDS for run in self._others("running", "preempting")):
+        elif any(_age(run) > STALE_SECONDS for run in self._others("running", "preempting")):
             slot.not_before = time.monotonic() + LOOK_SECONDS  # its machine died: W&B will say so
         else:
             slot.close(_DONE)
