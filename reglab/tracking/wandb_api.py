@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 from reglab import reading
-from reglab.errors import MachineError, ReglabError, UserError
+from reglab.errors import MachineError, ReglabError, UserError, in_one_line
 from reglab.tracking import client
 from reglab.tracking.wandb_library import server_api, wandb
 
@@ -91,7 +91,7 @@ def connect() -> wandb.Api:
     except (wandb.Error, ValueError) as error:
         if does_not_answer(error):
             raise ReglabError(f"W&B does not answer ({error})") from None
-        raise UserError(f"W&B cannot be asked ({' '.join(str(error).split())}); `wandb login` sets the key") from None
+        raise UserError(f"W&B cannot be asked ({in_one_line(error)}); `wandb login` sets the key") from None
 
 
 def does_not_answer(error: Exception) -> bool:
@@ -186,9 +186,9 @@ def ask_if_there(api: wandb.Api, project: Project, query: str, **variables: Any)
             if pause is None and isinstance(error, MachineError):
                 raise
             if getattr(getattr(error, "response", None), "http_status", None) == HTTPStatus.UNAUTHORIZED:
-                raise UserError(f"{project}: W&B does not take the key ({' '.join(str(error).split())}); `wandb login` sets it") from None
+                raise UserError(f"{project}: W&B does not take the key ({in_one_line(error)}); `wandb login` sets it") from None
             if pause is None:
-                raise ReglabError(f"{project}: W&B does not answer ({' '.join(str(error).split())})") from None
+                raise ReglabError(f"{project}: W&B does not answer ({in_one_line(error)})") from None
             time.sleep(pause)
     raise AssertionError("the last pause is none")
 

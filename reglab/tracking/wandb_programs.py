@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
-from reglab.errors import first_line
+from reglab.errors import first_line, in_one_line
 from reglab.reading import moment_in
 from reglab.tracking import program_run
 from reglab.tracking.program_run import Curve, ProgramRun, by_path
@@ -89,7 +89,7 @@ def program_runs(project: Project) -> list[ProgramRun]:
         try:
             found.append(_program_run(node, project))
         except UNREADABLE as error:
-            _log.warning("run %s at W&B is left out: it cannot be read (%s)", node["name"], " ".join(str(error).split()))
+            _log.warning("run %s at W&B is left out: it cannot be read (%s)", node["name"], in_one_line(error))
     return found
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from reglab import reading
-from reglab.errors import UserError
+from reglab.errors import UserError, in_one_line
 from reglab.tracking import wandb_cache
 from reglab.tracking.record import Environment, RunRecord, State, own_id
 from reglab.tracking.results import Epoch, Summary
@@ -83,7 +83,7 @@ def records(project: Project, history: bool = True, progress: Callable[[int, int
                     read.append(wandb_cache.row(node, _record(node, [mapping_in(line) for line in lines])))
                 except UNREADABLE as error:  # a record of a later version, or changed by hand
                     gone.append(node["name"])
-                    reason = " ".join(str(error).split())
+                    reason = in_one_line(error)
                     _log.warning("run %s at W&B is left out: this reglab cannot read it (%s)", node["name"], reason)
             wandb_cache.keep(cache, read, gone)
             done += len(names)

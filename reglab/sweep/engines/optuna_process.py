@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reglab.errors import in_one_line
+
 if TYPE_CHECKING:
     from reglab.sweep.optimizers import RunWithMetrics
 
@@ -44,7 +46,7 @@ def _said(error: BaseException, config: Mapping[str, Any]) -> str:
     frames = [*traceback.extract_tb(error.__traceback__), *(traceback.extract_tb(error.__cause__.__traceback__) if error.__cause__ else ())]
     inside = [frame for frame in frames if source and Path(frame.filename).name == Path(source).name]
     where = f"{source}, line {inside[-1].lineno}: " if inside else ""
-    return where + (" ".join(str(error).split()) or type(error).__name__)
+    return where + (in_one_line(error) or type(error).__name__)
 
 
 def _plain(value: Any) -> Any:
