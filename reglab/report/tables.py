@@ -213,13 +213,14 @@ RUN_COLUMNS = frozenset(str(field.alias) for field in Summary.model_fields.value
 
 
 def parameters(study: Study) -> pd.DataFrame:
-    """What a study varies, as it was run: each parameter's candidates, the values that have a finished run, and how many there are."""
+    """What a study varies, as it was run: each parameter's candidates, the values that have a finished run, and of how many arms and runs
+    these are."""
     finished: dict[Treatment, int] = {}
     for treated, _ in study.ended(None, {}):
         finished[treated] = finished.get(treated, 0) + 1
     rows = []
     for parameter in study.design.table_1:
-        arms = [arm for arm in finished if meets(arm, parameter.among, study.base)]
+        arms = [arm for arm in finished if arm[parameter.of] is not None and meets(arm, parameter.among, study.base)]
         rows.append(
             {
                 "technique": parameter.technique,
@@ -234,7 +235,7 @@ def parameters(study: Study) -> pd.DataFrame:
 
 
 def _ran(parameter: StudiedParameter, arms: Sequence[Treatment], design: Design) -> str:
-    levels = sorted({level for arm in arms if (level := arm[parameter.of]) is not None}, key=in_order)
+    levels = sorted({arm[parameter.of] for arm in arms}, key=in_order)
     if design.by_name[parameter.of].kind == "keys" and len(levels) > 1:
         values = [float(part) for level in levels for part in str(level).split("/")]
         return f"{len(levels)} arrays from {min(values):.2g} to {max(values):.2g}"

@@ -202,6 +202,16 @@ def test_table_1_counts_finished_runs_only(make_record):
     assert table.loc["images", ["ran", "arms", "runs"]].tolist() == ["–", 0, 0]
 
 
+def test_table_1_counts_the_arms_that_have_the_parameter(make_record):
+    """Not those whose clipping is off, or whose probabilities are not one."""
+    clipped = make_record(config={"agc": {"enabled": True}})
+    records = [make_record(), clipped, make_record("batchnorm_symmetric_dropout"), make_record("asymmetric_augmentation")]
+    table = tables.parameters(published.study(records)).set_index("parameter")
+    assert table.loc["clip threshold", ["ran", "arms", "runs"]].tolist() == ["0.02", 1, 1]
+    assert table.loc["symmetric probability", ["ran", "arms", "runs"]].tolist() == ["0.2", 1, 1]
+    assert table.loc["asymmetric probabilities", ["ran", "arms", "runs"]].tolist() == ["0.1/0.2/0.3", 1, 1]
+
+
 def test_claims_are_a_row_each():
     finding = Finding(1, "0.2 is best", "share of cases", Verdict.undecided, "11 of 12", (), ("a-s0", "b-s0"), "figure_2")
     assert tables.claims([finding]).iloc[0].tolist() == [1, "0.2 is best", "undecided", "not tested", "11 of 12", "–", "share of cases", 2]
