@@ -10,7 +10,7 @@ from itertools import pairwise, product
 import numpy as np
 
 from reglab.errors import UserError
-from reglab.report.claims.evidence import Evidence, by_turns, expanded, result_of, say, say_all, sharing
+from reglab.report.claims.evidence import Evidence, by_turns, expanded, left_out_of_look, result_of, say, say_all, sharing
 from reglab.report.comparisons.parts import MOST, Claimed
 from reglab.report.comparisons.seen import Compared, OfShare, almost_every, in_most
 from reglab.report.stats import has_moved, is_quiet
@@ -182,7 +182,8 @@ def _share_sooner(what: str, runs: Evidence, at: Condition, steps: Sequence[tupl
         of_runs = [{record.run_id for record in _runs_of(races)} for races in groups]
         behind = _runs_of(race for races in groups for race in races)
         why = "; ".join(filter(None, (several, sharing(behind) if none_is_quiet else "")))
-        told = "; ".join(filter(None, (left_out, *by_turns(sum(map(runs.study.is_by_turns, behind))))))
+        fewer = left_out_of_look(len(there), len(cases), "pairs of arms")
+        told = "; ".join((*filter(None, (left_out,)), *fewer, *by_turns(sum(map(runs.study.is_by_turns, behind)))))
         return OfShare(SharedCases(won, of_runs), in_most, grows=each_seed, undecided=why, told=told)
 
     if not cases:

@@ -292,8 +292,7 @@ class _Means:
         if self.untold:
             lacking = "times of both sides from one machine" if is_time(self.of) else "values of both sides"
             lines.append(f"{self.untold} of {self.untold + len(self.cases)} configurations have no {lacking}, and are left out")
-        if len(told) < len(self.cases):
-            lines.append(f"{len(self.cases) - len(told)} of {len(self.cases)} configurations have fewer seeds, and are left out")
+        lines += left_out_of_look(len(told), len(self.cases), "configurations")
         lines += by_turns(sum(case.by_turns for case in told))
         lines += self._undecided(told)
         if elsewhere := sum(case.elsewhere for case in told):
@@ -313,6 +312,11 @@ class _Means:
 
 
 _IN_TURNS = "by arms that took turns, an epoch each in a round (`reglab study time`), and not by whole runs"
+
+
+def left_out_of_look(there: int, of: int, what: str) -> list[str]:
+    """That a look at so many seeds is at some of its configurations only, for people; nothing where it is at all."""
+    return [f"{of - there} of {of} {what} have fewer seeds, and are left out"] * (there < of)
 
 
 def by_turns(runs: int) -> list[str]:

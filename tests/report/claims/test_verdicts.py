@@ -562,6 +562,21 @@ def test_a_configuration_without_times_of_both_sides_from_one_machine_is_counted
     assert all(one.n == other.n for one, other in zip(parts, whole, strict=True))
 
 
+def test_steps_that_have_fewer_seeds_than_a_look_are_counted(made):
+    """Three layers have two seeds on the machine of the others: what is told is of the two steps before, and says so."""
+    records = made(SWEEPS_OF[4])
+    another = records[0].environment.model_copy(update={"device": "another GPU"})
+    lacking = [record.model_copy(update={"environment": another}) if is_third(seen(record), record) else record for record in records]
+    (part,), (whole,) = finding(4, lacking).parts, finding(4, records).parts
+    assert whole.n == 36 and part.n == 24
+    assert "4 of 12 pairs of arms have fewer seeds, and are left out" in part.said
+    assert not any("fewer seeds" in line for line in whole.said)
+
+
+def is_third(f, record):
+    return f.batchnorm == 3 and record.seed == 2
+
+
 def test_accuracies_of_unlike_machines_are_paired(made):
     records = made(("final",))
     another = records[0].environment.model_copy(update={"device": "another GPU"})
