@@ -15,6 +15,7 @@ from reglab.config import called, flat
 from reglab.errors import UserError
 from reglab.report import charts, stats, tables
 from reglab.report.claims import verdicts
+from reglab.report.comparisons.parts import Part
 from reglab.report.manifest import MANIFEST, STUDY, JudgedBy, Manifest
 from reglab.report.page import words
 from reglab.report.page.details import details
@@ -40,6 +41,7 @@ from reglab.tracking.turns import Turns
 TABLE_1 = "table_1"
 CLAIMS = "claims"
 EFFECTS = "summary"
+_OVER_SEEDS, _NO_INTERVAL = "means over seeds with 95 % intervals", "no interval"
 _EARLIER = "earlier"
 """What the folder of the report that is replaced is called until it is gone."""
 
@@ -285,22 +287,32 @@ class Report:
         """The figure that stands first: what decides the claims, or, without claims, each arm against one; None of a search."""
         question, cells = next(iter(self.answers.items()), (OTHERS, []))
         if self.findings:
-            found, title, says = effects.of_claims(self.findings), "What decides each claim", "Each claim's comparisons"
+            found, title, says, cells = effects.of_claims(self.findings), "What decides each claim", "Each claim's comparisons", []
         else:
+            baseline = self._baseline(question, cells)
             found = (
                 []
                 if any(extra.is_search for extra in self.extras)
-                else effects.of_arms(cells, self._baseline(question, cells), self.study.cells)
+                else effects.of_arms(cells, baseline, self.study.cells)
             )
-            title, says = "What each arm changes", "Each arm's test accuracy less that of another"
+            other = baseline.label if baseline else "the best of the others"
+            title = says = f"Each arm's test accuracy less that of {other}"
         if not found:
             return None
-        at_looks = any(effect.part.low is not None and effect.part.confidence != stats.CONFIDENCE for effect in found)
-        intervals = ", each interval at the confidence of its look" if at_looks else " with 95 % intervals"
-        chart = charts.effects.draw(found, title, self.subtitle(cells or self.study.cells, intervals))
+        bounded = [effect.part for effect in found if effect.part.low is not None]
+        chart = charts.effects.draw(found, title, self.subtitle(cells or self.study.cells, self._spread(bounded)))
         each = "every pair of runs of one seed" + ", or of turns in one round" * any(effect.part.over == "rounds" for effect in found)
-        described = f"{says}: the estimate with its interval, and {each}. The tables below have the numbers."
+        described = f"{says}: the estimate{' with its interval' * bool(bounded)}, and {each}. The tables below have the numbers."
         return Figure(EFFECTS, title, described, charts.save(chart, folder, EFFECTS))
+
+    def _spread(self, bounded: Sequence[Part]) -> str:
+        """What the intervals of a figure of comparisons are: of one seed an arm over configurations, where there are any."""
+        if not bounded:
+            return _NO_INTERVAL
+        at_looks = any(part.confidence != stats.CONFIDENCE for part in bounded)
+        if self.study.is_replicated:
+            return "means over seeds, each interval at the confidence of its look" if at_looks else _OVER_SEEDS
+        return f"{'intervals at the confidence of their look' if at_looks else '95 % intervals'}, over configurations"
 
     def _figure(self, figure: FigureData, cells: Sequence[Cell], folder: Path) -> Figure:
         drawing = None
@@ -322,11 +334,11 @@ class Report:
         """What the runs were trained on."""
         return " and ".join(dict.fromkeys(record.environment.data for record in self.study.records if record.environment))
 
-    def subtitle(self, cells: Sequence[Cell], intervals: str = " with 95 % intervals") -> str:
-        """Under the title of every figure of some arms: what they have in common, and what is drawn of them."""
+    def subtitle(self, cells: Sequence[Cell], spread: str | None = None) -> str:
+        """Under the title of every figure of some arms: what they have in common, and what is drawn of them (`spread`: where not means)."""
         counted = [cell for cell in cells if cell.counted] or cells
         seeds = {cell.counted for cell in counted}
-        spread = f"means over seeds{intervals}" if max(seeds, default=0) > 1 else "no interval"
+        spread = spread or (_OVER_SEEDS if max(seeds, default=0) > 1 else _NO_INTERVAL)
         return f"{self.images}, {self._width('width {}, ')}{self._held(counted)}{_epochs(counted)}, {_counted(seeds, 'seed')}: {spread}"
 
     def _held(self, cells: Sequence[Cell]) -> str:

@@ -11,7 +11,7 @@ import altair as alt
 import pandas as pd
 
 from reglab.report.charts.style import FAINT, QUIET, TEXT, Drawn, styled
-from reglab.report.comparisons.parts import Part
+from reglab.report.comparisons.parts import MOST, Part
 from reglab.report.writing.numbers import MINUS
 
 ROW = 30
@@ -19,8 +19,8 @@ _LINE = 62
 """Characters of a comparison that stand on one line."""
 
 _AXES = {
-    "points": ("points of per cent", 0.0),
-    "ratio": ("ratio of times", 1.0),
+    "points": ("percentage points", 0.0),
+    "ratio": ("ratio of times, on a logarithmic scale", 1.0),
     "share": ("% of the cases", 50.0),
     "percent": ("%", None),
     "seconds": ("seconds", None),
@@ -52,19 +52,32 @@ class Effect:
 
 
 def draw(effects: Sequence[Effect], title: str, subtitle: str) -> Drawn:
-    """A panel for each unit, a row for each effect."""
+    """A panel for each unit, a row for each effect; what is drawn in none of them is neither in the legend nor explained."""
     effects = _told_apart(effects)
     units = dict.fromkeys(effect.part.unit for effect in effects)
     groups = [[effect for effect in effects if effect.part.unit == unit] for unit in units]
-    panels = [_panel(group, is_first=not place) for place, group in enumerate(groups)]
-    paired = {effect.part.over for effect in effects if effect.part.each}
-    small = "each round" if paired == {"rounds"} else "each pair of runs of one seed" + ", or of a round" * ("rounds" in paired)
-    notes = [f"large: estimate with its interval; small: {small}" if paired else ""]
+    shown = [look for look in _LOOKS if any(effect.came_out == look for effect in effects)]
+    panels = [_panel(group, shown, is_first=not place) for place, group in enumerate(groups)]
+    notes = [_sizes([effect.part for effect in effects])]
     notes.append("shaded: where it is claimed to lie" if any(e.is_claimed for e in effects) else "")
+    notes.append("a share holds where it lies there, and its interval above one half" if any(map(_is_almost_every, effects)) else "")
     notes.append("an interval that ends at the frame goes on beyond it" if any(map(_is_cut, groups)) else "")
     lines = [subtitle, "; ".join(filter(None, notes))]
     said = [line for line in lines if line]
     return styled(alt.vconcat(*panels, spacing=22), title, said, color="independent", shape="independent", x="independent")
+
+
+def _sizes(parts: Sequence[Part]) -> str:
+    """What is drawn large, and what small: nothing where there are neither intervals nor several pairs."""
+    paired = {part.over for part in parts if len(part.each) > 1}
+    large = "estimate with its interval" if any(part.low is not None for part in parts) else "estimate"
+    small = "each round" if paired == {"rounds"} else "each pair of runs of one seed" + ", or of a round" * ("rounds" in paired)
+    return f"large: {large}; small: {small}" if paired else ""
+
+
+def _is_almost_every(effect: Effect) -> bool:
+    """Whether a share is claimed to be larger than what its interval must lie above."""
+    return effect.is_claimed and effect.part.unit == "share" and effect.part.claimed.low > MOST.low
 
 
 def _told_apart(effects: Sequence[Effect]) -> list[Effect]:
@@ -83,7 +96,7 @@ def _claimed(part: Part) -> str:
     return f"{low} to {high}"
 
 
-def _panel(effects: Sequence[Effect], is_first: bool) -> alt.LayerChart:
+def _panel(effects: Sequence[Effect], shown: Sequence[str], is_first: bool) -> alt.LayerChart:
     unit = effects[0].part.unit
     scale_by = 100.0 if unit == "share" else 1.0
     rows = [_row(effect, scale_by) for effect in effects]
@@ -111,7 +124,6 @@ def _panel(effects: Sequence[Effect], is_first: bool) -> alt.LayerChart:
         labelFontSize=11,
     )
     y = alt.Y("row:N", sort=names, title=None, axis=labels)
-    shown = [each for each in _LOOKS if each != COMPARED] if any(effect.is_claimed for effect in effects) else [COMPARED]
     legend = alt.Legend(title=None) if is_first and shown != [COMPARED] else None
     colour = alt.Color("came_out:N", scale=alt.Scale(domain=shown, range=[_LOOKS[each][0] for each in shown]), legend=legend)
     shape = alt.Shape("came_out:N", scale=alt.Scale(domain=shown, range=[_LOOKS[each][1] for each in shown]), legend=legend)

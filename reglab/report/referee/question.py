@@ -63,7 +63,7 @@ class JudgedQuestion:
 
 
 def _margin(text: str, is_of_times: bool) -> tuple[float, str]:
-    """The number, in points of per cent, in per cent (a share), or in the unit of the metric."""
+    """The number, in percentage points, in per cent (a share), or in the unit of the metric."""
     found = _MARGIN.fullmatch(text)
     number = float(found["number"]) if found else math.nan
     if not found or not math.isfinite(number):

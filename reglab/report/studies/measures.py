@@ -13,7 +13,7 @@ from reglab.tracking.results import OWN, OwnMetric, is_of, is_own
 _log = logging.getLogger(__name__)
 
 POINTS, RATIO, NUMBER = "points", "ratio", "number"
-"""How two values are compared: points of per cent, a ratio of times, or as they are."""
+"""How two values are compared: percentage points, a ratio of times, or as they are."""
 
 Measure = Callable[[RunRecord], float | None]
 """What a run came to in something; None where it has no such value."""
