@@ -389,16 +389,31 @@ def _epochs(cells: Sequence[Cell]) -> str:
 
 
 def _answers(study: Study) -> dict[Question, list[Cell]]:
-    """The arms that answer each question. Where a question compares no two of them, they are there for others, and answer it only where no
-    other shows them. The first question has all of its arms."""
+    """The arms that answer each question. Where a question compares no two of them, or has none that departs in what it alone varies, they
+    are there for others, and answer it only where no other shows them. The first question has all of its arms."""
     found = {question: study.answers(question) for question in study.design.questions}
-    shown = {question for place, (question, cells) in enumerate(found.items()) if place == 0 or _compares(question, cells, study.design)}
+
+    def is_answered(question: Question, cells: Sequence[Cell]) -> bool:
+        return _varies_its_own(question, cells, study) and _compares(question, cells, study.design)
+
+    shown = {question for place, (question, cells) in enumerate(found.items()) if place == 0 or is_answered(question, cells)}
     known = {cell.identity for question in shown for cell in found[question]}
     for question, cells in found.items():
         if question not in shown and any(cell.identity not in known for cell in cells):
             shown.add(question)
             known |= {cell.identity for cell in cells}
     return {question: cells if question in shown else [] for question, cells in found.items()}
+
+
+def _varies_its_own(question: Question, cells: Sequence[Cell], study: Study) -> bool:
+    """Whether an arm departs from the base in a factor that no other question varies; of a question without one of its own always."""
+    names = frozenset(study.design.names)
+
+    def varied(each: Question) -> frozenset[str]:
+        return names if each.varies is None else names & set(each.varies)
+
+    own = varied(question).difference(*(varied(other) for other in study.design.questions if other is not question))
+    return not own or any(cell.treatment and study.departures[cell.treatment] & own for cell in cells)
 
 
 def _compares(question: Question, cells: Sequence[Cell], design: Design) -> bool:
