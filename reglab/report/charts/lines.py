@@ -173,6 +173,9 @@ class Levels:
         return alt.Scale(domain=self.order, range=values)
 
 
+_CLOSEST = 0.04
+"""Part of an axis that two of its places are apart at least."""
+
 _PLACES: dict[str, tuple[Callable[[float], float], str]] = {
     "linear": (float, "datum.value"),
     "log": (math.log2, "pow(2, datum.value)"),
@@ -183,7 +186,10 @@ _PLACES: dict[str, tuple[Callable[[float], float], str]] = {
 
 @dataclass(frozen=True)
 class Across:
-    """The horizontal axis: a column, and where its levels stand; numbers by their scale, texts one after the other."""
+    """The horizontal axis: a column, and where its levels stand; numbers by their scale, texts one after the other.
+
+    So do numbers of which the study gives no scale, and that would stand upon each other, as 0, 0.01 and 1 do.
+    """
 
     title: str
     place: Mapping[Level, float]
@@ -194,18 +200,23 @@ class Across:
     def over(cls, column: Column, table: pd.DataFrame) -> "Across":
         """With a place for each level that the table has: the same in each panel of a figure."""
         levels = sorted({plain(level) for level in table[column.name]}, key=column.place)
-        if any(isinstance(level, str | bool) for level in levels):
-            return cls(
-                column.title, {level: float(at) for at, level in enumerate(levels)}, f"{json.dumps([*map(brief, levels)])}[datum.value]"
-            )
-        place, back = _PLACES[column.scale or "linear"]
-        return cls(column.title, {level: place(level) for level in levels}, f"format({back}, '.3~g')")  # type: ignore[arg-type]
+        if not any(isinstance(level, str | bool) for level in levels):
+            place, back = _PLACES[column.scale or "linear"]
+            found = cls(column.title, {level: place(level) for level in levels}, f"format({back}, '.3~g')")  # type: ignore[arg-type]
+            if column.scale or found.is_legible:
+                return found
+        return cls(column.title, {level: float(at) for at, level in enumerate(levels)}, f"{json.dumps([*map(brief, levels)])}[datum.value]")
 
     @property
     def gap(self) -> float:
         """The smallest distance between two places."""
         places = sorted(self.place.values())
         return min((after - before for before, after in pairwise(places)), default=1.0)
+
+    @property
+    def is_legible(self) -> bool:
+        """Whether there is room for a text at each place."""
+        return self.gap >= _CLOSEST * (max(self.place.values()) - min(self.place.values()))
 
     @property
     def axis(self) -> alt.X:

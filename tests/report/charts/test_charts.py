@@ -11,6 +11,8 @@ from PIL import Image
 from reglab.config.arms import FINAL_ARMS
 from reglab.report import charts, tables
 from reglab.report.charts import style
+from reglab.report.charts.lines import Across
+from reglab.report.studies.columns import Column
 from reglab.report.studies.design import FigureData
 from reglab.tracking.record import State
 from tests.report import published
@@ -233,6 +235,18 @@ def test_times_of_several_machines_are_drawn_apart(study_of):
     assert {"on a GPU", "on B200"} <= set(shown)
     panels = spec("figure_7", study)["vconcat"]
     assert len(panels) == 3  # accuracy, and the time on each machine
+
+
+@pytest.mark.parametrize(
+    ("levels", "scale", "are_even"),
+    [([0, 0.01, 0.1, 1], None, True), ([0, 0.2, 0.5, 0.8], None, False), ([0, 0.01, 0.1, 1], "linear", False), ([0.001, 0.01, 1], "log", False)],
+)
+def test_numbers_that_would_stand_upon_each_other_stand_one_after_the_other(levels, scale, are_even):
+    column = Column("decay", "key", ("weight_decay.rate",), "weight decay", scale=scale)
+    across = Across.over(column, pd.DataFrame({"decay": levels}))
+    places = [across.place[level] for level in levels]
+    assert (places == [0, 1, 2, 3]) == are_even
+    assert ('"0.01"' in across.labels) == are_even
 
 
 # What rows tell.
