@@ -17,6 +17,9 @@ ROW = 34
 _LONGEST = 170
 """Characters of a line under the title."""
 
+_OPEN = 45
+"""Size of an open diamond, which is seen on a filled circle where both are at one place."""
+
 _LINE = 36
 """Characters of an arm's name that stand on one line."""
 
@@ -128,7 +131,7 @@ def _seconds(value: float) -> str:
 
 
 def _dumbbells(table: pd.DataFrame, base: alt.Chart, rows: alt.Y, colour: alt.Color) -> alt.LayerChart:
-    """Filled circle for test, open diamond for training images, whiskers for the test interval."""
+    """Filled circle for test, above it open diamond for training images, whiskers for the test interval."""
     limits = accuracy_domain(table, ["test_accuracy", "train_accuracy"])
     base = base.transform_calculate(low=f"max(datum.test_accuracy_low, {limits[0]})", high=f"min(datum.test_accuracy_high, {limits[1]})")
     domain = alt.Scale(domain=limits, nice=False, zero=False)
@@ -157,12 +160,14 @@ def _dumbbells(table: pd.DataFrame, base: alt.Chart, rows: alt.Y, colour: alt.Co
         .mark_point(size=110, filled=True, opacity=1)
         .encode(y=rows, x=x, color=colour, shape=shape, tooltip=tooltip)
     )
+    there = alt.X("train_accuracy:Q", scale=domain)
+    inside = base.mark_point(shape="diamond", size=_OPEN, filled=True, opacity=1, color="white").encode(y=rows, x=there)
     train = (
         base.transform_calculate(which="'training, clean'")
-        .mark_point(size=70, filled=False, opacity=1, strokeWidth=2)
-        .encode(y=rows, x=alt.X("train_accuracy:Q", scale=domain), color=colour, shape=shape, tooltip=tooltip)
+        .mark_point(size=_OPEN, filled=False, opacity=1, strokeWidth=2)
+        .encode(y=rows, x=there, color=colour, shape=shape, tooltip=tooltip)
     )
-    return alt.LayerChart(data=table, layer=[between, whiskers, train, test], width=330)
+    return alt.LayerChart(data=table, layer=[between, whiskers, test, inside, train], width=330)
 
 
 def _bars(table: pd.DataFrame, base: alt.Chart, rows: alt.Y, colour: alt.Color, field: str, title: str, is_split: bool) -> alt.LayerChart:

@@ -277,6 +277,14 @@ def test_an_arm_of_several_machines_has_one_row_with_a_bar_for_each(study):
     assert sum(text.endswith(" s") for text in shown if text != "training time, s") == 2 * 2 * 6
 
 
+def test_a_diamond_is_seen_where_both_accuracies_are_at_one_place(make_record):
+    (accuracies, *_) = rows([make_record(test=0.9, train=0.9)])["hconcat"]
+    of = [(layer["mark"].get("shape"), layer["encoding"]["x"].get("field"), layer["mark"].get("size")) for layer in accuracies["layer"]]
+    (circle, inside, diamond) = of[-3:]
+    assert circle[1] == "test_accuracy" and inside[1] == diamond[1] == "train_accuracy"
+    assert inside[2] == diamond[2] < circle[2] / 2
+
+
 def test_an_arm_that_had_a_machine_to_itself_shows_no_bar_of_a_shared_one(study):
     baseline, *others = (sharing(record, 0.5 if record.seed else 1.0) for record in study if record.label in FINAL_ARMS[:2])
     (data,) = rows([baseline, *others, *(sharing(record, 0.5) for record in study if record.label == FINAL_ARMS[2])])["datasets"].values()
