@@ -18,19 +18,25 @@ from reglab.report.charts.style import (
     Drawn,
     accuracy_domain,
     by_machine,
+    cut,
     highest,
     medians,
     once,
     plain,
+    shown_on,
     styled,
     ticks,
     told_all,
+    wrapped,
 )
 from reglab.report.studies.colours import colours
 from reglab.report.studies.columns import REST, Column, Level, brief, meets, typed
 from reglab.report.studies.design import FigureData
 from reglab.report.studies.measures import POINTS, TO_TARGET, Kind, Target
 from reglab.report.studies.study import Study
+
+_LETTER = 5.4
+"""Points that a letter of an axis' title takes."""
 
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 _DASHES = ((1, 0), (7, 3), (2, 2), (9, 3, 2, 3), (4, 2), (12, 4))
@@ -52,6 +58,10 @@ def draw(table: pd.DataFrame, figure: FigureData, study: Study, subtitle: str) -
     if panels:
         there = sorted({plain(level) for level in table[~everywhere][panels.name]} or {None}, key=panels.place)
     measures = [study.measure(name) for name in figure.y]
+    is_apart = not levels.are_places and len(levels.order) > 1 and any(has_whiskers(table, kind.column) for kind in measures)
+    levels = replace(levels, is_apart=is_apart)
+    is_timed = any(kind.is_time for kind in measures)
+    table, elsewhere = shown_on(table) if is_timed else (table, [])
     parts, times = by_machine(table), sum(kind.is_time for kind in measures)
     is_stacked = panels is not None or (len(parts) > 1 and times > 1)
     rows: list[list[alt.LayerChart]] = []
@@ -74,11 +84,11 @@ def draw(table: pd.DataFrame, figure: FigureData, study: Study, subtitle: str) -
         rows = [[panel for row in rows for panel in row]]
     elif not panels:
         rows = _by_machine(rows, measures, len(parts))
-    apart = not levels.are_places and len(levels.order) > 1 and any(is_apart(table, kind.column) for kind in measures)
     said = [subtitle]
     said += medians(table) if TO_TARGET in figure.y else []
-    said += ["lines stand a little apart at each value"] * apart
-    return _panels(figure.title, "; ".join(said), rows)
+    said += ["lines stand a little apart at each value"] * is_apart
+    notes = [*elsewhere, *cut(table, [kind.column for kind in measures if kind.is_time])]
+    return _panels(figure.title, ["; ".join(said), *wrapped("; ".join(notes))], rows)
 
 
 def _by_machine(rows: list[list[alt.LayerChart]], measures: Sequence[Kind], machines: int) -> list[list[alt.LayerChart]]:
@@ -121,6 +131,8 @@ class Levels:
     looks: Sequence[Look]
     are_places: bool = False
     """Whether they are the values of the horizontal axis: one line through all of them, and no legend."""
+    is_apart: bool = False
+    """Whether they stand a little apart at each value, in all panels: where any has whiskers, which would cover each other."""
 
     @classmethod
     def of(cls, column: Column, table: pd.DataFrame, are_places: bool = False) -> "Levels":
@@ -243,6 +255,8 @@ class Upright:
     """Where runs that never reached the target are brief, above everything else."""
     ends: bool = False
     """Whether an interval ends at the frame."""
+    most: float | None = None
+    """Up to where one is drawn, below the frame."""
 
 
 def _upright(kind: Kind, table: pd.DataFrame, target: Target, machine: str, height: float) -> Upright:
@@ -253,7 +267,7 @@ def _upright(kind: Kind, table: pd.DataFrame, target: Target, machine: str, heig
     if kind.column == "time_to_target_seconds":
         return _reaching(table, target, machine, height)
     top = highest(table, kind.column)
-    return Upright(kind.column, _on([f"{kind.words}, s"], machine), [0, 1.08 * top], ticks(top), height)
+    return Upright(kind.column, _on(f"{kind.words}, s", machine, height), [0, 1.08 * top], ticks(top), height, most=top)
 
 
 def _points(table: pd.DataFrame, kind: Kind) -> Upright:
@@ -279,24 +293,23 @@ def _numbers(table: pd.DataFrame, kind: Kind) -> Upright:
 def _reaching(table: pd.DataFrame, target: Target, machine: str, height: float) -> Upright:
     title, field, top = f"time to {target.words}, s", "time_to_target_seconds", highest(table, "time_to_target_seconds")
     if table[field].isna().all():
-        lines = _on(textwrap.wrap(title, 26), machine)
-        return Upright(field, lines, [1.06, 1.32], [], min(height, 110), never_at=1.18)
+        height = min(height, 110)
+        return Upright(field, _on(title, machine, height), [1.06, 1.32], [], height, never_at=1.18)
     if (table["reached"].fillna(0) == table["timed"]).all():
-        return Upright(field, _on([title], machine), [0, 1.08 * top], ticks(top), height)
-    return Upright(field, _on([title], machine), [0, 1.32 * top], ticks(top), height, never_at=1.18 * top)
+        return Upright(field, _on(title, machine, height), [0, 1.08 * top], ticks(top), height, most=top)
+    return Upright(field, _on(title, machine, height), [0, 1.32 * top], ticks(top), height, never_at=1.18 * top, most=top)
 
 
-def _on(lines: list[str], machine: str) -> list[str]:
-    return [*lines, *(textwrap.wrap(f"on {machine}", 40) if machine else [])]
+def _on(title: str, machine: str, height: float) -> list[str]:
+    """What an axis is called, in lines no longer than its panel is high."""
+    most = int(height / _LETTER)
+    return [*textwrap.wrap(title, most), *(textwrap.wrap(f"on {machine}", most) if machine else [])]
 
 
 def _lines(
     table: pd.DataFrame, across: Across, upright: Upright, levels: Levels, width: float, title: str = "", is_first: bool = True
 ) -> alt.LayerChart:
-    """One panel. The table has the columns `x` (a value of the axis) and `level` beside those of the measure.
-
-    Where there are whiskers, levels stand a little apart at each value, so that these do not cover each other.
-    """
+    """One panel. The table has the columns `x` (a value of the axis) and `level` beside those of the measure."""
     table = _placed(table, across, levels, upright)
     base = alt.Chart().encode(x=across.axis)  # the layers have the panel's table: to name one with its own, Altair writes that out
     measured = base.transform_filter("isValid(datum.value)")
@@ -316,15 +329,15 @@ def _lines(
     return alt.LayerChart(data=table, layer=layers, width=width, height=upright.height, title=heading)
 
 
-def is_apart(table: pd.DataFrame, field: str) -> bool:
-    """Whether there are whiskers, for which levels stand a little apart."""
+def has_whiskers(table: pd.DataFrame, field: str) -> bool:
+    """Whether any value has an interval."""
     return bool(table[f"{field}_low"].notna().any())
 
 
 def _placed(table: pd.DataFrame, across: Across, levels: Levels, upright: Upright) -> pd.DataFrame:
     """What a panel draws: `at` on the horizontal axis, `value`, `low` and `high` on the other."""
     beside = table["level"].map(levels.order.index).astype(float) - (len(levels.order) - 1) / 2
-    shift = beside * (0 if levels.are_places or not is_apart(table, upright.field) else across.gap)
+    shift = beside * (across.gap if levels.is_apart else 0)
     beside *= 0 if levels.are_places else across.gap
     places = table["x"].map(lambda level: across.place[plain(level)])
     found = pd.DataFrame({"model": table["model"], "level": table["level"], "at": places + shift / 16, "n": table["n"]})
@@ -336,6 +349,8 @@ def _placed(table: pd.DataFrame, across: Across, levels: Levels, upright: Uprigh
     bounds = table[[f"{upright.field}_low", f"{upright.field}_high"]].astype(float)
     if upright.ends:
         bounds = bounds.clip(*upright.domain)
+    elif upright.most is not None:
+        bounds = bounds.clip(upper=upright.most)
     found["value"], (found["low"], found["high"]) = table[upright.field].astype(float), (bounds[name] for name in bounds)
     return found.assign(reached=table["reached"], timed=table["timed"], missed=table["timed"] - table["reached"].fillna(0))
 
@@ -392,7 +407,7 @@ def _never(base: alt.Chart, upright: Upright, levels: Levels, is_first: bool) ->
     ]
 
 
-def _panels(title: str, subtitle: str, rows: Sequence[Sequence[alt.LayerChart]]) -> Drawn:
+def _panels(title: str, subtitle: list[str], rows: Sequence[Sequence[alt.LayerChart]]) -> Drawn:
     """Panels beside and below each other, as one figure."""
     beside = [alt.hconcat(*row, spacing=14) for row in rows]
     chart = beside[0] if len(beside) == 1 else alt.vconcat(*beside, spacing=16)

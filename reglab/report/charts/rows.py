@@ -7,16 +7,27 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from reglab.report.charts.style import OTHER, TEXT, Drawn, accuracy_domain, best, highest, medians, plain, styled, told_all, without_marked
+from reglab.report.charts.style import (
+    OTHER,
+    TEXT,
+    Drawn,
+    accuracy_domain,
+    best,
+    cut,
+    highest,
+    medians,
+    plain,
+    shown_on,
+    styled,
+    told_all,
+    wrapped,
+)
 from reglab.report.stats import short_machines
 from reglab.report.studies.columns import brief, written
 from reglab.report.studies.design import FigureData
 from reglab.report.studies.study import Study
 
 ROW = 34
-_LONGEST = 170
-"""Characters of a line under the title."""
-
 _OPEN = 45
 """Size of an open diamond, which is seen on a filled circle where both are at one place."""
 
@@ -27,17 +38,18 @@ _LINE = 36
 def draw(table: pd.DataFrame, figure: FigureData, study: Study, subtitle: str) -> Drawn:
     """Any arms, in the order of the table, of very many the best: test and training accuracy, training time and time to the target.
 
-    An arm has a row, with a bar for each machine that timed it. The bar between the two accuracies is the overfitting.
+    An arm has a row, with a bar for each machine that timed it, of those that are shown. The bar between the two accuracies is the overfitting.
     With `rows`, an arm is called by its level in that column, where that tells arms apart.
     """
-    table, subtitle = best(without_marked(table), subtitle)
+    table, subtitle = best(table, subtitle)
+    table, elsewhere = shown_on(table)
     names = list(table["model"])
     if figure.rows:
         levels = [brief(plain(level)) for level in table[figure.rows]]
         is_clear = table.assign(row=levels).groupby("row")["identity"].nunique().max() == 1
         names = levels if is_clear else names
     target = study.target
-    machines = list(short_machines(table["machine"].dropna()).values())
+    machines = list(short_machines(sorted(table["machine"].dropna().unique())).values())
     table = _in_rows(table, names, study)
     order = list(dict.fromkeys(table["row"]))
     lines = max(name.count("\n") + 1 for name in order)
@@ -66,7 +78,8 @@ def draw(table: pd.DataFrame, figure: FigureData, study: Study, subtitle: str) -
     reaching.layer.append(never)
     said = ["; ".join([subtitle, *medians(table)])]
     if len(machines) > 1:
-        said += textwrap.wrap(f"times of each arm, from the top: {'; '.join(machines)}", _LONGEST, break_long_words=False)
+        said += wrapped(f"times of each arm, from the top: {'; '.join(machines)}")
+    said += wrapped("; ".join([*elsewhere, *cut(table, ["train_seconds", "time_to_target_seconds"])]))
     return styled(alt.hconcat(accuracies, training, reaching, spacing=24), figure.title, said, color="shared")
 
 
@@ -77,7 +90,7 @@ def _in_rows(table: pd.DataFrame, names: Sequence[str], study: Study) -> pd.Data
     repeated = table["identity"].duplicated()
     accuracies = [name for name in table.columns if name.startswith(("test_accuracy", "train_accuracy", "gap"))]
     once = {name: table[name].mask(repeated) for name in accuracies}  # they are pooled over machines: one mark an arm
-    short = short_machines(table["machine"].dropna())
+    short = short_machines(sorted(table["machine"].dropna().unique()))
     return table.assign(
         **once,
         on=table["machine"].map(short),
@@ -172,8 +185,10 @@ def _dumbbells(table: pd.DataFrame, base: alt.Chart, rows: alt.Y, colour: alt.Co
 
 def _bars(table: pd.DataFrame, base: alt.Chart, rows: alt.Y, colour: alt.Color, field: str, title: str, is_split: bool) -> alt.LayerChart:
     """Bars from zero with their interval; the time in figures stands behind both. Of several machines a row has one for each."""
-    low, high = f"{field}_low", f"{field}_high"
-    scale = alt.Scale(domain=[0, 1.4 * highest(table, field)], nice=False)
+    low, high = f"{field}_low", "high"
+    most = highest(table, field)
+    base = base.transform_calculate(high=f"isValid(datum.{field}_high) ? min(datum.{field}_high, {most}) : null")
+    scale = alt.Scale(domain=[0, 1.4 * most], nice=False)
     axis = alt.Axis(tickCount=4) if table[field].notna().any() else alt.Axis(values=[])
     x = alt.X(f"{field}:Q", title=title, scale=scale, axis=axis)
     tooltip = ["model:N", "machine:N", alt.Tooltip(f"{field}_text:N", title="time")]

@@ -6,6 +6,7 @@ that is open ends in an arrow.
 """
 
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,9 @@ WIDTH = 900
 """Of all panels beside each other, in points: with axes a little less than the page."""
 
 _SCALE = 2  # PNG pixels a point
+_LONGEST = 170
+"""Characters of a line under the title."""
+
 _MOST_ARMS = 60
 """In a figure that has a row for each: the others are in its table."""
 
@@ -75,6 +79,7 @@ def styled(chart: Drawn, title: str, subtitle: str | list[str], **scales: Litera
             titleFontWeight="normal",
             labelFontSize=11,
             titleFontSize=11,
+            labelFlush=False,  # a label stands under its tick, the first and the last one, too
         ),
         title=alt.TitleConfig(color=TEXT, fontSize=14, subtitleColor=QUIET, subtitleFontSize=11),
         legend=alt.LegendConfig(
@@ -92,6 +97,11 @@ def styled(chart: Drawn, title: str, subtitle: str | list[str], **scales: Litera
         ),
     )
     return chart
+
+
+def wrapped(text: str) -> list[str]:
+    """A text below a title, in lines that are no wider than the figure."""
+    return textwrap.wrap(text, _LONGEST, break_long_words=False)
 
 
 def told_all(table: pd.DataFrame, field: str, count: str = "n") -> list[str]:
@@ -125,10 +135,28 @@ def without_marked(table: pd.DataFrame) -> pd.DataFrame:
     return table[~marked | ~table["identity"].isin(table["identity"][is_timed & ~marked])]
 
 
+def shown_on(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """The rows of arms, of times but those of machines that show most arms beside each other; and where others were, in words.
+
+    Times are compared on one machine: one that has but some of the arms that another has shows nothing that is not seen there. Nor do
+    marked times of arms that have others. The first of machines with the same arms is that with most runs.
+    """
+    known = short_machines(sorted(table["machine"].dropna().unique()))
+    table = without_marked(table)
+    timed = {machine: (set(rows["identity"]), int(rows["timed"].sum())) for machine, rows in table.groupby("machine")}
+    kept: list[str] = []
+    for machine in sorted(timed, key=lambda machine: (-len(timed[machine][0]), -timed[machine][1])):
+        if not any(timed[machine][0] <= timed[other][0] for other in kept):
+            kept.append(machine)
+    left_out = [known[machine] for machine in timed if machine not in kept]
+    where = f"times on {' and on '.join(known[machine] for machine in sorted(kept))}: those on {' and on '.join(left_out)} are in the table"
+    return table[table["machine"].isna() | table["machine"].isin(kept)], [where] if left_out else []
+
+
 def by_machine(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """The arms timed on each machine, with its name where there are several; where times are marked, those that were timed nowhere else."""
-    timed = without_marked(table[table["machine"].notna()])
-    short = short_machines(timed["machine"])
+    """The arms timed on each machine of a table of those that are shown, with its name where there are several."""
+    timed = table[table["machine"].notna()]
+    short = short_machines(sorted(timed["machine"].unique()))
     parts = [(short[machine] if len(short) > 1 else "", timed[timed["machine"] == machine]) for machine in short]
     return parts or [("", table)]
 
@@ -145,11 +173,21 @@ def accuracy_domain(table: pd.DataFrame, columns: Sequence[str], lowest: float =
     return [max(lowest, step * math.floor((low - room) / step)), min(high + room, 101.0)]
 
 
+_REACH = 3
+"""Times the longest time an interval is drawn: of two runs it may be ten times as wide as all that is measured."""
+
+
 def highest(table: pd.DataFrame, field: str) -> float:
-    """The largest value or bound of a column of times; 1 where there is none."""
-    times = table[[field, f"{field}_high"]].to_numpy(dtype=float)
-    highest = float(times[times > 0].max(initial=0))
-    return highest or 1.0
+    """The largest value or bound of a column of times that is drawn; 1 where there is none."""
+    values, bounds = (table[name].to_numpy(dtype=float) for name in (field, f"{field}_high"))
+    longest = float(values[values > 0].max(initial=0))
+    return max(longest, min(float(bounds[bounds > 0].max(initial=0)), _REACH * longest)) or 1.0
+
+
+def cut(table: pd.DataFrame, fields: Sequence[str]) -> list[str]:
+    """What a subtitle says where an interval of these columns of times is drawn in part."""
+    is_cut = any((table[f"{field}_high"].astype(float) > highest(table, field)).any() for field in fields)
+    return [f"intervals are drawn up to {_REACH} times the longest time"] * is_cut
 
 
 def ticks(highest: float) -> list[float]:

@@ -161,6 +161,9 @@ def test_lines_differ_in_colour_shape_and_dash(study_of, stem):
 def test_levels_stand_apart_only_where_there_are_whiskers_and_the_figure_says_so(study_of):
     whole, single = spec("figure_5", study_of["whole"]), spec("figure_5", study_of["one seed"])
     assert len({point["at"] for point in drawn_points(whole)}) > 4 == len({point["at"] for point in drawn_points(single)})
+    times = spec("figure_8", study_of["whole"])["hconcat"][-1]  # to the target, of which no median of three has an interval here
+    places = [row["at"] for row in spec("figure_8", study_of["whole"])["datasets"][times["data"]["name"]]]
+    assert len(set(places)) > 4
     assert "made up; lines stand a little apart at each value" in texts(svg(whole))
     assert "made up" in texts(svg(single))
 
@@ -267,14 +270,24 @@ def test_an_arm_without_a_finished_run_is_drawn(make_record):
 
 
 def test_an_arm_of_several_machines_has_one_row_with_a_bar_for_each(study):
-    drawn = rows(on_two_machines(study))
+    """Where each has arms that the other has not."""
+    first, last = FINAL_ARMS[0], FINAL_ARMS[-1]
+    drawn = rows([record for record in on_two_machines(study) if record.label != (first if record.seed == 2 else last)])
     shown = texts(svg(drawn))
     assert [shown.count(arm) for arm in FINAL_ARMS] == [1] * 6
-    assert "times of each arm, from the top: a GPU; B200" in shown
+    assert "times of each arm, from the top: B200; a GPU" in shown
     (data,) = drawn["datasets"].values()
-    assert [row["test_accuracy"] is None for row in data] == [False, True] * 6
+    assert len(data) == 10 and sum(row["test_accuracy"] is None for row in data) == 4
     assert len({row["row"] for row in data}) == 6
-    assert sum(text.endswith(" s") for text in shown if text != "training time, s") == 2 * 2 * 6
+
+
+@pytest.mark.parametrize("figure", [ROWS_OF_ARMS, DRAWINGS["figure_8"][1]], ids=["rows", "lines"])
+def test_a_machine_that_has_but_some_of_the_arms_of_another_is_left_to_the_table_and_the_figure_says_so(study, figure):
+    elsewhere = on_two_machines(study)[:3]
+    drawn = rows([*elsewhere, *(record for record in study if record.label != "baseline")], figure)
+    (note,) = [text for text in texts(svg(drawn)) if text.startswith("times on")]
+    assert note == "times on a GPU: those on B200 are in the table"
+    assert {row["machine"] for row in drawn_rows(drawn) if "machine" in row} <= {elsewhere[0].environment.machine}
 
 
 def test_a_diamond_is_seen_where_both_accuracies_are_at_one_place(make_record):
@@ -283,6 +296,20 @@ def test_a_diamond_is_seen_where_both_accuracies_are_at_one_place(make_record):
     (circle, inside, diamond) = of[-3:]
     assert circle[1] == "test_accuracy" and inside[1] == diamond[1] == "train_accuracy"
     assert inside[2] == diamond[2] < circle[2] / 2
+
+
+@pytest.mark.parametrize("figure", [ROWS_OF_ARMS, DRAWINGS["figure_7"][1]], ids=["rows", "lines"])
+def test_an_interval_far_beyond_all_times_is_cut_and_the_figure_says_so(make_record, figure):
+    """Two runs that differ twofold have a mean that is known to a factor of hundreds."""
+    clipped = {"agc": {"enabled": True}}
+    root = svg(rows([make_record(config=clipped, seed=seed, seconds=seconds) for seed, seconds in enumerate((50.0, 100.0))], figure))
+    shown = texts(root)
+    assert any("intervals are drawn up to 3 times the longest time" in text for text in shown)
+    assert max(float(text) for text in shown if re.fullmatch(r"\d+", text)) < 400
+
+
+def drawn_rows(drawn):
+    return [row for data in drawn["datasets"].values() for row in data]
 
 
 def test_an_arm_that_had_a_machine_to_itself_shows_no_bar_of_a_shared_one(study):
