@@ -1,7 +1,7 @@
 """What an epoch takes of arms that took turns, on one machine at one time: `reglab study time`."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,7 +12,7 @@ from reglab.report.claims.evidence import Evidence
 from reglab.report.comparisons.parts import LEVEL, Part
 from reglab.report.comparisons.seen import OfMeans
 from reglab.report.sections.extra import Extra
-from reglab.report.studies.cells import Cell
+from reglab.report.studies.cells import Cell, told_apart
 from reglab.report.studies.columns import Condition, written
 from reglab.report.studies.measures import TRAIN_SECONDS
 from reglab.report.studies.study import Study
@@ -32,9 +32,12 @@ def extra(study: Study) -> Extra | None:
     base = next((arm for arm in arms if arm.treatment and not study.departures[arm.treatment]), arms[0])
     ratios = {arm.identity: _ratio(study, arm, base) for arm in arms}
     there = {cell.identity for cell in study.cells}
+    drawn = told_apart(
+        [arm for arm in arms if ratios[arm.identity] or arm is base], study.design
+    )  # what all of these have is not said again
     effects = [
         Effect(arm.label, _part(arm, base, ratio), False, arm.identity if arm.identity in there else "")
-        for arm in arms
+        for arm in drawn
         if (ratio := ratios[arm.identity])
     ]
     turns = [turn for arm in arms for turn in _turns(arm)]
@@ -57,7 +60,7 @@ def extra(study: Study) -> Extra | None:
         pd.DataFrame([_row(arm, ratios[arm.identity], base) for arm in arms]),
         arms,
         [figure] if effects else [],
-        [f"On {machine}." for machine in machines] + _left_out(study, turns),
+        [f"On {machine}." for machine in machines] + _compared(arms, ratios, base) + _left_out(study, turns),
         numbers=pd.DataFrame([_numbers(arm, ratios[arm.identity], base) for arm in arms]),
     )
 
@@ -67,6 +70,15 @@ def _turns(arm: Cell) -> list[RunRecord]:
     quiet = [turn for turn in arm.records if stats.is_quiet(turn)]
     first = min((turn.created for turn in quiet), default=None)
     return [turn for turn in quiet if turn.created == first]
+
+
+def _compared(arms: Sequence[Cell], ratios: Mapping[str, OfMeans | None], base: Cell) -> list[str]:
+    """What of the seconds compares with what, where not all of it does."""
+    sessions = len({_turns(arm)[0].created for arm in arms})
+    without = sum(not ratios[arm.identity] for arm in arms if arm is not base)
+    said = [f"Seconds are of the first session that an arm took turns in, one of {sessions}; a ratio is within one."] * (sessions > 1)
+    arms_took = "1 arm took" if without == 1 else f"{without} arms took"
+    return said + [f"{arms_took} no turns in a session of {base.label}, and no ratio to it is told."] * (without > 0)
 
 
 def _left_out(study: Study, turns: Sequence[RunRecord]) -> list[str]:

@@ -1,5 +1,7 @@
 """What an epoch takes of arms that took turns."""
 
+import json
+
 import pytest
 
 from reglab.report.build import Report, build
@@ -32,6 +34,18 @@ def test_each_arm_stands_with_its_seconds_and_as_many_times_those_of_the_plain_o
 def test_without_the_plain_arm_the_first_is_what_the_others_are_compared_with(took):
     found = in_turns.extra(Study.of([], DESIGN, turns.as_runs([took[0], took[2]])))
     assert found.numbers["against"].tolist() == [None, "BN 2"]
+
+
+def test_what_all_arms_of_the_figure_have_is_not_said_in_each_row(took, make_turns):
+    """Of arms of another batch size, which took no turns beside the plain one, the table alone tells, and why they have no ratio."""
+    small = make_turns(BN_2 | {"train": {"batch_size": 64}}, (4.0, 4.1, 4.2), session=1)
+    found = in_turns.extra(Study.of([], DESIGN, turns.as_runs([*took, small])))
+    assert set(found.table["model"]) == {"baseline · batch 256", "BN 2 · batch 256", "BN 2 · batch 64", "BN 3 · batch 256"}
+    ((*_, figure),) = found.figures("")
+    rows = [row["row"] for data in json.loads(figure.to_json())["datasets"].values() for row in data if "row" in row]
+    assert set(rows) == {"BN 2", "BN 3"}
+    assert "1 arm took no turns in a session of baseline · batch 256, and no ratio to it is told." in found.notes
+    assert "Seconds are of the first session that an arm took turns in, one of 2; a ratio is within one." in found.notes
 
 
 def test_where_no_arm_took_turns_there_is_no_section(make_record):
