@@ -319,10 +319,10 @@ def _are_tenths(values: Sequence[Any]) -> bool:
 
 
 def _are_numbers(values: Sequence[Any]) -> bool:
-    """Whether most of a column's values are numbers, with an interval or without."""
+    """Whether half of a column's values are numbers, with an interval or without, or more; as in LaTeX."""
     there = [value for value in values if value not in (None, "", NONE)]
     numbers = sum(isinstance(value, int | float) or (isinstance(value, str) and bool(_QUANTITY.fullmatch(value))) for value in there)
-    return numbers > len(there) / 2
+    return 0 < numbers >= len(there) / 2
 
 
 def _address(url: Any) -> str | None:

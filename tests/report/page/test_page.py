@@ -16,7 +16,7 @@ from reglab.report.claims.findings import Finding, Verdict
 from reglab.report.comparisons.parts import Part
 from reglab.report.page import page as page_module
 from reglab.report.page.details import SHOWN
-from reglab.report.page.page import Figure, Page, PageSection
+from reglab.report.page.page import Figure, Page, PageGrid, PageSection
 from tests.waiting import PATIENCE
 
 HOSTILE = """</script><script>window.broken = 1</script><!--<script><img src=x onerror="window.broken = 1">"'><b>"""
@@ -320,6 +320,21 @@ def test_all_figures_are_drawn_and_all_claims_open_on_paper(open_page):
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.get_by_text("Not yet.").is_visible()
     assert page.complaints == []
+
+
+@pytest.mark.slow
+@in_chromium
+def test_the_head_of_a_table_is_not_left_alone_at_the_foot_of_a_sheet(open_page):
+    page = open_page()
+    page.emulate_media(media="print")
+    kept = "['thead', 'tbody tr'].map(what => getComputedStyle(document.querySelector(`table ${what}`)))"
+    assert page.evaluate(f"(([head, first]) => [head.breakAfter, first.breakBefore])({kept})") == ["avoid", "avoid"]
+
+
+@pytest.mark.parametrize(("values", "is_number"), [(["baseline", "−0.4 ± 0.9 (p 0.3)"], True), (["a", "b", "1.0"], False), (["–"], False)])
+def test_a_column_half_of_which_are_numbers_stands_to_the_right(values, is_number):
+    """As in LaTeX: of two arms, one is what the other is compared with."""
+    assert PageGrid.of(pd.DataFrame({"difference": values})).columns[0].is_number == is_number
 
 
 @pytest.mark.slow
