@@ -35,7 +35,7 @@ def arms(
     With a baseline: the difference in test accuracy to it, by the variance of these arms and of all that they are `among`, with Holm's p
     over the table's arms; and how many more seeds would settle it.
     """
-    machines = list(dict.fromkeys(times.machine for cell in cells for times in cell.times))
+    machines = sorted({times.machine for cell in cells for times in cell.times})
     against = _against(cells, baseline, [*cells, *among]) if baseline else {}
     is_searched = any(cell.is_searched for cell in cells)
     rows = [
@@ -89,8 +89,8 @@ def best(cells: Sequence[Cell]) -> set[tuple[int, str]]:
 
 
 def timed_on(cells: Iterable[Cell]) -> list[str]:
-    """The machines on which some arms were timed, by short names, in the order of the times in their table."""
-    return list(stats.short_machines(times.machine for cell in cells for times in cell.times).values())
+    """The machines on which some arms were timed, by short names, in the order of the times in every table."""
+    return list(stats.short_machines(sorted({times.machine for cell in cells for times in cell.times})).values())
 
 
 def _timed(cells: Iterable[Cell]) -> list[tuple[Cell, Times | None]]:
@@ -312,7 +312,7 @@ def _seconds(estimate: Estimate | None) -> str:
 def _to_target(time: TimeToTarget | None) -> str:
     if time is None:
         return NONE
-    shown = "not reached" if time.median_seconds is None else f"{time.median_seconds:.1f}"
+    shown = "not reached" if time.median_seconds is None else f"{time.median_seconds:,.1f}"
     return shown if time.reached in (0, time.n) else f"{shown} ({time.reached} of {time.n})"
 
 

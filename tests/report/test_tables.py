@@ -61,10 +61,16 @@ def test_times_of_several_machines_stand_beside_each_other_once_where_they_are_a
     records = [make_record(seconds=100), make_record(seed=1, seconds=50, environment=elsewhere), make_record("symmetric_cutout_2")]
     table = tables.arms(arms_of(records), TARGET)
     assert table["model"].tolist() == ["baseline", "symmetric_cutout_2"]
-    assert table["training, s"].tolist() == ["100.0 / 50.0", "100.0 / –"]
-    assert table["to 87 % (running), s"].tolist() == ["40.0", "40.0 / –"]
+    assert table["training, s"].tolist() == ["50.0 / 100.0", "– / 100.0"]
+    assert table["to 87 % (running), s"].tolist() == ["40.0", "– / 40.0"]
     assert table["runs"].tolist() == ["2", "1"]  # accuracies are pooled over machines
-    assert tables.timed_on(arms_of(records)) == ["a GPU, torch 2.15", "B200, torch 2.16"]
+    assert tables.timed_on(arms_of(records)) == tables.timed_on(arms_of(records)[::-1]) == ["B200, torch 2.16", "a GPU, torch 2.15"]
+    assert tables.arms(arms_of(records)[::-1], TARGET)["training, s"].tolist() == ["– / 100.0", "50.0 / 100.0"]
+
+
+def test_thousands_of_seconds_are_told_apart_in_every_column(make_record):
+    (row,) = tables.arms(arms_of([make_record(seconds=2100.0, to_target=1959.7)]), TARGET).to_dict("records")
+    assert (row["training, s"], row["to 87 % (running), s"]) == ("2,100.0", "1,959.7")
 
 
 def test_a_study_on_one_machine_does_not_name_it(study):

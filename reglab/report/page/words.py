@@ -113,7 +113,7 @@ def notes(study: Study) -> list[str]:
         found.append(
             f"Times come from {len(there)} unlike machines or versions of the code, and are not pooled: {' / '.join(sorted(there))}"
         )
-    for what, how in (("cores", f" with other programs, with less than {QUIET:.0%} of the time of its own"), ("GPU", " with other runs")):
+    for what, how in (("cores", f" with other programs, and had less than {QUIET:.0%} of their time"), ("GPU", " with other runs")):
         if shared := sum(record.summary.shared == what for record in study.records if record.summary):
             who = "1 run" if shared == 1 else f"{shared} runs"
             found.append(f"{who} shared {'a GPU' if what == 'GPU' else what}{how}: slower than need be")
