@@ -290,11 +290,7 @@ class Report:
             found, title, says, cells = effects.of_claims(self.findings), "What decides each claim", "Each claim's comparisons", []
         else:
             baseline = self._baseline(question, cells)
-            found = (
-                []
-                if any(extra.is_search for extra in self.extras)
-                else effects.of_arms(cells, baseline, self.study.cells)
-            )
+            found = [] if any(extra.is_search for extra in self.extras) else effects.of_arms(cells, baseline, self.study.cells)
             other = baseline.label if baseline else "the best of the others"
             title = says = f"Each arm's test accuracy less that of {other}"
         if not found:

@@ -40,7 +40,7 @@ def test_a_report_has_what_its_runs_answer(study, make):
 
 
 def test_a_question_has_its_section_where_an_arm_departs_in_what_it_alone_varies(study, make_record):
-    """Cutout per image has two of the final models among its arms, and both answer another question: until a copy of each image is there."""
+    """Cutout per image has two of the final models among its arms, which answer another question: until a copy of each image is there."""
 
     def sections(records):
         return {question.name for question, cells in build.Report(records, DESIGN).answers.items() if cells}

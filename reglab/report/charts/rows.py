@@ -38,7 +38,7 @@ _LINE = 36
 def draw(table: pd.DataFrame, figure: FigureData, study: Study, subtitle: str) -> Drawn:
     """Any arms, in the order of the table, of very many the best: test and training accuracy, training time and time to the target.
 
-    An arm has a row, with a bar for each machine that timed it, of those that are shown. The bar between the two accuracies is the overfitting.
+    An arm has a row, with a bar for each of the machines shown that timed it. The bar between the two accuracies is the overfitting.
     With `rows`, an arm is called by its level in that column, where that tells arms apart.
     """
     table, subtitle = best(table, subtitle)

@@ -242,7 +242,12 @@ def test_times_of_several_machines_are_drawn_apart(study_of):
 
 @pytest.mark.parametrize(
     ("levels", "scale", "are_even"),
-    [([0, 0.01, 0.1, 1], None, True), ([0, 0.2, 0.5, 0.8], None, False), ([0, 0.01, 0.1, 1], "linear", False), ([0.001, 0.01, 1], "log", False)],
+    [
+        ([0, 0.01, 0.1, 1], None, True),
+        ([0, 0.2, 0.5, 0.8], None, False),
+        ([0, 0.01, 0.1, 1], "linear", False),
+        ([0.001, 0.01, 1], "log", False),
+    ],
 )
 def test_numbers_that_would_stand_upon_each_other_stand_one_after_the_other(levels, scale, are_even):
     column = Column("decay", "key", ("weight_decay.rate",), "weight decay", scale=scale)

@@ -49,7 +49,8 @@ def test_intervals_of_one_seed_an_arm_are_said_to_be_over_configurations(make_re
     """Shares of configurations have an interval, and the figure does not deny it."""
     arms = [(layers, bn, p) for layers in (1, 2, 3) for bn in (0, 1, 2, 3) for p in (0.2, 0.5, 0.8)]
     records = [
-        make_record(config={"batchnorm": {"layers": bn}, "dropout": {"layers": layers, "p": p}}, test=0.9 - p / 10) for layers, bn, p in arms
+        make_record(config={"batchnorm": {"layers": bn}, "dropout": {"layers": layers, "p": p}}, test=0.9 - p / 10)
+        for layers, bn, p in arms
     ]
     report = Report(records, DESIGN)
     report._effects(tmp_path)
