@@ -143,7 +143,7 @@ def shown_on(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """
     known = short_machines(sorted(table["machine"].dropna().unique()))
     table = without_marked(table)
-    timed = {machine: (set(rows["identity"]), int(rows["timed"].sum())) for machine, rows in table.groupby("machine")}
+    timed = {str(machine): (set(rows["identity"]), int(rows["timed"].sum())) for machine, rows in table.groupby("machine")}
     kept: list[str] = []
     for machine in sorted(timed, key=lambda machine: (-len(timed[machine][0]), -timed[machine][1])):
         if not any(timed[machine][0] <= timed[other][0] for other in kept):
