@@ -189,12 +189,13 @@ def take_time(
     """Time arms apart: an epoch each in turns, with nothing else on the machine. Claims on training time are judged by it."""
     from reglab.cli.turns import tell_turns
     from reglab.report.studies.registration import register
-    from reglab.running.turns import Session
     from reglab.settings import settings
     from reglab.settling.arms import arms_to_time
     from reglab.sweep.spec import read
 
     need_training()
+    from reglab.running.turns import Session  # which imports torch
+
     design, overrides = _study(words)
     with Signals() as signals, signals.at_once():
         folder = settings().runs / name_of(name, quick, design)
