@@ -211,7 +211,7 @@ class _Within:
             return suggested
         from reglab.sweep.engines import optuna_process
 
-        self._session = self._session or optuna_process._session(asked["config"])
+        self._session = self._session or optuna_process.Session.of(asked["config"])
         answered: dict[str, Any] = self._session.answer(asked)
         return answered
 

@@ -26,11 +26,11 @@ def main() -> None:
     """Answer each line of standard input with one on standard output, until there are no more."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints, or a function of the user's, is no answer
-    session: _Session | None = None
+    session: Session | None = None
     for line in sys.stdin:
         asked = json.loads(line)
         try:
-            session = session or _Session.of(asked["config"])
+            session = session or Session.of(asked["config"])
             answer = session.answer(asked)
         except ModuleNotFoundError as error:
             answer = {"missing": error.name} if error.name in ("optuna", "torch") else {"fault": _said(error, asked["config"])}
@@ -56,7 +56,7 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"a draw is made of numbers, texts, true, false and null, not of {type(value).__name__}")
 
 
-class _Session:
+class Session:
     """The search that this process answers for. `ids` are the optimizer's names of the draws; `is_own`: it has the default sampler."""
 
     def __init__(self, optimizer: Any, is_own: bool):
@@ -65,7 +65,7 @@ class _Session:
         self.taken_over: list[dict[str, Any]] = []
 
     @classmethod
-    def of(cls, config: dict[str, Any]) -> "_Session":
+    def of(cls, config: dict[str, Any]) -> "Session":
         """Make the optimizer that a sweep asks for. Raises whatever its library, or the user's own code, does."""
         import optuna
 
