@@ -154,8 +154,9 @@ def counts(record: RunRecord) -> bool:
 
 
 def short_machines(names: Iterable[str]) -> dict[str, str]:
-    """Machines by the shortest words that tell them apart: the device, and of precision, versions and threads what differs."""
-    parts = {name: name.split(", ") for name in dict.fromkeys(names)}
+    """Machines, in the order in which they stand everywhere, by the shortest words that tell them apart: the device, and of precision,
+    versions and threads what differs."""
+    parts = {name: name.split(", ") for name in sorted(set(names))}
     everywhere = set.intersection(*map(set, parts.values())) if parts else set()
     short = {name: [device, *(word for word in rest if word not in everywhere)] for name, (device, *rest) in parts.items()}
     return {name: ", ".join(words).replace("NVIDIA ", "").replace("(R)", "").replace("(TM)", "") for name, words in short.items()}

@@ -90,7 +90,7 @@ def best(cells: Sequence[Cell]) -> set[tuple[int, str]]:
 
 def timed_on(cells: Iterable[Cell]) -> list[str]:
     """The machines on which some arms were timed, by short names, in the order of the times in every table."""
-    return list(stats.short_machines(sorted({times.machine for cell in cells for times in cell.times})).values())
+    return list(stats.short_machines(times.machine for cell in cells for times in cell.times).values())
 
 
 def _timed(cells: Iterable[Cell]) -> list[tuple[Cell, Times | None]]:

@@ -56,19 +56,9 @@ _EXPORTS = (
         known_by=frozenset({"trial_id", "training_iteration"}),
         settings="config/",
         of_the_run=frozenset(
-            {"trial_id", "training_iteration", "time_this_iter_s", "time_total_s", "time_since_restore", "iterations_since_restore"}
-            | {
-                "checkpoint_dir_name",
-                "should_checkpoint",
-                "timestamp",
-                "date",
-                "pid",
-                "hostname",
-                "node_ip",
-                "done",
-                "logdir",
-                "trial_name",
-            }
+            {"trial_id", "trial_name", "training_iteration", "time_this_iter_s", "time_total_s", "time_since_restore", "date"}
+            | {"iterations_since_restore", "checkpoint_dir_name", "should_checkpoint", "timestamp", "pid", "hostname", "node_ip"}
+            | {"done", "logdir"}
         ),
         key="trial_id",
         seconds=("time_total_s",),

@@ -17,16 +17,6 @@ a break","val/acc"
 """
 
 
-@pytest.fixture
-def table(tmp_path):
-    def written(text, name="runs.csv"):
-        path = tmp_path / name
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return path
-
-    return written
-
-
 def test_what_w_and_b_s_page_writes_is_read(table):
     first, second, third = read(table(W_AND_B))
     assert [run.state for run in (first, second, third)] == [State.finished, State.crashed, State.running]

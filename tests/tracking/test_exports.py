@@ -34,18 +34,8 @@ val_acc,timestamp,checkpoint_dir_name,done,training_iteration,trial_id,date,time
 """
 
 
-@pytest.fixture
-def table(tmp_path):
-    def written(text):
-        path = tmp_path / "runs.csv"
-        path.write_text(text)
-        return read(path)
-
-    return written
-
-
 def test_what_mlflow_writes_is_read(table):
-    first, *_, last = table(MLFLOW)
+    first, *_, last = read(table(MLFLOW))
     assert first.config == {"params.opt": "adam", "params.lr": 0.1, "params.seed": 0}
     assert first.summary == {"metrics.val_acc": 0.81, "metrics.train_loss": 0.2}
     assert (first.id, first.name, first.state, first.seconds) == ("a1", "bold-elk-1", State.finished, 61)
@@ -53,14 +43,14 @@ def test_what_mlflow_writes_is_read(table):
 
 
 def test_what_optuna_writes_is_read(table):
-    first, *_, last = table(OPTUNA)
+    first, *_, last = read(table(OPTUNA))
     assert (first.config, first.summary) == ({"params_dropout": 0.25, "params_opt": "adam"}, {"value": 0.5})
     assert (first.id, first.seconds, first.created.hour) == ("0", 30, 10)
     assert last.state == State.stopped
 
 
 def test_what_ray_tune_writes_is_read(table):
-    first, *_ = table(TUNE)
+    first, *_ = read(table(TUNE))
     assert first.config == {"config/lr": 0.1, "config/net/width": 64, "config/seed": 0}
     assert (first.id, first.summary, first.seconds) == ("t_0", {"val_acc": 0.81}, 20.5)
 
@@ -75,12 +65,12 @@ def test_what_ray_tune_writes_is_read(table):
 )
 def test_arms_are_of_settings_alone(table, text, asked, metric, seed, factors):
     """Where and when runs ran, and what else they came to, parts none."""
-    found = roles_of(table(text), asked)
+    found = roles_of(read(table(text)), asked)
     assert (found.metric, found.seed, found.time, found.factors) == (metric, seed, CLOCK, factors)
 
 
 def test_user_attributes_of_optuna_can_be_asked_for(table):
-    assert roles_of(table(OPTUNA), AskedRoles(metric="user_attrs_test_acc")).metric == "user_attrs_test_acc"
+    assert roles_of(read(table(OPTUNA)), AskedRoles(metric="user_attrs_test_acc")).metric == "user_attrs_test_acc"
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def draw(table: pd.DataFrame, figure: FigureData, study: Study, subtitle: str) -
         is_clear = table.assign(row=levels).groupby("row")["identity"].nunique().max() == 1
         names = levels if is_clear else names
     target = study.target
-    machines = list(short_machines(sorted(table["machine"].dropna().unique())).values())
+    machines = list(short_machines(table["machine"].dropna()).values())
     table = _in_rows(table, names, study)
     order = list(dict.fromkeys(table["row"]))
     lines = max(name.count("\n") + 1 for name in order)
@@ -90,7 +90,7 @@ def _in_rows(table: pd.DataFrame, names: Sequence[str], study: Study) -> pd.Data
     repeated = table["identity"].duplicated()
     accuracies = [name for name in table.columns if name.startswith(("test_accuracy", "train_accuracy", "gap"))]
     once = {name: table[name].mask(repeated) for name in accuracies}  # they are pooled over machines: one mark an arm
-    short = short_machines(sorted(table["machine"].dropna().unique()))
+    short = short_machines(table["machine"].dropna())
     return table.assign(
         **once,
         on=table["machine"].map(short),

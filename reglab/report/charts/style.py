@@ -141,7 +141,7 @@ def shown_on(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     Times are compared on one machine: one that has but some of the arms that another has shows nothing that is not seen there. Nor do
     marked times of arms that have others. The first of machines with the same arms is that with most runs.
     """
-    known = short_machines(sorted(table["machine"].dropna().unique()))
+    known = short_machines(table["machine"].dropna())
     table = without_marked(table)
     timed = {str(machine): (set(rows["identity"]), int(rows["timed"].sum())) for machine, rows in table.groupby("machine")}
     kept: list[str] = []
@@ -156,7 +156,7 @@ def shown_on(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 def by_machine(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """The arms timed on each machine of a table of those that are shown, with its name where there are several."""
     timed = table[table["machine"].notna()]
-    short = short_machines(sorted(timed["machine"].unique()))
+    short = short_machines(timed["machine"])
     parts = [(short[machine] if len(short) > 1 else "", timed[timed["machine"] == machine]) for machine in short]
     return parts or [("", table)]
 
