@@ -28,6 +28,7 @@ from reglab.report.studies.claim_kinds import (
     TrendClaim,
 )
 from reglab.report.studies.columns import Condition
+from reglab.report.studies.design import Design
 from reglab.report.studies.measures import NUMBER, POINTS, RATIO, TO_TARGET, Kind
 from reglab.report.studies.study import Study
 from reglab.statistics.shares import SharedCases
@@ -54,9 +55,7 @@ def asked_of(kinds: Kinds, question: str | None, study: Study) -> Iterator[Asked
             case BestClaim():
                 yield AskedComparison(_rule_of_best(comparison, study), partial(_best, comparison, runs))
             case SoonerClaim():
-                between, other = (say_all(study.design, each) for each in (comparison.between, comparison.other))
-                rule = f"{between} reaches the target sooner than {other}, in over half of the cases"
-                yield AskedComparison(rule, partial(_sooner, comparison, runs))
+                yield AskedComparison(_rule_of_sooner(comparison, study), partial(_sooner, comparison, runs))
             case ThresholdClaim():
                 yield AskedComparison(_rule_of_threshold(comparison, study), partial(_threshold, comparison, runs))
 
@@ -105,7 +104,7 @@ def _range_of(asked: Pairwise, kind: Kind) -> Claimed:
 def pair(of: str, runs: Evidence, at: Condition, one: Condition, other: Condition, claimed: Claimed) -> Compared:
     """What level `one` has more than `other`, in points, or how many times as long it takes, on one machine (the geometric mean)."""
     design, kind = runs.study.design, runs.study.measure(of)
-    what = f"{kind.words}, {say(design, one)} against {say(design, other)}" + (f", {say(design, at)}" if at else "")
+    what = f"{kind.words}, {say(design, one)} against {say(design, other)}{_where(design, at)}"
     return runs.of_means(of, at, (one, other), claimed, what, kind.unit)
 
 
@@ -118,8 +117,9 @@ def _trend(asked: TrendClaim, runs: Evidence) -> list[Compared]:
         return [pair(asked.of, runs, asked.at, later, before, claimed) for later, before in together(asked)]
     ((column, values),) = asked.over.items()
     when = "sooner" if asked.direction == "falls" else "later"
-    what = f"{runs.study.design.by_name[column].title} {', '.join(values)}: each reaches the target {when} than the one before"
-    return [_share_sooner(what, runs, asked.at, steps(asked), each_seed=True)]
+    design = runs.study.design
+    what = f"{design.by_name[column].title} {', '.join(values)}: each reaches the target {when} than the one before"
+    return [_share_sooner(what + _where(design, asked.at), runs, asked.at, steps(asked), each_seed=True)]
 
 
 def steps(asked: TrendClaim) -> list[tuple[Condition, Condition]]:
@@ -132,7 +132,7 @@ def _sooner(asked: SoonerClaim, runs: Evidence) -> list[Compared]:
     design = runs.study.design
     return [
         _share_sooner(
-            f"{say(design, one)} reaches the target sooner than {say(design, other)}",
+            f"{say(design, one)} reaches the target sooner than {say(design, other)}{_where(design, asked.at)}",
             runs,
             asked.at,
             [(one, other)],
@@ -240,7 +240,8 @@ def _best(asked: BestClaim, runs: Evidence) -> list[Compared]:
 
     found = []
     for level in expanded(asked.level):
-        what, claimed = f"{say(design, level)} has the best {kind.words} of {len(levels)}", Claimed(low=asked.in_at_least)
+        what = f"{say(design, level)} has the best {kind.words} of {len(levels)}{_where(design, asked.at)}"
+        claimed = Claimed(low=asked.in_at_least)
         looked = cache(partial(look, levels.index(level))) if cases else None
         found.append(Compared(what, "share", claimed, runs_behind, [len(case) for case in cases], looked, in_turns, telling.several))
     return found
@@ -261,13 +262,19 @@ def _threshold(asked: ThresholdClaim, runs: Evidence) -> list[Compared]:
     """The mean of each level, over its arms, by their seeds; of times the geometric one, on one machine."""
     kind, design = runs.study.measure(asked.of), runs.study.design
     claimed = Claimed(-math.inf if asked.at_least is None else asked.at_least, math.inf if asked.at_most is None else asked.at_most)
+    where = _where(design, asked.at)
     return [
-        runs.of_means(asked.of, asked.at, (level,), claimed, f"{kind.words} with {say(design, level)}", _OF_A_MEAN[kind.unit])
+        runs.of_means(asked.of, asked.at, (level,), claimed, f"{kind.words} with {say(design, level)}{where}", _OF_A_MEAN[kind.unit])
         for (level,) in together(asked)
     ]
 
 
 # Rules in words.
+
+
+def _where(design: Design, at: Condition) -> str:
+    """The part of the arms that a comparison is about, behind what it says of them; empty where it is about all."""
+    return f", {say(design, at)}" if at else ""
 
 
 def _rule_of_pairs(asked: Pairwise, study: Study) -> str:
@@ -282,23 +289,29 @@ def _rule_of_pairs(asked: Pairwise, study: Study) -> str:
         bounds = [f"{word} {bound:{'' if kind.is_time or not bound else '+'}g}" for word, bound in limits]
         claimed = f"{' and '.join(bounds)}{unit} {'that with' if kind.is_time else 'against'}"
     why = f" ({asked.because})" if asked.because else ""
-    return f"{kind.words} with {between} {claimed} {other}{why}" + (f", {say(design, asked.at)}" if asked.at else "")
+    return f"{kind.words} with {between} {claimed} {other}{why}{_where(design, asked.at)}"
 
 
 def _rule_of_trend(asked: TrendClaim, study: Study) -> str:
     levels = ", ".join(say(study.design, each) for each in expanded(asked.over))
-    return f"{study.measure(asked.of).words} {asked.direction} from each to the next of {levels}"
+    return f"{study.measure(asked.of).words} {asked.direction} from each to the next of {levels}{_where(study.design, asked.at)}"
 
 
 def _rule_of_best(asked: BestClaim, study: Study) -> str:
     among = ", ".join(say(study.design, each) for each in expanded(asked.among))
     share = f"in at least {100 * asked.in_at_least:g} % of the cases, and the interval of that share above one half"
-    return f"{say(study.design, asked.level)} has the best {study.measure(asked.of).words} of {among}, {share}"
+    where = _where(study.design, asked.at)
+    return f"{say(study.design, asked.level)} has the best {study.measure(asked.of).words} of {among}{where}, {share}"
+
+
+def _rule_of_sooner(asked: SoonerClaim, study: Study) -> str:
+    between, other = (say_all(study.design, each) for each in (asked.between, asked.other))
+    return f"{between} reaches the target sooner than {other}{_where(study.design, asked.at)}, in over half of the cases"
 
 
 def _rule_of_threshold(asked: ThresholdClaim, study: Study) -> str:
-    kind = study.measure(asked.of)
+    kind, design = study.measure(asked.of), study.design
     unit = {POINTS: " %", RATIO: " s", NUMBER: ""}[kind.unit]
     bounds = [f"{word} {bound:g}{unit}" for word, bound in (("at least", asked.at_least), ("at most", asked.at_most)) if bound is not None]
     why = f" ({asked.because})" if asked.because else ""
-    return f"{kind.words} with {say_all(study.design, asked.between)} {' and '.join(bounds)}{why}"
+    return f"{kind.words} with {say_all(design, asked.between)} {' and '.join(bounds)}{why}{_where(design, asked.at)}"
