@@ -1,10 +1,12 @@
 """Which arms the claims of a study ask for, before or while there are runs of them."""
 
+import itertools
 from collections.abc import Iterable, Iterator
 
 from reglab.report.claims.asked import looked_at
 from reglab.report.claims.evidence import Evidence
-from reglab.report.studies.claim_kinds import Claim, ClaimedComparison
+from reglab.report.comparisons.seen import of_too_few
+from reglab.report.studies.claim_kinds import BestClaim, Claim, ClaimedComparison, SoonerClaim
 from reglab.report.studies.columns import in_order, meets, written
 from reglab.report.studies.design import Design
 from reglab.report.studies.measures import is_time
@@ -49,10 +51,30 @@ def of_plan(design: Design, planned: Iterable[RunRecord], turns: Iterable[RunRec
 
 
 def in_vain(design: Design, plan: Study) -> list[str]:
-    """What of its claims a study would train for in vain, in a line each: levels that no planned arm has, or that several have."""
+    """What of its claims a study would train for in vain, in a line each: levels that no planned arm has, or that several have, and shares
+    of fewer configurations than any seeds could decide."""
     several = ((number, why) for number, claim in enumerate(design.claims, start=1) for why in several_by(claim, plan))
     undecided = (f"{design.path}: claim {number} would decide nothing: {why}" for number, why in several)
-    return [*_absent(design, plan), *undecided]
+    few = ((number, why) for number, claim in enumerate(design.claims, start=1) for why in few_by(claim, plan))
+    return [*_absent(design, plan), *undecided, *(f"{design.path}: claim {number} can never hold: {why}" for number, why in few)]
+
+
+def few_by(claim: Claim, study: Study) -> list[str]:
+    """Of each comparison of a claim that counts configurations, and has too few of them for a share that is surely above one half, why it
+    can never hold, and what could be claimed instead."""
+    runs, found = Evidence(study, claim.question), []
+    for comparison in claim.claimed:
+        match comparison:
+            case BestClaim():
+                kind, instead = "best", "claim a `difference` from each of the other levels (a `ratio` of times), which seeds decide"
+            case SoonerClaim(cases="configurations"):
+                kind, instead = "sooner", "`cases: seeds` counts the runs of each seed"
+            case _:
+                continue
+        for levels in itertools.chain.from_iterable(looked_at(comparison)):
+            if few := of_too_few(len(runs.cases(comparison.at, levels).each)):
+                found.append(f"`{kind}`: {few}; {instead}")
+    return list(dict.fromkeys(found))
 
 
 def _absent(design: Design, plan: Study) -> list[str]:

@@ -20,7 +20,7 @@ from reglab.report.claims.findings import Finding, Findings, Verdict, amounts, d
 from reglab.report.claims.margins import in_margins
 from reglab.report.claims.plan import TURNS, Looks
 from reglab.report.comparisons.parts import LEVEL, Part, percent
-from reglab.report.comparisons.seen import Compared, Seen
+from reglab.report.comparisons.seen import Compared, OfShare, Seen
 from reglab.report.studies.claim_kinds import Claim
 from reglab.report.studies.study import Study
 
@@ -170,6 +170,8 @@ class _Told:
             more, is_beyond = (0, False) if None in wanted else max((each for each in wanted if each), default=(0, False))
         if not more and (why := self._asked.undecided):
             return f"other runs ({'; '.join(why)})"
+        if few := dict.fromkeys(each.too_few for each in seen.values() if isinstance(each, OfShare) and each.too_few):
+            return f"other configurations: {'; '.join(few)}"
         if not more:
             return "more seeds than can be foretold"
         return f"about {more} more seed{'s' * (more > 1)}" + ", beyond the plan" * is_beyond

@@ -1,5 +1,6 @@
 """What some runs come to in a comparison of a claim: how probable it is that it holds or fails, now and at looks to come."""
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -206,6 +207,11 @@ class OfShare:
         return self.cases.n
 
     @property
+    def too_few(self) -> str:
+        """Why it can never hold, whatever seeds are added; empty where it may."""
+        return "" if self.grows else of_too_few(self.cases.groups)
+
+    @property
     def estimate(self) -> float:
         """From 0 to 1."""
         return self.cases.share
@@ -244,6 +250,17 @@ class OfShare:
         groups = self.cases.groups
         lines = [f"cases that have runs in common are not counted as independent: {groups} of {self.n} are"] if groups < self.n else []
         return [*filter(None, [self.undecided, self.told]), *lines]
+
+
+FEWEST = next(cases for cases in itertools.count(1) if exact(cases, cases, LEVEL)[0] > 1 / 2)
+"""Of fewer independent cases no share is surely above one half, not even where all of them are so."""
+
+
+def of_too_few(cases: int) -> str:
+    """Why a share of so many cases can never hold, which may fail; empty where it can."""
+    if not 0 < cases < FEWEST:
+        return ""
+    return f"it is of {cases} case{'s' * (cases > 1)}, and of fewer than {FEWEST} no share is surely above one half"
 
 
 @lru_cache(maxsize=10_000)

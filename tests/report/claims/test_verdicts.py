@@ -759,6 +759,12 @@ def test_a_case_without_one_of_the_levels_is_none(made):
     assert finding(6, records).parts[0].n == 8
 
 
+def test_what_is_needed_for_a_share_of_too_few_cases_is_no_seed(made):
+    found = finding(6, [record for record in made(("agc",)) if seen(record).batch_size == 64])
+    assert (found.verdict, found.parts[0].n) == (Verdict.undecided, 4)
+    assert found.more == "other configurations: it is of 4 cases, and of fewer than 6 no share is surely above one half"
+
+
 # Words.
 
 
