@@ -12,7 +12,7 @@ from rich.text import Text
 
 from reglab.cli.commands import MOST_AT_ONCE, Entity, Project
 from reglab.cli.settle import conclude, in_words, tell_claims
-from reglab.cli.study import name_of
+from reglab.cli.study import folder_of
 from reglab.cli.sweep import Quick
 from reglab.cli.sweep_view import STYLES, duration
 from reglab.console import is_terminal, progress, say, styled
@@ -107,7 +107,6 @@ def _follow(
 ) -> None:
     """Work on the rounds of a study, one after the other, with whatever other machines follow them."""
     from reglab.report.studies.study_file import read
-    from reglab.settings import settings
     from reglab.settling.courses import course_of
     from reglab.settling.remote import Rounds
     from reglab.sweep.spec import read as read_sweep
@@ -116,7 +115,7 @@ def _follow(
     design = read(file)
     if not design.looks:
         raise UserError(f"{file}: nothing says when its claims are looked at, and machines must agree on it: add `looks: [3, 5, 8, 12]`")
-    folder = settings().runs / name_of(None, quick, design)
+    folder = folder_of(None, quick, design)
     course = course_of(design, [read_sweep(each, overrides, quick) for each in design.files], folder)
     rounds = Rounds(course, destination(entity, project), folder / "wandb")  # beside those of this machine alone
     over, asked_before = 0, frozenset[tuple[str, int]]()

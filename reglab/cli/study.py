@@ -56,7 +56,6 @@ def run(
 ) -> None:
     """Run every sweep of a study here, offline, in order of value. Run it again to finish what is missing."""
     from reglab.report.studies.registration import register
-    from reglab.settings import settings
     from reglab.settling.courses import course_of
     from reglab.sweep.spec import read
     from reglab.tracking.fetch import bring_turns
@@ -67,7 +66,7 @@ def run(
     bounds.check(until_settled)
     with Signals() as signals, signals.at_once():
         limit = limit_of(stop_after)
-        folder = settings().runs / name_of(name, quick, design)
+        folder = folder_of(name, quick, design)
         files = _chosen(only, design)
         if until_settled and only:
             raise UserError(f"--only {only}: with --until-settled the claims of the study say what runs")
@@ -155,7 +154,6 @@ def plan(
 ) -> None:
     """Say what the sweeps of a study will take before anything starts: runs, hours of a GPU, cost."""
     from reglab.cli.ledger import say_plan
-    from reglab.settings import settings
     from reglab.settling.courses import course_of
     from reglab.sweep.spec import read
 
@@ -165,7 +163,7 @@ def plan(
     specs = [read(file, overrides, quick) for file in design.files]
     say_in_vain(design, specs)
     if until_settled:
-        folder = settings().runs / name_of(name, quick, design)
+        folder = folder_of(name, quick, design)
         say_outlook(course_of(design, specs, folder), folder, effect, price)
         return
     if effect is not None:
@@ -189,7 +187,6 @@ def take_time(
     """Time arms apart: an epoch each in turns, with nothing else on the machine. Claims on training time are judged by it."""
     from reglab.cli.turns import tell_turns
     from reglab.report.studies.registration import register
-    from reglab.settings import settings
     from reglab.settling.arms import arms_to_time
     from reglab.sweep.spec import read
 
@@ -198,7 +195,7 @@ def take_time(
 
     design, overrides = _study(words)
     with Signals() as signals, signals.at_once():
-        folder = settings().runs / name_of(name, quick, design)
+        folder = folder_of(name, quick, design)
         arms = arms_to_time(design, [read(file, overrides, quick) for file in _chosen(only, design)], all_of_them=only is not None)
         if said := register(folder, design):
             say(said)
@@ -216,13 +213,10 @@ def report(
     name: Name = None,
 ) -> None:
     """Write a study's tables, figures, verdicts and page."""
-    from reglab.settings import settings
-
     design, overrides = _study(words)
     if overrides:
         raise UserError(f"{overrides[0]}: a report takes the runs as they are; `reglab study run` takes KEY=VALUE words")
-    name = name_of(name, quick, design)
-    write([source or str(settings().runs / name)], out or Path("reports") / name, design.name)
+    write([source or str(folder_of(name, quick, design))], out or Path("reports") / name_of(name, quick, design), design.name)
 
 
 def _study(words: list[str] | None) -> "tuple[Design, list[str]]":
@@ -232,6 +226,21 @@ def _study(words: list[str] | None) -> "tuple[Design, list[str]]":
     words = words or []
     file, overrides = (words[0], words[1:]) if words and "=" not in words[0] else (PUBLISHED, words)
     return read(file), overrides
+
+
+def folder_of(name: str | None, quick: bool, design: "Design") -> Path:
+    """The folder of a study's runs. Raises UserError where it has no `name` of its own, and lies where the published study's do, or the
+    other way round: a study file called study.yaml would take over the folder and its `study.lock`."""
+    from reglab.report.studies.registration import LOCK, Lock
+    from reglab.report.studies.study_file import PUBLISHED
+    from reglab.settings import settings
+
+    folder = settings().runs / name_of(name, quick, design)
+    lock = Lock.read(folder) if name is None else None
+    of = Path(lock.versions[-1].study).stem if lock else ""
+    if of and of != Path(design.name).stem and PUBLISHED in (of, design.name):
+        raise UserError(f"{folder} has the runs of the study {of}, as its {LOCK} says: give {design.name} a folder of its own with --name")
+    return folder
 
 
 def name_of(name: str | None, quick: bool, design: "Design") -> str:

@@ -2,6 +2,8 @@
 
 import pytest
 
+from reglab.report.studies.registration import LOCK, Lock, register
+from reglab.report.studies.study_file import PUBLISHED, read
 from tests.settling.conftest import STUDY, SWEEP
 
 
@@ -50,3 +52,18 @@ def test_a_study_that_claims_nothing_has_nothing_to_settle(reglab, study, capsys
 def test_an_effect_is_of_a_plan_until_all_is_settled(reglab, study, capsys):
     assert reglab("study", "plan", study(), "--effect", "1") == 2
     assert "--effect 1: goes with --until-settled" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["run", "time", "report"])
+def test_a_study_file_called_study_and_the_published_one_do_not_share_a_folder(reglab, study, tmp_path, capsys, command):
+    folder = tmp_path / "runs" / "study"
+    register(folder, read(PUBLISHED))
+    assert reglab("study", command, study()) == 2
+    said = capsys.readouterr().err
+    assert f"{folder} has the runs of the study {PUBLISHED}, as its {LOCK} says: give study.yaml a folder of its own with --name" in said
+    (folder / LOCK).unlink()
+    register(folder, read("study.yaml"))
+    assert reglab("study", command) == 2
+    assert f"has the runs of the study study, as its {LOCK} says: give {PUBLISHED} a folder" in capsys.readouterr().err
+    assert len(Lock.read(folder).versions) == 1
+    assert reglab("study", "plan", study(), "--until-settled") == 0
