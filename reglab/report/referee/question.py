@@ -84,7 +84,8 @@ def _margin(text: str, is_of_times: bool) -> tuple[float, str]:
 def _two_things(percent: float) -> str:
     return (
         f"by {percent:g} % may be {percent:g} points (from 80 to {80 + percent:g} %), or {percent:g} % of the value (from 80 to "
-        f"{80 * (1 + percent / 100):g} %): write `by {percent:g} points` for the former, the number itself for the latter"
+        f"{80 * (1 + percent / 100):g} %): write `{percent:g} points` for the former; for the latter, or where the metric is no "
+        "share (seconds, a loss), the number in the metric's own unit"
     )
 
 
