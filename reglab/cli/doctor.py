@@ -62,7 +62,8 @@ class Check:
 def doctor(
     overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="The run to measure with.")] = None,
     runs: Annotated[
-        str | None, typer.Option("--measure", metavar="1,2,4", help="Train so many runs at once, for seconds each, and say what pays.")
+        str | None,
+        typer.Option("--measure", metavar="1,2,4", help="Train so many runs at a time, some seconds each, and say which number pays."),
     ] = None,
 ) -> None:
     """Look at this machine and say what to do: versions, GPU, images, W&B, disk, what is unsafe. Exit code 1 where no run could train."""

@@ -12,8 +12,8 @@ from reglab.errors import UserError
 def init(
     folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where to; the current folder by default.")] = Path(),
 ) -> None:
-    """Put the study's sweeps, an example of a study and the files for cloud machines into a folder, to run and to edit. What is there
-    already stays as it is."""
+    """Put the published study's sweeps, an example of a study and the files for cloud machines into a folder, to run and to edit. What
+    is there already stays as it is."""
     from reglab import shipped
 
     files = shipped.files()

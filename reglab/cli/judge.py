@@ -13,13 +13,20 @@ from reglab.console import counting, tell
 
 def judge(
     question: Annotated[
-        str, typer.Argument(metavar="'A > B in METRIC [by X]'", help="Such as 'arm=a > arm=b in test/accuracy by 0.5'; < for losses.")
+        str,
+        typer.Argument(
+            metavar="'A > B in METRIC [by X]'",
+            help="Such as 'arm=a > arm=b in test/accuracy by 0.5'; < for losses; `A = B in METRIC within X` for alike.",
+        ),
     ],
     source: Annotated[
         str, typer.Option("--from", metavar="SOURCE", help="runs/<sweep>, wandb://entity/project[/sweep], a table (runs.csv), or a report.")
     ],
     ledger: Annotated[
-        Path | None, typer.Option("--ledger", metavar="FILE", help="Keeps every question; a file beside the runs by default.")
+        Path | None,
+        typer.Option(
+            "--ledger", metavar="FILE", help="Keeps every question, and has to be there at the next; a file beside the runs by default."
+        ),
     ] = None,
     family: Annotated[
         str, typer.Option("--family", metavar="NAME", help="Of questions that share one probability of a wrong verdict.")
@@ -41,8 +48,8 @@ def judge(
 ) -> None:
     """Say whether one setting is better than another, or it is the seed: holds, fails, or about how many more seeds would tell.
 
-    Exit code 0: it holds; 3: it fails; 4: undecided. It may be asked again as seeds are added, and for one change after the other: the
-    ledger sees to it that all answers together are wrong no more often than the level says.
+    Exit code 0: it holds; 3: it fails; 4: undecided; 2: the input; 75: ask again. It may be asked again as seeds are added, and for one
+    change after the other: the ledger sees to it that all answers together are wrong no more often than the level says.
     """
     from reglab.report.referee.judge import judge as answer
 

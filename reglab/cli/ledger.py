@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _MARK = "# made by `reglab sweep makeup`, which replaces it\n"
 
-File = Annotated[Path, typer.Argument(help="A sweep YAML file.")]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="A sweep YAML file.")]
 Source = Annotated[
     str | None, typer.Option("--from", metavar="SOURCE", help="A folder, or wandb://entity/project[/sweep]; runs/<file> by default.")
 ]
@@ -123,7 +123,9 @@ def _refuse_in_the_way(out: Path, file: Path) -> None:
 def plan(
     files: Files,
     source: Source = None,
-    gpu: Annotated[str | None, typer.Option("--gpu", metavar="NAME", help="Part of the GPU's name; where most runs finished.")] = None,
+    gpu: Annotated[
+        str | None, typer.Option("--gpu", metavar="NAME", help="Part of a GPU's name, whose runs tell; by default the GPU of most runs.")
+    ] = None,
     gpus: Annotated[int, typer.Option("--gpus", min=1, help="So many GPUs at a time.")] = 1,
     price: Annotated[float | None, typer.Option("--price", min=0, help="Of an hour of one GPU.")] = None,
     probe: Annotated[bool, typer.Option("--probe", help="Measure on this machine what no finished run tells.")] = False,

@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 app = Commands(help="Run all sweeps of a study file, and report on them; the published study where none is given.")
 
 Name = Annotated[
-    str | None, typer.Option("--name", help="Folder under runs/ and reports/; study, or that of the study's file; with -quick.")
+    str | None,
+    typer.Option(
+        "--name",
+        help="Folder under runs/ and reports/; `study` for the published one, else the study file's name; with --quick and -quick.",
+    ),
 ]
 Words = Annotated[
     list[str] | None,
@@ -149,7 +153,11 @@ def plan(
     until_settled: Annotated[bool, typer.Option("--until-settled", help="Of `study run --until-settled`, by the runs so far.")] = False,
     effect: Annotated[
         float | None,
-        typer.Option("--effect", min=0.1, help="Standard deviations of a seed by which arms differ of which no run tells; 2 by default."),
+        typer.Option(
+            "--effect",
+            min=0.1,
+            help="For arms without runs: by how many standard deviations from seed to seed they are taken to differ; 2 by default.",
+        ),
     ] = None,
 ) -> None:
     """Say what the sweeps of a study will take before anything starts: runs, hours of a GPU, cost."""

@@ -35,14 +35,15 @@ StopAfter = Annotated[
     typer.Option(
         "--stop-after",
         metavar="DURATION",
-        help="End within 90s, 9m or 1h30m: starts the runs that fit, in what is left checkpoints. Exit code 75 where runs are left.",
+        help="End within this time, such as 90s, 9m or 1h30m: only runs that fit are started, and one that does not end leaves a "
+        "checkpoint. Exit code 75 where runs are left.",
     ),
 ]
 Seeds = Annotated[
     int | None,
-    typer.Option("--seeds", min=1, metavar="N", help="Of each arm, where the file has `replicates`; those of its first round by default."),
+    typer.Option("--seeds", min=1, metavar="N", help="So many seeds of each arm, where the file has `replicates`; by default its `start`."),
 ]
-MostSeeds = Annotated[int | None, typer.Option("--most-seeds", min=2, help="Of an arm, with --until-settled.")]
+MostSeeds = Annotated[int | None, typer.Option("--most-seeds", min=2, help="Of an arm at most, with --until-settled.")]
 Budget = Annotated[float | None, typer.Option("--budget", min=0, help="Money for all of its runs, with --until-settled.")]
 PriceOfBudget = Annotated[float | None, typer.Option("--price", min=0, help="Of an hour of one worker, for --budget.")]
 Given = Annotated[
@@ -112,7 +113,7 @@ def create(
 
 @app.command()
 def run(
-    file: Annotated[Path, typer.Argument(help="A sweep YAML file.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A sweep YAML file.")],
     overrides: Overrides = None,
     workers: Workers = None,
     quick: Quick = False,
@@ -124,7 +125,9 @@ def run(
     claims: Annotated[
         list[str] | None,
         typer.Option(
-            "--until-settled", metavar="CLAIM", help="Only what tells whether 'A > B in METRIC by X', seed by seed; may be several."
+            "--until-settled",
+            metavar="CLAIM",
+            help="Only what tells whether 'A > B in METRIC by X', seed by seed; may be given several times.",
         ),
     ] = None,
     most_seeds: MostSeeds = None,

@@ -77,7 +77,7 @@ def test_a_level_of_several_arms_is_named_before_anything_runs_and_nobody_asks_f
 @pytest.mark.parametrize(
     ("claimed", "decays", "said"),
     [
-        ("best: {of: test/accuracy, level: {rate: 0.01}, among: {rate: [0.001, 0.01]}}", 5, "`best`: it is of 5 cases, and of fewer than 6"),
+        ("best: {of: test/accuracy, level: {rate: 0.01}, among: {rate: [0.001, 0.01]}}", 5, "`best`: it is of 5 cases, and of fewer"),
         ("best: {of: test/accuracy, level: {rate: 0.01}, among: {rate: [0.001, 0.01]}, at: {decay: 0}}", 6, "it is of 1 case, and"),
         ("best: {of: test/accuracy, level: {rate: 0.01}, among: {rate: [0.001, 0.01]}}", 6, None),
         ("sooner: {between: {rate: 0.01}, and: {rate: 0.001}}", 5, "`sooner`: it is of 5 cases, and of fewer than 6"),
