@@ -179,11 +179,12 @@ def called(key: str, reference: str, function: Callable[..., Any], *values: Any,
     except (UserError, MemoryError):
         raise
     except Exception as error:
-        given = ", ".join([*map(_brief, values), *(f"{name}={_brief(value)}" for name, value in arguments.items())])
+        given = ", ".join([*map(brief, values), *(f"{name}={brief(value)}" for name, value in arguments.items())])
         raise UserError(f"{key} = {reference}: called with {given or 'nothing'}, it fails: {_said(error)}") from error
 
 
-def _brief(value: Any) -> str:
+def brief(value: Any) -> str:
+    """Return a value as messages tell of it: of arrays and tensors, of any shape, the kind and the shape."""
     return f"{type(value).__name__} {tuple(value.shape)}" if hasattr(value, "shape") else excerpt(value)
 
 

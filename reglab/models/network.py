@@ -1,9 +1,11 @@
 """A network as everything that trains it knows it, and how a configuration comes to one."""
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 from reglab import foreign
 from reglab.config import ModelConfig, RunConfig
 from reglab.errors import UserError
+from reglab.models import buffers
 from reglab.models.convolution import Conv2d, StandardizedConv2d
 from reglab.techniques.applied import Applied, apply
 
@@ -74,8 +77,12 @@ def _of_the_users_own(config: ModelConfig, classes: int, side: int, channels: in
     module = foreign.called("model.name", config.name, make, classes=classes, side=side, channels=channels, **config.options.given)
     if not isinstance(module, nn.Module):
         raise UserError(f"model.name = {config.name}: it returns a {type(module).__name__}, not a torch.nn.Module")
+    _expect_new(config.name, module)
     module.float()
     _expect_logits(config.name, module, classes, side, channels)
+    if odd := [name for name, value in module.state_dict().items() if not isinstance(value, Tensor)]:
+        fault = f"its state has {', '.join(odd)}, which is no tensor, so that no checkpoint of a run could be written"
+        raise UserError(f"model.name = {config.name}: {fault}: keep it in a buffer (register_buffer), or leave it out of the state")
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     if not trained:
         raise UserError(f"model.name = {config.name}: no parameter of it wants a gradient, so there is nothing to train")
@@ -85,15 +92,50 @@ def _of_the_users_own(config: ModelConfig, classes: int, side: int, channels: in
     return Network(module, last[0] if len(last) == 1 else None)
 
 
-@torch.no_grad()
+_made: WeakSet[nn.Module] = WeakSet()
+"""Parts of the users' networks that were built in this process, as long as they are there."""
+
+
+def _expect_new(name: str, module: nn.Module) -> None:
+    """Raise UserError where a part of the module was there before: another run may have trained it, and no seed would have made it."""
+    of_the_file = {id(value) for value in vars(sys.modules[name.partition(":")[0]]).values() if isinstance(value, nn.Module)}
+    parts = list(_with_a_state(module))
+    if old := next((part for part in parts if part in _made or id(part) in of_the_file), None):
+        fault = f"what it returns has a {type(old).__name__} that was there before, made when its file was imported, or by an earlier call"
+        raise UserError(f"model.name = {name}: {fault}: a run could begin with what another has trained; make all of it at each call")
+    _made.update(parts)
+
+
+def _with_a_state(module: nn.Module) -> Iterator[nn.Module]:
+    """The parts that have parameters or buffers of their own."""
+    for part in module.modules():
+        if next(part.parameters(recurse=False), None) is not None or next(part.buffers(recurse=False), None) is not None:
+            yield part
+
+
 def _expect_logits(name: str, module: nn.Module, classes: int, side: int, channels: int) -> None:
-    """Raise UserError where two black images are not given two rows of logits; the module and PyTorch's generator stay as they were."""
+    """Raise UserError where two black images are not given two rows of logits, as it is evaluated and as it is trained.
+
+    The module, its buffers and PyTorch's generator stay as they were. Images and weights lie channels last, as they do in a run.
+    """
     modes = {each: each.training for each in module.modules()}
+    images = torch.zeros(2, channels, side, side).to(memory_format=torch.channels_last)
     with torch.random.fork_rng([]):
-        logits = foreign.called("model.name", name, module.eval(), torch.zeros(2, channels, side, side))
+        with torch.no_grad():
+            logits = foreign.called("model.name", name, module.eval(), images)
+        _expect_rows(f"model.name = {name}: of two images it makes", logits, classes)
+        kept = buffers.Kept(module.to(memory_format=torch.channels_last))
+        with torch.enable_grad():
+            logits = foreign.called("model.name", name, module.train(), images)
+        kept.put_back()
     for each, training in modes.items():
         each.training = training
+    _expect_rows(f"model.name = {name}: of two images it makes, in training,", logits, classes)
+    if not logits.requires_grad and any(parameter.requires_grad for parameter in module.parameters()):
+        raise UserError(f"model.name = {name}: its logits have no gradient (of a detach, or under no_grad), so there is nothing to train")
+
+
+def _expect_rows(said: str, logits: Any, classes: int) -> None:
     found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
     if found != (2, classes):
-        wanted = f"logits of shape {(2, classes)}, a number for each of the {classes} classes"
-        raise UserError(f"model.name = {name}: of two images it makes {found}, not {wanted}")
+        raise UserError(f"{said} {found}, not logits of shape {(2, classes)}, a number for each of the {classes} classes")

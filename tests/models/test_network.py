@@ -88,6 +88,11 @@ def test_frozen_double_tied_unused_and_transposed_parameters_train_as_they_shoul
         ("frozen", "no parameter of it wants a gradient"),
         ("of_a_thousand", "of two images it makes (2, 1000), not logits of shape (2, 10)"),
         ("of_no_images", "called with Tensor (2, 3, 32, 32), it fails: RuntimeError"),
+        ("Viewing", "Use .reshape(...) instead."),
+        ("OneOrTwo", "of two images it makes, in training, tuple, not logits of shape (2, 10)"),
+        ("Detached", "its logits have no gradient"),
+        ("Noted", "its state has _extra_state, which is no tensor"),
+        ("of_before", "what it returns has a Linear that was there before, made when its file was imported, or by an earlier call"),
     ],
 )
 def test_what_is_no_network_for_these_images_is_refused_in_a_line(name, said):
@@ -95,6 +100,19 @@ def test_what_is_no_network_for_these_images_is_refused_in_a_line(name, said):
         made(name)
     line = str(caught.value)
     assert line.startswith(f"model.name = {HERE}{name}: ") and said in line and "\n" not in line
+
+
+def test_a_network_that_an_earlier_call_made_is_refused():
+    """It would begin with what the run before has trained."""
+    first = made("of_a_cache")
+    with pytest.raises(UserError, match=r"a Linear that was there before.*make all of it at each call"):
+        made("of_a_cache")
+    assert first.module is not None  # it is still there
+
+
+def test_a_pass_in_training_leaves_buffers_as_they_were_also_where_it_replaces_them():
+    network = made("Remembering").module
+    assert network.mean is None and network.batches == 0
 
 
 def test_a_module_that_is_not_here_is_named_with_the_remedy():
