@@ -11,6 +11,7 @@ from reglab import models
 from reglab.data.batches import CleanBatches
 from reglab.data.images import ImageSet
 from reglab.errors import UserError
+from reglab.models import buffers
 from reglab.processes.signals import Signals
 from reglab.training import checkpoint
 from reglab.training.flat import FlatParameters
@@ -80,7 +81,9 @@ def evaluate_kept(kept: Kept, images: ImageSet, device: torch.device, metrics: M
     built = models.build(kept.config, len(kept.classes), *images.extent)
     network = built.module.to(device).to(memory_format=torch.channels_last)
     FlatParameters(built, precision.dtype)  # weights lie as they did in training: a kernel's choice may depend on it
-    own = network.state_dict()
+    buffers.make_room(network, kept.network)
+    # An earlier version kept no buffers beside the state.
+    own = network.state_dict() | {name: value for name, value in buffers.unsaved(network).items() if name in kept.network}
     try:
         checkpoint.expect_alike("the network", own, kept.network)
     except ValueError as error:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from reglab.errors import ReglabError, in_one_line, machine_fault
+from reglab.models import buffers
 from reglab.processes.signals import Interrupted, Request, Signals
 from reglab.tracking.record import Environment, RunRecord, Sink, State
 from reglab.tracking.storage import File
@@ -129,7 +130,7 @@ def _save(run: Run, file: File) -> bool:
 
 def _keep(run: Run, file: File) -> str | None:
     """The hash of the weights' file; None where it could not be written, which costs no run."""
-    normalization, network = run.batches.normalize, run.network.state_dict()
+    normalization, network = run.batches.normalize, run.network.state_dict() | buffers.unsaved(run.network)
     try:
         return weights.save(
             file, weights.Kept(run.config, run.images.classes, run.images.extent, normalization, run.precision.name, network)

@@ -15,6 +15,7 @@ from reglab.config import foreign as named_in
 from reglab.data.batches import CleanBatches, Normalization, TrainingBatches
 from reglab.data.images import ImageSet
 from reglab.errors import UserError, first_line
+from reglab.models import buffers
 from reglab.processes.signals import Signals
 from reglab.techniques.applied import apply
 from reglab.tracking.per_image import PerImage
@@ -132,8 +133,13 @@ class Run:
         cases = [(size, False) for size in self.batches.sizes]
         if self.step.has_probes:
             cases += [(self.batches.sizes[0], True)]  # the epoch's first step
+        kept = buffers.Kept(self.network)
         try:
-            self._advance = CapturedStep(self._train_on, cases, self.device, [self.draws])
+            captured = CapturedStep(self._train_on, cases, self.device, [self.draws])
+            if kept.replaced:  # replays would read those that were there when it was captured, and write to none that evaluations read
+                fault = f"the network puts new tensors in the place of buffers ({', '.join(kept.replaced)})"
+                raise ValueError(f"{fault}: self.{kept.replaced[0].rpartition('.')[2]}.copy_(…) changes one in place")
+            self._advance = captured
         except Exception as error:  # an operation that waits for the device, say: PyTorch raises many kinds
             _log.warning("the training step is not captured as a CUDA graph, and takes longer: %s", first_line(error))
             self.step.renew_scaler()
@@ -142,13 +148,14 @@ class Run:
     def _unchanged(self) -> Iterator[None]:
         """Whatever is trained while it is open is undone, in place."""
         state = [value for values in self.optimizer.state.values() for value in values.values()]
-        changed = [self.flat.weights.data, *self.network.buffers(), *state, *self.sums.tensors]
-        kept = [value.clone() for value in changed]
+        changed = [self.flat.weights.data, *state, *self.sums.tensors]
+        kept, kept_buffers = [value.clone() for value in changed], buffers.Kept(self.network)
         scaler, draws = self.step.scaler.state_dict(), self.draws.get_state()
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             yield
         for value, before in zip(changed, kept, strict=True):
             value.copy_(before)
+        kept_buffers.put_back()
         self.step.scaler.load_state_dict(scaler)
         self.draws.set_state(draws)
 
@@ -277,6 +284,7 @@ class Run:
             "data": self.images.fingerprint,
             "device": self.device.type,
             "network": {name: value.clone() for name, value in self.network.state_dict().items()},  # a view is saved with its whole buffer
+            "unsaved": {name: value.clone() for name, value in buffers.unsaved(self.network).items()},
             "optimizer": self.optimizer.state_dict(),
             "places": self.flat.places,  # of which the optimizer's state is
             "scaler": self.step.scaler.state_dict(),
@@ -296,9 +304,13 @@ class Run:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` gave. Raises ValueError, TypeError or KeyError for what another kind of run gave."""
         assert not self.captured, "the graphs would go on with the optimizer's old state"
+        unsaved: dict[str, Tensor] = state.get("unsaved", {})  # an earlier version kept none
+        buffers.make_room(self.network, state["network"] | unsaved)
         self._expect_mine(state)
         for name, value in self.network.state_dict().items():
             value.copy_(state["network"][name])
+        for name, value in buffers.unsaved(self.network).items() if unsaved else ():
+            value.copy_(unsaved[name])
         optimizer.load(self.optimizer, state["optimizer"])
         if state["scaler"] and self.step.scaler.is_enabled():  # the other machine may have trained in bf16
             self.step.scaler.load_state_dict(state["scaler"])
@@ -320,6 +332,8 @@ class Run:
     def _expect_mine(self, state: dict[str, Any]) -> None:
         """Whether it fits this network, optimizer and epoch: what does not fit may load all the same, and train nonsense."""
         checkpoint.expect_alike("the network", self.network.state_dict(), state["network"])
+        if state.get("unsaved"):
+            checkpoint.expect_alike("the network", buffers.unsaved(self.network), state["unsaved"])
         slots = state["optimizer"]["state"]
         for key, slot in self.optimizer.state_dict()["state"].items():
             checkpoint.expect_alike("the optimizer", slot, slots[key])

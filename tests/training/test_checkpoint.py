@@ -1,4 +1,5 @@
 import io
+import math
 import os
 import pickle
 
@@ -233,6 +234,34 @@ def test_a_run_goes_on_from_its_checkpoint(left_behind, make_run, make_record, i
     assert ended.state == State.finished
     assert watch.resumed_behind == 1
     assert [row.epoch for row in watch.rows] == [2]
+
+
+def test_what_a_network_remembers_in_buffers_of_any_kind_goes_on_with_it(make_run, path):
+    """They may be no part of its state, empty at first, and new tensors after each step."""
+    sections = {"model": {"name": "tests.models.own:Remembering"}}
+    whole, run, again = make_run(**sections), make_run(**sections), make_run(**sections)
+    for each in (whole, run):
+        each.warm_up()
+        each.train_until(math.inf, Signals())
+        each.end_epoch(each.sums.read())
+    checkpoint.save(File(path), run.state_dict())
+    assert resume(again, File(path))
+    again.warm_up()
+    rows = []
+    for each in (whole, again):
+        each.train_until(math.inf, Signals())
+        rows.append(each.end_epoch(each.sums.read()))
+    assert rows[0].train_loss == rows[1].train_loss and rows[0].test_loss == rows[1].test_loss
+    assert again.network.batches == 8 and torch.equal(again.network.mean, whole.network.mean)
+
+
+def test_a_checkpoint_of_before_buffers_beside_the_state_were_kept_is_used(make_run, path):
+    run, again = (make_run(model={"name": "tests.models.own:Remembering"}) for _ in range(2))
+    run.train_until(0.0, Signals())
+    state = run.state_dict()
+    del state["unsaved"]
+    checkpoint.save(File(path), state)
+    assert resume(again, File(path)) and torch.equal(again.network.mean, run.network.mean)
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,17 @@ def test_a_step_that_cannot_be_captured_is_trained_eagerly_and_the_log_says_why(
     assert torch.equal(weights(run), weights(plain))
 
 
+def test_a_network_that_replaces_its_buffers_is_trained_eagerly_and_the_log_says_why(make_run, train, captured, caplog):
+    """A graph would read the mean that it was captured with in each of its steps."""
+    sections = {"model": {"name": "tests.models.own:Remembering"}}
+    run, plain = make_run(**sections), make_run(**sections, train={"graph": False})
+    expected, found = train(plain), train(run)
+    assert not run.captured and torch.equal(run.network.mean, plain.network.mean)
+    assert found.history[-1].test_loss == expected.history[-1].test_loss
+    (line,) = [line for line in caplog.messages if "CUDA graph" in line]
+    assert "new tensors in the place of buffers (mean): self.mean.copy_(" in line
+
+
 def test_the_record_says_whether_steps_were_captured(make_run, make_record, captured, tmp_path):
     from reglab.tracking.record import Environment
 

@@ -426,6 +426,12 @@ def test_warm_up_leaves_no_trace(make_run, technique):
         assert all(torch.equal(value, moments[key][name]) for name, value in slot.items())
 
 
+def test_warm_up_leaves_no_trace_in_buffers_that_a_step_replaces(make_run):
+    run = make_run(model={"name": "tests.models.own:Remembering"})
+    run.warm_up()
+    assert run.network.mean is None and run.network.batches == 0
+
+
 def test_warm_up_comes_before_the_first_step_and_takes_a_whole_batch(make_run, train, monkeypatch):
     run, sizes = make_run(cutout={"images": 1, "per": "image"}), []
     gradients = run.step.gradients

@@ -51,6 +51,12 @@ def test_kept_weights_give_the_recorded_result_to_the_last_bit(make_run, train, 
     assert found.loss == record.history[-1].test_loss
 
 
+def test_buffers_that_are_no_part_of_the_state_are_kept_too(make_run, train, file, images):
+    record = train(make_run(model={"name": "tests.models.own:Remembering"}, train=KEPT))
+    found = evaluation.evaluate_kept(weights.load(file, record.weights), images, CPU)
+    assert found.loss == record.history[-1].test_loss
+
+
 def test_none_are_kept_unless_asked_for(make_run, train, tmp_path):
     assert train(make_run()).weights is None
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["history.jsonl", "run.json"]
