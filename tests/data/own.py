@@ -1,6 +1,7 @@
 """Images as a user might bring them, for tests: reached by name, such as `tests.data.own:grey`."""
 
 import numpy as np
+import torch
 
 NAMES = ("train_images", "train_labels", "test_images", "test_labels")
 
@@ -39,3 +40,19 @@ def none():
 def failing():
     """It cannot be read."""
     raise OSError("the disk is away")
+
+
+def wanting_gradients():
+    """Tensors that numpy does not take."""
+    (images, labels), test = grey()
+    return (torch.from_numpy(images).float().requires_grad_(), labels), test
+
+
+def of_no_names():
+    """Their place is there, and empty."""
+    return *grey(), None
+
+
+def of_a_number():
+    """How many classes there are, where their names belong."""
+    return *grey(), 3

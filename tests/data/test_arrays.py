@@ -72,6 +72,12 @@ IMAGES, LABELS = noise(12, 28)
         ({"train_labels": LABELS.astype(float)}, "labels are float64"),
         ({"train_labels": LABELS - 1}, "a label is -1: they count classes from 0"),
         ({"train_labels": LABELS * 0, "test_labels": noise(6, 28)[1] * 0}, "all labels are 0"),
+        ({"train_labels": LABELS + 1, "test_labels": noise(6, 28)[1] + 1}, "labels go to 3, and no image is of class 0: count classes"),
+        ({"train_labels": np.where(LABELS == 2, 9, LABELS)}, "labels go to 9, and no image is of class 3"),
+        ({"train_labels": np.where(LABELS == 2, 10**9, LABELS)}, "a label is 1000000000: they count classes from 0, without a gap"),
+        ({"train_labels": LABELS.astype(np.uint64) + np.uint64(2**63)}, "a label is 9223372036854775810: they count classes from 0"),
+        ({"train_labels": LABELS % 2}, "test has images of classes of which train has none, so that no network could know them: 2"),
+        ({"classes": np.array("abc")}, "the names of the classes are abc: give a list of them"),
         ({"classes": np.array(["a", "b"])}, "labels go to 2, and its 2 names of classes"),
         ({"classes": np.array(["a", "b", "b"])}, "(2 different) do not do"),
         ({"test_images": noise(6, 20)[0]}, "images of train are (28, 28, 1), and those of test (20, 20, 1)"),
@@ -92,10 +98,31 @@ def test_what_is_no_such_file_is_refused(tmp_path):
     assert "cannot be read as an .npz file" in refused(DataConfig(source="npz", file=str(tmp_path / "lone.npy")), tmp_path)
 
 
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_a_damaged_file_is_refused_whatever_part_is_damaged(tmp_path, save):
+    path, arrays = tmp_path / "birds.npz", (*noise(12, 28), *noise(6, 28, seed=1))
+    save(path, **dict(zip(own.NAMES, arrays, strict=True)))
+    whole, refusals = path.read_bytes(), 0
+    for place in range(0, len(whole), max(1, len(whole) // 300)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x15]) + whole[place + 1 :])
+        try:
+            sources.load(DataConfig(source="npz", file=str(path)), tmp_path)
+        except UserError:
+            refusals += 1
+    assert refusals > 200
+
+
+def test_names_of_bytes_and_classes_that_only_have_a_name_are_taken(write, tmp_path):
+    assert sources.load(write(classes=np.array([b"a", b"b", b"c"])), tmp_path).classes == ("a", "b", "c")
+    gap = {"train_labels": LABELS * 2, "test_labels": noise(6, 28)[1] * 2}
+    assert sources.load(write(classes=np.array(list("abcde")), **gap), tmp_path).classes == ("a", "b", "c", "d", "e")
+
+
 def test_a_function_s_arrays_are_those_of_a_file(write, tmp_path):
     found, stored = (sources.load(config, tmp_path) for config in (DataConfig(source="tests.data.own:grey"), write()))
     assert found.name == "tests.data.own:grey" and found.fingerprint == stored.fingerprint
     assert sources.load(DataConfig(source="tests.data.own:named"), tmp_path).classes == ("a", "b", "c")
+    assert sources.load(DataConfig(source="tests.data.own:of_no_names"), tmp_path).fingerprint == stored.fingerprint
 
 
 @pytest.mark.parametrize(
@@ -106,6 +133,8 @@ def test_a_function_s_arrays_are_those_of_a_file(write, tmp_path):
         ("none", "it must return (train_images, train_labels), (test_images, test_labels)"),
         ("half", "it must return (train_images, train_labels), (test_images, test_labels)"),
         ("floats", "train: images are float64, not uint8"),
+        ("wanting_gradients", "it must return (train_images, train_labels), (test_images, test_labels)"),
+        ("of_a_number", "the names of the classes are 3: give a list of them, in the order of the labels"),
     ],
 )
 def test_a_function_that_returns_anything_else_is_refused(tmp_path, name, said):
