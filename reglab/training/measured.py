@@ -114,8 +114,9 @@ def _numbers(metric: _Metric, value: Any) -> dict[str, float]:
 def _number(metric: _Metric, value: Any) -> float:
     try:
         return float(value)
-    except (TypeError, ValueError):
-        fault = f"it gives a {type(value).__name__}: it must be a number, or a mapping of names to numbers"
+    except (TypeError, ValueError, RuntimeError, OverflowError):  # the latter two of a complex tensor, and of a whole number of 400 digits
+        given = foreign.brief(value) if hasattr(value, "shape") else type(value).__name__
+        fault = f"it gives a {given}: it must be a number, or a mapping of names to numbers"
         raise UserError(f"{_KEY} = {metric.reference}: {fault}") from None
 
 

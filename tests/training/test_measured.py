@@ -134,6 +134,9 @@ def test_what_was_measured_before_an_interruption_is_in_the_history_after_it(mak
     [
         (f"{OWN}:failing", "ValueError: two"),
         (f"{OWN}:text", "it gives a str: it must be a number, or a mapping of names to numbers"),
+        (f"{OWN}:each_image", "it gives a Tensor (20,): it must be a number, or a mapping of names to numbers"),
+        (f"{OWN}:imaginary", "it gives a Tensor (): it must be a number"),
+        (f"{OWN}:endless", "it gives a int: it must be a number"),
         (f"{OWN}:unnamed", "it names a number"),
         (f"{OWN}:unprinted", "it names a number"),
         (f"{OWN}:many", "it gives 2,000 numbers: at most 1,000 are recorded"),
