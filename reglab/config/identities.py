@@ -78,7 +78,7 @@ def revisions(config: RunConfig) -> dict[str, str]:
 def _hashed(config: RunConfig, codes: Mapping[str, str], revised: Mapping[str, str]) -> str:
     defaults, values = _defaults(type(config)), effective(config)
     departures = {FORMERLY.get(path, path): text for path, value in values.items() if (text := _canonical(value)) != defaults.get(path)}
-    departures |= {technique.name: technique.source for technique in acting(config) if technique.source}
+    departures |= code_of_techniques(config)
     departures |= {f"code of {path}": code for path, code in codes.items()}
     departures |= {f"revision of {name}": what for name, what in revised.items()}
     return hashlib.sha256(json.dumps([IDENTITY_VERSION, departures], sort_keys=True).encode()).hexdigest()[:12]
@@ -97,6 +97,11 @@ def names_functions(values: Mapping[str, Any]) -> bool:
 def code_of(config: RunConfig) -> dict[str, str]:
     """The hashes of the files that these functions are in, as far as they are on this machine; none of them is imported."""
     return {path: code for path, reference in foreign(config).items() if (code := source(reference))}
+
+
+def code_of_techniques(config: RunConfig) -> dict[str, str]:
+    """The hashes of the code of techniques that came with other packages, by the names of those that act."""
+    return {technique.name: technique.source for technique in acting(config) if technique.source}
 
 
 def absent(config: RunConfig) -> list[str]:

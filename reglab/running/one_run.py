@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reglab.config import FIELDS, RunConfig, code_of, effective, foreign, identity, run_id, with_overrides
+from reglab.config import FIELDS, RunConfig, acting, code_of, effective, foreign, identity, run_id, with_overrides
 from reglab.console import say
 from reglab.errors import MachineError, ReglabError, UserError, machine_fault
 from reglab.exits import PREEMPTED
@@ -103,8 +103,12 @@ def _begun(config: RunConfig, job: assignment.Assignment | None, again: bool, as
 
 def _edited(config: RunConfig, when: str) -> MachineError:
     """That its code is none that its identity is of: the same command goes on, with other names."""
-    named = ", ".join(f"{key} = {reference}" for key, reference in foreign(config).items())
-    return MachineError(f"{named or 'a technique of another package'}: the code was edited {when}, which trains the code as it is then")
+    named = ", ".join(f"{key} = {reference}" for key, reference in foreign(config).items()) or "a technique of another package"
+    return _edited_of(named, when)
+
+
+def _edited_of(named: str, when: str) -> MachineError:
+    return MachineError(f"{named}: the code was edited {when}, which trains the code as it is then")
 
 
 def _others(config: RunConfig, folder: Path) -> Sequence[RunRecord]:
@@ -223,6 +227,8 @@ def _built(config: RunConfig, images: "ImageSet", device: "torch.device", record
         run = Run(config, images, device)
     if run.code != (record.code or {}):
         raise _edited(config, "as this run began: begin it again")
+    if edited := [technique.name for technique in acting(config) if technique.is_edited]:
+        raise _edited_of(f"technique {', '.join(edited)}", "since this process or its sweep began: start that again")
     for line in cautions.of(run):
         say(line)
     return run

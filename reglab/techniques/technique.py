@@ -125,6 +125,11 @@ class Technique(Generic[S]):
         origins = [found.origin for module in modules if (found := find_spec(module)) and found.origin]
         return hashlib.sha256(b"\0".join(Path(origin).read_bytes() for origin in origins)).hexdigest()[:12]
 
+    @property
+    def is_edited(self) -> bool:
+        """Whether its code is no longer what `source` says, which was read when this process, or the one that it is a fork of, began."""
+        return self.source is not None and self.code != self.source
+
 
 def _needs_keys(section: type[Section]) -> bool:
     return any(field.is_required() for field in section.model_fields.values())

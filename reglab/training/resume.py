@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from reglab.config import RunConfig, revisions, run_id
+from reglab.config import RunConfig, code_of_techniques, revisions, run_id
 from reglab.errors import UserError, first_line
 from reglab.tracking.storage import File
 from reglab.training import checkpoint
@@ -55,7 +55,9 @@ def _latest(file: File) -> tuple[File, dict[str, Any]] | None:
 def _is_of(state: Mapping[str, Any], run: Run) -> bool:
     """Whether a run that does the same left this state, by its configuration where it holds one."""
     try:
-        same_code = state.get("code", {}) == run.code and state.get("revisions", {}) == revisions(run.config)
+        own = code_of_techniques(run.config)
+        same_code = state.get("code", {}) == run.code and state.get("techniques", own) == own  # an earlier version did not tell of these
+        same_code = same_code and state.get("revisions", {}) == revisions(run.config)
         return same_code and run_id(RunConfig.parse(state.get("config", run.config.model_dump()))) == run_id(run.config)
     except UserError:
         return False

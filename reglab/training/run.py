@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from reglab import foreign, models
-from reglab.config import RunConfig, acting, code_of, grown, revisions
+from reglab.config import RunConfig, acting, code_of, code_of_techniques, grown, revisions
 from reglab.config import foreign as named_in
 from reglab.data.batches import CleanBatches, Normalization, TrainingBatches
 from reglab.data.images import ImageSet
@@ -280,6 +280,7 @@ class Run:
         return {
             "config": self.config.model_dump(mode="json"),
             "code": self.code,
+            "techniques": code_of_techniques(self.config),
             "revisions": revisions(self.config),
             "data": self.images.fingerprint,
             "device": self.device.type,

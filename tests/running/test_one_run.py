@@ -6,6 +6,7 @@ import shutil
 import signal
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ import yaml
 from filelock import FileLock
 from PIL import Image
 
-from reglab import reading
+from reglab import reading, techniques
 from reglab.config import RunConfig, identity, run_id
 from reglab.data import sources
 from reglab.errors import UserError
@@ -784,6 +785,19 @@ def test_a_run_whose_code_is_edited_as_it_begins_is_recorded_as_none(reglab, hot
     assert "model.name = hot:small: the code was edited as this run began: begin it again" in capsys.readouterr().err
     (record,) = (read_run(path.parent) for path in runs.glob("*/*/run.json"))
     assert (record.state, record.environment) == (State.preempted, None)
+
+
+def test_a_technique_that_was_edited_after_the_process_had_read_its_hash_trains_nothing_under_that(reglab, runs, monkeypatch, capsys):
+    """A worker is a fork of a process that began before, and imports what the technique does as it is now."""
+    agc = next(each for each in techniques.TECHNIQUES if each.name == "agc")
+    for source, code in (("0123456789ab", 75), (agc.code, 0)):
+        foreign = tuple(replace(each, source=source) if each is agc else each for each in techniques.TECHNIQUES)
+        monkeypatch.setattr("reglab.config.run.TECHNIQUES", foreign)
+        assert reglab("train", *WORDS, "agc.enabled=true") == code
+        said = capsys.readouterr().err
+        assert ("technique agc: the code was edited since this process or its sweep began: start that again" in said) == bool(code)
+        assert reglab("train", *WORDS) == 0  # in which it does nothing
+        capsys.readouterr()
 
 
 def test_results_of_other_code_than_their_name_says_are_not_taken_for_this_run_s(reglab, hot, runs, capsys):

@@ -2,10 +2,12 @@ import io
 import math
 import os
 import pickle
+from dataclasses import replace
 
 import pytest
 import torch
 
+from reglab import techniques
 from reglab.errors import ReglabError, UserError
 from reglab.processes.signals import Request, Signals
 from reglab.tracking.record import State
@@ -282,8 +284,6 @@ def test_a_checkpoint_of_another_configuration_is_not_used(left_behind, make_run
 
 
 def test_a_checkpoint_of_other_images_is_not_used(left_behind, make_config, make_record, images):
-    from dataclasses import replace
-
     run = Run(make_config(), replace(images, fingerprint="other"), CPU)
     _, watch = outcome(run, left_behind, make_record, images)
     assert watch.resumed_behind == 0
@@ -346,6 +346,17 @@ def test_a_checkpoint_of_a_network_of_other_code_is_not_used(make_run, tmp_path,
     assert resume(make_run(model=own), file)
     checkpoint.save(file, state | {"code": {"model.name": "0123456789ab"}})
     assert not resume(make_run(model=own), file)
+
+
+def test_a_checkpoint_of_a_technique_of_other_code_is_not_used(make_run, tmp_path, monkeypatch):
+    """At W&B a run keeps its id, whatever was edited meanwhile."""
+    file = File(tmp_path / "checkpoint")
+    for source, is_used in (("abc", False), ("abc", True), ("def", False)):
+        foreign = tuple(replace(each, source=source) if each.name == "agc" else each for each in techniques.TECHNIQUES)
+        monkeypatch.setattr("reglab.config.run.TECHNIQUES", foreign)
+        run = make_run(agc={"enabled": True})
+        assert resume(run, file) == is_used
+        checkpoint.save(file, run.state_dict())
 
 
 def test_a_checkpoint_tells_whose_it_is_over_another_version_of_identities(left_behind, make_run, make_record, images, monkeypatch):
