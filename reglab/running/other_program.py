@@ -109,6 +109,8 @@ class _Run:
         )
         if before and before.state == State.preempted and before.reason is None:  # it said that it goes on, and logs the rest
             record = record.changed(created=before.created, rows=before.rows or [])
+            if before.damage:
+                say(f"note: {before.damage}")
         environment = _environment(self.folder)
         self.places = [Path(environment["WANDB_DIR"]), Path.cwd()]
         self.earlier = frozenset(found(self.run_id, self.places))

@@ -10,6 +10,7 @@ import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from enum import Enum, auto
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -137,7 +138,7 @@ def write_record(folder: Path, record: RunRecord) -> None:
 
 
 def read_run(folder: Path, history: bool = True) -> RunRecord | None:
-    """The run in `folder`, or None where none has begun. With its history, `damage` says what the summary has and the history lacks.
+    """The run in `folder`, or None where none has begun. With its history, `damage` says what the history lacks of what was logged.
 
     Raises DamagedRecordError for a damaged record, UserError for one from a later version, MachineError where the disk does not give it.
     """
@@ -158,9 +159,10 @@ def read_run(folder: Path, history: bool = True) -> RunRecord | None:
     if not history:
         return record
     if record.program is not None:
-        return record.model_copy(update={"rows": _read_rows(folder / HISTORY, mend)})
-    rows = _read_history(folder / HISTORY, mend)
-    return record.model_copy(update={"history": rows, "damage": _damage(record, rows, folder)})
+        rows, fault = _read_rows(record, folder / HISTORY, mend)
+        return record.model_copy(update={"rows": rows, "damage": _damage(record, fault, folder)})
+    epochs, fault = _read_history(record, folder / HISTORY, mend)
+    return record.model_copy(update={"history": epochs, "damage": _damage(record, fault, folder)})
 
 
 def version(folder: Path) -> tuple[tuple[int, int, int] | None, ...]:
@@ -176,31 +178,48 @@ def _version(path: Path) -> tuple[int, int, int] | None:
     return about.st_ino, about.st_mtime_ns, about.st_size
 
 
-def _read_history(path: Path, mend: str) -> list[Epoch]:
-    """The epochs of a run. It repeats one that a crash cut short."""
-    return _whole_rows(path, Epoch.model_validate, _MOST_EPOCH_BYTES, mend)
+def _read_history(record: RunRecord, path: Path, mend: str) -> tuple[list[Epoch], str | None]:
+    """The epochs of a run, and what is wrong with them where it has a summary; one that goes on repeats those that are lost."""
+    rows, _ = _whole_rows(path, Epoch.model_validate, _MOST_EPOCH_BYTES, mend)
+    return rows, _fault(rows, record.summary) if record.state.has_results and record.summary else None
 
 
-def _read_rows(path: Path, mend: str) -> list[Logged]:
-    """What another program logged."""
-    return _whole_rows(path, _ROW.validate_python, _MOST_ROW_BYTES, mend)
+def _read_rows(record: RunRecord, path: Path, mend: str) -> tuple[list[Logged], str | None]:
+    """What another program logged, and what is wrong with the file: no summary tells how many rows there were."""
+    rows, end = _whole_rows(path, _ROW.validate_python, _MOST_ROW_BYTES, mend)
+    if end is _End.damage or (end is not _End.whole and record.state.has_results):
+        return rows, f"has {len(rows)} whole rows, and what was logged after them is lost"
+    return rows, None
 
 
-def _whole_rows(path: Path, row_of: Callable[[Any], _Row], longest: int, mend: str) -> list[_Row]:
-    """What each line of a file holds, of at most `longest` bytes, up to the first that is none: a crash may cut the last one short."""
-    rows: list[_Row] = []
-    with suppress(FileNotFoundError, ValueError), reading.opened(path, MOST_HISTORY_BYTES, mend) as stream:
-        for line in reading.lines(stream, longest, MOST_HISTORY_BYTES):
-            rows.append(row_of(reading.parsed(line)))
-    return rows
+class _End(Enum):
+    """How a file of rows ends."""
+
+    whole = auto()
+    cut = auto()  # within a row, or there is no file: a crash may leave it so
+    damage = auto()  # at a line that is no row
 
 
-def _damage(record: RunRecord, rows: Sequence[Epoch], folder: Path) -> str | None:
-    """What is wrong with the history of a run that has a summary, and how to get it back; None where they agree."""
-    if not record.state.has_results or not record.summary or record.without_history:
+def _whole_rows(path: Path, row_of: Callable[[Any], _Row], longest: int, mend: str) -> tuple[list[_Row], _End]:
+    """What each line of a file holds, of at most `longest` bytes, up to the first that is no row, and how that is."""
+    rows, line = list[_Row](), b"\n"
+    try:
+        with reading.opened(path, MOST_HISTORY_BYTES, mend) as stream:
+            for line in reading.lines(stream, longest, MOST_HISTORY_BYTES):
+                rows.append(row_of(reading.parsed(line)))
+    except FileNotFoundError:
+        return rows, _End.cut
+    except ValueError:
+        return rows, _End.damage if line.endswith(b"\n") else _End.cut
+    return rows, _End.whole
+
+
+def _damage(record: RunRecord, fault: str | None, folder: Path) -> str | None:
+    """What is wrong with the history of a run, what stands, and how to get it back; None where nothing is."""
+    if fault is None or record.without_history:
         return None
-    if (fault := _fault(rows, record.summary)) is None:
-        return None
+    if not record.state.has_results:
+        return f"{folder / HISTORY} {fault}"
     remedy = "`reglab sweep run … --from wandb://ENTITY/PROJECT` brings it back where W&B has it; else remove the folder to run it again"
     return f"{folder / HISTORY} {fault}; the summary in {RECORD} stands: {remedy}"
 

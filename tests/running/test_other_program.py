@@ -60,6 +60,16 @@ def test_what_is_whole_is_kept_where_a_file_is_damaged_and_the_damage_is_said(ca
     assert "is no file of W&B's client, or a damaged one, with no whole record at byte" in record.reason
 
 
+def test_a_run_that_goes_on_behind_a_damaged_history_says_what_it_lost(carry_out, tmp_path, capsys):
+    carry_out("leave('first', 1)\nraise SystemExit(75)", first=framed([row(a=1), row(a=2), row(a=3)]))
+    history = tmp_path / "runs" / "s" / "r1" / "history.jsonl"
+    first, _, last = history.read_bytes().splitlines(keepends=True)
+    history.write_bytes(first + b"\0" * 50 + b"\n" + last)
+    record = carry_out("leave('rest', 2)", rest=framed([row(a=4)]))
+    assert [each["a"] for each in record.rows] == [1, 4]
+    assert f"note: {history} has 1 whole rows, and what was logged after them is lost" in capsys.readouterr().err
+
+
 def test_a_file_that_the_program_removes_ends_nothing_and_what_it_told_is_kept(carry_out):
     script = """
 path, history = leave("whole", 1), Path("runs/s/r1/history.jsonl")

@@ -300,6 +300,36 @@ def test_a_run_of_another_program_is_stored_and_read_back_as_it_was(tmp_path):
     assert read_archive(tmp_path / ARCHIVE) == [record]
 
 
+ROWS_LOST = {
+    "within": (b'{"loss": 2}\nodd\n{"loss": 1}\n', 1),
+    "zeros": (b'{"loss": 2}\n' + b"\0" * 300 + b"\n", 1),
+    "too_long": (b'{"loss": 2}\n{"loss": 1}\n{"word": "' + b"a" * 10**6 + b'"}\n', 2),
+}
+
+
+@pytest.mark.parametrize("state", [State.finished, State.running, State.crashed])
+@pytest.mark.parametrize(("content", "whole"), ROWS_LOST.values(), ids=ROWS_LOST)
+def test_rows_of_another_program_that_are_lost_behind_a_damaged_line_are_told(folder, content, whole, state):
+    write_run(folder, of_a_program(state))
+    (folder / HISTORY).write_bytes(content)
+    found = read_run(folder)
+    assert len(found.rows) == whole
+    assert found.damage.startswith(f"{folder / HISTORY} has {whole} whole rows, and what was logged after them is lost")
+    assert ("the summary in run.json stands" in found.damage) == (state == State.finished)
+
+
+@pytest.mark.parametrize("content", [b'{"loss": 2}\n{"lo', None])
+def test_of_another_program_s_run_a_cut_history_is_damage_only_at_its_end(folder, content):
+    for state, is_damage in ((State.crashed, False), (State.finished, True)):
+        write_run(folder, of_a_program(state))
+        (folder / HISTORY).unlink() if content is None else (folder / HISTORY).write_bytes(content)
+        assert bool(read_run(folder).damage) == is_damage
+
+
+def of_a_program(state):
+    return RunRecord(run_id="x", sweep="s", label="x", identity="x", seed=0, config={}, program="p", logged={"loss": 1}, rows=[], state=state)
+
+
 def test_a_version_changes_with_record_and_history(tmp_path):
     record = RunRecord(run_id="x", sweep="s", label="x", identity="x", seed=0, config={}, program="p", rows=[])
     seen = [version(tmp_path)]

@@ -91,7 +91,7 @@ def notes(study: Study) -> list[str]:
         if left_out and state != State.finished:
             how = "counted as chance where accuracies are compared, and in no mean" if state == State.diverged else "not counted"
             found.append(f"{len(left_out)} {state}, {how}: " + "; ".join(left_out))
-    if damaged := [record.run_id for record in study.records if record.damage]:
+    if damaged := [record.run_id for record in study.records if record.damage and record.state.has_results]:
         runs = "1 run" if len(damaged) == 1 else f"{len(damaged)} runs"
         found.append(f"the history of {runs} is damaged, and the summary counts: {', '.join(damaged)}")
     if study.others:
