@@ -16,7 +16,7 @@ import yaml
 from reglab import names, reading
 from reglab.errors import UserError, excerpt
 from reglab.sweep.program import Program
-from reglab.tracking.wandb_run import LOGGED_BESIDE
+from reglab.tracking.record import LOGGED_BESIDE
 
 _SWEEP, RUN, _PARAMETERS = "WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH"
 _IDENTITY = "REGLAB_IDENTITY"

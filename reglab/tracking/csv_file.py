@@ -11,12 +11,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from reglab import reading
 from reglab.errors import UserError, excerpt
 from reglab.tracking import exports
 from reglab.tracking.exports import Export
-from reglab.tracking.program_run import CLOCK, ProgramRun, Value, each_alone
+from reglab.tracking.program_run import CLOCK, ProgramRun, Value, by_path, each_alone, results_of, seconds_of
+from reglab.tracking.record import settings_of
 from reglab.tracking.state import State
 
 SUFFIX = ".csv"
@@ -75,14 +77,14 @@ def read(path: Path) -> list[ProgramRun]:
     _check_header(header, path)
     found = [(number, _cells(number, cells, header, path)) for number, cells in rows]
     columns = _columns(header, found, path)
-    return each_alone([columns.run(place, cells) for place, (_, cells) in enumerate(found, start=1)], path)
+    return each_alone([columns.run(place, cells, f"{path}:{number}") for place, (number, cells) in enumerate(found, start=1)], path)
 
 
 @dataclass(frozen=True)
 class _Columns:
     """What tells of a run itself. `named`: by what it is called; `states`: what says how it stands, all of them the same; `key`: the
     column whose cells tell all runs apart, where one has an id. How long it took is in `seconds`, or from `starts` to `ends`. `results`
-    are those of a table that tells them from settings."""
+    are those of a table that tells them from settings; of `dictionaries` it has them in two columns."""
 
     key: str | None
     named: tuple[str, ...]
@@ -92,20 +94,25 @@ class _Columns:
     starts: tuple[str, ...] = _STARTS
     ends: tuple[str, ...] = ()
     seconds: tuple[str, ...] = _SECONDS
+    dictionaries: bool = False
 
-    def run(self, place: int, cells: _Cells) -> ProgramRun:
-        """The run in a row, which is the so manieth."""
+    def run(self, place: int, cells: _Cells, where: str) -> ProgramRun:
+        """The run in a row, which is the so manieth. Raises UserError, which says `where`, for a cell that is no dictionary."""
 
         def of(names: Sequence[str]) -> str:
             return next((cells[name] for name in names if cells.get(name)), "")
 
         starts, ends = reading.moment_in(of(self.starts)), reading.moment_in(of(self.ends))
         seconds = (ends - starts).total_seconds() if starts and ends else value(of(self.seconds))
+        config: Mapping[str, Any] = {name: value(cell) for name, cell in cells.items() if name and name not in self.about | self.results}
+        summary: Mapping[str, Any] = {name: value(cell) for name, cell in cells.items() if name in self.results}
+        if self.dictionaries:
+            config, summary, seconds = _told_by_w_and_b(cells, where)
         return ProgramRun(
             id=(self.key and cells[self.key]) or f"row {place}",
             name=of(self.named),
-            config={name: value(cell) for name, cell in cells.items() if name and name not in self.about | self.results},
-            summary={name: value(cell) for name, cell in cells.items() if name in self.results},
+            config=config,
+            summary=summary,
             about={name: value(cell) for name, cell in cells.items() if name in self.about},
             state=_ENDED_AS[_called(said)] if (said := of(self.states)) else State.finished,
             seconds=seconds if isinstance(seconds, int | float) and math.isfinite(seconds) else None,
@@ -121,11 +128,32 @@ def _columns(header: Sequence[str], rows: Sequence[tuple[int, _Cells]], path: Pa
             raise UserError(f"{path}:{number}: {' and '.join(states)} tell two states of a run: rename or remove one")
     if export := exports.of(header):
         return _exported(export, header, states)
+    dictionaries = exports.holds_dictionaries([cells for _, cells in rows])
     named = tuple(sorted((name for name in header if _called(name) in _NAMES), key=lambda name: _NAMES.index(_called(name))))
     ids = [name for name in header if _called(name) in _IDS]
     apart = [name for name in reversed(named) if all(cells[name] for _, cells in rows) and _are_unlike(name, rows)]
     about = {*ids, *named, *states, *_STARTS, *_SECONDS, *_ABOUT, *(_ABOUT_EXPORTED if set(header) >= _EXPORTED else ())}
-    return _Columns(next(iter((*ids, *apart)), None), named, states, frozenset(about))
+    if dictionaries:
+        about = {*filter(None, header)} - {exports.CONFIG, exports.SUMMARY}
+    return _Columns(next(iter((*ids, *apart)), None), named, states, frozenset(about), dictionaries=dictionaries)
+
+
+def _told_by_w_and_b(cells: _Cells, where: str) -> tuple[dict[str, Value], dict[str, Value], float | None]:
+    """What a run was given, what it came to and how long it took, in a table made of W&B's API. Raises UserError as `_Columns.run`."""
+    found = []
+    for name in (exports.CONFIG, exports.SUMMARY):
+        try:
+            found.append(exports.dictionary(cells[name]))
+        except ValueError:
+            raise UserError(
+                f"{where}: {name} is {excerpt(cells[name])}, which is no dictionary of plain values: write it as JSON, "
+                "or let `--from wandb://ENTITY/PROJECT` read these runs"
+            ) from None
+    config, summary = found
+    try:
+        return by_path(settings_of(config)), results_of(summary), seconds_of(summary)
+    except ValueError as error:
+        raise UserError(f"{where}: {error}: nothing tells which of them it is; leave the run out") from None
 
 
 def _exported(export: Export, header: Sequence[str], states: tuple[str, ...]) -> _Columns:

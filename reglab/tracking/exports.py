@@ -1,7 +1,13 @@
-"""What the tables of other trackers call their columns: MLflow's, Optuna's and Ray Tune's tell settings from results by a prefix."""
+"""How the tables of trackers tell settings from results: MLflow's, Optuna's and Ray Tune's by a prefix of their columns, what a script
+writes of W&B's API by two columns of dictionaries."""
 
-from collections.abc import Sequence
+import ast
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from reglab import reading
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,45 @@ _EXPORTS = (
         seconds=("time_total_s",),
     ),
 )
+
+
+CONFIG, SUMMARY = "config", "summary"
+"""Columns of a table that is made of W&B's API as its documentation shows it: dictionaries, as Python or JSON writes them."""
+
+
+def holds_dictionaries(rows: Sequence[Mapping[str, str]]) -> bool:
+    """Whether the cells under both columns look like dictionaries; an empty one does, too, but not all of a column."""
+    return all(
+        any(row.get(name) for row in rows) and all(row[name].startswith("{") for row in rows if row[name]) for name in (CONFIG, SUMMARY)
+    )
+
+
+def dictionary(cell: str) -> dict[str, Any]:
+    """What a cell under such a column holds; an empty one nothing. Raises ValueError where it is no dictionary of plain values."""
+    try:
+        found = reading.parsed(cell or "{}", numbers_only=False)
+    except ValueError:
+        found = _literal(cell)
+    if not isinstance(found, dict):
+        raise ValueError("no dictionary")
+    return {str(key): value for key, value in found.items()}
+
+
+def _literal(text: str) -> Any:
+    """What a text of Python holds, of which nothing is run: plain values, NaN and infinity as `repr` has them among them."""
+    try:
+        tree = _Unnamed().visit(ast.parse(text, mode="eval"))
+        return ast.literal_eval(tree)
+    except (SyntaxError, TypeError, RecursionError, MemoryError) as error:
+        raise ValueError(str(error)) from None
+
+
+class _Unnamed(ast.NodeTransformer):
+    """Puts the numbers in place of `nan` and `inf`, which Python reads as names."""
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        number = {"nan": math.nan, "inf": math.inf}.get(node.id)
+        return node if number is None else ast.copy_location(ast.Constant(number), node)
 
 
 def of(columns: Sequence[str]) -> Export | None:

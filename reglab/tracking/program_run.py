@@ -94,13 +94,25 @@ def of_record(record: RunRecord) -> ProgramRun:
         name=record.label,
         program=record.program or "",
         config=config,
-        summary={key: value for key, value in (record.logged or {}).items() if not key.startswith("_")},
+        summary=results_of(record.logged or {}),
         state=record.state,
         reason=record.reason,
-        seconds=seconds if isinstance(seconds := (record.logged or {}).get("_runtime"), int | float) else None,
+        seconds=seconds_of(record.logged or {}),
         created=record.created,
         url=record.url,
     )
+
+
+def results_of(summary: Mapping[str, Any]) -> dict[str, Value]:
+    """What a run came to, of all that W&B has as its summary. Raises ValueError as `by_path`."""
+    return {key: value for key, value in by_path(summary).items() if not key.startswith("_")}
+
+
+def seconds_of(summary: Mapping[str, Any]) -> float | None:
+    """How long a run took by the clock of W&B's client, given its summary."""
+    own = own if isinstance(own := summary.get("_wandb"), dict) else {}
+    told = (summary.get("_runtime"), own.get("runtime"))
+    return next((value for value in told if isinstance(value, int | float) and _is_finite(value)), None)
 
 
 def curve(rows: Iterable[Mapping[str, Any]], metric: str, points: int) -> Curve:

@@ -21,6 +21,9 @@ from reglab.tracking.state import State as State  # noqa: PLC0414 – a part of 
 
 SCHEMA_VERSION = 1
 
+LOGGED_BESIDE = ("schema_version", "identity", "identity_version", "label", "created", "again", "measures", "environment")
+"""Fields of `RunRecord` that stand in W&B's configuration of a run, beside the keys of `RunConfig`."""
+
 _LONGEST_REASON = 2000
 """Characters; another library's error may say more."""
 
@@ -84,6 +87,15 @@ _ANOTHER_TRAINING = re.compile(r"-\d{8}T\d{12}$")
 def own_id(wandb_id: str) -> str:
     """The id of the run of which W&B has a training under this one."""
     return _ANOTHER_TRAINING.sub("", wandb_id)
+
+
+def settings_of(logged: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run was given, of all that W&B has as its configuration: what a record of reglab's has beside it is none of that.
+
+    In a run of another program such a key is one of its own.
+    """
+    beside = LOGGED_BESIDE if "schema_version" in logged else ()
+    return {key: value for key, value in logged.items() if key not in beside and key != "_wandb"}
 
 
 def _printed(value: Any) -> Any:
@@ -232,6 +244,11 @@ class RunRecord(Stored):
     def steps_done(self) -> int:
         """How many there are."""
         return len(self.history) or len(self.rows or ())
+
+    @property
+    def logged_config(self) -> dict[str, Any]:
+        """What W&B has as its configuration when it begins; `settings_of` gives its own again."""
+        return self.config | self.model_dump(mode="json", include={*LOGGED_BESIDE} - {"environment"}, exclude_none=True)
 
     @property
     def is_named_after_identity(self) -> bool:

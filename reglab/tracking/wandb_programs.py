@@ -2,7 +2,6 @@
 
 import json
 import logging
-import math
 from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
@@ -10,8 +9,8 @@ from urllib.parse import quote
 from reglab.errors import first_line, in_one_line
 from reglab.reading import moment_in
 from reglab.tracking import program_run
-from reglab.tracking.program_run import Curve, ProgramRun, by_path
-from reglab.tracking.record import RunRecord, State
+from reglab.tracking.program_run import Curve, ProgramRun, by_path, results_of, seconds_of
+from reglab.tracking.record import RunRecord, State, settings_of
 from reglab.tracking.wandb_api import (
     CONFIGURATIONS,
     LISTED_AT_ONCE,
@@ -26,7 +25,6 @@ from reglab.tracking.wandb_api import (
 )
 from reglab.tracking.wandb_files import metrics
 from reglab.tracking.wandb_project import SILENT, own_word
-from reglab.tracking.wandb_run import LOGGED_BESIDE
 
 CURVES_AT_ONCE = 50
 """Runs in one answer."""
@@ -115,20 +113,17 @@ def curves(project: Project, metric: str, points: int) -> dict[str, Curve]:
 def _program_run(node: dict[str, Any], project: Project) -> ProgramRun:
     """Raises ValueError, KeyError, … for what it cannot read."""
     config = config_of(node)
-    settings = {key: value for key, value in config.items() if key not in LOGGED_BESIDE}
     told = mapping_in(node["summaryMetrics"])
     ended = own_word(node["state"], told) if "schema_version" in config else None  # W&B has no word for one that diverged
-    own = own if isinstance(own := told.get("_wandb"), dict) else {}
-    seconds = next((value for value in (told.get("_runtime"), own.get("runtime")) if isinstance(value, int | float)), None)
     return ProgramRun(
         id=node["name"],
         name=str(node.get("displayName") or ""),
         program=str(project),
-        config=dict(sorted(by_path(settings).items())),  # W&B has them in no order
-        summary={key: value for key, value in by_path(told).items() if not key.startswith("_")},
+        config=dict(sorted(by_path(settings_of(config)).items())),  # W&B has them in no order
+        summary=results_of(told),
         state=ended or _OF_A_PROGRAM.get(node["state"], State.running),
         reason=told.get("reason") if ended else None,
-        seconds=seconds if seconds is not None and math.isfinite(seconds) else None,
+        seconds=seconds_of(told),
         created=moment_in(node.get("createdAt")),
         url=f"{address_of_runs(project)}/{quote(node['name'])}",
     )

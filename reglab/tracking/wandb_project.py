@@ -13,7 +13,7 @@ from urllib.parse import quote
 from reglab import reading
 from reglab.errors import UserError, in_one_line
 from reglab.tracking import wandb_cache
-from reglab.tracking.record import Environment, RunRecord, State, own_id
+from reglab.tracking.record import Environment, RunRecord, State, own_id, settings_of
 from reglab.tracking.results import Epoch, Summary
 from reglab.tracking.wandb_api import (
     LISTED_AT_ONCE,
@@ -31,7 +31,6 @@ from reglab.tracking.wandb_api import (
     page,
 )
 from reglab.tracking.wandb_library import wandb
-from reglab.tracking.wandb_run import LOGGED_BESIDE
 from reglab.tracking.wandb_states import GOES_ON
 
 _log = logging.getLogger(__name__)
@@ -185,7 +184,7 @@ def _record(node: dict[str, Any], rows: Sequence[dict[str, Any]]) -> RunRecord |
         identity=config["identity"],
         identity_version=config.get("identity_version", 0),
         seed=seed or 0,
-        config={key: value for key, value in config.items() if key not in LOGGED_BESIDE},
+        config=settings_of(config),
         state=told or SILENT.get(node["state"], State.running),
         reason=said.get("reason") if told else None,
         created=config["created"],

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from reglab.tracking.record import RunRecord
     from reglab.tracking.results import Epoch
 
-LOGGED_BESIDE = ("schema_version", "identity", "identity_version", "label", "created", "again", "measures", "environment")
-"""Fields of `RunRecord` that stand in W&B's configuration of a run, beside the keys of `RunConfig`."""
-
 BEGIN_SECONDS = 5.0
 """How long a run waits for W&B as it begins."""
 
@@ -134,7 +131,7 @@ class WandbRun:
                 id=record.wandb_id or record.run_id,
                 name=f"{record.label} s{record.seed}",
                 group=record.sweep,
-                config=record.config | record.model_dump(mode="json", include={*LOGGED_BESIDE} - {"environment"}, exclude_none=True),
+                config=record.logged_config,
                 dir=str(self.folder),
                 resume="never" if self.anew else "allow",
                 mode=mode,

@@ -8,8 +8,8 @@ from reglab.config import FIELDS
 from reglab.errors import UserError
 from reglab.report import dashboard
 from reglab.report.dashboard import Bars, Importance, Line, Parallel, Scatter
+from reglab.tracking.record import LOGGED_BESIDE
 from reglab.tracking.results import METRICS
-from reglab.tracking.wandb_run import LOGGED_BESIDE
 from tests.loopback.state import ENTITY, View
 from tests.report.published import DESIGN
 

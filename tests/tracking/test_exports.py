@@ -1,7 +1,13 @@
-"""Tables as MLflow, Optuna and Ray Tune write them."""
+"""Tables as MLflow, Optuna and Ray Tune write them, and scripts that ask W&B's API."""
+
+import csv
+import io
+import json
+import math
 
 import pytest
 
+from reglab.errors import UserError
 from reglab.report.programs.roles import CLOCK, AskedRoles
 from reglab.report.programs.roles import read as roles_of
 from reglab.tracking import exports
@@ -53,6 +59,67 @@ def test_what_ray_tune_writes_is_read(table):
     first, *_ = read(table(TUNE))
     assert first.config == {"config/lr": 0.1, "config/net/width": 64, "config/seed": 0}
     assert (first.id, first.summary, first.seconds) == ("t_0", {"val_acc": 0.81}, 20.5)
+
+
+RUNS = [
+    (
+        {"opt": {"lr": lr}, "seed": seed, "tags": ["a", "b"], "env": None},
+        {"acc": acc, "hist": {"bins": [1, 2]}, "_runtime": 61.5, "_step": 9},
+    )
+    for lr, seed, acc in ((0.1, 0, 0.81), (0.1, 1, 0.83), (0.2, 0, 0.71), (0.2, 1, math.nan))
+]
+"""Configurations and summaries, as W&B's API has them."""
+
+
+def of_the_api(runs=RUNS, write=repr, **more):
+    """The table that W&B's documentation makes of them: pandas writes an index before it."""
+    stream = io.StringIO()
+    writer = csv.writer(stream)
+    writer.writerow(["", "summary", "config", "name", *more])
+    for number, (config, summary) in enumerate(runs):
+        writer.writerow([number, write(summary), write(config), f"calm-sea-{number}", *(column[number] for column in more.values())])
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("write", [repr, json.dumps])
+def test_a_table_of_dictionaries_as_w_and_b_s_api_has_them_is_read(table, write):
+    first, *_, last = read(table(of_the_api(write=write)))
+    assert first.config == {"opt.lr": 0.1, "seed": 0, "tags": '["a", "b"]', "env": None}
+    assert first.summary == {"acc": 0.81, "hist.bins": "[1, 2]"}
+    assert (first.name, first.seconds, first.state) == ("calm-sea-0", 61.5, State.finished)
+    assert last.summary["acc"] == "NaN"
+    found = roles_of(read(table(of_the_api())), AskedRoles())
+    assert (found.metric, found.seed, found.factors) == ("acc", "seed", ("opt.lr",))
+
+
+def test_what_else_such_a_table_tells_is_of_the_run_itself(table):
+    states = [State.finished, State.crashed, State.failed, State.running]
+    text = of_the_api(id=[*"abcd"], state=states, url=[f"https://x/{run}" for run in "abcd"])
+    runs = read(table(text))
+    assert [run.id for run in runs] == ["a", "b", "c", "d"]
+    assert [run.state for run in runs] == states
+    assert "url" not in runs[0].config
+    assert runs[0].about["url"] == "https://x/a"
+
+
+def test_of_reglab_s_own_runs_what_stands_beside_the_configuration_is_no_setting(table):
+    beside = {"schema_version": 1, "identity": "a1", "label": "plain", "created": "2026-03-01T10:00:00Z", "environment": {"device": "x"}}
+    runs = [(config | beside, summary) for config, summary in RUNS]
+    assert [run.config for run in read(table(of_the_api(runs)))] == [run.config for run in read(table(of_the_api()))]
+
+
+@pytest.mark.parametrize(
+    "cell", ["{'a': array([1, 2])}", "{'a': 1", "{1, 2}", "{'a': __import__('os').getcwd()}", "{" * 5000, "{'a': " + "-" * 50000 + "1}"]
+)
+def test_a_cell_that_is_no_dictionary_is_refused_with_its_line(table, cell):
+    text = of_the_api([*RUNS, ({"opt": 1}, {})]).replace("{'opt': 1}", '"' + cell + '"')
+    with pytest.raises(UserError, match=r"runs.csv:6: config is .*, which is no dictionary of plain values"):
+        read(table(text))
+
+
+def test_an_empty_cell_is_a_run_that_logged_nothing(table):
+    text = of_the_api([*RUNS, ({"opt": {"lr": 0.5}}, {})]).replace("4,{},", "4,,")
+    assert read(table(text))[-1].summary == {}
 
 
 @pytest.mark.parametrize(

@@ -327,7 +327,8 @@ def test_of_another_program_s_run_a_cut_history_is_damage_only_at_its_end(folder
 
 
 def of_a_program(state):
-    return RunRecord(run_id="x", sweep="s", label="x", identity="x", seed=0, config={}, program="p", logged={"loss": 1}, rows=[], state=state)
+    told = {"config": {}, "program": "p", "logged": {"loss": 1}, "rows": []}
+    return RunRecord(run_id="x", sweep="s", label="x", identity="x", seed=0, state=state, **told)
 
 
 def test_a_version_changes_with_record_and_history(tmp_path):

@@ -342,6 +342,17 @@ def script(seed, lr, acc):
             run.log({"val/acc": acc * (step + 1) / 3, "val/loss": 1.0 - acc, "plot": wandb.Histogram([step])})
 
 
+def test_a_key_of_another_program_is_its_own_though_reglab_has_one_of_that_name(wandb_server, tmp_path, monkeypatch):
+    """What parts the arms of others was left out: an environment, a label."""
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
+    for game in ("CartPole", "Acrobot"):
+        with wandb.init(project="theirs", config={"environment": game, "label": game}) as run:
+            run.log({"return": 1.0})
+    assert [run.config for run in programs(f"wandb://{ENTITY}/theirs")] == [
+        {"environment": game, "label": game} for game in ("CartPole", "Acrobot")
+    ]
+
+
 def test_runs_of_a_script_that_knows_nothing_of_reglab_are_read_by_their_keys(wandb_server, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_DIR", str(tmp_path))
     for seed, lr in ((0, 0.1), (1, 0.2)):
