@@ -39,8 +39,8 @@ RUNS = 10_000
 @dataclass(frozen=True)
 class Scenario:
     """`spread`: standard deviations of the arms, by a word: equal, or so many of their logarithm (`log 0.5`), or the first arm's against 1
-    of all others' (`first 3`), or that of two arms beside those that are compared (`wild 20`). `common`: the correlation of runs of one
-    seed. `tails`: of the noise, degrees of freedom of Student's t.
+    of all others' (`first 3`), or that of two arms beside those that are compared (`wild 20`), of a third (`third 20`), or of every other
+    arm (`half 2`). `common`: the correlation of runs of one seed. `tails`: of the noise, degrees of freedom of Student's t.
     """
 
     name: str
@@ -62,6 +62,8 @@ class Scenario:
             deviations[:, 0] = float(size)
         elif kind == "wild":
             deviations[:, -2:] = float(size)
+        elif kind == "third":
+            deviations[:, -self.arms // 3 :] = float(size)
         elif kind == "half":
             deviations[:, ::2] = float(size)
         shared = rng.standard_normal((studies, 1, self.seeds))
@@ -77,6 +79,7 @@ SCENARIOS = (
     Scenario("unequal: by 0.5", spread="log 0.5"),
     Scenario("half of the arms twice as noisy", spread="half 2"),
     Scenario("12 arms, of which two that are not compared 20 times as noisy", arms=12, spread="wild 20"),
+    Scenario("9 arms, of which three that are not compared 20 times as noisy", arms=9, spread="third 20"),
     Scenario("heavy tails: t with 5", tails=5),
     Scenario("heavy tails: t with 3", tails=3),
     Scenario("seeds correlate by 0.3", common=0.3),

@@ -24,6 +24,10 @@ UNLIKE = 0.01
 FAR = 0.0002
 """The same, of being so unlike that it has no say in what all have in common."""
 
+LEAST_IN_COMMON = 0.5
+"""Degrees of freedom of what arms have in common for each of an arm's own. Where there are less, each arm keeps its own: with a third of
+the arms failing at random, or arms of several tasks, the intervals of the others would be four times as wide as they need to be."""
+
 _HIDING = FEWEST_ARMS + 3
 """Arms from which on one that is far from the others is looked for behind the largest of these."""
 
@@ -107,21 +111,21 @@ def _chance_of(variances: Array, freedom: Array, told: NDArray[np.bool_]) -> Arr
     return np.where(arms < FEWEST_ARMS, np.nan, found)
 
 
-def moderated(variances: Array, freedom: Array, common: Prior, unlike: float = UNLIKE, least: float = 0.0) -> tuple[Array, Array]:
+def moderated(variances: Array, freedom: Array, common: Prior, unlike: float = UNLIKE) -> tuple[Array, Array]:
     """The variances (…, arms) drawn towards the prior, and their degrees of freedom (…, arms), which are never more than those of all arms
     together (Smyth 2004, equation 3; the bound is limma's).
 
     An arm whose variance is too large to be of the prior of the others keeps its own (as in the robust form of Phipson 2016, which leaves
     such an arm fewer degrees of freedom of the prior; here none): its interval is wider for it. One that is small is drawn up as any.
-    `unlike`: the probability of taking an arm that is as the others for such a one; `least`: how many degrees of freedom the prior must
-    have for each of an arm's own, where less says that the arms have too little in common, and each keeps its own.
+    All keep their own where they have too little in common. `unlike`: the probability of taking an arm that is as the others for one that
+    is not.
     """
     variance, weight, total = common.variance[..., None], common.freedom[..., None], freedom.sum()
     chance = _chance_of(variances, freedom, common.alike)
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.where(np.isinf(weight), 1.0, weight / (weight + freedom))
         drawn = share * variance + (1 - share) * variances
-    keeps = (weight == 0) | (weight < least * freedom) | ((freedom > 0) & (variances > 0) & (chance < unlike))
+    keeps = (weight == 0) | (weight < LEAST_IN_COMMON * freedom) | ((freedom > 0) & (variances > 0) & (chance < unlike))
     return np.where(keeps, variances, drawn), np.where(keeps, freedom, np.minimum(weight + freedom, total))
 
 

@@ -11,8 +11,8 @@ HARD = [scenario for scenario in SCENARIOS if "does not fit" in scenario.name]
 def test_intervals_cover_and_are_short(scenario):
     found = coverage(scenario, 2000)
     assert found["moderated covers %"] > (80 if scenario in HARD else 92.5)
-    if scenario.seeds == 3 and scenario.arms >= 6 and scenario not in HARD and not scenario.spread.startswith("wild"):
-        assert found["half-width over Student's"] < 0.65
+    if scenario.seeds == 3 and scenario.arms >= 6 and scenario not in HARD:
+        assert found["half-width over Student's"] < (1 if scenario.spread.startswith(("wild", "third")) else 0.67)
 
 
 @pytest.mark.slow
