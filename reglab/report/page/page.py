@@ -43,7 +43,7 @@ _UNITS = {unit: said.strip() for unit, said in UNITS.items()} | {"share": "of th
 _SCRIPTS = ("common", "figures", "claims", "contents", "tables", "rows", "arms")
 """Of the page, in the order in which they run."""
 
-_NUMBER = r"[-+−×]?\d[\d,.]*"
+_NUMBER = r"([<>] )?[-+−×]?\d[\d,.]*"
 _ONE = rf"({_NUMBER}( ± \d[\d,.]*)?( ?%| s)?( \(({_NUMBER} to {_NUMBER}|all equal|\d+ of \d+|p (< )?[\d.]+)\))*|not reached|mixed|–)"
 _QUANTITY = re.compile(rf"{_ONE}( / {_ONE})*")
 _LONG = 40  # characters of a cell that may break into lines

@@ -35,7 +35,7 @@ _LATEX = str.maketrans(
 _TOGETHER = re.compile(r"(?<=±) |(?<=\d) (?=%|s\b|points?\b|times\b)")
 """Spaces at which no line breaks: behind the sign of `± 15`, and between a number and its unit."""
 
-_NUMBER = re.compile(r"[-−+<×]?\s?\d")
+_NUMBER = re.compile(r"[-−+<>×]?\s?\d")
 """What the text of a number begins with, its spread and unit behind it."""
 
 _LATIN = 0x17F

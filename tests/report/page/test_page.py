@@ -1,4 +1,5 @@
 import json
+import math
 import re
 from dataclasses import replace
 from itertools import pairwise
@@ -524,13 +525,44 @@ def test_a_table_is_sorted_by_its_numbers_and_copied_whole(open_page):
     assert page.evaluate("copied") == "\\begin{table}"
 
 
+SORTED = {
+    "p (Holm)": ["< 0.001", "0.001", "0.020", "0.500", "–"],
+    "training, s": ["9.5 ± 0.2 / – / –", "10.1 / – / 8.0", "– / 28.4 / 3.0", "– / 1,037.9 / 2.0", "– / – / –"],
+    "to 87 %, s": ["5.9 / 5.1", "5.9 / 6.0", "17.0", "not reached / 3.0", "not reached (1 of 3)"],
+    "seeds more": ["0", "9", "87", "> 200", "–"],
+    "interval": ["−12.1 to 0.0", "−2.1 to −1.9", "−2.1 to +2.1", "+3.3 to open", "–"],
+    "name": ["arm 2", "arm 10", "Ärm 11", "b", "–"],
+}
+"""Columns of a table as they stand when they are sorted, upwards."""
+
+DOWNWARDS = {"training, s": ["1", "0", "3", "2", "4"], "to 87 %, s": ["4", "3", "2", "1", "0"]}
+"""Where that is not all but the last row turned over: times on the first machine stand before those on others, and a target that is not
+reached is later than any time."""
+
+
+@in_chromium
+@pytest.mark.parametrize("column", SORTED)
+def test_a_column_is_sorted_by_what_its_texts_say(open_page, column):
+    table = pd.DataFrame({"arm": ["3", "0", "4", "1", "2"], column: [SORTED[column][place] for place in (3, 0, 4, 1, 2)]})
+    page = open_page(study(sections=[PageSection("dropout", "Dropout", "Which?", [], table, [], [])]))
+    heading = page.locator("table[data-table=dropout]").get_by_role("button", name=column)
+    heading.click()
+    names = page.locator("table[data-table=dropout] tbody th")
+    assert names.all_inner_texts() == ["0", "1", "2", "3", "4"]
+    heading.click()
+    assert names.all_inner_texts() == DOWNWARDS.get(column, ["3", "2", "1", "0", "4"])  # what is missing stands last
+
+
 @in_chromium
 def test_a_table_of_many_rows_is_filtered(open_page):
-    table = pd.DataFrame({"arm": [f"arm {number}" for number in range(12)], "n": ["x"] * 12})
+    table = pd.DataFrame({"arm": [f"arm {number}" for number in range(12)], "n": ["−0.3" if number == 3 else "x" for number in range(12)]})
     page = open_page(study(sections=[PageSection("dropout", "Dropout", "Which?", [], table, [], [])]))
     page.get_by_label("Rows with").fill("arm 1")
     visible = page.locator("table[data-table=dropout] tbody tr:visible th").all_inner_texts()
     assert visible == ["arm 1", "arm 10", "arm 11"]
+    assert page.get_by_role("status").first.inner_text() == "3 of 12"
+    page.get_by_label("Rows with").fill("-0.")
+    assert page.locator("table[data-table=dropout] tbody tr:visible th").all_inner_texts() == ["arm 3"]  # typed as keyboards have it
 
 
 @pytest.mark.slow
@@ -596,6 +628,16 @@ def test_headings_sort_by_keyboard_and_what_is_missing_stands_last(open_page):
     page.get_by_role("button", name="model").press("Enter")
     assert heading.get_attribute("aria-sort") is None
     assert models(page) == ["baseline", "BN 2", "BN 2 · dropout 1 at 0.2", "BN 10"]
+
+
+@in_chromium
+def test_what_is_infinite_is_sorted_as_larger_than_any_number(open_page):
+    page = open_page(study(runs=RUNS.assign(loss=[math.inf, 2.5, -math.inf, 10.0])))
+    heading = page.locator("#rows").get_by_role("button", name="loss")
+    heading.click()
+    assert models(page) == ["BN 2", "BN 10", "BN 2 · dropout 1 at 0.2", "baseline"]
+    heading.click()
+    assert models(page) == ["baseline", "BN 2 · dropout 1 at 0.2", "BN 10", "BN 2"]
 
 
 @in_chromium

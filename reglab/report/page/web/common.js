@@ -31,3 +31,5 @@ const followers = [];
 addEventListener("hashchange", () => {
   if (address.read()) followers.forEach((follow) => follow()); else address.write(); // a link within the page keeps what was chosen
 });
+/* What a reader typed, or looks through: no keyboard has the minus sign. */
+const typed = (said) => said.toLowerCase().replaceAll("−", "-");

@@ -25,8 +25,6 @@
     return Array.isArray(value) ? value.join(", ") : String(value);
   };
 
-  const typed = (said) => said.toLowerCase().replaceAll("−", "-");
-
   const cell = (value, column, index) => {
     const found = document.createElement(column === 0 ? "th" : "td");
     if (column === 0) found.scope = "row";
@@ -53,13 +51,12 @@
       + (shown < matches.length ? `; the first ${n(shown)} are shown` : "");
   };
 
-  // What is missing stands last, whichever way the rest goes.
-  const compare = ({column, sign}) => (one, other) => {
-    const first = rows[one][column], second = rows[other][column];
-    if (first === null || second === null) return (first === null) - (second === null);
-    const numbers = typeof first === "number" && typeof second === "number";
-    return sign * (numbers ? first - second : compareTexts(text(first), text(second)));
+  const key = (value) => {
+    if (typeof value === "number") return value;
+    if (value === "∞" || value === "−∞") return value === "∞" ? Infinity : -Infinity; // JSON has none
+    return text(value) === "–" ? null : text(value);
   };
+  const compare = ({column, sign}) => (one, other) => compareKeys([key(rows[one][column])], [key(rows[other][column])], sign);
 
   const update = () => {
     const words = typed(field("text").value).split(/\s+/).filter(Boolean);
