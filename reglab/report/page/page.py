@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from importlib.resources import files
 from numbers import Integral, Real
 from typing import Any
@@ -46,7 +46,12 @@ _SCRIPTS = ("common", "figures", "claims", "contents", "tables", "rows", "arms")
 _NUMBER = r"([<>] )?[-+−×]?\d[\d,.]*"
 _ONE = rf"({_NUMBER}( ± \d[\d,.]*)?( ?%| s)?( \(({_NUMBER} to {_NUMBER}|all equal|\d+ of \d+|p (< )?[\d.]+)\))*|not reached|mixed|–)"
 _QUANTITY = re.compile(rf"{_ONE}( / {_ONE})*")
-_LONG = 40  # characters of a cell that may break into lines
+_LONG, _NAME = 40, 24  # characters of a cell, and of what a row is called, that may break into lines
+_BETWEEN = re.compile(r"(?<= [/·]) | (?=\(p )")
+"""Where a cell may break into lines: behind each part of a name, behind each machine of several, and before a p-value."""
+
+_UNIT = re.compile(r" (?=%)| (?=\S{1,2}$)")
+"""Before the unit of a column, which stays on the line of what it is of."""
 
 
 @dataclass(frozen=True)
@@ -232,7 +237,8 @@ def _template() -> Template:
     )
     environment.filters |= {"grid": PageGrid.of, "in_script": _in_script, "unbroken": _unbroken, "compact": _compact}
     environment.filters |= {"estimate": estimate, "interval": interval, "unit": _UNITS.__getitem__}
-    environment.tests |= {"long": lambda text: len(text) > _LONG}
+    environment.filters |= {"parts": _BETWEEN.split, "heading": partial(_UNIT.sub, "\N{NO-BREAK SPACE}")}
+    environment.tests |= {"long": lambda text: len(text) > _LONG, "name": lambda text: len(text) > _NAME}
     return environment.get_template("page.html.j2")
 
 

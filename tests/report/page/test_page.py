@@ -249,7 +249,7 @@ def test_an_interval_that_is_open_on_one_side_says_so():
 @in_chromium
 def test_a_table_has_a_caption_and_names_its_rows_and_columns(open_page):
     table = open_page().get_by_role("table", name="Results: Dropout", exact=True)
-    assert table.get_by_role("columnheader").all_inner_texts() == ["arm", "test, %"]
+    assert table.get_by_role("columnheader").all_inner_texts() == ["arm", "test,\N{NO-BREAK SPACE}%"]
     assert table.get_by_role("rowheader").all_inner_texts() == ["baseline", "BN 2"]
     right = "cell => getComputedStyle(cell).textAlign"
     assert table.locator("td").first.evaluate(right) == "right"
@@ -551,6 +551,37 @@ def test_a_column_is_sorted_by_what_its_texts_say(open_page, column):
     assert names.all_inner_texts() == ["0", "1", "2", "3", "4"]
     heading.click()
     assert names.all_inner_texts() == DOWNWARDS.get(column, ["3", "2", "1", "0", "4"])  # what is missing stands last
+
+
+OF_THREE_MACHINES = pd.DataFrame(
+    {
+        "model": ["batchnorm_symmetric_dropout", "BN 2 · dropout 3 at 0.2 · cutout 16"],
+        "runs": [3, 3],
+        "test, %": ["72.69 ± 0.71", "72.76 ± 0.64"],
+        "train (clean), %": ["97.45 ± 0.62", "99.63 (98.81 to 100.00)"],
+        "overfitting": ["24.76 ± 0.63", "24.06 ± 0.63"],
+        "training, s": ["2,167.0 / – / 2,089 ± 22", "– / 2,822 (1,854 to 4,217) / –"],
+        "to 87 % (running), s": ["2,127.5 / – / 2,019.6", "– / not reached (1 of 3) / –"],
+        "difference, points": ["baseline", "+10.24 ± 0.93 (p < 0.001)"],
+        "seeds more": ["–", "> 200"],
+    }
+)
+"""A row as long as any of a study: with times on three machines."""
+
+
+@in_chromium
+def test_no_column_of_a_long_row_is_out_of_sight_on_a_laptop(open_page):
+    title = "A question so long that a phone has no room for it on one line?"
+    section = PageSection("dropout", title, "Which?", [], OF_THREE_MACHINES, [], [])
+    page = open_page(study(sections=[section]), viewport={"width": 1280, "height": 800})
+    box = page.locator(".scroll:has(table[data-table=dropout])")
+    assert box.evaluate("box => box.scrollWidth - box.clientWidth") <= 0
+    for told in ("2,822 (1,854 to 4,217) /", "+10.24 ± 0.93", "BN 2 ·", "cutout 16"):  # nothing breaks within them
+        assert box.locator("span", has_text=told).first.evaluate("span => span.getClientRects().length") == 1
+    page.set_viewport_size({"width": 375, "height": 812})
+    room, caption = (box.evaluate(f"box => {of}") for of in ("box.clientWidth", "box.querySelector('caption').clientWidth"))
+    assert caption <= room < box.evaluate("box => box.scrollWidth")
+    assert box.locator("td.parts").first.evaluate("cell => getComputedStyle(cell).whiteSpace") == "nowrap"
 
 
 @in_chromium
