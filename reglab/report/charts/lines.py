@@ -61,24 +61,34 @@ def draw(table: pd.DataFrame, figure: FigureData, study: Study, subtitle: str) -
     is_apart = not levels.are_places and len(levels.order) > 1 and any(has_whiskers(table, kind.column) for kind in measures)
     levels = replace(levels, is_apart=is_apart)
     is_timed = any(kind.is_time for kind in measures)
-    table, elsewhere = shown_on(table) if is_timed else (table, [])
+
+    def is_here(rows: pd.DataFrame, level: Level) -> "pd.Series[bool]":
+        """Which of them a panel shows."""
+        if panels is None:
+            return rows["n"] >= 0
+        return rows[panels.name].map(lambda each: plain(each) == level) | everywhere[rows.index]
+
+    def compares(rows: pd.DataFrame) -> bool:
+        """Whether any panel has two of their arms on one line, or at one value of the axis."""
+        of_panels = (rows[is_here(rows, level)] for level in there)
+        return any(_have_any_in_common(each, [] if levels.are_places else ["x", "level"]) for each in of_panels)
+
+    pooled, where = once(table), []
+    if is_timed:
+        shown = shown_on(table, compares)
+        table, where = shown.table, shown.where
     parts, times = by_machine(table), sum(kind.is_time for kind in measures)
     is_stacked = panels is not None or (len(parts) > 1 and times > 1)
     rows: list[list[alt.LayerChart]] = []
     beside = len(there) if panels else len(figure.y) + (len(parts) - 1) * times if not is_stacked else len(figure.y)
     width = 0.75 * WIDTH if beside == 1 else WIDTH / beside - (0 if panels else 25)
     for kind in measures:
-        for machine, part in parts if kind.is_time else [("", once(table))]:
+        for machine, part in parts if kind.is_time else [("", pooled)]:
             upright = _upright(kind, part, study.target, machine, 170 if is_stacked and len(figure.y) > 1 else 240)
             row = []
             for number, level in enumerate(there):
-                is_here = (
-                    part[panels.name].map(lambda each, level=level: plain(each) == level) | everywhere[part.index]
-                    if panels
-                    else part["n"] >= 0
-                )
                 heading = panels.say(level) if panels and not rows and level is not None else ""
-                row.append(_lines(part[is_here], across, upright, levels, width, heading, is_first=number == 0))
+                row.append(_lines(part[is_here(part, level)], across, upright, levels, width, heading, is_first=number == 0))
             rows.append(row)
     if not panels and not (is_stacked and len(rows) > 1):
         rows = [[panel for row in rows for panel in row]]
@@ -87,8 +97,14 @@ def draw(table: pd.DataFrame, figure: FigureData, study: Study, subtitle: str) -
     said = [subtitle]
     said += medians(table) if TO_TARGET in figure.y else []
     said += ["lines stand a little apart at each value"] * is_apart
-    notes = [*elsewhere, *cut(table, [kind.column for kind in measures if kind.is_time])]
+    notes = [*where, *cut(table, [kind.column for kind in measures if kind.is_time])]
     return _panels(figure.title, ["; ".join(said), *wrapped("; ".join(notes))], rows)
+
+
+def _have_any_in_common(arms: pd.DataFrame, columns: Sequence[str]) -> bool:
+    """Whether two arms are alike in any of these columns; without any, whether there are two."""
+    groups = [arms] if not columns else [alike for name in columns for _, alike in arms.groupby(name)]
+    return any(alike["identity"].nunique() > 1 for alike in groups)
 
 
 def _by_machine(rows: list[list[alt.LayerChart]], measures: Sequence[Kind], machines: int) -> list[list[alt.LayerChart]]:

@@ -42,7 +42,8 @@ def draw(table: pd.DataFrame, figure: FigureData, study: Study, subtitle: str) -
     With `rows`, an arm is called by its level in that column, where that tells arms apart.
     """
     table, subtitle = best(table, subtitle)
-    table, elsewhere = shown_on(table)
+    shown = shown_on(table)
+    table = shown.table
     names = list(table["model"])
     if figure.rows:
         levels = [brief(plain(level)) for level in table[figure.rows]]
@@ -77,9 +78,10 @@ def draw(table: pd.DataFrame, figure: FigureData, study: Study, subtitle: str) -
     never = timed.mark_text(align="left", dx=4, color=TEXT, fontStyle="italic").encode(y=bare_rows, x=alt.datum(0), text="until:N")
     reaching.layer.append(never)
     said = ["; ".join([subtitle, *medians(table)])]
+    where = shown.where
     if len(machines) > 1:
-        said += wrapped(f"times of each arm, from the top: {'; '.join(machines)}")
-    said += wrapped("; ".join([*elsewhere, *cut(table, ["train_seconds", "time_to_target_seconds"])]))
+        where = [f"times of each arm, from the top: {'; '.join(shown.machines)}", *[shown.elsewhere] * bool(shown.left_out)]
+    said += wrapped("; ".join([*where, *cut(table, ["train_seconds", "time_to_target_seconds"])]))
     return styled(alt.hconcat(accuracies, training, reaching, spacing=24), figure.title, said, color="shared")
 
 

@@ -7,7 +7,7 @@ that is open ends in an arrow.
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -135,22 +135,44 @@ def without_marked(table: pd.DataFrame) -> pd.DataFrame:
     return table[~marked | ~table["identity"].isin(table["identity"][is_timed & ~marked])]
 
 
-def shown_on(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """The rows of arms, of times but those of machines that show most arms beside each other; and where others were, in words.
+@dataclass(frozen=True)
+class Timed:
+    """The rows of arms with the times that a figure shows, the machines that these were taken on, by the short names that tell all of
+    them apart, and those whose times it leaves to the table."""
+
+    table: pd.DataFrame
+    machines: Sequence[str]
+    left_out: Sequence[str]
+
+    @property
+    def where(self) -> list[str]:
+        """Where all of them were, in words; nothing where no other times are left out."""
+        return [f"times on {' and on '.join(self.machines)}: {self.elsewhere}"] * bool(self.left_out)
+
+    @property
+    def elsewhere(self) -> str:
+        """Where those are that it leaves out, in words."""
+        return f"those on {' and on '.join(self.left_out)} are in the table"
+
+
+def shown_on(table: pd.DataFrame, tells: Callable[[pd.DataFrame], bool] = lambda rows: True) -> Timed:
+    """The rows of arms, of times but those of machines that show most arms beside each other.
 
     Times are compared on one machine: one that has but some of the arms that another has shows nothing that is not seen there. Nor do
-    marked times of arms that have others. The first of machines with the same arms is that with most runs.
+    marked times of arms that have others, and of machines of which any `tells` something those that do not. The first of machines with the
+    same arms is that with most runs.
     """
     known = short_machines(table["machine"].dropna())
     table = without_marked(table)
-    timed = {str(machine): (set(rows["identity"]), int(rows["timed"].sum())) for machine, rows in table.groupby("machine")}
+    of_machines = {str(machine): rows for machine, rows in table.groupby("machine")}
+    timed = {machine: (set(rows["identity"]), int(rows["timed"].sum())) for machine, rows in of_machines.items()}
+    telling = [machine for machine, rows in of_machines.items() if tells(rows)] or list(timed)
     kept: list[str] = []
-    for machine in sorted(timed, key=lambda machine: (-len(timed[machine][0]), -timed[machine][1])):
+    for machine in sorted(telling, key=lambda machine: (-len(timed[machine][0]), -timed[machine][1])):
         if not any(timed[machine][0] <= timed[other][0] for other in kept):
             kept.append(machine)
     left_out = [known[machine] for machine in timed if machine not in kept]
-    where = f"times on {' and on '.join(known[machine] for machine in sorted(kept))}: those on {' and on '.join(left_out)} are in the table"
-    return table[table["machine"].isna() | table["machine"].isin(kept)], [where] if left_out else []
+    return Timed(table[table["machine"].isna() | table["machine"].isin(kept)], [known[machine] for machine in sorted(kept)], left_out)
 
 
 def by_machine(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:

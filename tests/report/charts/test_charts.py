@@ -80,10 +80,14 @@ def rows(records, figure=ROWS_OF_ARMS, subtitle="", **columns):
     return json.loads(charts.draw(tables.tidy(cells, DESIGN).assign(**columns), figure, study, subtitle).to_json())
 
 
+def on(device, records):
+    """The same runs on another machine."""
+    return [record.model_copy(update={"environment": record.environment.model_copy(update={"device": device})}) for record in records]
+
+
 def on_two_machines(records):
     """The same runs, every third of them on another machine."""
-    elsewhere = records[0].environment.model_copy(update={"device": "NVIDIA B200"})
-    return [record.model_copy(update={"environment": elsewhere}) if record.seed == 2 else record for record in records]
+    return [on("NVIDIA B200", [record])[0] if record.seed == 2 else record for record in records]
 
 
 def unreached(record):
@@ -299,6 +303,31 @@ def test_a_machine_that_has_but_some_of_the_arms_of_another_is_left_to_the_table
     (note,) = [text for text in texts(svg(drawn)) if text.startswith("times on")]
     assert note == "times on a GPU: those on B200 are in the table"
     assert {row["machine"] for row in drawn_rows(drawn) if "machine" in row} <= {elsewhere[0].environment.machine}
+
+
+def test_a_machine_of_which_a_figure_of_lines_compares_no_two_arms_is_left_to_the_table(make_record):
+    """An arm without batch normalization and dropout and one with both share neither a line nor a place on the axis."""
+    apart = on("NVIDIA B200", [make_record(), make_record("batchnorm_symmetric_dropout")])
+    beside = [make_record(config={"batchnorm": {"layers": layers}}) for layers in (1, 2)]
+    drawn = rows([*apart, *beside], DRAWINGS["figure_8"][1])
+    (note,) = [text for text in texts(svg(drawn)) if text.startswith("times on")]
+    assert note == "times on a GPU: those on B200 are in the table"
+    shown = [{row["identity"] for row in data if row["value"]} for data in drawn["datasets"].values() if "identity" in data[0]]
+    assert sorted(map(len, shown)) == [2, 2, 4]  # accuracies of all of them, and the times of two
+    alone = rows(apart, DRAWINGS["figure_8"][1])
+    assert len([data for data in alone["datasets"].values() if len(data) == 2]) == 3  # where it is the only one it is shown
+
+
+def test_rows_with_bars_of_several_machines_name_all_machines_once(make_record):
+    first, second, third = FINAL_ARMS[:3]
+    records = [
+        *on("NVIDIA B200", [make_record(first)]),
+        *on("NVIDIA A100", [make_record(second)]),
+        make_record(second, 1),
+        make_record(third),
+    ]
+    said = [text for text in texts(svg(rows(records))) if "B200" in text or "A100" in text]
+    assert said == ["times of each arm, from the top: B200; a GPU; those on A100 are in the table"]
 
 
 def test_a_diamond_is_seen_where_both_accuracies_are_at_one_place(make_record):
