@@ -181,10 +181,11 @@ def _share_sooner(what: str, runs: Evidence, at: Condition, steps: Sequence[tupl
         won = [2 * sum(race.is_sooner for race in races) > len(races) for races in groups]
         of_runs = [{record.run_id for record in _runs_of(races)} for races in groups]
         behind = _runs_of(race for races in groups for race in races)
+        ids = frozenset(record.run_id for record in behind)
         why = "; ".join(filter(None, (several, sharing(behind) if none_is_quiet else "")))
         fewer = left_out_of_look(len(there), len(cases), "pairs of arms")
         told = "; ".join((*filter(None, (left_out,)), *fewer, *by_turns(sum(map(runs.study.is_by_turns, behind)))))
-        return OfShare(SharedCases(won, of_runs), in_most, grows=each_seed, undecided=why, told=told)
+        return OfShare(SharedCases(won, of_runs), in_most, grows=each_seed, undecided=why, told=told, runs=ids)
 
     if not cases:
         return Compared(what, "share", MOST)
@@ -236,7 +237,8 @@ def _best(asked: BestClaim, runs: Evidence) -> list[Compared]:
         won = [all(mean[place] > value for other, value in enumerate(mean) if other != place) for mean in means]
         of_runs = [{run for _, ids in case for run in ids} for case in there]
         by_level = [np.array([values for values, _ in case]).T for case in there]
-        return OfShare(SharedCases(won, of_runs), almost, means=(by_level, place), undecided=telling.several)
+        ids = frozenset(run for runs in of_runs for run in runs)
+        return OfShare(SharedCases(won, of_runs), almost, means=(by_level, place), undecided=telling.several, runs=ids)
 
     found = []
     for level in expanded(asked.level):

@@ -258,7 +258,8 @@ class _Means:
             lines = sides.said(found, level if math.isfinite(float(found.error)) else None, over) if sides else []
             return [*self._said(told, sides is None), *lines]
 
-        return OfMeans(found, self.claimed, self.unit, over, each, "; ".join(self._undecided(told)), self._lies(), said)
+        runs = frozenset(run.run for case in told for level in case.levels for run in level[:seeds])
+        return OfMeans(found, self.claimed, self.unit, over, each, "; ".join(self._undecided(told)), self._lies(), runs, said)
 
     def _lies(self) -> tuple[float, float]:
         """Where such a mean can lie, or such a difference of two."""

@@ -69,7 +69,7 @@ class _Told:
             self._alone.verdict,
             in_short(parts),
             parts,
-            tuple(self._asked.runs),
+            self._behind(parts),
             claim.figure or "",
             beside(claim, study),
             self._asked.turns,
@@ -80,6 +80,11 @@ class _Told:
             self._more(),
             tuple(how(parts)),
         )
+
+    def _behind(self, parts: Sequence[Part]) -> tuple[str, ...]:
+        """The ids of the runs that its parts are told by: not of seeds or configurations that the look leaves out."""
+        of_seeds = (part.runs for part, each in zip(parts, self._asked.compared, strict=True) if not each.in_turns)
+        return tuple(sorted(frozenset[str]().union(*of_seeds)))
 
     def parts(self, decision: Decision) -> tuple[Part, ...]:
         """Each comparison as the look has it, with the interval at its level; of one that fails, or would alone, with that by which any of

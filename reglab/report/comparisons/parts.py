@@ -1,6 +1,7 @@
 """The parts of a claim: estimates with their intervals, and the ranges in which they are claimed to lie."""
 
 import math
+from collections.abc import Set
 from dataclasses import dataclass
 
 from reglab.report.stats import CONFIDENCE
@@ -45,7 +46,7 @@ class Part:
 
     `each`: of every pair, seed by seed, or of a mean every run; of a share none. `over`: what there are `n` of. `is_early`: before its
     first look, so that nothing is decided by it. `undecided`: why nothing is, whatever its interval, as of times on shared cores. `said`:
-    how it was compared, a line each.
+    how it was compared, a line each. `runs`: the ids of those, or of the turns, that it is told by.
     """
 
     what: str
@@ -62,6 +63,7 @@ class Part:
     is_early: bool = False
     undecided: str = ""
     said: tuple[str, ...] = ()
+    runs: Set[str] = frozenset()
 
     def in_words(self) -> str:
         """`+3.1 points (+1.0 to +5.2)`."""

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from typing import Protocol
@@ -44,6 +44,10 @@ class Seen(Protocol):
         """Of every pair, seed by seed."""
 
     @property
+    def runs(self) -> Set[str]:
+        """The ids of those that it is told by."""
+
+    @property
     def p_holds(self) -> float:
         """The level, two-sided, from which on its interval lies in the range that is claimed; NaN where there is none."""
 
@@ -81,6 +85,7 @@ class OfMeans:
     each: tuple[float, ...] = ()
     undecided: str = ""
     range: tuple[float, float] = (-math.inf, math.inf)  # in which such a mean can lie
+    runs: Set[str] = frozenset()
     lines: Callable[[float], list[str]] | None = None  # how it was compared, by the level of the interval that is told
 
     @property
@@ -200,6 +205,7 @@ class OfShare:
     arms: int = 2
     undecided: str = ""
     told: str = ""
+    runs: Set[str] = frozenset()
 
     @property
     def n(self) -> int:
@@ -330,5 +336,6 @@ class Compared:
             over=seen.over,
             is_early=is_early,
             undecided=seen.undecided,
+            runs=seen.runs,
             said=tuple(seen.said(level)),
         )

@@ -573,6 +573,15 @@ def test_steps_that_have_fewer_seeds_than_a_look_are_counted(made):
     assert not any("fewer seeds" in line for line in whole.said)
 
 
+def test_the_runs_behind_a_claim_are_those_of_the_seeds_and_steps_that_its_look_is_at(made):
+    records = made(SWEEPS_OF[4])
+    another = records[0].environment.model_copy(update={"device": "another GPU"})
+    lacking = [record.model_copy(update={"environment": another}) if is_third(seen(record), record) else record for record in records]
+    behind = {record.run_id: seen(record).batchnorm for record in records}
+    assert {behind[run] for run in finding(4, records).runs} == {0, 1, 2, 3}
+    assert {behind[run] for run in finding(4, lacking).runs} == {0, 1, 2}
+
+
 def is_third(f, record):
     return f.batchnorm == 3 and record.seed == 2
 
