@@ -31,6 +31,14 @@ def part(low, high, claimed, unit="points", **changes):
             "It holds for any bound above 1.060 times, and is contradicted below 1.020.",
         ),
         ([part(11, 13, Claimed(10, 20))], "It holds for any range that has +11.0 to +13.0 points in it."),
+        (  # of a claim of several the one does not make the claim hold
+            [part(0.4, 1.3, Claimed(0, math.inf)), part(11, 13, Claimed(10, 20))],
+            "Its comparison “a against b” holds for any range that has +11.0 to +13.0 points in it.",
+        ),
+        (
+            [part(0.4, 1.3, Claimed(-2, 2)), part(-1.9, 0.1, Claimed(-2, 2)), part(0.4, 1.3, Claimed(0, math.inf))],
+            "2 of its 3 comparisons hold within any margin above 1.90 points.",
+        ),
         ([part(0.4, 1.3, Claimed(0, math.inf))], ""),  # no difference is no margin
         ([part(0.4, 1.3, Claimed(-2, 2), is_early=True)], ""),
         ([part(0.4, 1.3, Claimed(-2, 2)), Part("c", "points", 1.0, None, None, 1, None, claimed=Claimed(-2, 2))], ""),
