@@ -287,7 +287,9 @@ class Report:
         """The figure that stands first: what decides the claims, or, without claims, each arm against one; None of a search."""
         question, cells = next(iter(self.answers.items()), (OTHERS, []))
         if self.findings:
-            found, title, says, cells = effects.of_claims(self.findings), "What decides each claim", "Each claim's comparisons", []
+            found, title, cells = effects.of_claims(self.findings), "What decides each claim", []
+            every = sum(part.n > 0 for finding in self.findings for part in finding.parts)
+            says = "Of each claim the comparison that decides it" if len(found) < every else "Each claim's comparisons"
         else:
             baseline = self._baseline(question, cells)
             found = [] if any(extra.is_search for extra in self.extras) else effects.of_arms(cells, baseline, self.study.cells)
@@ -297,8 +299,10 @@ class Report:
             return None
         bounded = [effect.part for effect in found if effect.part.low is not None]
         chart = charts.effects.draw(found, title, self.subtitle(cells or self.study.cells, self._spread(bounded)))
-        each = "every pair of runs of one seed" + ", or of turns in one round" * any(effect.part.over == "rounds" for effect in found)
-        described = f"{says}: the estimate{' with its interval' * bool(bounded)}, and {each}. The tables below have the numbers."
+        paired = {effect.part.over for effect in found if len(effect.part.each) > 1}
+        pairs = ["of runs of one seed"] * bool(paired - {"rounds"}) + ["of turns in one round"] * ("rounds" in paired)
+        each = f", and every pair {', or '.join(pairs)}" if pairs else ""
+        described = f"{says}: the estimate{' with its interval' * bool(bounded)}{each}. The tables below have the numbers."
         return Figure(EFFECTS, title, described, charts.save(chart, folder, EFFECTS))
 
     def _spread(self, bounded: Sequence[Part]) -> str:

@@ -63,7 +63,7 @@ def extra(study: Study, cells: Sequence[Cell]) -> Extra | None:
             (
                 FIGURE,
                 "Test accuracy by epoch",
-                "For each arm its test accuracy after each epoch, a mean over seeds.",
+                f"{_whose(len(shown), len(arms))} test accuracy after each epoch, a mean over seeds.",
                 lambda title, subtitle: charts.epochs.draw(curves, colours, title, f"{subtitle.rpartition(': ')[0]}{said}"),
             )
         ],
@@ -173,6 +173,10 @@ def _curves(cells: Sequence[Cell]) -> pd.DataFrame:
             if len(values) == len(runs)
         ]
     return pd.DataFrame(rows)
+
+
+def _whose(shown: int, of: int) -> str:
+    return "For each arm its" if shown == of else f"For {shown} of the {of} arms below the"
 
 
 def _said(arms: Sequence[Cell], rises: Mapping[str, Estimate | None]) -> str:

@@ -8,6 +8,7 @@ from reglab.report.build import Report
 from reglab.report.charts import effects
 from reglab.report.charts.effects import Effect
 from reglab.report.comparisons.parts import Claimed, Part
+from reglab.report.sections import effects as effects_shown
 from tests.report.published import DESIGN
 
 
@@ -60,6 +61,19 @@ def test_intervals_of_one_seed_an_arm_are_said_to_be_over_configurations(make_re
     Report(alone, DESIGN)._effects(tmp_path)
     (first, *_) = json.loads((tmp_path / "summary.json").read_text())["title"]["subtitle"]
     assert first.endswith("1 seed: no interval")
+
+
+def test_what_the_first_figure_is_said_to_show_is_what_it_shows(make_record, monkeypatch, tmp_path):
+    """Of many comparisons the one that decides each claim, and pairs of runs where there are several."""
+    arms = ("baseline", "asymmetric_augmentation", "symmetric_augmentation")
+
+    def says(seeds):
+        return Report([make_record(arm, seed) for arm in arms for seed in range(seeds)], DESIGN)._effects(tmp_path).description
+
+    assert says(1) == "Each claim's comparisons: the estimate. The tables below have the numbers."
+    assert "interval, and every pair of runs of one seed. " in says(2)
+    monkeypatch.setattr(effects_shown, "MOST", 1)
+    assert says(2).startswith("Of each claim the comparison that decides it: ")
 
 
 def test_without_claims_the_figure_says_what_each_arm_is_held_against(make_record, tmp_path):

@@ -69,6 +69,13 @@ def told(records):
     return convergence.extra(study, study.cells)
 
 
+@pytest.mark.parametrize(("shown", "whose"), [(2, "For each arm its"), (1, "For 1 of the 2 arms below the")])
+def test_the_figure_says_of_how_many_arms_it_is(made, shown, whose):
+    study = published.study(made)
+    ((_, _, says, _),) = convergence.extra(study, study.cells[:shown]).drawn
+    assert says == f"{whose} test accuracy after each epoch, a mean over seeds."
+
+
 def test_each_arm_is_told_by_its_rise_and_by_when_it_came_to_a_lower_target(made):
     found = told(made)
     rows = found.table.set_index("model")
