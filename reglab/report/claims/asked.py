@@ -188,7 +188,7 @@ def _share_sooner(what: str, runs: Evidence, at: Condition, steps: Sequence[tupl
         return OfShare(SharedCases(won, of_runs), in_most, grows=each_seed, undecided=why, told=told, runs=ids)
 
     if not cases:
-        return Compared(what, "share", MOST)
+        return Compared(what, "share", MOST, are_apart=any(each.each for each in of_steps))
     ids = frozenset(record.run_id for record in _runs_of(race for races in cases for race in races.values() if race))
     return Compared(what, "share", MOST, ids, [len(races) for races in cases], cache(look), several=several)
 
@@ -245,7 +245,8 @@ def _best(asked: BestClaim, runs: Evidence) -> list[Compared]:
         what = f"{say(design, level)} has the best {kind.words} of {len(levels)}{_where(design, asked.at)}"
         claimed = Claimed(low=asked.in_at_least)
         looked = cache(partial(look, levels.index(level))) if cases else None
-        found.append(Compared(what, "share", claimed, runs_behind, [len(case) for case in cases], looked, in_turns, telling.several))
+        counts, are_apart = [len(case) for case in cases], bool(telling.each) and not cases
+        found.append(Compared(what, "share", claimed, runs_behind, counts, looked, in_turns, telling.several, are_apart))
     return found
 
 

@@ -138,7 +138,7 @@ class Evidence:
         found, in_turns = self.telling(of, at, levels, self.held(levels))
         cases = list(filter(None, (_usable(of, case, self.study) for case in found.each.values())))
         if not cases:
-            return Compared(what, unit, claimed)
+            return Compared(what, unit, claimed, are_apart=bool(found.each))
         runs = frozenset(run.run for case in cases for level in case.levels for run in level)
         look = cache(_Means(self, of, cases, claimed, unit, in_turns, found.several, len(found.each) - len(cases)).look)
         return Compared(what, unit, claimed, runs, [case.seeds for case in cases], look, in_turns, found.several)

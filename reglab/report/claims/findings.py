@@ -59,9 +59,10 @@ def in_short(parts: Sequence[Part]) -> str:
     if len(parts) == 1:
         return f"{parts[0].what[0].upper()}{parts[0].what[1:]}: {parts[0].in_words()}."
     holding, failing = (sum(part.holds is how for part in parts) for how in (True, False))
-    silent = len(parts) - len(spoken)
     said = f"{holding} of {len(parts)} comparisons hold"
-    said += f", {silent} {'has' if silent == 1 else 'have'} no runs" if silent else ""
+    for are_apart, which in ((False, "no runs"), (True, "no runs that can be compared")):
+        silent = sum(not part.n and part.are_apart is are_apart for part in parts)
+        said += f", {silent} {'has' if silent == 1 else 'have'} {which}" if silent else ""
     decides = deciding(parts)
     if failing:
         return f"{said}, {failing} {'fails' if failing == 1 else 'fail'}: {decides.what}: {decides.in_words()}."

@@ -145,8 +145,11 @@ class _Told:
             return ""
         if several := dict.fromkeys(each.several for each in self._asked.compared if each.several):
             return f"a claim that one arm meets each level of: {'; '.join(several)}"
-        silent = sum(not each.runs for each in self._asked.compared)
+        apart = [each for each in self._asked.compared if not each.runs and each.are_apart]
+        silent = sum(not each.runs for each in self._asked.compared) - len(apart)
         said = [f"runs for {silent} comparison{'s' * (silent > 1)} that {'have' if silent > 1 else 'has'} none"] if silent else []
+        if apart:
+            said.append(f"runs that can be compared (times: of one machine) for {len(apart)} comparison{'s' * (len(apart) > 1)}")
         open_ones = [
             each for part, each in zip(self.parts(self._alone), self._asked.compared, strict=True) if part.holds is None and part.n
         ]

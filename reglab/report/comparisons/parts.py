@@ -46,7 +46,8 @@ class Part:
 
     `each`: of every pair, seed by seed, or of a mean every run; of a share none. `over`: what there are `n` of. `is_early`: before its
     first look, so that nothing is decided by it. `undecided`: why nothing is, whatever its interval, as of times on shared cores. `said`:
-    how it was compared, a line each. `runs`: the ids of those, or of the turns, that it is told by.
+    how it was compared, a line each. `runs`: the ids of those, or of the turns, that it is told by. `are_apart`: there are
+    runs of all its levels, none of which can be compared.
     """
 
     what: str
@@ -64,6 +65,7 @@ class Part:
     undecided: str = ""
     said: tuple[str, ...] = ()
     runs: Set[str] = frozenset()
+    are_apart: bool = False
 
     def in_words(self) -> str:
         """`+3.1 points (+1.0 to +5.2)`."""

@@ -300,7 +300,8 @@ class Compared:
 
     `counts`: the seeds that both sides have, case by case; none where no run speaks to it. A look has None where its seeds say nothing.
     `in_turns`: they are not runs but turns, which are looked at once, with all rounds there are. `several`: why they decide nothing,
-    where several arms meet one of its levels; what is seen is undecided then, too.
+    where several arms meet one of its levels; what is seen is undecided then, too. `are_apart`: no run speaks to it, though all of its
+    levels have runs: times of unlike machines, say.
     """
 
     what: str
@@ -311,6 +312,7 @@ class Compared:
     look: Callable[[int | None], Seen | None] | None = None
     in_turns: bool = False
     several: str = ""
+    are_apart: bool = False
 
     @property
     def seeds(self) -> int:
@@ -320,7 +322,7 @@ class Compared:
     def part(self, level: float = LEVEL, seeds: int | None = None, holds: bool | None = None, is_early: bool = False) -> Part:
         """It as it is told, with its interval at a level."""
         if self.look is None or (seen := self.look(seeds)) is None:
-            return Part(self.what, self.unit, None, None, None, 0, None, claimed=self.claimed)
+            return Part(self.what, self.unit, None, None, None, 0, None, claimed=self.claimed, are_apart=self.are_apart)
         low, high = seen.interval(level) or (None, None)
         return Part(
             self.what,

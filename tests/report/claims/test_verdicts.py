@@ -792,6 +792,17 @@ def test_an_effect_counts_the_comparisons_and_says_the_one_that_decides(made):
     )
 
 
+def test_an_effect_says_how_many_comparisons_have_runs_that_cannot_be_compared(made):
+    records = made(SWEEPS_OF[7])
+    elsewhere = records[0].environment.model_copy(update={"device": "another GPU"})
+    moved_away = finding(7, changed(records, lambda f: f.batchnorm == 1 and f.clip is None, environment=elsewhere))
+    assert ", 2 have no runs that can be compared" in moved_away.effect and "have no runs" not in finding(7, records).effect
+    assert [part.n for part in moved_away.parts].count(0) == 2
+    assert (
+        "runs that can be compared (times: of one machine) for 2 comparisons" in moved_away.more or moved_away.verdict != Verdict.undecided
+    )
+
+
 def test_an_effect_says_how_many_comparisons_have_no_runs(made):
     records = [record for record in made(("dropout_symmetric",)) if seen(record).probability == 0.2]
     assert ", 4 have no runs" in finding(2, records).effect
