@@ -104,6 +104,34 @@ def wrapped(text: str) -> list[str]:
     return textwrap.wrap(text, _LONGEST, break_long_words=False)
 
 
+_NAME = 52
+"""Characters of a name that stand on one line beside its row."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """What rows are called beside them: a long name on several lines, so that none ends before what tells it from others."""
+
+    lines: Sequence[str]
+
+    @classmethod
+    def of(cls, names: Sequence[str]) -> "Names":
+        """In the order of the rows."""
+        return cls([name if len(name) <= _NAME else "\n".join(textwrap.wrap(name, _NAME, replace_whitespace=False)) for name in names])
+
+    def step(self, least: float) -> float:
+        """The height of a row, in points."""
+        return max(least, 14 * max(line.count("\n") + 1 for line in self.lines) + 6)
+
+    def axis(self, limit: int) -> alt.Axis:
+        """The axis that has them; a name of a single line has so many points at most."""
+        if not any("\n" in line for line in self.lines):
+            return alt.Axis(labelLimit=limit, domain=False, ticks=False, grid=False)
+        baseline = alt.condition("indexof(datum.label, '\\n') < 0", alt.value("middle"), alt.value("bottom"))
+        said = "split(datum.label, '\\n')"
+        return alt.Axis(labelLimit=limit, labelExpr=said, labelBaseline=baseline, domain=False, ticks=False, grid=False)
+
+
 def told_all(table: pd.DataFrame, field: str, count: str = "n") -> list[str]:
     """A column of means with their intervals, as they are read: what a tooltip says."""
     bounds = (table[name].map(plain) for name in (field, f"{field}_low", f"{field}_high", count))
