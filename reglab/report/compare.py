@@ -21,6 +21,7 @@ from reglab.report.studies.measures import NUMBER, POINTS, Kind, names_of, value
 from reglab.report.studies.measures import measured as measured_by
 from reglab.report.studies.study import Study
 from reglab.report.writing.digits import decimals
+from reglab.report.writing.numbers import counted
 from reglab.tracking.record import RunRecord
 
 Setting = str | Mapping[str, Any]
@@ -62,7 +63,7 @@ class Comparison:
     def __str__(self) -> str:
         side, _, rest = self.verdict.partition(" ")
         verdict = f"{self.a if side == 'a' else self.b} {rest}" if rest else self.verdict
-        line = f"{self.on}, {self.a} against {self.b}: {self._amounts()}, n = {self.n} {self.over}: {verdict}" + (
+        line = f"{self.on}, {self.a} against {self.b}: {self._amounts()}, n = {counted(self.n, self.over)}: {verdict}" + (
             f" ({self.why})" if self.why else ""
         )
         return "; ".join(filter(None, (line, self._images(), self._left_out())))
@@ -87,7 +88,7 @@ class Comparison:
             "a": self.a,
             "b": self.b,
             "a against b": self._amounts(),
-            "n": f"{self.n} {self.over}",
+            "n": counted(self.n, self.over),
             "verdict": f"{self.verdict} ({self.why})" if self.why else self.verdict,
         } | ({"on the same images": images} if (images := self._images()) else {})
         cells |= {"left out": self._left_out().removeprefix("left out: ")} if self.left_out else {}

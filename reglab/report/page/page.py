@@ -24,7 +24,7 @@ from reglab.report.claims.findings import Finding, Verdict
 from reglab.report.comparisons.parts import UNITS, Part, percent
 from reglab.report.stats import CONFIDENCE
 from reglab.report.studies.registration import Registered
-from reglab.report.writing.numbers import MINUS, NONE
+from reglab.report.writing.numbers import MINUS, NONE, counted
 
 PAGE = "index.html"
 RUNS = "runs.csv"
@@ -236,7 +236,7 @@ def _template() -> Template:
         loader=PackageLoader("reglab.report.page", "web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"grid": PageGrid.of, "in_script": _in_script, "unbroken": _unbroken, "compact": _compact}
-    environment.filters |= {"estimate": estimate, "interval": interval, "unit": _UNITS.__getitem__}
+    environment.filters |= {"counted": counted, "estimate": estimate, "interval": interval, "unit": _UNITS.__getitem__}
     environment.filters |= {"parts": _BETWEEN.split, "heading": partial(_UNIT.sub, "\N{NO-BREAK SPACE}")}
     environment.tests |= {"long": lambda text: len(text) > _LONG, "name": lambda text: len(text) > _NAME}
     return environment.get_template("page.html.j2")

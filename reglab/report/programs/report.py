@@ -24,7 +24,7 @@ from reglab.report.studies.columns import Column, Level, brief
 from reglab.report.tables import p_text
 from reglab.report.writing import texts
 from reglab.report.writing.digits import decimals, interval, number, told
-from reglab.report.writing.numbers import NONE
+from reglab.report.writing.numbers import NONE, counted
 from reglab.tracking.program_run import ARCHIVE, ProgramRun, write_archive
 from reglab.tracking.state import State
 
@@ -330,7 +330,7 @@ class ProgramReport:
                     "against": brief(first),
                     metric: told(each.estimate, "+") if each else NONE,
                     "p (Holm)": NONE if p is None else p_text(p),
-                    "n": f"{each.estimate.n} {each.over}" if each else "no pair",
+                    "n": counted(each.estimate.n, each.over) if each else "no pair",
                 }
                 for (column, level, first, each), p in zip(rows, adjusted, strict=True)
             ]

@@ -58,3 +58,8 @@ def plain(value: float, places: int, signed: bool = False) -> str:
     if not math.isfinite(rounded):
         return f"{MINUS if rounded < 0 else '+' if signed else ''}∞"
     return f"{rounded:{'+' if signed and rounded else ''},.{places}f}".replace("-", MINUS)
+
+
+def counted(n: int, many: str) -> str:
+    """`1 seed`, `3 seeds`: so many of what `many` names."""
+    return f"{n} {many.removesuffix('s') if n == 1 else many}"

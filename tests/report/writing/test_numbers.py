@@ -38,3 +38,8 @@ def test_no_interval_is_told_of_one_run():
 @pytest.mark.parametrize(("half", "digits"), [(None, 1), (0.0, 1), (math.inf, 1), (12.0, 0), (1.2, 1), (0.12, 2), (1e-4, 3), (1e-9, 1)])
 def test_two_digits_of_an_interval_are_told_and_three_behind_the_point_at_most(half, digits):
     assert numbers.digits(half) == digits
+
+
+@pytest.mark.parametrize(("n", "said"), [(0, "0 seeds"), (1, "1 seed"), (3, "3 seeds")])
+def test_one_of_a_kind_is_counted_as_one(n, said):
+    assert numbers.counted(n, "seeds") == said
