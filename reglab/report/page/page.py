@@ -47,6 +47,7 @@ _NUMBER = r"([<>] )?[-+−×]?\d[\d,.]*"
 _ONE = rf"({_NUMBER}( ± \d[\d,.]*)?( ?%| s)?( \(({_NUMBER} to {_NUMBER}|all equal|\d+ of \d+|p (< )?[\d.]+)\))*|not reached|mixed|–)"
 _QUANTITY = re.compile(rf"{_ONE}( / {_ONE})*")
 _LONG, _NAME = 40, 24  # characters of a cell, and of what a row is called, that may break into lines
+_WORD = 30  # characters of a part of either that stands on one line
 _BETWEEN = re.compile(r"(?<= [/·]) | (?=\(p )")
 """Where a cell may break into lines: behind each part of a name, behind each machine of several, and before a p-value."""
 
@@ -238,7 +239,11 @@ def _template() -> Template:
     environment.filters |= {"grid": PageGrid.of, "in_script": _in_script, "unbroken": _unbroken, "compact": _compact}
     environment.filters |= {"counted": counted, "estimate": estimate, "interval": interval, "unit": _UNITS.__getitem__}
     environment.filters |= {"parts": _BETWEEN.split, "heading": partial(_UNIT.sub, "\N{NO-BREAK SPACE}")}
-    environment.tests |= {"long": lambda text: len(text) > _LONG, "name": lambda text: len(text) > _NAME}
+    environment.tests |= {
+        "long": lambda text: len(text) > _LONG,
+        "name": lambda text: len(text) > _NAME,
+        "word": lambda text: len(text) <= _WORD,
+    }
     return environment.get_template("page.html.j2")
 
 

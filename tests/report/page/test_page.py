@@ -289,6 +289,8 @@ def test_the_text_the_tables_and_the_claims_are_there_without_a_script(open_page
     assert page.locator("#count").inner_text() == "4 runs"
     assert page.locator(".filter").is_hidden()
     assert page.locator("#figure_2 img").get_attribute("src") == "figure_2.png"
+    assert page.locator("#figure_2 img").get_attribute("width") == "594"  # as large as it is drawn, and no place kept beside it
+    assert page.locator("#figure_2 .drawing").is_hidden()
 
 
 # Figures.
