@@ -68,7 +68,8 @@ def test_what_the_first_figure_is_said_to_show_is_what_it_shows(make_record, mon
     arms = ("baseline", "asymmetric_augmentation", "symmetric_augmentation")
 
     def says(seeds):
-        return Report([make_record(arm, seed) for arm in arms for seed in range(seeds)], DESIGN)._effects(tmp_path).description
+        runs = [make_record(arm, seed, test=0.7 + 0.01 * seed * place) for place, arm in enumerate(arms, start=1) for seed in range(seeds)]
+        return Report(runs, DESIGN)._effects(tmp_path).description
 
     assert says(1) == "Each claim's comparisons: the estimate. The tables below have the numbers."
     assert "interval, and every pair of runs of one seed. " in says(2)
