@@ -8,7 +8,7 @@ Means and errors are in the unit of the results.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,12 +125,18 @@ class ArmErrors:
     freedom: Array
     most: float
 
-    def of_pairs(self) -> tuple[Array, Array]:
-        """Standard errors of the differences between each two arms, and their degrees of freedom (Satterthwaite 1946), (arms, arms)."""
+    @cached_property
+    def shares(self) -> Array:
+        """Of the variance of the difference between each two arms, which part is the first one's (arms, arms)."""
         both = self.squares[:, None] + self.squares
-        mine = np.divide(self.squares[:, None], both, where=both > 0, out=np.full(both.shape, 0.5))
-        freedom = 1 / (mine**2 / self.freedom[:, None] + mine.T**2 / self.freedom)
-        return np.sqrt(both), np.clip(freedom, 1.0, self.most)
+        found: Array = np.divide(self.squares[:, None], both, where=both > 0, out=np.full(both.shape, 0.5))
+        return found
+
+    def of_pairs(self) -> tuple[Array, Array]:
+        """Standard errors of the differences between each two arms, and their degrees of freedom, (arms, arms)."""
+        errors = np.sqrt(self.squares[:, None] + self.squares)
+        freedom = np.stack(np.broadcast_arrays(self.freedom[:, None], self.freedom), axis=-1)
+        return errors, _satterthwaite(np.stack([self.shares, self.shares.T], axis=-1), freedom, self.most)
 
     @property
     def width(self) -> float:
@@ -201,11 +207,18 @@ def _weighed(means: Array, variances: Array, freedom: Array, counts: Array, weig
     parts = (weights**2 / counts)[asked] * variances[..., asked]
     total = parts.sum(axis=-1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        freedom_of_all = total**2 / (parts**2 / freedoms[..., asked]).sum(axis=-1)
-    bound = max(float(freedom.sum()), 1.0)
+        shares = parts / total[..., None]
     known = (freedoms[..., asked] > 0).all(axis=-1)  # else an arm's variance is not known at all
-    freedom_of_all = np.where(np.isnan(freedom_of_all), bound, np.clip(freedom_of_all, 1.0, bound))
+    freedom_of_all = _satterthwaite(shares, freedoms[..., asked], max(float(freedom.sum()), 1.0))
     return (means * weights).sum(axis=-1), np.where(known, np.sqrt(total), np.inf), freedom_of_all
+
+
+def _satterthwaite(shares: Array, freedom: Array, most: float) -> Array:
+    """Degrees of freedom of a sum of variances (Satterthwaite 1946), given the share of it that each is, and theirs (…, variances): one at
+    least, and as many as all arms have together where nothing tells."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = 1 / (shares**2 / freedom).sum(axis=-1)
+    return np.where(np.isnan(found), most, np.clip(found, 1.0, most))
 
 
 def _moderated(variances: Array, freedom: Array) -> tuple[Array, Array]:

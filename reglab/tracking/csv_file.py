@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from reglab import reading
 from reglab.errors import UserError, excerpt
@@ -103,11 +102,12 @@ class _Columns:
             return next((cells[name] for name in names if cells.get(name)), "")
 
         starts, ends = reading.moment_in(of(self.starts)), reading.moment_in(of(self.ends))
-        seconds = (ends - starts).total_seconds() if starts and ends else value(of(self.seconds))
-        config: Mapping[str, Any] = {name: value(cell) for name, cell in cells.items() if name and name not in self.about | self.results}
-        summary: Mapping[str, Any] = {name: value(cell) for name, cell in cells.items() if name in self.results}
         if self.dictionaries:
             config, summary, seconds = _told_by_w_and_b(cells, where)
+        else:
+            config = {name: value(cell) for name, cell in cells.items() if name and name not in self.about | self.results}
+            summary = {name: value(cell) for name, cell in cells.items() if name in self.results}
+            seconds = (ends - starts).total_seconds() if starts and ends else _finite(value(of(self.seconds)))
         return ProgramRun(
             id=(self.key and cells[self.key]) or f"row {place}",
             name=of(self.named),
@@ -115,7 +115,7 @@ class _Columns:
             summary=summary,
             about={name: value(cell) for name, cell in cells.items() if name in self.about},
             state=_ENDED_AS[_called(said)] if (said := of(self.states)) else State.finished,
-            seconds=seconds if isinstance(seconds, int | float) and math.isfinite(seconds) else None,
+            seconds=seconds,
             created=starts,
         )
 
@@ -136,6 +136,10 @@ def _columns(header: Sequence[str], rows: Sequence[tuple[int, _Cells]], path: Pa
     if dictionaries:
         about = {*filter(None, header)} - {exports.CONFIG, exports.SUMMARY}
     return _Columns(next(iter((*ids, *apart)), None), named, states, frozenset(about), dictionaries=dictionaries)
+
+
+def _finite(held: Value) -> float | None:
+    return held if isinstance(held, int | float) and math.isfinite(held) else None
 
 
 def _told_by_w_and_b(cells: _Cells, where: str) -> tuple[dict[str, Value], dict[str, Value], float | None]:

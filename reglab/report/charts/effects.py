@@ -10,7 +10,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from reglab.report.charts.style import FAINT, QUIET, TEXT, Drawn, styled
+from reglab.report.charts.style import FAINT, QUIET, TEXT, Drawn, row_axis, row_step, styled
 from reglab.report.comparisons.parts import MOST, Part
 from reglab.report.writing.numbers import MINUS
 
@@ -108,22 +108,11 @@ def _panel(effects: Sequence[Effect], shown: Sequence[str], is_first: bool) -> a
         row["until"] = min(scale_by * claimed.high, high) if effect.is_claimed else None
         row["low"], row["high"] = (None if row[side] is None else min(max(row[side], low), high) for side in ("low", "high"))
     table = pd.DataFrame(rows)
-    lines = max(name.count("\n") + 1 for name in names)
-    base = alt.Chart(width=520, height={"step": max(ROW, 14 * lines + 6)})
+    base = alt.Chart(width=520, height={"step": row_step(names, ROW)})
     scale = alt.Scale(domain=[low, high], nice=False, **({"type": "log"} if unit == "ratio" else {"zero": False}))
     axis = alt.Axis(tickCount=6, domain=False, format=",.3~g", grid=True)
     x = alt.X("value:Q", title=_AXES[unit][0], scale=scale, axis=axis)
-    labels = alt.Axis(
-        labelLimit=420,
-        labelExpr="split(datum.label, '\\n')",
-        labelBaseline=alt.condition("indexof(datum.label, '\\n') < 0", alt.value("middle"), alt.value("bottom")),
-        domain=False,
-        ticks=False,
-        grid=False,
-        labelPadding=10,
-        labelFontSize=11,
-    )
-    y = alt.Y("row:N", sort=names, title=None, axis=labels)
+    y = alt.Y("row:N", sort=names, title=None, axis=row_axis(names, 420, labelPadding=10, labelFontSize=11))
     legend = alt.Legend(title=None) if is_first and shown != [COMPARED] else None
     colour = alt.Color("came_out:N", scale=alt.Scale(domain=shown, range=[_LOOKS[each][0] for each in shown]), legend=legend)
     shape = alt.Shape("came_out:N", scale=alt.Scale(domain=shown, range=[_LOOKS[each][1] for each in shown]), legend=legend)

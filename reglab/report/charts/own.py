@@ -6,7 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from reglab.report.charts.style import QUIET, TEXT, Drawn, Names, accuracy_domain, styled
+from reglab.report.charts.style import QUIET, TEXT, Drawn, accuracy_domain, in_lines, row_axis, row_step, styled
 from reglab.report.studies.colours import PALETTE
 from reglab.report.studies.columns import Column, brief
 from reglab.report.writing.numbers import MINUS, told
@@ -31,10 +31,10 @@ def intervals(
     table = table.head(_MOST)
     ends = [[None if pd.isna(end) else float(end) for end in table[name]] for name in ("low", "high")]
     said = [say(value, low, high) for value, low, high in zip(table["value"], *ends, strict=True)]
-    names = Names.of(list(table["model"]))
-    table = table.assign(model=names.lines, said=said, text=[each.partition(" ")[0] for each in said])
-    base = alt.Chart(table, width=560, height={"step": names.step(_ROW)})
-    y = alt.Y("model:N", sort=list(names.lines), title=None, axis=names.axis(330))
+    names = in_lines(list(table["model"]))
+    table = table.assign(model=names, said=said, text=[each.partition(" ")[0] for each in said])
+    base = alt.Chart(table, width=560, height={"step": row_step(names, _ROW)})
+    y = alt.Y("model:N", sort=names, title=None, axis=row_axis(names, 330))
     x = alt.X("value:Q", title=of, scale=alt.Scale(nice=True), axis=alt.Axis(tickCount=6, domain=False))
     nothing = alt.Chart(pd.DataFrame([{"at": 0.0}])).mark_rule(color=QUIET, strokeDash=[4, 3]).encode(x="at:Q")
     whiskers = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2, color=PALETTE[0]).encode(y=y, x="low:Q", x2="high:Q")

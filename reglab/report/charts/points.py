@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
-from reglab.report.charts.style import Drawn, Names, styled
+from reglab.report.charts.style import Drawn, in_lines, row_axis, row_step, styled
 from reglab.report.stats import Estimate
 from reglab.report.studies.colours import PALETTE, RAMP
 
@@ -19,8 +19,8 @@ def means(arms: Sequence[tuple[str, str, Estimate, Sequence[float]]], of: str, t
     `arms`: of each its identity, what it is called, its mean, and what that is the mean of.
     """
     shown = arms[:_MOST]
-    names = Names.of([label for _, label, _, _ in shown])
-    order, labels = list(names.lines), {label: line for (_, label, _, _), line in zip(shown, names.lines, strict=True)}
+    names = in_lines([label for _, label, _, _ in shown])
+    labels = {label: name for (_, label, _, _), name in zip(shown, names, strict=True)}
     table = pd.DataFrame(
         [
             {"arm": labels[label], "mean": mean.mean, "low": mean.low, "high": mean.high, "n": mean.n, "identity": identity}
@@ -30,9 +30,9 @@ def means(arms: Sequence[tuple[str, str, Estimate, Sequence[float]]], of: str, t
     each = pd.DataFrame(
         [{"arm": labels[label], "value": value, "identity": identity} for identity, label, _, values in shown for value in values]
     )
-    y = alt.Y("arm:N", sort=order, title=None, axis=names.axis(330))
+    y = alt.Y("arm:N", sort=names, title=None, axis=row_axis(names, 330))
     scale = alt.Scale(zero=False, nice=True)
-    base = alt.Chart(table, width=560, height={"step": names.step(_ROW)})
+    base = alt.Chart(table, width=560, height={"step": row_step(names, _ROW)})
     ticks = alt.Chart(each).mark_tick(thickness=1.5, size=10, color=RAMP[0]).encode(y=y, x=alt.X("value:Q", title=of, scale=scale))
     whiskers = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2, color=PALETTE[0])
     tooltip = [alt.Tooltip("arm:N"), alt.Tooltip("mean:Q", format=".6~g"), alt.Tooltip("n:Q")]

@@ -17,6 +17,7 @@ from reglab.report.charts.style import (
     highest,
     medians,
     plain,
+    row_axis,
     shown_on,
     styled,
     told_all,
@@ -56,17 +57,7 @@ def draw(table: pd.DataFrame, figure: FigureData, study: Study, subtitle: str) -
     lines = max(name.count("\n") + 1 for name in order)
     base_chart = alt.Chart(height=len(order) * max(ROW, 15 * lines + 8, 17 * len(machines) + 10))
     bands = alt.Scale(type="band", paddingInner=0.2, paddingOuter=0.1)  # so that rows are level in all panels
-    axis = alt.Axis(
-        labelLimit=280,
-        labelExpr="split(datum.label, '\\n')",
-        labelBaseline=alt.condition("indexof(datum.label, '\\n') < 0", alt.value("middle"), alt.value("bottom")),
-        labelPadding=8,
-        labelFontSize=12,
-        domain=False,
-        ticks=False,
-        grid=False,
-    )
-    rows = alt.Y("row:N", sort=order, title=None, axis=axis, scale=bands)
+    rows = alt.Y("row:N", sort=order, title=None, axis=row_axis(order, 280, labelPadding=8, labelFontSize=12), scale=bands)
     bare_rows = alt.Y("row:N", sort=order, title=None, axis=None, scale=bands)
     colour = alt.Color("row:N", scale=alt.Scale(domain=order, range=list(table.drop_duplicates("row")["colour"])), legend=None)
     accuracies = _dumbbells(table, base_chart, rows, colour)

@@ -108,28 +108,23 @@ _NAME = 52
 """Characters of a name that stand on one line beside its row."""
 
 
-@dataclass(frozen=True)
-class Names:
+def in_lines(names: Sequence[str]) -> list[str]:
     """What rows are called beside them: a long name on several lines, so that none ends before what tells it from others."""
+    return [name if len(name) <= _NAME else "\n".join(textwrap.wrap(name, _NAME, replace_whitespace=False)) for name in names]
 
-    lines: Sequence[str]
 
-    @classmethod
-    def of(cls, names: Sequence[str]) -> "Names":
-        """In the order of the rows."""
-        return cls([name if len(name) <= _NAME else "\n".join(textwrap.wrap(name, _NAME, replace_whitespace=False)) for name in names])
+def row_step(names: Sequence[str], least: float) -> float:
+    """The height of rows with such names beside them, in points."""
+    return max(least, 14 * max(name.count("\n") + 1 for name in names) + 6)
 
-    def step(self, least: float) -> float:
-        """The height of a row, in points."""
-        return max(least, 14 * max(line.count("\n") + 1 for line in self.lines) + 6)
 
-    def axis(self, limit: int) -> alt.Axis:
-        """The axis that has them; a name of a single line has so many points at most."""
-        if not any("\n" in line for line in self.lines):
-            return alt.Axis(labelLimit=limit, domain=False, ticks=False, grid=False)
-        baseline = alt.condition("indexof(datum.label, '\\n') < 0", alt.value("middle"), alt.value("bottom"))
-        said = "split(datum.label, '\\n')"
-        return alt.Axis(labelLimit=limit, labelExpr=said, labelBaseline=baseline, domain=False, ticks=False, grid=False)
+def row_axis(names: Sequence[str], limit: int, **label: Any) -> alt.Axis:
+    """The axis of rows with such names, in lines of so many points at most. `label`: how these look beside that."""
+    if not any("\n" in name for name in names):
+        return alt.Axis(labelLimit=limit, domain=False, ticks=False, grid=False, **label)
+    baseline = alt.condition("indexof(datum.label, '\\n') < 0", alt.value("middle"), alt.value("bottom"))
+    lines = "split(datum.label, '\\n')"
+    return alt.Axis(labelLimit=limit, labelExpr=lines, labelBaseline=baseline, domain=False, ticks=False, grid=False, **label)
 
 
 def told_all(table: pd.DataFrame, field: str, count: str = "n") -> list[str]:

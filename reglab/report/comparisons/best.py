@@ -73,7 +73,7 @@ def _compared(arms: Sequence[str], results: Array, may_pair: bool) -> dict[str, 
     if (chance := arm_errors(results, may_pair)) is None:
         return {arm: WithTheBest(each, None, None, None, int(n)) for arm, each, n in zip(arms, left, runs, strict=True)}
     errors, freedom = chance.of_pairs()
-    families = [_Family.of(chance.squares, freedom, arm) for arm in range(len(arms))]
+    families = [_Family.of(chance.shares, freedom, arm) for arm in range(len(arms))]
     widths = errors * [t_isf(family.level, row) for family, row in zip(families, freedom, strict=True)]
     high = np.maximum((ahead + widths).min(axis=1, where=others, initial=np.inf), 0.0)
     low = np.minimum((ahead - widths.T).min(axis=1, where=others & (high > 0), initial=np.inf), 0.0)
@@ -100,11 +100,10 @@ class _Family:
     share: float
 
     @classmethod
-    def of(cls, squares: Array, freedom: Array, arm: int) -> "_Family":
-        """Given the squared errors of all means (arms,) and the degrees of freedom of their differences (arms, arms)."""
-        both = np.delete(squares, arm) + squares[arm]
-        shares = np.sqrt(np.divide(squares[arm], both, where=both > 0, out=np.full(both.shape, 0.5)))
-        return cls(len(both), float(np.delete(freedom[arm], arm).max()), min(float(shares.mean()), _MOST_SHARED))
+    def of(cls, shares: Array, freedom: Array, arm: int) -> "_Family":
+        """Given of all differences (arms, arms) which part of the variance is the first arm's, and the degrees of freedom."""
+        mine = np.sqrt(np.delete(shares[arm], arm))
+        return cls(len(mine), float(np.delete(freedom[arm], arm).max()), min(float(mine.mean()), _MOST_SHARED))
 
     @property
     def level(self) -> float:
