@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reglab.report.claims.asked import looked_at
 from reglab.report.claims.claim_looks import Foretold
+from reglab.report.studies.claim_kinds import Claim
 from reglab.settling.rounds import ClaimState, Course, Stand
 from reglab.statistics.foretold import DRAWS
 from reglab.statistics.looks import levels
@@ -86,7 +88,8 @@ def _seeds(course: Course, state: ClaimState, effect: float, alpha: float) -> Ar
     there: Array = np.tile(np.array([[float(each.now)] for each in state.comparisons]).reshape(-1, 1), DRAWS)
     if state.stand != Stand.open:
         return there
-    found = state.foretold or _assumed(state, course.looks, effect, len(course.asked), alpha)
+    claim = course.design.claims[state.number - 1]
+    found = state.foretold or _assumed(state, claim, course.looks, effect, len(course.asked), alpha)
     for number, each in enumerate(state.comparisons):
         if each.is_open:
             ends = found.decided | found.held[:, number]
@@ -95,12 +98,13 @@ def _seeds(course: Course, state: ClaimState, effect: float, alpha: float) -> Ar
     return there
 
 
-def _assumed(state: ClaimState, looks: Sequence[int], effect: float, arms: int, alpha: float) -> Foretold:
-    """What later looks say of a claim of which no run tells, where the arms of each of its comparisons differ by so much."""
+def _assumed(state: ClaimState, claim: Claim, looks: Sequence[int], effect: float, arms: int, alpha: float) -> Foretold:
+    """What later looks say of a claim of which no run tells, where the arms of each of its comparisons differ by so much, or the two
+    differences of an interaction."""
     rng, later = np.random.default_rng(state.number), np.asarray(state.looks)
     at = np.array(levels(state.looks, alpha, looks[-1], max(arms, 2)))
-    steps = np.diff([0, *later])
+    steps, means = np.diff([0, *later]), np.array([[each.means] for each in claim.claimed for _ in looked_at(each)])
     shape = (DRAWS, len(state.comparisons), len(later))
-    sums = np.cumsum(rng.standard_normal(shape) * np.sqrt(2 * steps) + effect * steps, axis=-1)
-    held = np.logical_or.accumulate(sums / np.sqrt(2 * later) > t_isf(at / 2, arms * (later - 1)), axis=-1)
+    sums = np.cumsum(rng.standard_normal(shape) * np.sqrt(means * steps) + effect * steps, axis=-1)
+    held = np.logical_or.accumulate(sums / np.sqrt(means * later) > t_isf(at / 2, arms * (later - 1)), axis=-1)
     return Foretold(held.all(axis=1), held)

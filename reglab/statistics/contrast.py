@@ -2,7 +2,8 @@
 
 Shapes: results are (…, arms, seeds), NaN where there is no run; leading dimensions are studies that are looked at at once, all with runs
 in the same places. Weights are (arms,): above 0 for the arms of one side, below 0 for those of the other, 0 for arms that tell of the
-variance only; those of each side sum to 1 and -1. Where there is one side only, the contrast is a mean, and runs are not to be paired.
+variance only; those of each side sum to 1 and -1, or of a difference of two differences to 2 and -2. Where there is one side only, the
+contrast is a mean, and runs are not to be paired.
 Means and errors are in the unit of the results.
 """
 

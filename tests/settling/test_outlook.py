@@ -3,6 +3,7 @@
 import pytest
 
 from reglab.settling.outlook import hours_of, outlook
+from tests.settling.conftest import STUDY
 
 
 def by_rate(config):
@@ -16,6 +17,23 @@ def test_before_any_run_large_effects_take_the_first_look_and_small_ones_the_who
     small = outlook(course, [], effect=0.1)
     assert small.runs()[1] == 32
     assert "2 claims as if the arms that they compare differed by 0.1" in small.basis
+
+
+def test_an_interaction_takes_more_seeds_than_a_difference_and_a_mean_fewer(course_of):
+    """Of as large an effect: their variances are those of four arms, of two, and of one."""
+    rates, layers = "between: {rate: 0.01}, and: {rate: 0.001}", "with: {layers: 0}, against: {layers: 2}"
+    difference = "difference: {of: test/accuracy, at: {layers: 0}, between: {rate: 0.01}, and: {rate: 0.001}, at_least: 0}"
+    kinds = {
+        "mean": "threshold: {of: test/accuracy, at: {layers: 0}, between: {rate: [0.01, 0.001]}, at_least: 60}",
+        "difference": difference,
+        "interaction": f"interaction: {{of: test/accuracy, {rates}, {layers}, at_least: 0}}",
+    }
+    runs = {}
+    for kind, claim in kinds.items():
+        course = course_of(STUDY.partition("  - text: With two layers")[0].replace(difference, claim))
+        _, middle, high, _ = outlook(course, [], effect=2.0).runs()
+        runs[kind] = (middle + high) / len(course.asked)  # each of as many arms as it has
+    assert runs["mean"] < runs["difference"] < runs["interaction"]
 
 
 def test_what_is_settled_takes_nothing_and_what_is_open_what_its_runs_foretell(course_of, carry_out):

@@ -100,8 +100,11 @@ def test_several_pairs_of_arms_are_one_difference():
 
 
 @pytest.mark.parametrize(("arms", "seeds"), [(2, 3), (3, 3), (6, 3), (6, 5)])
-def test_intervals_cover_what_they_say(arms, seeds):
+@pytest.mark.parametrize("compared", [(1, -1), (1, -1, -1, 1)])
+def test_intervals_cover_what_they_say(arms, seeds, compared):
+    if len(compared) > arms:
+        pytest.skip("too few arms")
     weights = np.zeros(arms)
-    weights[:2] = 1, -1
+    weights[: len(compared)] = compared
     low, high = contrast(results(arms, seeds, studies=4000), weights).interval(0.05)
     assert 0.93 < ((low < 0) & (high > 0)).mean() < 0.97

@@ -18,8 +18,10 @@ from reglab.report.studies import blocks
 from reglab.report.studies.blocks import BySeed
 from reglab.report.studies.claim_kinds import (
     BestClaim,
+    Bounded,
     ClaimedComparison,
     DifferenceClaim,
+    InteractionClaim,
     Kinds,
     Pairwise,
     RatioClaim,
@@ -50,6 +52,8 @@ def asked_of(kinds: Kinds, question: str | None, study: Study) -> Iterator[Asked
         match comparison:
             case DifferenceClaim() | RatioClaim():
                 yield AskedComparison(_rule_of_pairs(comparison, study), partial(_pairwise, comparison, runs))
+            case InteractionClaim():
+                yield AskedComparison(_rule_of_interaction(comparison, study), partial(_interaction, comparison, runs))
             case TrendClaim():
                 yield AskedComparison(_rule_of_trend(comparison, study), partial(_trend, comparison, runs))
             case BestClaim():
@@ -74,6 +78,9 @@ def looked_at(comparison: ClaimedComparison) -> list[list[Sequence[Condition]]]:
 def together(comparison: ClaimedComparison) -> list[Sequence[Condition]]:
     """The levels that each comparison of a claim looks at together: cases that lack one of them speak to none."""
     match comparison:
+        case InteractionClaim():
+            sides = _sides_of(comparison)
+            return [tuple({**each, **at} for at in (here, there) for each in (one, other)) for one, other, here, there in sides]
         case Pairwise() | SoonerClaim():
             return list(product(expanded(comparison.between), expanded(comparison.other)))
         case TrendClaim():
@@ -106,6 +113,22 @@ def pair(of: str, runs: Evidence, at: Condition, one: Condition, other: Conditio
     design, kind = runs.study.design, runs.study.measure(of)
     what = f"{kind.words}, {say(design, one)} against {say(design, other)}{_where(design, at)}"
     return runs.of_means(of, at, (one, other), claimed, what, kind.unit)
+
+
+def _interaction(asked: InteractionClaim, runs: Evidence) -> list[Compared]:
+    """How much more the one level has than the other here than there, at four levels that are looked at together."""
+    design, kind = runs.study.design, runs.study.measure(asked.of)
+    found = []
+    for levels, sides in zip(together(asked), _sides_of(asked), strict=True):
+        one, other, here, there = (say(design, each) for each in sides)
+        what = f"{kind.words}, {one} against {other}, with {here} against {there}{_where(design, asked.at)}"
+        found.append(runs.of_means(asked.of, asked.at, levels, _range_of(asked, kind), what, kind.unit))
+    return found
+
+
+def _sides_of(asked: InteractionClaim) -> Iterator[tuple[Condition, ...]]:
+    """`between`, `and`, `with` and `against`, for each combination of the levels that they list."""
+    return product(*map(expanded, (asked.between, asked.other, asked.here, asked.against)))
 
 
 def _trend(asked: TrendClaim, runs: Evidence) -> list[Compared]:
@@ -283,16 +306,29 @@ def _where(design: Design, at: Condition) -> str:
 def _rule_of_pairs(asked: Pairwise, study: Study) -> str:
     kind, design = study.measure(asked.of), study.design
     between, other = (say_all(design, each) for each in (asked.between, asked.other))
+    return f"{kind.words} with {between} {_claimed(asked, kind)} {other}{_why(asked)}{_where(design, asked.at)}"
+
+
+def _rule_of_interaction(asked: InteractionClaim, study: Study) -> str:
+    kind, design = study.measure(asked.of), study.design
+    between, other, here, there = (say_all(design, each) for each in (asked.between, asked.other, asked.here, asked.against))
+    what = f"{kind.words}, {between} against {other}"
+    return f"{what}: with {here} {_claimed(asked, kind)} {there}{_why(asked)}{_where(design, asked.at)}"
+
+
+def _claimed(asked: Pairwise, kind: Kind) -> str:
+    """The range, between the two sides that it is about."""
     unit = {POINTS: " points", RATIO: " times", NUMBER: ""}[kind.unit]
     if asked.within is not None:
         said = f"within {100 * asked.within:g} % of" if kind.is_time else f"within {asked.within:g}{unit} of"
-        claimed = f"{said} that with"
-    else:
-        limits = [(word, bound) for word, bound in (("at least", asked.at_least), ("at most", asked.at_most)) if bound is not None]
-        bounds = [f"{word} {bound:{'' if kind.is_time or not bound else '+'}g}" for word, bound in limits]
-        claimed = f"{' and '.join(bounds)}{unit} {'that with' if kind.is_time else 'against'}"
-    why = f" ({asked.because})" if asked.because else ""
-    return f"{kind.words} with {between} {claimed} {other}{why}{_where(design, asked.at)}"
+        return f"{said} that with"
+    limits = [(word, bound) for word, bound in (("at least", asked.at_least), ("at most", asked.at_most)) if bound is not None]
+    bounds = [f"{word} {bound:{'' if kind.is_time or not bound else '+'}g}" for word, bound in limits]
+    return f"{' and '.join(bounds)}{unit} {'that with' if kind.is_time else 'against'}"
+
+
+def _why(asked: Bounded) -> str:
+    return f" ({asked.because})" if asked.because else ""
 
 
 def _rule_of_trend(asked: TrendClaim, study: Study) -> str:
@@ -316,5 +352,4 @@ def _rule_of_threshold(asked: ThresholdClaim, study: Study) -> str:
     kind, design = study.measure(asked.of), study.design
     unit = {POINTS: " %", RATIO: " s", NUMBER: ""}[kind.unit]
     bounds = [f"{word} {bound:g}{unit}" for word, bound in (("at least", asked.at_least), ("at most", asked.at_most)) if bound is not None]
-    why = f" ({asked.because})" if asked.because else ""
-    return f"{kind.words} with {say_all(design, asked.between)} {' and '.join(bounds)}{why}{_where(design, asked.at)}"
+    return f"{kind.words} with {say_all(design, asked.between)} {' and '.join(bounds)}{_why(asked)}{_where(design, asked.at)}"

@@ -10,7 +10,7 @@ from reglab.report import stats
 from reglab.report.comparisons.chance import counts_as_chance, of_guessing
 from reglab.report.comparisons.parts import ANYTHING, Claimed
 from reglab.report.comparisons.seen import Compared, OfMeans
-from reglab.report.comparisons.sides import ArmResults, One, Sides, of_several
+from reglab.report.comparisons.sides import ArmResults, One, Sides, combined, of_several
 from reglab.report.studies import blocks
 from reglab.report.studies.blocks import Blocks, BySeed
 from reglab.report.studies.columns import Condition, Treatment, meets, typed
@@ -134,7 +134,8 @@ class Evidence:
         return self.study.design.names if len(levels) == 1 else None
 
     def of_means(self, of: str, at: Condition, levels: Sequence[Condition], claimed: Claimed, what: str, unit: str) -> Compared:
-        """The mean of one level, or what it is more than another: over cases of equal weight, by the runs of their seeds."""
+        """The mean of one level, what it is more than another, or, of four levels, how much more that is of the first two than of the last:
+        over cases of equal weight, by the runs of their seeds."""
         found, in_turns = self.telling(of, at, levels, self.held(levels))
         cases = list(filter(None, (_usable(of, case, self.study) for case in found.each.values())))
         if not cases:
@@ -249,7 +250,7 @@ class _Means:
         each = tuple(value for case in told for value in self._each(case, seeds))
         if not (self.in_turns or self.runs.study.is_replicated):
             sides, over = None, "cases"
-            found = of_differences([_difference([level[0].value for level in case.levels]) for case in told])
+            found = of_differences([combined([level[0].value for level in case.levels]) for case in told])
         else:
             sides, over = self._sides(told, seeds), "rounds" if self.in_turns else "seeds"
             found = sides.contrast()
@@ -262,18 +263,19 @@ class _Means:
         return OfMeans(found, self.claimed, self.unit, over, each, "; ".join(self._undecided(told)), self._lies(), runs, said)
 
     def _lies(self) -> tuple[float, float]:
-        """Where such a mean can lie, or such a difference of two."""
+        """Where such a mean can lie, or such a difference of two, or of two differences."""
         low, high = (-100.0 if self.of == GAP else 0.0), 100.0
-        return {"percent": (low, high), POINTS: (low - high, high - low)}.get(self.unit, (-math.inf, math.inf))
+        most = (high - low) * len(self.cases[0].levels) / 2
+        return {"percent": (low, high), POINTS: (-most, most)}.get(self.unit, (-math.inf, math.inf))
 
     def _sides(self, told: Sequence[_Case], seeds: int | None) -> Sides:
         arms: list[ArmResults] = []
-        pairs: list[tuple[int, int | None]] = []
+        cases = []
         for case in told:
+            cases.append(range(len(arms), len(arms) + len(case.levels)))
             arms += map(ArmResults, case.levels)
-            pairs.append((len(arms) - 2, len(arms) - 1) if len(case.levels) > 1 else (len(arms) - 1, None))
         used = {run.run for case in self.cases for level in case.levels for run in level}
-        sides = Sides([*arms, *self.runs.beside(self.of, used, self.in_turns)], pairs, 1.0)
+        sides = Sides([*arms, *self.runs.beside(self.of, used, self.in_turns)], cases, 1.0)
         return sides if seeds is None else sides.first(seeds)
 
     def _each(self, case: _Case, seeds: int | None) -> Iterator[float]:
@@ -281,7 +283,7 @@ class _Means:
         levels = [{run.seed: run.value for run in level[:seeds]} for level in case.levels]
         for seed in levels[0]:
             if all(seed in level for level in levels):
-                value = _difference([level[seed] for level in levels])
+                value = combined([level[seed] for level in levels])
                 yield math.exp(min(value, 700)) if is_time(self.of) else value
 
     def _said(self, told: Sequence[_Case], is_of_cases: bool) -> list[str]:
@@ -330,10 +332,6 @@ def sharing(runs: Collection[RunRecord]) -> str:
     shared, moved = sum(map(stats.is_shared, runs)), sum(map(stats.has_moved, runs))
     said = [f"{shared} shared their cores or GPU with others"] * (shared > 0) + [f"{moved} went on elsewhere than they began"] * (moved > 0)
     return f"{' and '.join(said)}: such times decide nothing"
-
-
-def _difference(levels: Sequence[float]) -> float:
-    return levels[0] - levels[1] if len(levels) > 1 else levels[0]
 
 
 def rest_of(design: Design, columns: Iterable[str]) -> list[str]:

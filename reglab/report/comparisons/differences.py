@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from reglab.report import stats
 from reglab.report.comparisons.parts import ANYTHING
 from reglab.report.comparisons.seen import OfMeans
-from reglab.report.comparisons.sides import ArmResults, One, Sides
+from reglab.report.comparisons.sides import ArmResults, One, Sides, combined
 from reglab.report.studies.cells import Cell
 from reglab.report.studies.measures import POINTS, test_accuracy
 from reglab.statistics.contrast import of_differences
@@ -42,12 +42,11 @@ def of_sides(sides: Sides, unit: str) -> OfMeans | None:
     each = tuple(_by_seed(sides))
     if any(len(arm.results) > 1 for arm in sides.arms):
         return OfMeans(sides.contrast(), ANYTHING, unit, "seeds", each)
-    values = [sides.arms[one].results[0].value - sides.arms[other].results[0].value for one, other in sides.pairs if other is not None]
+    values = [combined([sides.arms[place].results[0].value for place in case]) for case in sides.cases]
     return OfMeans(of_differences(values), ANYTHING, unit, "cases", each)
 
 
 def _by_seed(sides: Sides) -> Iterator[float]:
-    for one, other in sides.pairs:
-        if other is not None:
-            its = {each.seed: each.value for each in sides.arms[other].results}
-            yield from (each.value - its[each.seed] for each in sides.arms[one].results if each.seed is not None and each.seed in its)
+    for one, other in sides.cases:
+        its = {each.seed: each.value for each in sides.arms[other].results}
+        yield from (each.value - its[each.seed] for each in sides.arms[one].results if each.seed is not None and each.seed in its)

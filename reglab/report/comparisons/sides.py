@@ -11,6 +11,14 @@ from reglab.report.writing import numbers
 from reglab.statistics.contrast import Contrast, contrast
 from reglab.statistics.moderation import Array
 
+SIGNS = (1, -1, -1, 1)
+"""How each arm of a case counts: of one its mean, of two what the first has more, of four how much more that is than of the last two."""
+
+
+def combined(values: Sequence[float]) -> float:
+    """What the values of the arms of a case come to."""
+    return sum(sign * value for sign, value in zip(SIGNS, values, strict=False))
+
 
 @dataclass(frozen=True)
 class One:
@@ -31,18 +39,18 @@ class ArmResults:
 
 @dataclass(frozen=True)
 class Sides:
-    """`arms` are all there are; `pairs` the places of those that are compared, which have all else in common. Of a mean, which is compared
-    with nothing, the second of each is None. `scale` times a result is in the unit of the comparison.
+    """`arms` are all there are; `cases` the places of those that are compared, which have all else in common: one, two or four, as `SIGNS`
+    has them. `scale` times a result is in the unit of the comparison.
     """
 
     arms: Sequence[ArmResults]
-    pairs: Sequence[tuple[int, int | None]]
+    cases: Sequence[Sequence[int]]
     scale: float
 
     @property
     def compared(self) -> list[ArmResults]:
-        """The arms of both sides, pair by pair."""
-        return [self.arms[place] for pair in self.pairs for place in pair if place is not None]
+        """The arms of all sides, case by case."""
+        return [self.arms[place] for case in self.cases for place in case]
 
     @property
     def least(self) -> int:
@@ -84,15 +92,14 @@ class Sides:
                     values[row, columns[each.seed]] = each.value * self.scale
             values[row, len(seeds) : len(seeds) + len(others)] = [each.value * self.scale for each in others]
         weights, places = np.zeros(len(arms)), {id(arm): row for row, arm in enumerate(arms)}
-        for mine, its in self.pairs:
-            weights[places[id(self.arms[mine])]] += 1 / len(self.pairs)
-            if its is not None:
-                weights[places[id(self.arms[its])]] -= 1 / len(self.pairs)
+        for case in self.cases:
+            for sign, place in zip(SIGNS, case, strict=False):
+                weights[places[id(self.arms[place])]] += sign / len(self.cases)
         return values, weights
 
     def contrast(self) -> Contrast:
         """What the one side has more than the other, with its error; of one side alone its mean."""
-        is_difference = all(its is not None for _, its in self.pairs)
+        is_difference = all(len(case) > 1 for case in self.cases)
         return contrast(*self.matrix(), may_pair=is_difference and self.has_seeds)
 
     def said(self, found: Contrast, level: float | None, over: str = "seeds") -> list[str]:

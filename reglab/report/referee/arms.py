@@ -39,7 +39,7 @@ class AskedMetric(Sides):
     """The sides of a question. `lost`: runs of theirs that diverged or finished without a number, and count for nothing."""
 
     arms: Sequence[Known]
-    pairs: Sequence[tuple[int, int]]
+    cases: Sequence[tuple[int, int]]
     one: str
     other: str
     unit: Unit
@@ -47,7 +47,7 @@ class AskedMetric(Sides):
 
     def counts(self, side: int) -> int:
         """Seeds of the arm of a side that has least."""
-        return min(len(self.arms[pair[side]].results) for pair in self.pairs)
+        return min(len(self.arms[pair[side]].results) for pair in self.cases)
 
     @property
     def seeds(self) -> int:
@@ -58,7 +58,7 @@ class AskedMetric(Sides):
     @property
     def digests(self) -> list[str]:
         """Of each result that is compared: what was looked at. By arm and seed: a table without ids numbers its runs anew each time."""
-        compared = (self.arms[place] for pair in self.pairs for place in pair)
+        compared = (self.arms[place] for pair in self.cases for place in pair)
         told = (f"{sorted(arm.levels.items())} {each.seed} {each.value!r}" for arm in compared for each in arm.results)
         return sorted(hashlib.sha256(text.encode()).hexdigest()[:12] for text in told)
 
@@ -149,7 +149,7 @@ def _of_times(study: Study, question: JudgedQuestion, found: AskedMetric, condit
     _refuse_unlike(question, [record for record in study.records if record.run_id in compared])
     if any(math.isinf(each.value) for each in results):
         raise UserError(f"{metric}: some of these runs never got there, and no ratio of means says how much later that is")
-    places = {place for pair in found.pairs for place in pair}
+    places = {place for pair in found.cases for place in pair}
     arms = [_in_logarithms(arm) if place in places else replace(arm, results=()) for place, arm in enumerate(found.arms)]
     beside = [Known(arm.results, {}) for arm in evidence.beside(metric, compared)]
     return replace(found, arms=[*arms, *beside], unit=Unit(TIMES))

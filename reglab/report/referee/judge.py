@@ -290,7 +290,7 @@ def _more(asked: JudgedQuestion, found: Contrast, seeds: int, standing: Question
 
 def _said_of(found: Contrast, compared: arms.AskedMetric, asked: JudgedQuestion, at: float | None) -> list[str]:
     """How it was compared, for people."""
-    said = [f"over the {len(compared.pairs)} settings of all else that both sides have"] if len(compared.pairs) > 1 else []
+    said = [f"over the {len(compared.cases)} settings of all else that both sides have"] if len(compared.cases) > 1 else []
     said += compared.said(found, at)
     if compared.lost:
         hint = "" if compared.unit.name == TIMES else " (--chance says what they count as)"

@@ -4,7 +4,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
@@ -102,8 +102,9 @@ Key = Annotated[str, AfterValidator(current)]
 
 
 class ClaimedComparison(Data):
-    """What is compared, of the runs at some levels."""
+    """What is compared, of the runs at some levels. `means`: of how many arms in each case."""
 
+    means: ClassVar[int] = 2
     of: Measured
     at: Levels = {}
 
@@ -116,7 +117,7 @@ class ClaimedComparison(Data):
 
 
 def _written_as(field: str) -> str:
-    return "and" if field == "other" else field
+    return {"other": "and", "here": "with"}.get(field, field)
 
 
 class Sided(ClaimedComparison):
@@ -127,10 +128,14 @@ class Sided(ClaimedComparison):
 
     @model_validator(mode="after")
     def _has_two_sides(self) -> Self:
-        one, other = self.between, self.other
-        if one.keys() == other.keys() and all(set(one[column]) & set(other[column]) for column in one):
+        if _have_in_common(self.between, self.other):
             raise ValueError("a level of `between` is one of `and`, too: nothing differs from itself")
         return self
+
+
+def _have_in_common(one: Condition, other: Condition) -> bool:
+    """Whether a combination of levels that one lists is one of the other."""
+    return one.keys() == other.keys() and all(set(one[column]) & set(other[column]) for column in one)
 
 
 class Bounded(ClaimedComparison):
@@ -169,6 +174,12 @@ class Pairwise(Sided, Bounded):
         return self
 
 
+def _refuse_no_ratio(claimed: Pairwise) -> None:
+    for bound in (claimed.at_least, claimed.at_most):
+        if bound is not None and bound <= 0:
+            raise ValueError(f"{bound:g}: a ratio is above 0, and 1 of times that are alike")
+
+
 class DifferenceClaim(Pairwise):
     """In points."""
 
@@ -190,12 +201,29 @@ class RatioClaim(Pairwise):
             raise ValueError(f"{of} is no time: `difference` compares it")
         return of
 
-    @field_validator("at_least", "at_most")
-    @classmethod
-    def _of_what_a_ratio_can_be(cls, bound: float | None) -> float | None:
-        if bound is not None and bound <= 0:
-            raise ValueError(f"{bound:g}: a ratio is above 0, and 1 of times that are alike")
-        return bound
+    @model_validator(mode="after")
+    def _is_what_a_ratio_can_be(self) -> Self:
+        _refuse_no_ratio(self)
+        return self
+
+
+class InteractionClaim(Pairwise):
+    """What `between` has more than `and`, or how many times as much, is more `with` a level than `against` another: a difference of two
+    differences, in points, or a ratio of two ratios, of times."""
+
+    means = 4
+    here: Named = Field(alias="with")
+    against: Named
+
+    @model_validator(mode="after")
+    def _is_of_two_differences(self) -> Self:
+        if _have_in_common(self.here, self.against):
+            raise ValueError("a level of `with` is one of `against`, too: nothing differs from itself")
+        if twice := sorted((self.between.keys() | self.other.keys()) & (self.here.keys() | self.against.keys())):
+            raise ValueError(f"{twice[0]} is in `between` or `and`, and in `with` or `against`: they are of other columns")
+        if self.of in MEASURES and MEASURES[self.of].is_time:
+            _refuse_no_ratio(self)
+        return self
 
 
 class SoonerClaim(Sided):
@@ -224,6 +252,7 @@ class BestClaim(ClaimedComparison):
 class ThresholdClaim(Bounded):
     """The mean of each of some levels is at least, or at most, so much: per cent, or seconds."""
 
+    means = 1
     between: Named
 
 
@@ -254,6 +283,7 @@ class Kinds(Data):
     difference: Annotated[tuple[DifferenceClaim, ...], Many] = ()
     trend: Annotated[tuple[TrendClaim, ...], Many] = ()
     ratio: Annotated[tuple[RatioClaim, ...], Many] = ()
+    interaction: Annotated[tuple[InteractionClaim, ...], Many] = ()
     best: Annotated[tuple[BestClaim, ...], Many] = ()
     sooner: Annotated[tuple[SoonerClaim, ...], Many] = ()
     threshold: Annotated[tuple[ThresholdClaim, ...], Many] = ()
@@ -299,5 +329,5 @@ class Claim(Kinds):
         if not (claimed := self.claimed):
             raise ValueError(f"must have one of {', '.join(Kinds.model_fields)}")
         if not all(getattr(comparison, "is_claim", True) for comparison in claimed):
-            raise ValueError("must say what is claimed: at_least, at_most, or, of a difference or a ratio, within")
+            raise ValueError("must say what is claimed: at_least, at_most, or, of a difference, a ratio or an interaction, within")
         return self

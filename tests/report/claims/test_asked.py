@@ -14,6 +14,7 @@ from tests.report.claims.test_planned import DECAYS, STUDY
     [
         "difference: {of: test/accuracy, between: {rate: 0.01}, and: {rate: 0.001}, at_least: 0, AT}",
         "ratio: {of: time/train_seconds, between: {rate: 0.01}, and: {rate: 0.001}, at_most: 1, AT}",
+        "interaction: {of: gap, between: {rate: 0.01}, and: {rate: 0.001}, with: {batch: 64}, against: {batch: 128}, at_least: 0, AT}",
         "best: {of: test/accuracy, level: {rate: 0.01}, among: {rate: [0.01, 0.001]}, AT}",
         "sooner: {between: {rate: 0.01}, and: {rate: 0.001}, AT}",
         "threshold: {of: test/accuracy, between: {rate: 0.01}, at_least: 90, AT}",
@@ -30,7 +31,7 @@ def test_every_kind_says_at_which_levels_it_looks(tmp_path, claimed):
 def study_at(folder, claimed):
     """The rule of each comparison of a claim, and what each is called, of runs that are planned."""
     (folder / "rates.yaml").write_text(DECAYS)
-    own = STUDY.replace("factors: {", "factors: {decay: weight_decay.rate, ").split("    difference:")[0]
+    own = STUDY.replace("factors: {", "factors: {decay: weight_decay.rate, batch: train.batch_size, ").split("    difference:")[0]
     (folder / "own.yaml").write_text(f"{own}    {claimed}\n")
     design = study_file.read(folder / "own.yaml")
     plan = study_of(design, arms_of(map(spec.read, design.files)))

@@ -1,7 +1,9 @@
 """What one side has more than the other, as tables tell it."""
 
 import numpy as np
+import pandas as pd
 import pytest
+import statsmodels.formula.api as smf
 from scipy import stats as scipy_stats
 
 from reglab.report.comparisons.differences import of_sides
@@ -45,6 +47,26 @@ def test_all_arms_tell_of_the_variance():
     weights = np.array([1.0, -1.0, *[0.0] * 6])
     same = contrast(np.array([[each.value for each in arm.results] for arm in arms]), weights, may_pair=False)
     assert among.interval(0.05) == pytest.approx(tuple(map(float, same.interval(0.05))))
+
+
+def test_four_arms_are_compared_as_the_interaction_of_a_two_way_analysis():
+    """A factor gains 5 with another one, and 2 without it."""
+    levels, spread = {(1, 1): 9.0, (0, 1): 4.0, (1, 0): 3.0, (0, 0): 1.0}, (-1.0, 0.1, 0.9)
+    arms = [arm(*(level + each for each in spread), seeded=False) for level in levels.values()]
+    found = Sides(arms, [(0, 1, 2, 3)], 1.0).contrast()
+    rows = [(one, other, each.value) for (one, other), arm in zip(levels, arms, strict=True) for each in arm.results]
+    fit = smf.ols("value ~ one * other", pd.DataFrame(rows, columns=["one", "other", "value"])).fit()
+    assert float(found.mean) == pytest.approx(fit.params["one:other"]) == pytest.approx(3.0)
+    assert float(found.error) == pytest.approx(fit.bse["one:other"])
+    assert float(found.freedom) == pytest.approx(fit.df_resid) == 8
+
+
+def test_four_arms_are_compared_seed_by_seed_where_that_pays():
+    seeds = np.array([0.0, 30.0, 60.0, 90.0])
+    chance = [(0.0, 0.1, -0.1, 0.0), (0.1, 0.0, 0.1, -0.2), (-0.1, 0.1, 0.0, 0.1), (0.2, -0.1, 0.0, 0.0)]
+    arms = [arm(*(seeds + level + each)) for level, each in zip((9, 4, 3, 1), chance, strict=True)]
+    found = Sides(arms, [(0, 1, 2, 3)], 1.0).contrast()
+    assert found.paired and float(found.mean) == pytest.approx(3.0, abs=0.2) and float(found.error) < 0.2
 
 
 def test_where_no_arm_has_two_runs_pairs_are_taken_as_they_come():

@@ -186,8 +186,20 @@ def test_a_study_of_one_s_own_takes_ten_lines(own):
                 "best: {of: gap, level: {rate: 1}, among: {decay: [0, 0.1]}}": ".*level: must be one of `among`, by the same columns",
                 "best: {of: gap, level: {decay: 0}, among: {decay: 0}}": ".*among: must have two or more levels",
                 "sooner: {between: {decay: 0}, and: {decay: [0, 0.1]}}": ".*a level of `between` is one of `and`, too",
-                "ratio: {of: time/train_seconds, between: {decay: 0.1}, and: {decay: 0}, at_least: 0}": ".*at_least: 0: a ratio is above 0",
+                "ratio: {of: time/train_seconds, between: {decay: 0.1}, and: {decay: 0}, at_least: 0}": ".*0: a ratio is above 0",
                 "threshold: {of: gap, between: {decay: 0}, at_least: 3, at_most: 1}": ".*at_least 3 is not below at_most 1",
+                "interaction: {of: gap, between: {decay: 1}, and: {decay: 0}, with: {rate: 1}, at_most: 0}": ".*against is missing",
+                "interaction: {of: gap, between: {decay: 1}, and: {decay: 0}, with: {rate: 1}, against: {rate: 1}, at_most: 0}": (
+                    ".*a level of `with` is one of `against`, too"
+                ),
+                "interaction: {of: gap, between: {decay: 1}, and: {decay: 0}, with: {rate: 1}, against: {decay: 2}, at_most: 0}": (
+                    ".*decay is in `between` or `and`, and in `with` or `against`: they are of other columns"
+                ),
+                "interaction: {of: time/train_seconds, between: {decay: 1}, and: {decay: 0}, with: {rate: 1}, against: {rate: 2}, "
+                "at_most: 0}": ".*0: a ratio is above 0, and 1 of times that are alike",
+                "interaction: {of: gap, between: {decay: 1}, and: {decay: 0}, with: {rate: -1}, against: {rate: 2}, at_most: 0}": (
+                    "rate is never -1: optimizer.lr must be a number above 0"
+                ),
             }.items()
         ),
     ],
@@ -261,6 +273,9 @@ def test_a_claim_of_one_s_own_is_judged_and_its_rule_says_what_was_looked_for(ow
     assert "at least +0.5 points against decay 0 (that much a longer schedule gives)" in found.rule
 
 
+DECAY_AT_RATES = "between: {decay: 0.1}, and: {decay: 0}, with: {rate: 0.01}, against: {rate: 0.001}"
+
+
 @pytest.mark.parametrize(
     ("claim", "verdict", "estimates"),
     [
@@ -272,6 +287,9 @@ def test_a_claim_of_one_s_own_is_judged_and_its_rule_says_what_was_looked_for(ow
         ("best: {of: test/accuracy, level: {rate: 0.01}, among: {rate: [0.001, 0.01]}}", "undecided", [1.0]),  # of two cases
         ("sooner: {between: {decay: 0.1}, and: {decay: 0}}", "undecided", [0.0]),
         ("ratio: {of: time/train_seconds, between: {decay: 0.1}, and: {decay: 0}, within: 0.05}", "reproduced", [1.0]),
+        (f"interaction: {{of: test/accuracy, {DECAY_AT_RATES}, within: 0.5}}", "reproduced", [0.1]),
+        (f"interaction: {{of: test/accuracy, {DECAY_AT_RATES}, at_least: 0.5}}", "contradicted", [0.1]),
+        (f"interaction: {{of: time/train_seconds, {DECAY_AT_RATES}, within: 0.05}}", "reproduced", [1.002]),
         ("threshold: {of: test/accuracy, between: {gentle: gentle}, at_least: 70}", "reproduced", [80.0]),
         ("threshold: {of: test/accuracy, between: {gentle: gentle}, at_most: 70}", "contradicted", [80.0]),
         ("threshold: {of: time/train_seconds, between: {gentle: gentle}, at_least: 50}", "reproduced", [100.0]),
