@@ -56,7 +56,11 @@ def whole(path: Path, most: int, mend: str) -> bytes:
     """The bytes of a file. Raises as `opened`, also for one that has more bytes than it tells of, as those of `/proc` do."""
     with opened(path, most, mend) as stream:
         told = os.fstat(stream.fileno()).st_size
-        content = stream.read(told + 1)
+        try:
+            content = stream.read(told + 1)
+        except OSError as error:
+            error.filename = str(path)  # a disk's error names none
+            raise machine_fault(error) or UserError(f"{shown(path)} cannot be read ({without_path(error)}): {mend}") from None
     if len(content) > told:
         raise UserError(f"{shown(path)} has more bytes than it tells of: {mend}")
     return content

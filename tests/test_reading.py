@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from reglab import reading
-from reglab.errors import UserError
+from reglab.errors import MachineError, UserError
 from tests.hostile.corpus import NO_FILES, TEXTS
 
 
@@ -34,6 +34,12 @@ def test_a_pipe_that_takes_the_place_of_a_file_meanwhile_is_refused(tmp_path, mo
     monkeypatch.setattr(os, "open", swapped)
     with pytest.raises(UserError, match="is a pipe"):
         reading.opened(path, 100, "remove it")
+
+
+def test_a_file_that_its_disk_does_not_give_is_told_by_its_name(tmp_path):
+    (tmp_path / "x").symlink_to("/proc/self/mem")  # opens, and fails to be read as a bad disk does
+    with pytest.raises(MachineError, match=f"^{tmp_path}/x: its disk does not answer"):
+        reading.whole(tmp_path / "x", 100, "remove it")
 
 
 def test_where_there_is_nothing_the_caller_decides(tmp_path):

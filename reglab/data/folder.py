@@ -27,7 +27,7 @@ from reglab.data.decode import DECODING, Decoded, UnfitError, decode
 from reglab.data.images import Extent, ImageSet, Split
 from reglab.data.store import cached
 from reglab.data.waiting import Alive
-from reglab.errors import UserError, shown
+from reglab.errors import ReglabError, UserError, shown
 
 PARTS = ("train", "test")
 
@@ -218,7 +218,7 @@ def fingerprint(listing: Listing, cache: Path) -> str:
     changed just before they were listed that says nothing, and they are read every time.
     """
     known = cache / "images" / f"listing-{_states(listing)}"
-    with suppress(OSError, UserError):  # there is none, or something else of its name
+    with suppress(OSError, ReglabError):  # there is none, or another user's, or something else of its name
         if _HASH.fullmatch(stored := reading.whole(known, 64, "remove it")):
             return stored.decode()
     content = Content(listing)

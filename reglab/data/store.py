@@ -39,7 +39,8 @@ def cached(key: str, cache: Path, most: int, extent: Extent, what: str, make: Ca
     except (OSError, NotImplementedError) as error:  # the latter of a file system without locks
         if found is None and not is_full(error):
             raise unwritable_cache(path.parent.parent, without_path(error)) from None
-        say(f"{path} was not stored ({without_path(error)}): the images are made for this run alone")
+        mend = "make room there, or set REGLAB_CACHE to another folder"
+        say(f"{path} was not stored ({without_path(error)}): the images are made for this run alone; {mend}")
     return found or make(lambda: None)
 
 

@@ -14,7 +14,7 @@ from reglab.config import DataConfig
 from reglab.data import folder as folders
 from reglab.data import sources
 from reglab.data.folder import fingerprint, listed
-from reglab.errors import UserError
+from reglab.errors import MachineError, UserError
 
 
 @pytest.fixture
@@ -291,6 +291,33 @@ def test_files_that_change_between_reading_and_decoding_are_refused(images, refu
     assert "files changed while they were read" in refused(images)
     monkeypatch.undo()
     assert (load_set(images).test.images[-1] == (0, 0, 255)).all()
+
+
+def test_an_image_that_its_disk_does_not_give_is_told_by_its_name_and_not_blamed_on_the_cache(images, load_set, monkeypatch):
+    decode = folders._decoded
+
+    def failing(*arguments):
+        (images / "test/cat/1.png").unlink()
+        (images / "test/cat/1.png").symlink_to("/proc/self/mem")  # opens, and fails to be read as a bad disk does
+        return decode(*arguments)
+
+    monkeypatch.setattr(folders, "_decoded", failing)
+    with pytest.raises(MachineError, match=f"^{images}/test/cat/1.png: its disk does not answer"):
+        load_set(images)
+
+
+def test_a_listing_that_cannot_be_read_costs_no_run(images, load_set, tmp_path, monkeypatch):
+    monkeypatch.setattr(folders, "_RACY_NANOSECONDS", -(10**12))
+    before, opened = load_set(images), os.open
+    assert list((tmp_path / "cache/images").glob("listing-*"))
+
+    def forbidden(path, flags, *mode, **where):
+        if Path(path).name.startswith("listing-"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, flags, *mode, **where)
+
+    monkeypatch.setattr(os, "open", forbidden)
+    assert load_set(images).fingerprint == before.fingerprint
 
 
 @pytest.mark.parametrize("where", ["file", "class", "folder"])

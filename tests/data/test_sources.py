@@ -444,7 +444,8 @@ def test_a_full_disk_costs_no_run_and_leaves_nothing_half_written(folder, cache,
     whole = load(folder, cache / "other")
     monkeypatch.setattr(np, "savez", full)
     assert load(folder, cache).fingerprint == whole.fingerprint
-    assert "was not stored (No space left on device): the images are made for this run alone" in capfd.readouterr().err
+    said = capfd.readouterr().err
+    assert "was not stored (No space left on device): the images are made for this run alone; make room there, or set REGLAB_CACHE" in said
     assert not leftovers(cache / "images")
 
 
