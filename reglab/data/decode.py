@@ -35,6 +35,9 @@ _SIGNED, _SAMPLE_FORMAT = 2, 339  # of TIFF
 _MOST_PIXELS = 2**25
 """Of an image that is scaled: one of some hundred bytes can unpack to gigabytes, and a camera's 33 million still fit."""
 
+_JPEG_END = b"\xff\xd9"
+"""Stands behind the picture, and nowhere within it."""
+
 _PROGRAMS = ("EPS",)
 """Formats whose files are programs, which Pillow has another program run."""
 
@@ -90,6 +93,9 @@ def _decode(blob: bytes, config: DataConfig) -> Decoded:
         _refuse_size(opened, config)
         if getattr(opened, "is_animated", False) and opened.format not in _LAYERED:
             raise UnfitError("holds more than one image", "split it, since only the first would be used")
+        if opened.format == "JPEG" and _JPEG_END not in blob[opened.fp.tell() if opened.fp else 0 :]:  # opened up to its picture
+            # A disk that was full or failed leaves zeros there, which are drawn as well: the format has no checksum.
+            raise UnfitError("is a JPEG without an end", "mend or remove it")
         raw = _raw_mode(opened)
         opened.load()
         image, treatments = opened, set[str]()

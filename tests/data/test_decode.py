@@ -156,6 +156,18 @@ def test_a_photograph_with_a_preview_is_its_first_image():
     assert np.abs(decode(blob, config()).pixels.astype(int) - corner()).max() < 32
 
 
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("preview", [False, True])
+def test_a_jpeg_whose_end_the_disk_lost_is_refused(progressive, preview):
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8))
+    keys = {"exif": b"Exif\0\0" + stored(noise, "JPEG")} if preview else {}  # has an end of its own
+    whole = stored(noise, "JPEG", progressive=progressive, **keys)
+    assert decode(whole + b"\0" * 100, config()).pixels.shape == (32, 32, 3)
+    for kept in (len(whole) - 2, len(whole) - 100):
+        with pytest.raises(UnfitError, match=r"^is a JPEG without an end: mend or remove it$"):
+            decode(whole[:kept] + b"\0" * (4096 - kept), config())
+
+
 @pytest.mark.parametrize("form", ["GIF", "PNG", "WEBP", "TIFF"])
 def test_several_images_in_one_file_are_refused(form):
     frames = [Image.fromarray(np.full((32, 32, 3), level, dtype=np.uint8)) for level in (0, 100, 200)]
