@@ -53,6 +53,9 @@ class Environment(Stored):
     commit: Text | None = Field(default=None, description="of the code; ends in + where it had local changes")
     data: Text = Field(description="what reports call the images")
     data_fingerprint: Text
+    pixel_fingerprint: Text | None = Field(
+        default=None, description="of the pixels: decoders may read the same files otherwise; records of before lack it"
+    )
     train_images: Count
     test_images: Count
     classes: Count | None = Field(default=None, description="of the images; records of before lack it")

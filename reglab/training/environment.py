@@ -44,6 +44,7 @@ def describe(device: torch.device, precision: str, compiled: bool, images: Image
         commit=_commit(),
         data=images.name,
         data_fingerprint=images.fingerprint,
+        pixel_fingerprint=images.pixel_fingerprint,
         train_images=len(images.train),
         test_images=len(images.test),
         classes=len(images.classes),

@@ -154,6 +154,8 @@ def _compared(found: Evaluation, record: RunRecord, images: ImageSet, device: to
         for name in _DECIDE
         if record.environment and getattr(record.environment, name) != getattr(here, name)
     ]
+    if record.environment and record.environment.pixel_fingerprint not in (None, here.pixel_fingerprint):
+        differing.append("the same files are other pixels here, as another version of Pillow decodes them")
     if differing:
         return f"the record has {differs}, of another place, which may round otherwise: {'; '.join(differing)}"
     raise ReglabError(

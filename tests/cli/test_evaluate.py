@@ -240,6 +240,13 @@ def test_on_another_machine_it_is_said_and_no_error(reglab, trained):
     assert "the record has 0.123, of another place, which may round otherwise: device a GPU, here " in err
 
 
+def test_where_the_files_of_then_are_other_pixels_here_that_is_said(reglab, trained):
+    altered(trained, lambda stored: (another_accuracy(stored), stored["environment"].update(pixel_fingerprint="of another Pillow")))
+    code, _, err = reglab("evaluate", str(trained))
+    assert code == 0
+    assert "which may round otherwise: the same files are other pixels here, as another version of Pillow decodes them" in err
+
+
 def test_the_same_images_are_right_again(reglab, trained):
     """As many that are right, and others, is another result."""
     assert reglab("evaluate", str(trained))[0] == 0

@@ -195,6 +195,16 @@ def test_notes_name_what_was_left_out_and_what_was_not_pooled(make_record):
     assert any("not pooled: a GPU" in note and "another GPU" in note for note in notes)
 
 
+def test_notes_tell_that_files_were_decoded_unlike(make_record):
+    before, here = make_record(), make_record(seed=1)
+    assert before.environment.pixel_fingerprint is None
+    here = here.changed(environment=here.environment.model_copy(update={"pixel_fingerprint": "p"}))
+    there = make_record(seed=2, environment=here.environment.model_copy(update={"pixel_fingerprint": "q"}))
+    said = "the same files of digits were decoded to 2 unlike sets of pixels, as several versions of Pillow may do"
+    assert said not in words.notes(published.study([before, here]))
+    assert said in words.notes(published.study([before, here, there]))
+
+
 @pytest.mark.parametrize("again", [False, True], ids=["another seed", "the same seed"])
 def test_runs_on_other_images_of_one_name_are_never_pooled(study, make_record, make, again):
     record = make_record(seed=0 if again else 8, run_id="w4ndb1d")

@@ -1,6 +1,6 @@
 """What a report says in sentences: what came out, how sure it is, and what a reader must know."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from reglab.report import stats, tables
 from reglab.report.claims.findings import Finding, Verdict
@@ -101,6 +101,7 @@ def notes(study: Study) -> list[str]:
     if study.again:
         runs = "1 run is" if len(study.again) == 1 else f"{len(study.again)} runs are"
         found.append(f"{runs} of an arm and seed that is there already, and only among the rows")
+    found += _decoded_unlike(study)
     if study.by_turns:
         who = "1 run" if len(study.by_turns) == 1 else f"{len(study.by_turns)} runs"
         of = ", in the session that most arms are of (claims go by the first that all arms in question are of)" * (len(study.sessions) > 1)
@@ -121,6 +122,16 @@ def notes(study: Study) -> list[str]:
         who = "1 run" if moved == 1 else f"{moved} runs"
         found.append(f"{who} went on elsewhere, with seconds of several machines or versions of the code: such times decide nothing")
     return found
+
+
+def _decoded_unlike(study: Study) -> Iterator[str]:
+    pixels: dict[tuple[str, str], set[str]] = {}
+    for where in (record.environment for record in study.records if record.environment):
+        if where.pixel_fingerprint is not None:  # records of before lack it
+            pixels.setdefault((where.data, where.data_fingerprint), set()).add(where.pixel_fingerprint)
+    for (name, _), found in pixels.items():
+        if len(found) > 1:
+            yield f"the same files of {name} were decoded to {len(found)} unlike sets of pixels, as several versions of Pillow may do"
 
 
 def machines(records: Sequence[RunRecord]) -> list[str]:

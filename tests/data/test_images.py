@@ -1,0 +1,42 @@
+"""What the pixels of a set tell, whatever they were read from."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from reglab.data.images import ImageSet, Split
+
+
+@pytest.fixture
+def images():
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), dtype=np.uint8)
+    parts = [Split(pixels[rows], np.arange(len(pixels[rows])) % 2) for rows in (slice(8), slice(8, 12))]
+    return ImageSet("noise", ("a", "b"), *parts, None, "f")
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_any_pixel_changes_the_fingerprint_of_pixels(images, part):
+    other = getattr(images, part).images.copy()
+    other[1, 2, 3, 0] ^= 1
+    changed = replace(images, **{part: Split(other, getattr(images, part).labels)})
+    assert changed.pixel_fingerprint != images.pixel_fingerprint
+
+
+def test_pixels_have_one_fingerprint_in_any_memory_order(images):
+    train = Split(np.asfortranarray(images.train.images), images.train.labels)
+    assert replace(images, train=train, name="other", fingerprint="g").pixel_fingerprint == images.pixel_fingerprint
+
+
+def test_files_that_another_decoder_reads_otherwise_have_other_pixels_under_one_fingerprint(write_set, load_set, tmp_path, monkeypatch):
+    pets, convert = write_set(tmp_path / "pets"), Image.Image.convert
+    for file in pets.rglob("*.png"):
+        Image.open(file).convert("L").save(file)
+    before = load_set(pets)
+    (stored,) = (tmp_path / "cache/images").glob("folder-*.npz")
+    stored.unlink()
+    monkeypatch.setattr(Image.Image, "convert", lambda image, *given: convert(image.point(lambda level: level ^ 1), *given))
+    after = load_set(pets)
+    assert after.fingerprint == before.fingerprint == load_set(pets).fingerprint
+    assert after.pixel_fingerprint != before.pixel_fingerprint
