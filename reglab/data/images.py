@@ -62,6 +62,12 @@ class ImageSet:
         """Of the pixels that are trained and tested on, whatever they were read from: of files, another decoder may make others."""
         return hashlib.sha256(b"".join(self.train.hashes + self.test.hashes)).hexdigest()[:12]
 
+    @cached_property
+    def leaked(self) -> int:
+        """How many test images are training images, too, pixel by pixel."""
+        trained_on = set(self.train.hashes)
+        return sum(each in trained_on for each in self.test.hashes)
+
     @property
     def extent(self) -> Extent:
         """Of every image."""

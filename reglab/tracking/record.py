@@ -58,6 +58,9 @@ class Environment(Stored):
     )
     train_images: Count
     test_images: Count
+    leaked_images: Count | None = Field(
+        default=None, description="test images that are training images, too, pixel by pixel; records of before lack it"
+    )
     classes: Count | None = Field(default=None, description="of the images; records of before lack it")
     elsewhere: list[Text] | None = Field(
         default=None, description="of a run that went on here: the other machines, in words, that its seconds are of; else none"

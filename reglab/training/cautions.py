@@ -23,6 +23,9 @@ def of(run: Run) -> Iterator[str]:
     images, wanted = len(run.images.train), run.config.train.batch_size
     if wanted > images:
         yield f"train.batch_size = {wanted}, and there are {images:,} training images: each epoch is one step on all of them"
+    if leaked := run.images.leaked:
+        said = f"the training images hold {leaked:,} of the {len(run.images.test):,} test images, too, pixel by pixel"
+        yield f"{said}: test accuracy is in part that of images that were trained on"
     if run.batches.mixes_labels and run.config.train.target_on == "running":
         said = "labels are mixed, so that running training accuracy counts a guess as much as its label's share"
         yield f"{said}, and the time to target with it: train.target_on=clean takes it on images as they are"

@@ -47,6 +47,7 @@ def describe(device: torch.device, precision: str, compiled: bool, images: Image
         pixel_fingerprint=images.pixel_fingerprint,
         train_images=len(images.train),
         test_images=len(images.test),
+        leaked_images=images.leaked,
         classes=len(images.classes),
     )
 

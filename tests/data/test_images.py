@@ -29,6 +29,22 @@ def test_pixels_have_one_fingerprint_in_any_memory_order(images):
     assert replace(images, train=train, name="other", fingerprint="g").pixel_fingerprint == images.pixel_fingerprint
 
 
+def test_test_images_with_the_pixels_of_training_images_are_counted_whatever_their_labels(images):
+    assert images.leaked == 0
+    both = np.concatenate([images.test.images, images.train.images[[0, 3, 3]]])
+    near = images.train.images[4] ^ np.uint8(1)
+    test = Split(np.concatenate([both, near[None]]), np.zeros(8, dtype=np.int64))
+    assert replace(images, test=test).leaked == 3
+
+
+def test_images_of_one_file_in_both_parts_are_counted_after_the_limits(write_set, load_set, tmp_path):
+    pets = write_set(tmp_path / "pets", train=4)
+    assert load_set(pets).leaked == 0
+    Image.open(pets / "train/bird/0.png").save(pets / "test/cat/copy.bmp")  # other bytes, and the same pixels
+    assert load_set(pets).leaked == 1
+    assert {load_set(pets, test_limit=limit).leaked for limit in range(1, 6)} == {0, 1}
+
+
 def test_files_that_another_decoder_reads_otherwise_have_other_pixels_under_one_fingerprint(write_set, load_set, tmp_path, monkeypatch):
     pets, convert = write_set(tmp_path / "pets"), Image.Image.convert
     for file in pets.rglob("*.png"):

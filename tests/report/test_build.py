@@ -195,6 +195,15 @@ def test_notes_name_what_was_left_out_and_what_was_not_pooled(make_record):
     assert any("not pooled: a GPU" in note and "another GPU" in note for note in notes)
 
 
+@pytest.mark.parametrize(("leaked", "said"), [([12, 12], "12"), ([12, 3], "up to 12"), ([None, 0], None), ([0, 0], None)])
+def test_notes_tell_how_many_test_images_were_trained_on(make_record, leaked, said):
+    where = make_record().environment
+    made = [make_record(seed=seed, environment=where.model_copy(update={"leaked_images": count})) for seed, count in enumerate(leaked)]
+    lines = [line for line in words.notes(published.study(made)) if "trained on" in line]
+    start = f"the training images of digits hold {said} of its 355 test images, too, pixel by pixel: test accuracy is in part that of"
+    assert [line.startswith(start) for line in lines] == ([True] if said else [])
+
+
 def test_notes_tell_that_files_were_decoded_unlike(make_record):
     before, here = make_record(), make_record(seed=1)
     assert before.environment.pixel_fingerprint is None

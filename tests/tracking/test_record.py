@@ -59,8 +59,8 @@ def test_the_fields_of_a_stored_run_are_these():
         "program reason rows run_id schema_version seed state summary sweep updated url wandb_id weights without_history"
     )
     assert " ".join(sorted(Environment.model_fields)) == (
-        "captured classes commit compiled cuda data data_fingerprint device driver elsewhere pixel_fingerprint precision python "
-        "reglab test_images threads torch train_images"
+        "captured classes commit compiled cuda data data_fingerprint device driver elsewhere leaked_images pixel_fingerprint "
+        "precision python reglab test_images threads torch train_images"
     )
 
 

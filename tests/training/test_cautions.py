@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from reglab.config import identity
 from reglab.processes.signals import Signals
 from reglab.training import cautions
+from reglab.training.run import Run
 
 
 def test_a_plain_run_is_cautioned_of_nothing(make_run, monkeypatch):
@@ -59,6 +62,14 @@ def test_a_batch_larger_than_the_training_part_is_named(make_run, make_config):
     assert line == "train.batch_size = 500, and there are 128 training images: each epoch is one step on all of them"
     assert list(cautions.of(make_run(train={"batch_size": 128}))) == []
     assert identity(make_config(train={"batch_size": 500})) != identity(make_config(train={"batch_size": 128}))
+
+
+def test_test_images_that_are_trained_on_are_counted(make_config, images):
+    test = images.test.images.copy()
+    test[:3] = images.train.images[5]  # of any label
+    shared = replace(images, test=replace(images.test, images=test))
+    (line,) = cautions.of(Run(make_config(), shared, torch.device("cpu")))
+    assert line.startswith("the training images hold 3 of the 64 test images, too, pixel by pixel: test accuracy is in part that of images")
 
 
 def test_a_network_with_frozen_and_unused_parts_has_a_slowness(make_run):

@@ -49,7 +49,7 @@ def test_a_cpu_run_is_described_by_what_its_times_depend_on(images):
     assert (found.precision, found.compiled) == ("bf16", False)
     assert (found.data, found.data_fingerprint) == ("digits", images.fingerprint)
     assert found.pixel_fingerprint == images.pixel_fingerprint
-    assert (found.train_images, found.test_images) == (128, 64)
+    assert (found.train_images, found.test_images, found.leaked_images) == (128, 64, 0)
 
 
 @pytest.mark.parametrize(("cores", "said"), [({0}, "1 core"), ({0, 3}, "2 cores")])

@@ -8,7 +8,7 @@ from reglab.report.comparisons.differences import of_cells
 from reglab.report.studies.cells import Cell
 from reglab.report.studies.design import Question
 from reglab.report.studies.study import Study
-from reglab.tracking.record import RunRecord, State
+from reglab.tracking.record import Environment, RunRecord, State
 from reglab.tracking.results import QUIET
 
 
@@ -101,7 +101,8 @@ def notes(study: Study) -> list[str]:
     if study.again:
         runs = "1 run is" if len(study.again) == 1 else f"{len(study.again)} runs are"
         found.append(f"{runs} of an arm and seed that is there already, and only among the rows")
-    found += _decoded_unlike(study)
+    environments = [record.environment for record in study.records if record.environment]
+    found += [*_leaks(environments), *_decoded_unlike(environments)]
     if study.by_turns:
         who = "1 run" if len(study.by_turns) == 1 else f"{len(study.by_turns)} runs"
         of = ", in the session that most arms are of (claims go by the first that all arms in question are of)" * (len(study.sessions) > 1)
@@ -124,9 +125,23 @@ def notes(study: Study) -> list[str]:
     return found
 
 
-def _decoded_unlike(study: Study) -> Iterator[str]:
+def _leaks(environments: Sequence[Environment]) -> Iterator[str]:
+    """Of each set that has test images among its training images: how many, which may depend on the limits of a run."""
+    leaked: dict[str, set[tuple[int, int]]] = {}
+    for where in environments:
+        if where.leaked_images is not None:  # records of before lack it
+            leaked.setdefault(where.data, set()).add((where.leaked_images, where.test_images))
+    for name, found in leaked.items():
+        most, tests = max(found)
+        if most:
+            count = f"{'up to ' * (len(found) > 1)}{most:,} of its {tests:,} test images"
+            said = f"the training images of {name} hold {count}, too, pixel by pixel"
+            yield f"{said}: test accuracy is in part that of images that were trained on"
+
+
+def _decoded_unlike(environments: Sequence[Environment]) -> Iterator[str]:
     pixels: dict[tuple[str, str], set[str]] = {}
-    for where in (record.environment for record in study.records if record.environment):
+    for where in environments:
         if where.pixel_fingerprint is not None:  # records of before lack it
             pixels.setdefault((where.data, where.data_fingerprint), set()).add(where.pixel_fingerprint)
     for (name, _), found in pixels.items():
