@@ -1,17 +1,16 @@
-"""W&B's own engine, `scheduler: {engine: wandb}`: its package `sweeps`, an extra, since its metadata asks for numpy below 2."""
+"""W&B's own engine, `scheduler: {engine: wandb}`: its package `sweeps`, an extra, since its metadata asks for numpy below 2.
 
-import logging
-import random
-import warnings
+It draws in a child process (`wandb_process.py`), which is ended where it gives no answer.
+"""
+
 from collections.abc import Iterable, Mapping
-from copy import deepcopy
+from importlib.util import find_spec
 from typing import Any
-
-import numpy as np
 
 from reglab.errors import UserError
 from reglab.extras import how
 from reglab.sweep.engines.engine import Engine, Trial
+from reglab.sweep.engines.process import EngineProcess
 from reglab.sweep.engines.random import seed
 from reglab.tracking.record import State
 
@@ -20,42 +19,38 @@ _STATES = {State.finished: "finished", State.stopped: "finished", State.diverged
 
 
 class Wandb(Engine):
-    """Reproducible as the others: the engine draws from both global generators, which are seeded for each draw."""
+    """Reproducible as the others: the generators that the engine draws from are seeded for each draw."""
 
     def __init__(self, config: Mapping[str, Any], drawn: Iterable[dict[str, Any]] = ()):
         super().__init__(config, drawn)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                import sweeps
-                import sweeps.bayes_search  # now: it draws from the generators as it is imported
-        except ModuleNotFoundError:
-            raise UserError(f"scheduler.engine = wandb: needs W&B's package sweeps: {how('sweeps')}") from None
-        logging.getLogger("sweeps").setLevel(logging.ERROR)
-        self._sweeps = sweeps
+        package = find_spec("sweeps")
+        if package is None or package.origin is None:  # a folder of that name, as of sweep files, is no package
+            raise UserError(f"scheduler.engine = wandb: needs W&B's package sweeps: {how('sweeps')}")
+        self._process = EngineProcess("reglab.sweep.engines.wandb_process", "scheduler.engine = wandb")
+
+    def close(self) -> None:
+        self._process.end()
 
     def _draw(self) -> dict[str, Any]:
-        random.seed(start := seed(self.config, len(self.trials)))
-        np.random.seed(start)
-        config = {key: value for key, value in self.config.items() if key != "scheduler"}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the fit of its Gaussian process
-            run = self._sweeps.next_run(deepcopy(config), [self._run(trial) for trial in self.trials])
-        return {key: _plain(entry["value"]) for key, entry in run.config.items()}
+        asked = {
+            "config": {key: value for key, value in self.config.items() if key != "scheduler"},
+            "runs": [self._run(trial) for trial in self.trials],
+            "seed": seed(self.config, len(self.trials)),
+        }
+        values: dict[str, Any] = self._process.answer(lambda is_new: asked)["values"]
+        return values
 
-    def _run(self, trial: Trial) -> Any:
-        record = trial.record
-        return self._sweeps.SweepRun(
-            name=record.run_id if record else None,
-            config={key: {"value": value} for key, value in trial.values.items()},
-            state=_STATES.get(record.state, "running") if record else "pending",
-            summaryMetrics=dict(record.came_to) if record else {},
-            sampledHistory=list(record.steps) if record else [],
-        )
+    def _run(self, trial: Trial) -> dict[str, Any]:
+        """A run as the engine is told of it: of what it logged, the metrics that are searched on."""
+        record, names = trial.record, [metric.name for metric in self.definition.objectives]
+        return {
+            "name": record.run_id if record else None,
+            "config": {key: {"value": value} for key, value in trial.values.items()},
+            "state": _STATES.get(record.state, "running") if record else "pending",
+            "summaryMetrics": _only(names, record.came_to) if record else {},
+            "sampledHistory": [_only(names, row) for row in record.steps] if record else [],
+        }
 
 
-def _plain(value: Any) -> Any:
-    """It draws numpy's numbers, which neither JSON nor YAML can write."""
-    if isinstance(value, Mapping):
-        return {key: _plain(entry) for key, entry in value.items()}
-    return value.item() if isinstance(value, np.generic | np.ndarray) else value
+def _only(names: Iterable[str], logged: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: logged[name] for name in names if name in logged}

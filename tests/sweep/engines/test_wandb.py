@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from reglab.errors import UserError
+from reglab.errors import ReglabError, UserError
 from reglab.sweep import engines
+from reglab.sweep.engines import process
 from reglab.sweep.engines.random import Random
 
 CONFIG = {
@@ -66,7 +67,49 @@ def test_bayesian_draws_are_reproducible_and_learn(drawn):
     assert sum(places[-4:]) < sum(places[:4])
 
 
-def test_without_the_extra_it_is_said_how_to_have_it(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sweeps", None)
+def test_without_the_extra_it_is_said_how_to_have_it(tmp_path, monkeypatch):
+    (tmp_path / "sweeps").mkdir()  # of sweep files
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
     with pytest.raises(UserError, match=r"scheduler.engine = wandb: needs W&B's package sweeps: pip install 'reglab\[sweeps\]'"):
         engines.of(CONFIG)
+
+
+@pytest.fixture
+def made_up(tmp_path, monkeypatch):
+    """A package `sweeps` whose `next_run` does what the lines say."""
+
+    def make(lines):
+        package = tmp_path / "sweeps"
+        package.mkdir()
+        (package / "__init__.py").write_text(f"import time\nSweepRun = dict\ndef next_run(config, runs):\n    {lines}\n")
+        (package / "bayes_search.py").write_text("")
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+        monkeypatch.syspath_prepend(str(tmp_path))
+
+    return make
+
+
+def test_a_draw_that_takes_too_long_is_ended_and_said_to(made_up, monkeypatch):
+    made_up("time.sleep(60)")
+    monkeypatch.setattr(process, "ANSWER_SECONDS", 2.0)
+    with pytest.raises(ReglabError, match=r"^scheduler.engine = wandb: the process that searches gave no answer within 2 s, and was ended"):
+        engines.of(CONFIG).ask()
+
+
+def test_what_the_engine_cannot_do_is_said_in_a_line(made_up):
+    made_up("raise ValueError('no such\\nmethod')")
+    with pytest.raises(UserError, match=r"^scheduler.engine = wandb: no such method$"):
+        engines.of(CONFIG).ask()
+
+
+def test_it_hears_of_each_run_what_is_searched_on(made_up, record):
+    made_up("return type('Run', (), {'config': {'told': {'value': runs}}})")
+    engine = engines.of(CONFIG | {"run_cap": 9}, [{"p1": 0.2}, {"p1": 0.3}])
+    engine.tell(0, record("a", accuracies=[0.1, 0.8], summary=0.9))
+    told = [
+        {"config": {"p1": {"value": 0.2}}, "name": "a", "state": "finished", "summaryMetrics": {"val/accuracy": 0.9}},
+        {"config": {"p1": {"value": 0.3}}, "name": None, "state": "pending", "summaryMetrics": {}},
+    ]
+    histories = [[{"val/accuracy": 0.1}, {"val/accuracy": 0.8}], []]
+    assert engine.ask() == {"told": [each | {"sampledHistory": rows} for each, rows in zip(told, histories, strict=True)]}
+    engine.close()
