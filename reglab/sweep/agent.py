@@ -116,7 +116,9 @@ class SweepAgent:
         except Exception as error:
             self._error = self._error or error
             self.preempt()
-            return not self._supervisor.out_of_grace
+            time.sleep(POLL_SECONDS)  # it may go wrong at every look
+            lives = any(job.process.exitcode is None for job in self._supervisor.children)
+            return not self._supervisor.out_of_grace and (lives or self._may_hand_back())
 
     def _advance(self) -> bool:
         """Look after everything once; false when all is done."""
@@ -266,7 +268,11 @@ class SweepAgent:
                     self._end(slot, slot.job)
                     slot.job = None
             return False
-        return self._supervisor.seconds_preempting < LATE_SECONDS or bool(self._orders) or any(slot.job for slot in self.slots)
+        return any(slot.job for slot in self.slots) or self._may_hand_back()
+
+    def _may_hand_back(self) -> bool:
+        """Whether a run has arrived, or may still arrive, that no worker gets any more."""
+        return bool(self._orders) or self._supervisor.seconds_preempting < LATE_SECONDS
 
     def _end(self, slot: Slot, job: SlotJob) -> None:
         """Of a run that did not leave in time: what its record has of its end counts, whether W&B has heard of it or not."""

@@ -932,6 +932,24 @@ def test_an_error_in_a_start_is_raised_when_the_other_runs_have_left_their_check
     assert [worker.run_id for worker in world.handed_back] == handed_back
 
 
+def test_an_error_that_comes_at_every_look_is_raised_as_soon_as_the_runs_have_left(world, monkeypatch):
+    world.queue.extend("ab")
+    crew = world.agent()
+    poll = crew._relay.poll
+
+    def breaks(seconds):
+        if world.workers:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return poll(seconds)
+
+    monkeypatch.setattr(crew._relay, "poll", breaks)
+    with pytest.raises(OSError, match="Too many open files"):
+        world.work()
+    assert [(worker.told, worker.exitcode) for worker in world.workers] == [([signal.SIGUSR1], 75)]
+    assert storage.checkpoint(world.folder / "a").modified()
+    assert world.seconds < 5
+
+
 @pytest.mark.parametrize("name", ["../../x", "/tmp/x", "a" * 300])
 def test_a_run_whose_name_is_a_path_is_not_trained_and_the_others_are(world, tmp_path, name):
     world.queue.extend([name, "r1"])
