@@ -17,7 +17,7 @@ from typing import Any
 
 from reglab.config import laid_over
 from reglab.console import say
-from reglab.errors import UserError
+from reglab.errors import UserError, shown
 from reglab.exits import FAILED, PREEMPTED, killed_by
 from reglab.processes.signals import PREEMPT, WORKER, Request, Signals
 from reglab.processes.supervisor import GRACE_SECONDS, last_line
@@ -181,13 +181,22 @@ class _Run:
             return State.crashed, f"{killed}; it begins anew when the sweep is started again"
         if code:
             return State.failed, f"exit code {code}: {last_line(self.folder / LOG)}"
-        fault = fault or next(filter(None, (file.cut for file in self.files.values())), None)
-        fault = fault or (None if self.files else self._nothing_logged())
+        fault = fault or self._lost()
         return (State.failed, fault) if fault else (State.finished, None)
 
-    def _nothing_logged(self) -> str:
-        where = " or ".join(str(place / "wandb") for place in self.places)
-        return f"exit code 0, and nothing was logged: W&B's client left no file of it in {where}; have it call wandb.init() and wandb.log()"
+    def _lost(self) -> str | None:
+        """What is missing of a program that ended well: the last numbers that are there would be taken for what it came to."""
+        if not self.files:
+            where = " or ".join(str(place / "wandb") for place in self.places)
+            logs = "have it call wandb.init() and wandb.log()"
+            return f"exit code 0, and nothing was logged: W&B's client left no file of it in {where}; {logs}"
+        lost = next(filter(None, (file.cut for file in self.files.values())), None)
+        if lost is None and not any(file.has_ended for file in self.files.values()):
+            last = next(reversed(self.files))
+            why = "has no end" if last.exists() else "was removed before its end was read"
+            lost = f"{shown(last)} {why}: what was logged last is missing"
+        mend = "W&B's client was ended before it had written all: have the program call wandb.finish(), and see to memory and disk"
+        return lost and f"exit code 0, but {lost}; {mend}"
 
 
 def _environment(folder: Path) -> dict[str, str]:

@@ -54,6 +54,8 @@ class RunFile:
 
     def __init__(self, path: Path):
         self.path = path
+        self.has_ended = False
+        """Whether the client has written all of the run: its last word is there."""
         self._config: dict[str, Any] = {}
         self._summary: dict[str, Any] = {}
         self._at = 0
@@ -145,6 +147,8 @@ class RunFile:
             _change(self._config, record.config)
         elif kind == "summary":
             _change(self._summary, record.summary)
+        elif kind == "exit":
+            self.has_ended = True
         elif kind == "history":
             row: dict[str, Any] = {}
             for item in record.history.item:

@@ -16,7 +16,7 @@ from reglab.sweep.program import Program
 from reglab.tracking import wandb_files
 from reglab.tracking.record import State
 from reglab.tracking.store import read_run
-from tests.tracking.test_wandb_files import HEADER, framed, row
+from tests.tracking.test_wandb_files import END, HEADER, framed, row
 
 BEGINNING = """
 import os, shutil, time
@@ -70,15 +70,17 @@ def test_a_run_that_goes_on_behind_a_damaged_history_says_what_it_lost(carry_out
     assert f"note: {history} has 1 whole rows, and what was logged after them is lost" in capsys.readouterr().err
 
 
-def test_a_file_that_the_program_removes_ends_nothing_and_what_it_told_is_kept(carry_out):
+@pytest.mark.parametrize(("ends", "state"), [([END], State.finished), ([], State.failed)], ids=["behind its end", "before it"])
+def test_of_a_file_that_the_program_removes_what_it_told_is_kept(carry_out, ends, state):
     script = """
 path, history = leave("whole", 1), Path("runs/s/r1/history.jsonl")
 while not (history.exists() and history.stat().st_size):
     time.sleep(0.02)
 path.unlink()
 """
-    record = carry_out(script, whole=framed([row(a=1)]))
-    assert (record.state, record.rows, record.logged) == (State.finished, [{"a": 1}], {})
+    record = carry_out(script, whole=framed([row(a=1), *ends]))
+    assert (record.state, record.rows, record.logged) == (state, [{"a": 1}], {})
+    assert ends or "run-r1.wandb was removed before its end was read: what was logged last is missing" in record.reason
 
 
 def test_damage_that_an_earlier_look_met_is_said_at_the_end_and_no_row_behind_it_counts(carry_out):
@@ -120,11 +122,28 @@ def test_damage_is_said_of_a_run_that_did_not_finish_and_whose_rows_count(carry_
         assert "no whole record at byte" in capsys.readouterr().err
 
 
-def test_a_file_that_ends_within_a_record_is_said_of_a_run_that_ended_well(carry_out):
-    record = carry_out("leave('cut', 1)", cut=framed([row(a=1), row(a=2)])[:-1])
-    assert [each["a"] for each in record.rows] == [1]
+@pytest.mark.parametrize(
+    ("content", "rows", "said"),
+    [
+        (framed([row(a=1), row(a=2)])[:-1], [1], "run-r1.wandb ends within a record at byte"),
+        (framed([row(a=1), row(a=2)]), [1, 2], "run-r1.wandb has no end: what was logged last is missing"),
+        (HEADER, [], "run-r1.wandb has no end: what was logged last is missing"),
+    ],
+    ids=["within a record", "behind a record", "before any"],
+)
+def test_a_file_that_its_client_did_not_write_to_the_end_is_said_of_a_run_that_ended_well(carry_out, content, rows, said):
+    """Its last numbers would be taken for what the run came to."""
+    record = carry_out("leave('cut', 1)", cut=content)
+    assert [each["a"] for each in record.rows] == rows
     assert record.state == State.failed
-    assert "ends within a record at byte" in record.reason
+    assert record.reason.startswith("exit code 0, but ")
+    assert said in record.reason
+
+
+def test_one_file_that_has_its_end_is_enough(carry_out):
+    """Processes of one run have a file each, and those that are ended at its end leave theirs without one."""
+    record = carry_out("leave('whole', 1)\nleave('other', 2)", whole=framed([row(a=1), END]), other=framed([row(b=1)]))
+    assert record.state == State.finished
 
 
 def broken_looks(monkeypatch, are_broken):
@@ -147,7 +166,7 @@ leave("whole", 1)
 while not (history.exists() and history.stat().st_size):
     time.sleep(0.02)
 """
-    record = carry_out(script, whole=framed([row(a=1)]))
+    record = carry_out(script, whole=framed([row(a=1), END]))
     assert (record.state, record.rows) == (State.finished, [{"a": 1}])
 
 

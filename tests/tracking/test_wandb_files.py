@@ -18,6 +18,8 @@ from reglab.tracking.wandb_files import RunFile, found
 
 HEADER = b":W&B\xe1\xbe\x00"
 BLOCK = 2**15
+END = Record(exit={"exit_code": 0})
+"""The last that the client writes of a run."""
 
 
 def framed(records):
@@ -80,7 +82,7 @@ def test_a_run_of_the_real_client_is_read(logged):
     assert (read.summary["best.max"], read.summary["said"], read.summary["group.deep"]) == (3, "well", 2)
     assert not any(name.startswith(("page", "_wandb")) for name in read.summary)
     assert list(read.read()) == []
-    assert read.cut is None
+    assert (read.cut, read.has_ended) == (None, True)
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
