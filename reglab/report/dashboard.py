@@ -139,34 +139,35 @@ class Links:
 def push(entity: str | None, project: str, design: Design) -> Links:
     """Save the workspace and the report in the project, over those of an earlier push.
 
-    Raises UserError without a key, or where the server refuses.
+    Raises UserError without a key, or where the server refuses; ReglabError where it does not answer.
     """
     import wandb_workspaces.reports.v2 as wr
     import wandb_workspaces.workspaces as ws
 
-    from reglab.tracking.wandb_api import answering, owner
-    from reglab.tracking.wandb_library import server_api, wandb
+    from reglab.tracking.wandb_api import answering, connect, owner
+    from reglab.tracking.wandb_library import wandb
 
+    api = connect()
+    entity = entity or owner(api)
     try:
-        with answering(f"{entity or ''}/{project}"):
-            api = server_api()
-        entity = entity or owner(api)
         saved = _saved(api, entity, project)
         report = wr.Report(
             project, entity, design.title, "What the study asks, and what the runs say so far.", list(_blocks(entity, project, design))
         )
         report.width = "fluid"
         report.id = saved.get(("runs", design.title), _NEW)["id"]
-        report.save()
+        with answering(f"{entity}/{project}"):
+            report.save()
         laid_out = [ws.Section(name=name, panels=_laid_out(panels), is_open=True) for name, panels in sections(design).items()]
         workspace = ws.Workspace(entity, project, WORKSPACE, laid_out)
         workspace.settings.x_axis = "epoch"
         workspace.settings.max_runs = 100
         found = saved.get(("project-view", WORKSPACE), _NEW)
         workspace._internal_id, workspace._internal_name = found["id"], found["name"]
-        workspace.save()
+        with answering(f"{entity}/{project}"):
+            workspace.save()
     except (wandb.Error, ValueError) as error:
-        fault = f"{entity or ''}/{project}: W&B did not take the dashboard ({error})"
+        fault = f"{entity}/{project}: W&B did not take the dashboard ({error})"
         raise UserError(f"{fault}: `wandb login` sets the key, `reglab --debug` says more") from None
     return Links(workspace.url, report.url)
 

@@ -11,7 +11,7 @@ from typing import Any
 from reglab import reading
 from reglab.errors import MachineError, ReglabError, UserError, in_one_line
 from reglab.tracking import client
-from reglab.tracking.wandb_library import server_api, wandb
+from reglab.tracking.wandb_library import WandbApiFailedError, server_api, wandb
 
 SCHEME = "wandb://"
 LISTED_AT_ONCE = 1000
@@ -67,7 +67,10 @@ class Project:
 
 def default_entity() -> str | None:
     """Whose key this is. Raises UserError without a good key, and ReglabError where the server does not answer."""
-    return connect().default_entity
+    api = connect()
+    with answering("the account"):
+        entity: str | None = api.default_entity
+    return entity
 
 
 def destination(entity: str | None, project: str | None) -> Project:
@@ -77,8 +80,10 @@ def destination(entity: str | None, project: str | None) -> Project:
 
 
 def owner(api: wandb.Api) -> str:
-    """Whose projects are meant where nobody says it. Raises UserError where it is nobody's."""
-    if not (entity := api.default_entity):
+    """Whose projects are meant where nobody says it. Raises UserError where it is nobody's, and as `answering`."""
+    with answering("the account"):
+        entity = api.default_entity
+    if not entity:
         raise UserError("no W&B entity: give --entity, or set WANDB_ENTITY")
     return str(entity)
 
@@ -95,9 +100,14 @@ def connect() -> wandb.Api:
 
 
 def does_not_answer(error: Exception) -> bool:
-    """Whether the client's error means that no server answered it. It calls that, too, a fault of the key."""
+    """Whether the client's error means that W&B has not answered it. It calls that, too, a fault of the key."""
     cause = error.__cause__
-    return isinstance(error, wandb.errors.AuthenticationError) and cause is not None and getattr(cause, "response", None) is None
+    return isinstance(error, wandb.errors.AuthenticationError) and cause is not None and not _status(cause)
+
+
+def _status(error: BaseException) -> int:
+    """The HTTP status by which W&B refused what its client asked for; 0 where it has not answered."""
+    return getattr(getattr(error, "response", None), "http_status", 0)
 
 
 UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
@@ -106,11 +116,20 @@ UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError
 
 @contextmanager
 def answering(where: object) -> Iterator[None]:
-    """Raises MachineError for an answer that is not as W&B gives it: of a proxy, another server. ValueErrors are the client's own."""
+    """Raises MachineError for an answer that is not as W&B gives it: of a proxy, another server. ValueErrors are the client's own.
+
+    Raises UserError where W&B refuses, and ReglabError where it does not answer.
+    """
     try:
         yield
     except ValueError:
         raise
+    except WandbApiFailedError as error:
+        if error.response and not _status(error):  # its client cannot read it
+            raise _no_answer(where, str(error)) from None
+        if HTTPStatus.BAD_REQUEST <= _status(error) < HTTPStatus.INTERNAL_SERVER_ERROR and _status(error) != HTTPStatus.TOO_MANY_REQUESTS:
+            raise UserError(f"{where}: W&B refuses ({in_one_line(error)}); `wandb login` sets the key") from None
+        raise ReglabError(f"{where}: W&B does not answer ({in_one_line(error)})") from None
     except UNREADABLE as error:
         raise _no_answer(where, f"{type(error).__name__}: {error}") from None
 
@@ -185,7 +204,7 @@ def ask_if_there(api: wandb.Api, project: Project, query: str, **variables: Any)
         except Exception as error:  # the client tries again by itself, but not when an answer is cut short
             if pause is None and isinstance(error, MachineError):
                 raise
-            if getattr(getattr(error, "response", None), "http_status", None) == HTTPStatus.UNAUTHORIZED:
+            if _status(error) == HTTPStatus.UNAUTHORIZED:
                 raise UserError(f"{project}: W&B does not take the key ({in_one_line(error)}); `wandb login` sets it") from None
             if pause is None:
                 raise ReglabError(f"{project}: W&B does not answer ({in_one_line(error)})") from None

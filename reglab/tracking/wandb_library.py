@@ -18,13 +18,14 @@ from urllib.parse import urlsplit
 
 import wandb
 from wandb.sdk.lib import wbauth
+from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 from wandb.sdk.lib.settings_file import SettingsFiles
 from wandb.sdk.wandb_settings import Settings
 
 from reglab.console import say
 from reglab.errors import UserError, first_line
 
-__all__ = ["STARTED_BY", "in_the_clear", "message", "server_api", "wandb", "warn_of_listeners", "wbauth"]
+__all__ = ["STARTED_BY", "WandbApiFailedError", "in_the_clear", "message", "server_api", "wandb", "warn_of_listeners", "wbauth"]
 
 STARTED_BY = "REGLAB_AGENT_STARTED_BY"
 

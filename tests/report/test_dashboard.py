@@ -10,6 +10,7 @@ from reglab.report import dashboard
 from reglab.report.dashboard import Bars, Importance, Line, Parallel, Scatter
 from reglab.tracking.record import LOGGED_BESIDE
 from reglab.tracking.results import METRICS
+from tests.loopback.faults import Fault
 from tests.loopback.state import ENTITY, View
 from tests.report.published import DESIGN
 
@@ -109,4 +110,11 @@ def test_pushed_again_both_are_updated_in_place_and_nothing_else_is_touched(wand
 def test_without_a_key_it_says_so_in_one_line(wandb_server, monkeypatch):
     monkeypatch.setenv("WANDB_API_KEY", "short")
     with pytest.raises(UserError, match="`wandb login` sets the key"):
+        dashboard.push(None, "p", DESIGN)
+
+
+@pytest.mark.parametrize("kind", ["SavedViews", "upsertView"])
+def test_what_w_and_b_refuses_is_said_in_one_line(wandb_server, kind):
+    wandb_server.faults.plan(kind, Fault.error_403)
+    with pytest.raises(UserError, match=r"^loopback/p: W&B refuses \(403 on demand\); `wandb login` sets the key$"):
         dashboard.push(None, "p", DESIGN)
