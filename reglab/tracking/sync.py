@@ -15,6 +15,10 @@ from reglab.tracking.wandb_run import DeletedError, WandbRun
 from reglab.tracking.wandb_states import ServerRun, kept
 
 
+_ENDED_WELL = ("finished", "killed")
+"""W&B's words for a run with results; it is killed where its page has stopped it."""
+
+
 @dataclass(frozen=True)
 class Synced:
     """What a sync came to. `failed`: what the server still lacks, with what its client said where it said something."""
@@ -99,6 +103,8 @@ def _is_whole(record: RunRecord, there: dict[str, ServerRun]) -> bool:
         return False
     if known.state == "finished" and not record.state.ended:
         return True
+    if record.state.has_results and known.state not in _ENDED_WELL:  # its summary came through, and not its end
+        return False
     return known.updated >= record.updated and known.epochs >= len(record.history)
 
 

@@ -67,6 +67,18 @@ def test_a_run_whose_client_lost_its_server_is_completed(wandb_server, store, tm
     assert read_back.model_copy(update={"url": None}) == whole
 
 
+def test_a_run_whose_client_was_killed_between_its_summary_and_its_end_is_completed(wandb_server, store):
+    """W&B takes it for crashed, and reports from there would, too."""
+    whole = next(each for each in read([store]).records if each.state == State.finished)
+    sync([whole], HERE, quiet)
+    (there,) = wandb_server.world.project(PROJECT).runs.values()
+    there.state = "crashed"
+    assert sync([whole], HERE, quiet).sent == 1
+    assert there.state == "finished"
+    (read_back,) = fetch(str(HERE))
+    assert read_back.model_copy(update={"url": None}) == whole
+
+
 def before(record):
     """As an earlier version had it, and named it."""
     return record.changed(identity="0123456789ab", identity_version=0, run_id=f"0123456789ab-s{record.seed}", updated=record.updated)
