@@ -14,7 +14,6 @@ from reglab.tracking.wandb_api import Project
 from reglab.tracking.wandb_run import DeletedError, WandbRun
 from reglab.tracking.wandb_states import ServerRun, kept
 
-
 _ENDED_WELL = ("finished", "killed")
 """W&B's words for a run with results; it is killed where its page has stopped it."""
 

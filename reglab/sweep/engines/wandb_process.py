@@ -33,7 +33,7 @@ def main() -> None:
         np.random.seed(asked["seed"])
         try:
             run = sweeps.next_run(asked["config"], [sweeps.SweepRun(**told) for told in asked["runs"]])
-            answer = {"values": {key: _plain(entry["value"]) for key, entry in run.config.items()}}
+            answer: dict[str, Any] = {"values": {key: _plain(entry["value"]) for key, entry in run.config.items()}}
         except Exception as error:
             answer = {"fault": in_one_line(error) or type(error).__name__}
         answers.write(json.dumps(answer) + "\n")
