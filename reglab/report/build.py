@@ -189,7 +189,7 @@ class Report:
             sections=list(self._sections(folder)),
             table_1=tables.parameters(self.study),
             runs=self._rows(),
-            machines=words.machines(self.records),
+            machines=words.machines(self.records, (*self.study.turns, *self.study.other_turns)),
             notes=words.notes(self.study),
             label=words.label(self.study),
             target=f"{self.study.target.on} training accuracy",

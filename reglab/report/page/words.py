@@ -1,5 +1,6 @@
 """What a report says in sentences: what came out, how sure it is, and what a reader must know."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from reglab.report import stats, tables
@@ -8,6 +9,7 @@ from reglab.report.comparisons.differences import of_cells
 from reglab.report.studies.cells import Cell
 from reglab.report.studies.design import Question
 from reglab.report.studies.study import Study
+from reglab.report.writing.numbers import counted
 from reglab.tracking.record import Environment, RunRecord, State
 from reglab.tracking.results import QUIET
 
@@ -149,13 +151,13 @@ def _decoded_unlike(environments: Sequence[Environment]) -> Iterator[str]:
             yield f"the same files of {name} were decoded to {len(found)} unlike sets of pixels, as several versions of Pillow may do"
 
 
-def machines(records: Sequence[RunRecord]) -> list[str]:
-    """Where the runs ran, with their number."""
-    counted: dict[str, int] = {}
-    for record in records:
-        if where := stats.place(record):
-            counted[where] = counted.get(where, 0) + 1
-    return [f"{count} run{'s' if count > 1 else ''}: {name}" for name, count in counted.items()]
+def machines(records: Sequence[RunRecord], turns: Sequence[RunRecord]) -> list[str]:
+    """Where the runs ran, and where arms took turns, with their number."""
+    found = []
+    for each, many in ((records, "runs"), (turns, "turns")):
+        places = Counter(where for record in each if (where := stats.place(record)))
+        found += [f"{counted(count, many)}: {name}" for name, count in places.items()]
+    return found
 
 
 def sentence(title: str) -> str:

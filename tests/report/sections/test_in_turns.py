@@ -56,6 +56,7 @@ def test_a_report_keeps_the_turns_shows_them_and_is_checked_by_them(took, make_r
     records = [make_record(seed=seed) for seed in (0, 1)]
     page = build(records, tmp_path / "report", "runs/x", {}, DESIGN, took=took).read_text()
     assert "What does an epoch take?" in page and 'id="training_time"' in page
+    assert "<li>9 turns: a CPU, bf16, torch 2.15, reglab abc, 8 threads</li>" in page.partition('id="environment"')[2]
     assert turns.read(tmp_path / "report") == took
     assert faults(tmp_path / "report", {}, None) == []
     assert faults(tmp_path / "report", {}, records, took[::-1]) == []
