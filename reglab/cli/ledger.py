@@ -18,6 +18,7 @@ from reglab.console import counting, say, show, styled, tell
 from reglab.errors import UserError
 from reglab.exits import FAILED
 from reglab.extras import need_training
+from reglab.report.writing.numbers import counted
 from reglab.tracking.recognized import say_recognized
 from reglab.tracking.state import State
 
@@ -97,7 +98,7 @@ def makeup(
         _refuse_in_the_way(path, file)
     for path, text in zip(paths, texts, strict=True):
         write_whole(path, partial(_write, text=_MARK + text))
-    say(f"{', '.join(map(str, paths))}: {len(reckoned.lost) + reckoned.undrawn} runs")
+    say(f"{', '.join(map(str, paths))}: {counted(len(reckoned.lost) + reckoned.undrawn, 'runs')}")
     if spec.learns:
         say("note: its search begins anew; it does not know of the runs that are there")
 

@@ -13,6 +13,7 @@ from reglab.console import counting, say
 from reglab.errors import UserError
 from reglab.exits import FAILED, PREEMPTED
 from reglab.processes.signals import Signals
+from reglab.report.writing.numbers import counted
 from reglab.tracking.recognized import say_recognized
 from reglab.tracking.state import State
 
@@ -164,7 +165,7 @@ def _close(sweep: "LocalSweep", asked_to_end: bool) -> Outcome:
     counts = {state: sum(cell.state == state for cell in sweep.cells) for state in State}
     total = len(sweep.cells) + sweep.undrawn
     parts = [f"{count} {state}" for state, count in counts.items() if count]
-    say(f"{sweep.folder}: {total} runs, " + ", ".join(parts))
+    say(f"{sweep.folder}: {counted(total, 'runs')}, " + ", ".join(parts))
     for line in _complaints(sweep.cells):
         say(f"  {line}")
     if sweep.complaint:

@@ -13,6 +13,7 @@ from reglab.cli.sweep_view import duration
 from reglab.console import say, show, tell
 from reglab.errors import UserError
 from reglab.exits import FAILED, PREEMPTED, UNDECIDED
+from reglab.report.writing.numbers import counted
 
 if TYPE_CHECKING:
     from reglab.report.studies.design import Design
@@ -72,7 +73,8 @@ def run_until_settled(course: "Course", folder: Path, terms: Terms, bounds: Boun
         now, runs, stop = _look(course, folder, bounds)
     tell_claims(now, course)
     if runs:
-        say(f"{folder}: {len(runs)} runs that are asked for were begun, and did not end; their logs beside their records say why")
+        who = "1 run that is asked for was begun" if len(runs) == 1 else f"{len(runs)} runs that are asked for were begun"
+        say(f"{folder}: {who}, and did not end; the log beside a record says why")
         raise typer.Exit(FAILED)
     conclude(now, str(folder), stop, report, "--retry-failed runs them once more")
 
@@ -100,7 +102,8 @@ def _carry_out(course: "Course", file: Path, folder: Path, terms: Terms) -> None
     outcome = carry_out(file, terms, folder / file.stem)
     if outcome.interrupted or outcome.rest.runs:
         tell_claims(course.next(_records(folder)), course)
-        say(f"{folder}: {len(outcome.rest.runs)} runs of {file.stem} are left; the same command goes on")
+        left = counted(len(outcome.rest.runs), "runs")
+        say(f"{folder}: {left} of {file.stem} to go; the same command goes on")
         raise typer.Exit(PREEMPTED)
 
 
@@ -126,11 +129,11 @@ def in_words(now: "Round", runs: "Sequence[Wanted]") -> str:
     known = [wanted.seconds for wanted in runs if wanted.seconds is not None]
     takes = f", about {duration(sum(known) / len(known) * len(runs))} of one worker" if known else ""
     settled = len(now.are(Stand.settled))
-    return f"{len(runs)} runs for {_claims(len(claims))}{takes}; {settled} of {len(now.claims)} claims are settled"
+    return f"{counted(len(runs), 'runs')} for {_claims(len(claims))}{takes}; {settled} of {len(now.claims)} claims are settled"
 
 
 def _claims(count: int) -> str:
-    return f"{count} claim{'s' * (count != 1)}"
+    return counted(count, "claims")
 
 
 def tell_claims(now: "Round", course: "Course") -> None:
@@ -144,7 +147,7 @@ def tell_claims(now: "Round", course: "Course") -> None:
         table.add_row(str(claim.number), claim.text, claim.verdict, str(claim.now or "–"), why)
     show(table)
     there, arms = sum(now.there.values()), len(course.asked)
-    tell(f"{there} runs of {arms} arms; {course.looks[-1]} seeds of each would be {arms * course.looks[-1]}")
+    tell(f"{counted(there, 'runs')} of {counted(arms, 'arms')}; {course.looks[-1]} seeds of each would be {arms * course.looks[-1]}")
 
 
 def conclude(now: "Round", where: str, stop: str, report: str, mend: str) -> None:

@@ -17,6 +17,7 @@ from reglab.errors import UserError
 from reglab.exits import FAILED, PREEMPTED
 from reglab.extras import need_training
 from reglab.processes.signals import Signals
+from reglab.report.writing.numbers import counted
 from reglab.tracking.recognized import say_recognized
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def _close(folder: Path, outcomes: dict[Path, Outcome], sweeps: int, terms: Term
     runs, rest = _together(list(outcomes.values()))
     say_recognized(frozenset[str]().union(*(outcome.recognized for outcome in outcomes.values())))
     if terms.limit and (rest.runs or len(outcomes) < sweeps):
-        unseen = f"; {sweeps - len(outcomes)} sweeps were not looked at" if len(outcomes) < sweeps else ""
+        unseen = f"; not looked at: {counted(sweeps - len(outcomes), 'sweeps')}" if len(outcomes) < sweeps else ""
         workers = max((outcome.workers for outcome in outcomes.values()), default=1)
         say(f"{folder}: {left_undone(rest, len(runs), workers)}{unseen}{failures}")
         raise typer.Exit(PREEMPTED)

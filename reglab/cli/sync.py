@@ -8,6 +8,7 @@ import typer
 from reglab.cli.commands import Entity, Project
 from reglab.console import counting, say
 from reglab.exits import FAILED
+from reglab.report.writing.numbers import counted
 from reglab.tracking import client
 from reglab.tracking.recognized import say_recognized
 
@@ -32,7 +33,7 @@ def sync(
     say_recognized(record.run_id for record in found.records if record.formerly)
     say(f"{outcome.sent} sent, {outcome.there} there before, {outcome.going_on} going on")
     if others := len(found.records) - len(ours):
-        say(f"{others} runs of another program are not sent: `wandb sync` sends what its client left, RUN/wandb/offline-run-*")
+        say(f"not sent: {counted(others, 'runs')} of another program; `wandb sync` sends what its client left, RUN/wandb/offline-run-*")
     for record in outcome.deleted:
         say(f"{record.label} s{record.seed} ({record.run_id}) was deleted at W&B and stays here; --as-new sends it under a new id")
     for record, reason in outcome.failed:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from rich.table import Column, Table
 
 from reglab.console import say, show, tell
+from reglab.report.writing.numbers import counted
 
 if TYPE_CHECKING:
     from reglab.report.studies.design import Design
@@ -28,9 +29,7 @@ def tell_turns(design: "Design", folder: Path) -> None:
         for line in section.notes:
             tell(line)
     elif study.turns:
-        say(
-            f"note: all of the {len(study.turns)} turns shared their cores with others, and tell nothing: time the arms again by themselves"
-        )
+        say(f"note: all turns ({len(study.turns)}) shared their cores with others, and tell nothing: time the arms again by themselves")
     parts = [(finding.number, part) for finding in judge(study).each for part in finding.parts if part.over == "rounds"]
     if parts:
         held = Table("claim", Column("comparison", overflow="fold"), "times", "95 % interval", "holds", box=None, pad_edge=False)
@@ -39,5 +38,5 @@ def tell_turns(design: "Design", folder: Path) -> None:
             held.add_row(str(number), part.what, part.amount(), part.range_in_words(), how)
         show(held)
     if study.other_turns:
-        say(f"note: {len(study.other_turns)} turns are of another set-up than most runs in {folder}, and reports leave them out")
+        say(f"note: reports leave out {counted(len(study.other_turns), 'turns')} of another set-up than most runs in {folder}")
     say(f"{folder / turns.TURNS} has them; reports on the runs beside it judge claims on training time by these")

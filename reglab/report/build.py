@@ -31,6 +31,7 @@ from reglab.report.studies.design import Design, FigureData, Question
 from reglab.report.studies.registration import Lock, registered
 from reglab.report.studies.study import Study
 from reglab.report.writing import texts
+from reglab.report.writing.numbers import counted
 from reglab.tracking import turns
 from reglab.tracking.images import refuse_mixed
 from reglab.tracking.program_run import ProgramRun
@@ -81,7 +82,7 @@ def build(
     """
     refuse_mixed(records)
     if not any(stats.counts(record) for record in records):
-        raise UserError(f"none of the {len(records)} runs has finished: finish the sweep first (`reglab sweep run` goes on)")
+        raise UserError(f"of {counted(len(records), 'runs')} none has finished: finish the sweep first (`reglab sweep run` goes on)")
     report = Report(records, design, baseline, lock, took)
     mine = {stem: digest for stem, digest in sweeps.items() if stem in report.sweeps}
     judged = JudgedBy(design.name, baseline, planned=design.planned) if design else JudgedBy(None, baseline)

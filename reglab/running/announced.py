@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from reglab.config import RunConfig
 from reglab.console import is_terminal, progress, say
+from reglab.report.writing.numbers import counted
 from reglab.tracking.record import RunRecord, State
 from reglab.tracking.results import Epoch
 
@@ -21,7 +22,8 @@ def outcome(record: RunRecord) -> str:
     if record.reason:
         line += f" ({record.reason})"
     if (summary := record.summary) and summary.test_accuracy is not None:
-        line += f", test accuracy {summary.test_accuracy:.2%} after {summary.epochs} epochs, {summary.time_train_seconds:.1f} s of training"
+        line += f", test accuracy {summary.test_accuracy:.2%} after {counted(summary.epochs, 'epochs')}"
+        line += f", {summary.time_train_seconds:.1f} s of training"
         if summary.time_to_target_reached:
             line += f", target reached after {summary.time_to_target_seconds:.1f} s"
         if summary.shared == "GPU":

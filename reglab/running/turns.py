@@ -20,6 +20,7 @@ from reglab.data.sources import load
 from reglab.errors import ReglabError
 from reglab.processes.held import held
 from reglab.processes.signals import Signals
+from reglab.report.writing.numbers import counted
 from reglab.running.threads import take_threads
 from reglab.settings import settings
 from reglab.tracking import turns
@@ -84,7 +85,8 @@ class Session:
             before = [each for each in there if each.is_whole]
             if len(before) < len(there):
                 say("note: a session that was cut off is left behind")
-            say(f"{len(self.arms)} arms take {self.rounds} turns each: leave the machine to them")
+            arms = "1 arm takes" if len(self.arms) == 1 else f"{len(self.arms)} arms take"
+            say(f"{arms} {counted(self.rounds, 'turns')} each: leave the machine to them")
             for took in self.run(told):
                 turns.write(folder, [*before, *took])
 

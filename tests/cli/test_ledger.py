@@ -84,7 +84,7 @@ def test_makeup_writes_what_is_missing_and_then_there_is_nothing(reglab, file, h
     for path in half_done.glob("*/run.json"):
         write_record(path.parent, read_run(path.parent).changed(state=State.finished))
     assert reglab("sweep", "makeup", file, "--out", out) == 0
-    assert "1 runs" in capsys.readouterr().err
+    assert ": 1 run\n" in capsys.readouterr().err
     assert reglab("sweep", "makeup", file, "--out", file) == 2
 
 

@@ -92,7 +92,7 @@ def test_a_signal_when_all_is_done_leaves_nothing_to_go_on_with(reglab, one, mon
     monkeypatch.setattr("reglab.cli.local_sweep.display", display)
     assert reglab("sweep", "run", one) == 0
     said = capsys.readouterr().err
-    assert "1 runs, 1 finished" in said
+    assert "1 run, 1 finished" in said
     assert "interrupted" not in said
 
 

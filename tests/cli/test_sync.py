@@ -30,5 +30,5 @@ def test_a_run_of_another_program_is_left_to_w_and_b_s_own_command(wandb_server,
     assert reglab("sync", "--project", "p") == 0
     said = capsys.readouterr().err
     assert "0 sent, 0 there before, 0 going on" in said
-    assert "1 runs of another program are not sent: `wandb sync`" in said
+    assert "not sent: 1 run of another program; `wandb sync`" in said
     assert not wandb_server.world.projects

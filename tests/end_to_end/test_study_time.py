@@ -93,7 +93,7 @@ def test_turns_beside_other_work_tell_nothing_and_it_is_said(reglab, study, caps
     monkeypatch.setattr(results, "QUIET", 2.0)
     assert reglab("study", "time", study, *TINY, "--rounds", 2, "--images", 32) == 0
     said = capsys.readouterr()
-    assert "all of the 4 turns shared their cores with others" in said.err and not said.out
+    assert "all turns (4) shared their cores with others" in said.err and not said.out
 
 
 def test_what_claims_were_is_written_down_before_they_are_timed(reglab, study, tmp_path, capsys):

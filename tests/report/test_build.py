@@ -138,7 +138,7 @@ def test_a_site_is_not_taken_for_a_report(study, make, tmp_path):
 
 
 def test_runs_of_which_none_finished_are_refused_and_nothing_is_written(make_record, make, tmp_path):
-    with pytest.raises(UserError, match="none of the 1 runs has finished"):
+    with pytest.raises(UserError, match="of 1 run none has finished"):
         make([make_record(state=State.running)])
     assert not any(tmp_path.iterdir())
 
@@ -171,6 +171,7 @@ def test_the_headline_names_the_best_arm_and_its_lead(study):
 
 def test_the_headline_says_when_one_seed_is_all_there_is(make_record):
     one = published.study([make_record()])
+    assert words.headline([], {FINAL: one.answers(FINAL)}, one)[1] == "1 of 1 reaches 87 % running training accuracy."
     assert "With one seed an arm" in words.headline([], {FINAL: one.answers(FINAL)}, one)[-1]
 
 

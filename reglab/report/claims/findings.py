@@ -59,7 +59,7 @@ def in_short(parts: Sequence[Part]) -> str:
     if len(parts) == 1:
         return f"{parts[0].what[0].upper()}{parts[0].what[1:]}: {parts[0].in_words()}."
     holding, failing = (sum(part.holds is how for part in parts) for how in (True, False))
-    said = f"{holding} of {len(parts)} comparisons hold"
+    said = f"{holding} of {len(parts)} comparisons hold{'s' * (holding == 1)}"
     for are_apart, which in ((False, "no runs"), (True, "no runs that can be compared")):
         silent = sum(not part.n and part.are_apart is are_apart for part in parts)
         said += f", {silent} {'has' if silent == 1 else 'have'} {which}" if silent else ""

@@ -23,6 +23,7 @@ from reglab.report.comparisons.parts import LEVEL, Part, percent
 from reglab.report.comparisons.seen import Compared, OfShare, Seen
 from reglab.report.studies.claim_kinds import Claim
 from reglab.report.studies.study import Study
+from reglab.report.writing.numbers import counted
 
 _MORE_ROUNDS = "more rounds, in a folder of their own (`reglab study time --rounds --name`)"
 """Not in the same one: the first session there has decided, and a later one is no second look."""
@@ -226,7 +227,8 @@ def _of_looks(tested: Sequence[ClaimLooks]) -> Iterator[str]:
         behind = frozenset(run for each in tested for run in each.runs)
         spent = [sum(record.run_id in behind for record in records) for records in tested[0].study.arms.values()]
         arms = sum(count > 0 for count in spent)
-        yield f"Its claims rest on {sum(spent)} runs of {arms} arms; all seeds of the plan would have been {arms * planned[-1]}."
+        rest = f"{counted(sum(spent), 'runs')} of {counted(arms, 'arms')}"
+        yield f"Its claims rest on {rest}; all seeds of the plan would have been {arms * planned[-1]:,}."
     else:
         given = sorted({each.looks.first for each in tested if each.is_planned})
         there = sorted({each.looks.first for each in tested if not each.is_planned})

@@ -28,7 +28,7 @@ def headline(findings: Sequence[Finding], answers: Mapping[Question, Sequence[Ce
     if question and (best := max((cell for cell in first if cell.test_accuracy), key=_mean, default=None)):
         said.append(_best(best, question, first, study))
         reached = sum(any(times.to_target and times.to_target.reached for times in cell.times) for cell in first)
-        said.append(f"{reached} of {len(first)} reach {study.target.words}.")
+        said.append(f"{reached} of {len(first)} reach{'es' * (reached == 1)} {study.target.words}.")
     elif tested := sum(finding.verdict != Verdict.not_tested for finding in findings):
         said.append(f"These runs test {tested} of {len(findings)} claims.")
     if study.seeds == 1:

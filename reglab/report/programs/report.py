@@ -115,7 +115,7 @@ class ProgramReport:
         more = "more" if self.roles.goal == "maximize" else "less"
         arms = len(self.programs.arms)
         return (
-            f"{len(self.programs.counted):,} finished runs of {arms:,} arm{'' if arms == 1 else 's'}, up to {self._each(self._most)} each. "
+            f"{counted(len(self.programs.counted), 'finished runs')} of {counted(arms, 'arms')}, up to {self._each(self._most)} each. "
             f"{varied} They are told by {self.metric}, of which {more} is better."
         )
 
@@ -173,7 +173,7 @@ class ProgramReport:
     def subtitle(self) -> str:
         """Say of all figures how many runs there are, and what their intervals are."""
         spread = "means with 95 % intervals, and what each is the mean of" if self._most > 1 else "no interval"
-        return f"{len(self.programs.counted):,} runs, up to {self._each(self._most)} an arm: {spread}"
+        return f"{counted(len(self.programs.counted), 'runs')}, up to {self._each(self._most)} an arm: {spread}"
 
     # Arms.
 

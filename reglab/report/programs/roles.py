@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from reglab.config import nearest
 from reglab.errors import UserError, excerpt
 from reglab.report.studies.columns import written
+from reglab.report.writing.numbers import counted
 from reglab.tracking.program_run import CLOCK, ProgramRun, Value
 from reglab.tracking.state import State
 
@@ -183,7 +184,7 @@ def read(runs: Sequence[ProgramRun], asked: AskedRoles) -> Roles:
     """
     ended = [run for run in runs if run.state == State.finished]
     if not ended:
-        raise UserError(f"none of the {len(runs)} runs has finished: there is nothing to report yet")
+        raise UserError(f"of {counted(len(runs), 'runs')} none has finished: there is nothing to report yet")
     return _Reader(ended, asked, len(runs)).read()
 
 

@@ -13,6 +13,7 @@ from reglab.report.page.page import Figure, PageSection
 from reglab.report.programs.arms import Programs
 from reglab.report.programs.roles import setting
 from reglab.report.studies.columns import Column
+from reglab.report.writing.numbers import counted
 
 SEARCH = "search"
 
@@ -52,7 +53,7 @@ class Search:
     def section(self, folder: Path) -> PageSection:
         """What led where, drawn into the folder."""
         table, columns = self._draws()
-        falls, subtitle = self._programs.sign < 0, f"{len(table):,} runs"
+        falls, subtitle = self._programs.sign < 0, counted(len(table), "runs")
         spread = float(table["_value"].max() - table["_value"].min()) or 1.0
         limits = [float(table["_value"].min()) - 0.05 * spread, float(table["_value"].max()) + 0.05 * spread]
         made: list[tuple[str, str, str, Callable[[str], Drawn]]] = [

@@ -16,7 +16,7 @@ from reglab.report.studies.cells import Cell, told_apart
 from reglab.report.studies.columns import Condition, written
 from reglab.report.studies.measures import TRAIN_SECONDS
 from reglab.report.studies.study import Study
-from reglab.report.writing.numbers import NONE, plain
+from reglab.report.writing.numbers import NONE, counted, plain
 from reglab.tracking.record import RunRecord
 
 STEM = "epoch_seconds"
@@ -44,7 +44,7 @@ def extra(study: Study) -> Extra | None:
     machines = list(dict.fromkeys(where for turn in turns if (where := stats.place(turn))))
     images = " and ".join(dict.fromkeys(turn.environment.data for turn in turns if turn.environment))
     rounds = max(len(_turns(arm)) for arm in arms)
-    said = f"{images}, {rounds} rounds on {' / '.join(stats.short_machines(machines).values())}, with 95 % intervals"
+    said = f"{images}, {counted(rounds, 'rounds')} on {' / '.join(stats.short_machines(machines).values())}, with 95 % intervals"
     figure = (
         FIGURE,
         f"Training time, as many times that of {base.label}",
@@ -84,8 +84,8 @@ def _compared(arms: Sequence[Cell], ratios: Mapping[str, OfMeans | None], base: 
 def _left_out(study: Study, turns: Sequence[RunRecord]) -> list[str]:
     shared = sum(not stats.is_quiet(turn) for turn in study.turns)
     later = len(study.turns) - len(turns) - shared
-    said = [f"{shared} turns shared their cores with others, and are left out."] * (shared > 0)
-    return said + [f"{later} turns of later sessions are beside them in turns.jsonl."] * (later > 0)
+    said = [f"Left out: {counted(shared, 'turns')} that shared their cores with others."] * (shared > 0)
+    return said + [f"Beside them in turns.jsonl: {counted(later, 'turns')} of later sessions."] * (later > 0)
 
 
 def _ratio(study: Study, arm: Cell, base: Cell) -> OfMeans | None:

@@ -62,4 +62,4 @@ def plain(value: float, places: int, signed: bool = False) -> str:
 
 def counted(n: int, many: str) -> str:
     """`1 seed`, `3 seeds`: so many of what `many` names."""
-    return f"{n} {many.removesuffix('s') if n == 1 else many}"
+    return f"{n:,} {many.removesuffix('s') if n == 1 else many}"

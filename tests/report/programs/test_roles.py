@@ -94,7 +94,7 @@ def test_what_could_be_two_things_or_is_not_there_is_refused(rows, asked, said):
 
 
 def test_no_run_that_finished_is_said():
-    with pytest.raises(UserError, match="none of the 1 runs has finished"):
+    with pytest.raises(UserError, match="of 1 run none has finished"):
         read([ProgramRun(id="a", state=State.crashed)], AskedRoles())
 
 
