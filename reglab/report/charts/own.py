@@ -9,7 +9,7 @@ import pandas as pd
 from reglab.report.charts.style import QUIET, TEXT, Drawn, accuracy_domain, in_lines, row_axis, row_step, styled
 from reglab.report.studies.colours import PALETTE
 from reglab.report.studies.columns import Column, brief
-from reglab.report.writing.numbers import MINUS, told
+from reglab.report.writing.numbers import told
 
 _ROW = 26
 _MOST = 60
@@ -17,7 +17,7 @@ _MOST = 60
 
 def _in_points(value: float, low: float | None, high: float | None) -> str:
     """With as many digits as its interval leaves."""
-    return f"{value:+.1f}".replace("-", MINUS) if low is None or high is None else told(value, low, high, 2, signed=True)
+    return told(value, low, high, 2, signed=True)
 
 
 def intervals(

@@ -43,8 +43,9 @@ _UNITS = {unit: said.strip() for unit, said in UNITS.items()} | {"share": "of th
 _SCRIPTS = ("common", "figures", "claims", "contents", "tables", "rows", "arms")
 """Of the page, in the order in which they run."""
 
-_NUMBER = r"([<>] )?[-+−×]?\d[\d,.]*"
-_ONE = rf"({_NUMBER}( ± \d[\d,.]*)?( ?%| s)?( \(({_NUMBER} to {_NUMBER}|all equal|\d+ of \d+|p (< )?[\d.]+)\))*|not reached|mixed|–)"
+_DIGITS = r"\d[\d,.]*(e[-+−]\d+)?"
+_NUMBER = rf"([<>] )?[-+−×]?{_DIGITS}"
+_ONE = rf"({_NUMBER}( ± {_DIGITS})?( ?%| s)?( \(({_NUMBER} to {_NUMBER}|all equal|\d+ of \d+|p (< )?[\d.]+)\))*|not reached|mixed|–)"
 _QUANTITY = re.compile(rf"{_ONE}( / {_ONE})*")
 _LONG, _NAME = 40, 24  # characters of a cell, and of what a row is called, that may break into lines
 _WORD = 30  # characters of a part of either that stands on one line

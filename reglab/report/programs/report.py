@@ -85,7 +85,7 @@ class ProgramReport:
         if not self.search.is_one and (rows := self._effects()):
             found.append(texts.Told(EFFECTS, self._effects_table(rows), "What each setting does", self._effects_numbers(rows)))
         if self.search.is_one:
-            found.append(texts.Told(SEARCH, self.search.table(), "What leads to the results of the search"))
+            found.append(texts.Told(SEARCH, self.search.table(), "What leads to the results of the search", self.search.numbers()))
         return found
 
     # In words.

@@ -13,7 +13,7 @@ from reglab.report.page.page import Figure, PageSection
 from reglab.report.programs.arms import Programs
 from reglab.report.programs.roles import setting
 from reglab.report.studies.columns import Column
-from reglab.report.writing.numbers import counted
+from reglab.report.writing.numbers import counted, plain
 
 SEARCH = "search"
 
@@ -47,8 +47,11 @@ class Search:
 
     def table(self) -> pd.DataFrame:
         """How much each setting matters."""
-        table = own.importance(*self._draws()).rename(columns={"factor": "setting"})
-        return table.map(lambda value: f"{value:.2f}" if isinstance(value, float) else value)
+        return self.numbers().map(lambda value: plain(value, 2) if isinstance(value, float) else value)
+
+    def numbers(self) -> pd.DataFrame:
+        """The same for programs."""
+        return own.importance(*self._draws()).rename(columns={"factor": "setting"})
 
     def section(self, folder: Path) -> PageSection:
         """What led where, drawn into the folder."""

@@ -14,6 +14,7 @@ from reglab.report.studies.cells import Cell
 from reglab.report.studies.columns import Column, Level
 from reglab.report.studies.measures import MEASURES, Kind, train_seconds
 from reglab.report.studies.study import Study
+from reglab.report.writing.numbers import plain
 from reglab.tracking.record import RunRecord
 
 
@@ -34,7 +35,7 @@ def search(study: Study, cells: Sequence[Cell]) -> Extra:
         "search",
         "What did the search find?",
         f"Draws by {kind.words}: what leads to it, and how far the search had come after each run.",
-        importance.map(lambda value: f"{value:.2f}" if isinstance(value, float) else value),
+        importance.map(lambda value: plain(value, 2) if isinstance(value, float) else value),
         cells,
         [
             (
@@ -58,6 +59,7 @@ def search(study: Study, cells: Sequence[Cell]) -> Extra:
         ],
         notes,
         is_search=True,
+        numbers=importance,
     )
 
 

@@ -1,7 +1,7 @@
 """Numbers of any program and size, told in the digits that say something."""
 
 from reglab.report.stats import Estimate
-from reglab.report.writing.numbers import NONE, lies_askew
+from reglab.report.writing.numbers import MINUS, NONE, lies_askew
 
 _NOTHING = 1e-12
 """Of a number, what sums of floating-point numbers are off by."""
@@ -39,12 +39,11 @@ def told(estimate: Estimate | None, sign: str = "") -> str:
 
 
 def number(value: float, places: int, sign: str = "") -> str:
-    """A number with so many places, where those are readable."""
+    """A number with so many places, where those are readable, and a real minus sign."""
     if value == 0:
         return "0"
-    if abs(value) >= 10**9 or places > _MOST_PLACES:
-        return f"{value:{sign}.3e}"
-    return f"{value:{sign}z,.{places}f}"
+    form = f"{sign}.3e" if abs(value) >= 10**9 or places > _MOST_PLACES else f"{sign}z,.{places}f"
+    return f"{value:{form}}".replace("-", MINUS)
 
 
 def interval(low: float | None, high: float | None) -> str:

@@ -161,6 +161,15 @@ def test_what_does_not_count_is_named(tmp_path):
     assert "16 finished runs of 6 arms, up to 3 runs each" in page
 
 
+def test_a_number_below_zero_has_a_real_minus_in_what_people_read_and_none_in_what_programs_read(tmp_path):
+    lower = [run.model_copy(update={"summary": {"val_acc": run.summary["val_acc"] - 5}}) for run in grid()]
+    folder = report(lower, tmp_path)
+    for name in ("arms", "comparisons", "effects"):
+        assert "−" in (folder / f"{name}.md").read_text() and not re.search(r"(?<!\w)-\d", (folder / f"{name}.md").read_text())
+        assert "−" not in (folder / f"{name}.csv").read_text()
+    assert "val_acc: −4." in words(folder)
+
+
 def test_one_run_an_arm_tells_nothing_from_chance(tmp_path):
     made = ProgramReport(runs := grid(repeats=1), read(runs, AskedRoles()), "theirs.csv")
     assert made.headline()[1].startswith("There is one run an arm: nothing tells a difference from chance")
@@ -191,7 +200,8 @@ def test_a_search_is_told_by_what_it_found(tmp_path):
     ]
     folder = report(runs, tmp_path)
     assert {"parallel.png", "importance.png", "best_so_far.png", "search.csv"} <= {path.name for path in folder.iterdir()}
-    assert pd.read_csv(folder / "search.csv")["setting"][0] == "lr"
+    table = pd.read_csv(folder / "search.csv")
+    assert table["setting"][0] == "lr" and table["rank correlation"].dtype == float
     best = next(each for each in json.loads((folder / "best_so_far.json").read_text())["datasets"].values() if "best" in each[0])
     assert [row["_value"] for row in best] == sorted(row["_value"] for row in best)  # in the order in which they began
     assert {row["best"] for row in best} == {best[0]["_value"]}  # the smallest until then
@@ -249,7 +259,7 @@ def test_keys_that_a_table_has_columns_for_have_some_of_their_own(tmp_path):
         (0.91234, 0.0123, "0.912 ± 0.012"),
         (1234.5678, 56.0, "1,235 ± 56"),
         (91.23456, None, "91.23"),
-        (1.5e-7, 2e-8, "1.500e-07 ± 2.000e-08"),
+        (1.5e-7, 2e-8, "1.500e−07 ± 2.000e−08"),
     ],
 )
 def test_numbers_have_the_digits_that_say_something(mean, half, said):
