@@ -30,7 +30,7 @@ def extras(study: Study) -> list[Extra]:
     """The arms against the best, main effects, and of a search what it found: those for which there are runs."""
     cells = [cell for cell in study.cells if cell.counted]
     drawn = _drawn(study, cells)
-    found = [searches.search(study, cells), searches.front(cells)] if drawn else [_comparisons(cells), _effects(study, cells)]
+    found = [searches.search(study, cells), searches.front(cells)] if drawn else [_comparisons(study, cells), _effects(study, cells)]
     return [extra for extra in found if extra]
 
 
@@ -47,7 +47,8 @@ def _drawn(study: Study, cells: Sequence[Cell]) -> list[Column]:
 # Against the best.
 
 
-def _comparisons(cells: Sequence[Cell]) -> Extra | None:
+def _comparisons(study: Study, cells: Sequence[Cell]) -> Extra | None:
+    """Each arm against the best of the others. Without a baseline that is the figure with which the page begins, and none stands here."""
     compared = with_the_best({cell.identity: seeds for cell in cells if (seeds := by_seed(cell))})
     if not compared:
         return None
@@ -81,6 +82,13 @@ def _comparisons(cells: Sequence[Cell]) -> Extra | None:
         ]
     )
     drawn = numbers.drop(columns=["p", "n"])
+    has_baseline = any(question.against for question in study.design.questions)
+    figure = (
+        "against_the_best",
+        "The arms against the best of the others",
+        "For each arm: its mean test accuracy less that of the best other arm, in points, with its simultaneous interval.",
+        lambda title, subtitle: charts.intervals(drawn, "against the best of the others, points of test accuracy", title, subtitle),
+    )
     possible = [cell.label for cell, each in rows if each.high is None or each.high > 0]
     notes = []
     if rows[0][1].low is None:
@@ -89,6 +97,7 @@ def _comparisons(cells: Sequence[Cell]) -> Extra | None:
         notes.append(f"{possible[0]} is the best: every other arm is surely below it.")
     else:
         notes.append(f"Any of {len(possible)} arms may be the best: {'; '.join(possible)}.")
+    notes += ["The first figure of this page shows them."] * (not has_baseline)
     return Extra(
         "comparisons",
         "Which arms may be the best?",
@@ -96,14 +105,7 @@ def _comparisons(cells: Sequence[Cell]) -> Extra | None:
         "an arm whose interval ends at 0 is not the best.",
         table,
         [cell for cell, _ in rows],
-        [
-            (
-                "against_the_best",
-                "The arms against the best of the others",
-                "For each arm: its mean test accuracy less that of the best other arm, in points, with its simultaneous interval.",
-                lambda title, subtitle: charts.intervals(drawn, "against the best of the others, points of test accuracy", title, subtitle),
-            )
-        ],
+        [figure] if has_baseline else [],
         notes,
         arms=[cell.identity for cell, _ in rows],
         numbers=numbers.drop(columns="identity"),

@@ -123,15 +123,21 @@ def test_a_report_of_no_study_says_no_word_about_one(report):
 
 
 def test_it_has_its_tables_and_figures_and_holds(report, runs):
-    assert {"arms.png", "against_the_best.png", "main_effects.png", "test_accuracy.png", "effects.csv"} <= {
-        path.name for path in report.iterdir()
-    }
+    assert {"arms.png", "summary.png", "main_effects.png", "test_accuracy.png", "effects.csv"} <= {path.name for path in report.iterdir()}
     assert len(pd.read_csv(report / "arms.csv")) == 6
     for name in ("comparisons", "effects"):
         table = pd.read_csv(report / f"{name}.csv")
         assert (table[["value", "low", "high", "p", "n"]].dtypes.map(str) != "object").all()
         assert (table["low"] <= table["value"]).all() and (table["value"] <= table["high"]).all()
     assert faults(report, {}, runs) == []
+
+
+@pytest.mark.parametrize(("baseline", "figures"), [(None, []), ("optimizer.lr=0.001 optimizer.weight_decay=0", ["against_the_best"])])
+def test_the_arms_against_the_best_are_drawn_once(runs, baseline, figures):
+    """Where no arm is named to compare with, the page begins with them."""
+    compared, _ = own_extras.extras(own_study(runs, baseline))
+    assert [name for name, *_ in compared.drawn] == figures
+    assert ("The first figure of this page shows them." in compared.notes) is (baseline is None)
 
 
 def test_a_search_is_told_by_what_it_found(searched, tmp_path):
