@@ -5,9 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from reglab.report import stats, tables
 from reglab.report.claims.findings import Finding, Verdict
+from reglab.report.comparisons.best import with_the_best
 from reglab.report.comparisons.differences import of_cells
 from reglab.report.studies.cells import Cell
 from reglab.report.studies.design import Question
+from reglab.report.studies.measures import test_accuracy
 from reglab.report.studies.study import Study
 from reglab.report.writing.numbers import counted
 from reglab.tracking.record import Environment, RunRecord, State
@@ -66,19 +68,24 @@ def _best(best: Cell, question: Question, first: Sequence[Cell], study: Study) -
     if plain and plain is not best and plain.test_accuracy:
         gained = tables.points(of_cells(best, plain, [*first, *study.cells]), None)
         line += f", {gained} points against {plain.label}"
-    return f"{line}.{_as_good(best, first)}"
+    return f"{line}.{_as_good(first)}"
 
 
-def _as_good(best: Cell, cells: Sequence[Cell]) -> str:
-    """How many arms nothing tells from the best: those whose means lie within its interval."""
-    assert best.test_accuracy
-    low = best.test_accuracy.low
-    within = [cell for cell in cells if cell is not best and cell.test_accuracy and low is not None and cell.test_accuracy.mean >= low]
-    if not within:
+def _as_good(cells: Sequence[Cell]) -> str:
+    """How many arms may be the best: by the intervals against the best of the others, which hold for all arms at once."""
+    by_seed = {
+        cell.identity: {
+            record.seed: value for record in cell.records if stats.counts(record) and (value := test_accuracy(record)) is not None
+        }
+        for cell in cells
+    }
+    compared = with_the_best({arm: values for arm, values in by_seed.items() if values}).values()
+    if any(each.low is None for each in compared):
         return ""
-    if len(within) == len(cells) - 1:
-        return " Its interval holds the means of all others: these runs do not tell which is best."
-    return f" Its interval holds the mean of {len(within)} other{'s' * (len(within) > 1)}."
+    possible = sum(each.high is None or each.high > 0 for each in compared)
+    if possible == len(compared):
+        return " Any of them may be the best: these runs do not tell."
+    return f" Any of {possible} arms may be the best." if possible > 1 else " Every other is surely below it."
 
 
 def notes(study: Study) -> list[str]:

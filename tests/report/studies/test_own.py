@@ -9,6 +9,7 @@ import pytest
 from reglab.errors import UserError
 from reglab.report import build
 from reglab.report.check import faults
+from reglab.report.page import words
 from reglab.report.sections import own_extras
 from reglab.report.studies import own
 from reglab.report.studies.study import Study
@@ -130,6 +131,21 @@ def test_it_has_its_tables_and_figures_and_holds(report, runs):
         assert (table[["value", "low", "high", "p", "n"]].dtypes.map(str) != "object").all()
         assert (table["low"] <= table["value"]).all() and (table["value"] <= table["high"]).all()
     assert faults(report, {}, runs) == []
+
+
+@pytest.mark.parametrize(
+    ("arms", "first", "section"),
+    [
+        (range(6), " Every other is surely below it.", "is the best: every other arm is surely below it."),
+        ((0, 2), " Any of them may be the best: these runs do not tell.", "Any of 2 arms may be the best: "),
+        ((0, 2, 5), " Any of 2 arms may be the best.", "Any of 2 arms may be the best: "),
+    ],
+)
+def test_what_is_said_first_of_the_best_arm_is_what_the_section_on_it_says(runs, arms, first, section):
+    study = own_study([run for arm in arms for run in runs[3 * arm : 3 * arm + 3]])
+    (question,) = study.design.questions
+    assert words.headline([], {question: study.answers(question)}, study)[0].endswith(first)
+    assert section in own_extras.extras(study)[0].notes[0]
 
 
 @pytest.mark.parametrize(("baseline", "figures"), [(None, []), ("optimizer.lr=0.001 optimizer.weight_decay=0", ["against_the_best"])])
