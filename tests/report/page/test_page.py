@@ -334,7 +334,10 @@ def test_the_head_of_a_table_is_not_left_alone_at_the_foot_of_a_sheet(open_page)
     assert page.evaluate(f"(([head, first]) => [head.breakAfter, first.breakBefore])({kept})") == ["avoid", "avoid"]
 
 
-@pytest.mark.parametrize(("values", "is_number"), [(["baseline", "−0.4 ± 0.9 (p 0.3)"], True), (["a", "b", "1.0"], False), (["–"], False)])
+@pytest.mark.parametrize(
+    ("values", "is_number"),
+    [(["baseline", "−0.4 ± 0.9 (p 0.3)"], True), (["a", "b", "1.0"], False), (["–"], False), (["−1.5e−09 ± 2.0e−10"], True)],
+)
 def test_a_column_half_of_which_are_numbers_stands_to_the_right(values, is_number):
     """As in LaTeX: of two arms, one is what the other is compared with."""
     assert PageGrid.of(pd.DataFrame({"difference": values})).columns[0].is_number == is_number
