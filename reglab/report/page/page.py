@@ -276,8 +276,8 @@ def _compact(spec: str) -> str:
 
 
 def _unbroken(text: str) -> str:
-    """A text whose per-cent signs stay on the line of their number."""
-    return text.replace(" %", "\N{NO-BREAK SPACE}%")
+    """A text whose numbers stay on one line with their per-cent signs and what is behind ±."""
+    return re.sub(r" (?=%)| (?=±)|(?<=±) ", "\N{NO-BREAK SPACE}", text)
 
 
 def estimate(part: Part) -> str:

@@ -331,7 +331,20 @@ def test_the_head_of_a_table_is_not_left_alone_at_the_foot_of_a_sheet(open_page)
     page = open_page()
     page.emulate_media(media="print")
     kept = "['thead', 'tbody tr'].map(what => getComputedStyle(document.querySelector(`table ${what}`)))"
-    assert page.evaluate(f"(([head, first]) => [head.breakAfter, first.breakBefore])({kept})") == ["avoid", "avoid"]
+    assert page.evaluate(f"(([head, first]) => [head.breakAfter, head.breakInside, first.breakBefore])({kept})") == ["avoid"] * 3
+
+
+@in_chromium
+def test_on_paper_nothing_leads_to_a_file_beside_the_page(open_page):
+    page = open_page(study_of_arms())
+    page.emulate_media(media="print")
+    beside = page.locator("a[href]:not([href^='#'])")
+    assert beside.count() > 5 and not any(link.is_visible() for link in beside.all())
+    expect(page.get_by_role("heading", name="All runs")).to_be_hidden()
+
+
+def test_a_number_stays_on_one_line_with_its_interval_and_its_unit():
+    assert page_module._unbroken("the best: 96.7 ± 0.7 %, by 2") == "the best: 96.7\xa0±\xa00.7\xa0%, by 2"
 
 
 @pytest.mark.parametrize(
