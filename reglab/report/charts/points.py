@@ -31,7 +31,11 @@ def means(arms: Sequence[tuple[str, str, Estimate, Sequence[float]]], of: str, t
         [{"arm": labels[label], "value": value, "identity": identity} for identity, label, _, values in shown for value in values]
     )
     y = alt.Y("arm:N", sort=names, title=None, axis=row_axis(names, 330))
+    ends = [end for _, _, mean, values in shown for end in (mean.mean, mean.low, mean.high, *values) if end is not None]
     scale = alt.Scale(zero=False, nice=True)
+    if min(ends) == max(ends):  # an axis without width has one tick, which is told as a whole number
+        room = 0.1 * abs(ends[0]) or 1.0
+        scale = alt.Scale(domain=[ends[0] - room, ends[0] + room])
     base = alt.Chart(table, width=560, height={"step": row_step(names, _ROW)})
     ticks = alt.Chart(each).mark_tick(thickness=1.5, size=10, color=RAMP[0]).encode(y=y, x=alt.X("value:Q", title=of, scale=scale))
     whiskers = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2, color=PALETTE[0])

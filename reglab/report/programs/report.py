@@ -170,9 +170,9 @@ class ProgramReport:
             "arms at once (Hsu); other p of several comparisons are Holm’s."
         )
 
-    def subtitle(self) -> str:
-        """Say of all figures how many runs there are, and what their intervals are."""
-        spread = "means with 95 % intervals, and what each is the mean of" if self._most > 1 else "no interval"
+    def subtitle(self, drawn: str = "means with 95 % intervals, and what each is the mean of") -> str:
+        """Say of a figure how many runs there are, and what is drawn of them, where they have intervals."""
+        spread = drawn if self._most > 1 else "no interval"
         return f"{counted(len(self.programs.counted), 'runs')}, up to {self._each(self._most)} an arm: {spread}"
 
     # Arms.
@@ -224,9 +224,8 @@ class ProgramReport:
             [(arm.identity, arm.label, means[arm.identity], arm.values) for arm in arms], self.metric, self.metric, self.subtitle()
         )
         more = "more" if self.roles.goal == "maximize" else "less"
-        drawn = self._figure(
-            folder, ARMS, "The arms", f"For each arm its mean {self.metric}, with its interval, and what it is the mean of.", chart
-        )
+        says = f"mean {self.metric}, with its interval, and what it is the mean of" if self._most > 1 else self.metric
+        drawn = self._figure(folder, ARMS, "The arms", f"For each arm its {says}.", chart)
         return PageSection(
             ARMS,
             "What each arm came to",
@@ -291,7 +290,7 @@ class ProgramReport:
             table,
             f"{self.metric}, against the best of the others",
             "The arms against the best of the others",
-            self.subtitle(),
+            self.subtitle("differences, with 95 % intervals for all arms at once"),
             _difference,
         )
         end = "ends" if self.programs.sign > 0 else "begins"
@@ -354,7 +353,13 @@ class ProgramReport:
         table = numbers.assign(model=names)[["model", "value", "low", "high"]].dropna(subset="value")
         figures = []
         if len(table):
-            chart = own.intervals(table, f"difference in {self.metric}", "What each setting does", self.subtitle(), _difference)
+            chart = own.intervals(
+                table,
+                f"difference in {self.metric}",
+                "What each setting does",
+                self.subtitle("differences with 95 % intervals"),
+                _difference,
+            )
             says = f"For each level of each setting: the difference in {self.metric} to its first level, with its interval."
             figures = [self._figure(folder, "main_effects", "What each setting does", says, chart)]
         asks = f"{self.metric} at each level of a setting less that at its first, over arms that have all else in common."

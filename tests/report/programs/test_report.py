@@ -183,6 +183,14 @@ def test_one_arm_alone_is_told(tmp_path):
     assert "No setting differs among them." in words(folder)
 
 
+def test_one_run_alone_is_told_where_it_lies(tmp_path):
+    folder = report([ProgramRun(id="r0", config={}, summary={"val_loss": -3.25})], tmp_path)
+    ticks = re.findall(r">(−\d[\d.]*)<", (folder / "arms.svg").read_text())
+    assert len(ticks) > 2 and float(ticks[0].replace("−", "-")) < -3.25 < float(ticks[-1].replace("−", "-"))
+    page = words(folder)
+    assert "1 finished run of 1 arm, up to 1 run each." in page and "For each arm its val_loss." in page
+
+
 def test_runs_that_repeat_an_arm_and_seed_count_once(tmp_path):
     runs = grid(seeds=(1, 2, 2))
     made = ProgramReport(runs, read(runs, AskedRoles()), "theirs.csv")
