@@ -237,8 +237,8 @@ def test_a_search_is_told_by_what_it_chose_on_held_out_images(make_record):
     cells = study.answers(BY_NAME["dropout_arrays"])
     assert [cell.treatment["dropout"] for cell in cells] == ["0.1/0.2/0.3", "0.4/0.2/0.3"]
     assert words.chosen(cells, study) == [
-        "Of its 2 draws, dropout_bayes chooses BN 2 · dropout 3 at 0.1/0.2/0.3 · 8 held out by 80.0% on held-out training images: "
-        "70.0% on the test images."
+        "Of its 2 draws, dropout_bayes chooses BN 2 · dropout 3 at 0.1/0.2/0.3 · 8 held out by 80.0 % on held-out training images: "
+        "70.0 % on the test images."
     ]
 
 

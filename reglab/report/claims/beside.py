@@ -109,7 +109,7 @@ def _champion(asked: Champion, study: Study) -> str | None:
         return None
     best = max(values, key=lambda treated: (better_of(asked.of, kind) * statistics.fmean(values[treated]), labels[treated]))
     mean = statistics.fmean(values[best])
-    came_to = f"{mean:.1%}" if kind.unit == POINTS else f"{mean:.3g}"
+    came_to = f"{100 * mean:.1f} %" if kind.unit == POINTS else f"{mean:.3g}"
     said = f"The best of {len(values)} other arms, {labels[best]}, comes to {came_to}"
     its = {name: (written(best[name]),) for name in design.names}
     for condition in asked.against:

@@ -50,10 +50,9 @@ def chosen(cells: Sequence[Cell], study: Study) -> list[str]:
     for sweep, found in drawn.items():
         validation, best = max(found, key=lambda pair: pair[0])
         if best.test_accuracy:
-            said.append(
-                f"Of its {len(found)} draws, {sweep} chooses {study.labels[best.records[0].run_id]} by {validation:.1%} on held-out "
-                f"training images: {best.test_accuracy.mean:.1%} on the test images."
-            )
+            best_of = f"Of its {len(found)} draws, {sweep} chooses {study.labels[best.records[0].run_id]}"
+            seen = f"{100 * validation:.1f} % on held-out training images"
+            said.append(f"{best_of} by {seen}: {100 * best.test_accuracy.mean:.1f} % on the test images.")
     return said
 
 
@@ -124,7 +123,7 @@ def notes(study: Study) -> list[str]:
         found.append(
             f"Times come from {len(there)} unlike machines or versions of the code, and are not pooled: {' / '.join(sorted(there))}"
         )
-    for what, how in (("cores", f" with other programs, and had less than {QUIET:.0%} of their time"), ("GPU", " with other runs")):
+    for what, how in (("cores", f" with other programs, and had less than {100 * QUIET:.0f} % of their time"), ("GPU", " with other runs")):
         if shared := sum(record.summary.shared == what for record in study.records if record.summary):
             who = "1 run" if shared == 1 else f"{shared} runs"
             found.append(f"{who} shared {'a GPU' if what == 'GPU' else what}{how}: slower than need be")

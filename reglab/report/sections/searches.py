@@ -27,8 +27,8 @@ def search(study: Study, cells: Sequence[Cell]) -> Extra:
     columns = [column for column in study.design.by_name.values() if len(levels_of(column, cells)) > 1]
     numbers = pd.DataFrame([_draw(number, record, columns, kind, study) for number, record in enumerate(runs, start=1)])
     importance = charts.importance(numbers, columns)
-    best = max(runs, key=lambda record: kind.of(record) or 0.0)
-    notes = [f"The best of {len(runs)} draws is {study.labels[best.run_id]}, with {kind.words} {kind.of(best):.1%}."]
+    value, best = max(((kind.of(record) or 0.0, record) for record in runs), key=lambda pair: pair[0])
+    notes = [f"The best of {len(runs)} draws is {study.labels[best.run_id]}, with {kind.words} {100 * value:.1f} %."]
     if kind.column == "test_accuracy":
         notes.append("It was chosen by the test images that it is told by, so that number is too good: hold some out (data.validation).")
     return Extra(

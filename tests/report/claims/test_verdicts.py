@@ -826,7 +826,7 @@ def test_how_much_longer_agc_is_to_the_target_is_told_and_has_no_say(made):
 def test_the_best_rescue_is_held_against_batchnorm_under_the_same_optimizer(made):
     found = finding(11, made(("agc_batchnorm", "agc_rescue"), QUIET))
     sgd = "sgd lr 0.1 decay 0.0005 cosine warm-up 2"
-    assert found.note.endswith(f"{sgd} · weight standardization, comes to 77.5%: −0.5 points (−0.5 to −0.5) against BN 2 · {sgd}.")
+    assert found.note.endswith(f"{sgd} · weight standardization, comes to 77.5 %: −0.5 points (−0.5 to −0.5) against BN 2 · {sgd}.")
     assert found.verdict == Verdict.reproduced
 
 

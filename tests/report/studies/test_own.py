@@ -159,7 +159,7 @@ def test_the_arms_against_the_best_are_drawn_once(runs, baseline, figures):
 def test_a_search_is_told_by_what_it_found(searched, tmp_path):
     study = own_study(searched)
     (found,) = own_extras.extras(study)
-    assert found.notes == [f"The best of 12 draws is {study.labels[searched[-1].run_id]}, with accuracy on held-out images 82.0%."]
+    assert found.notes == [f"The best of 12 draws is {study.labels[searched[-1].run_id]}, with accuracy on held-out images 82.0 %."]
     assert found.table["factor"].tolist()[0] == "lr"  # what leads to it
     folder = build.build(searched, tmp_path / "report", "runs/search", {}).parent
     assert {"parallel.png", "importance.png", "best_so_far.png"} <= {path.name for path in folder.iterdir()}
