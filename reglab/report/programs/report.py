@@ -4,6 +4,7 @@ What is said is what the runs have: nothing of seeds where they have none, and a
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -52,12 +53,13 @@ class ProgramReport:
     def write(self, folder: Path) -> None:
         """Write tables, figures and page into `folder`."""
         self.write_tables(folder)
+        copies = {table.stem: table.copies for table in self.told}
         page = Page(
             title=self.title,
             what=self.what(),
             headline=self.headline(),
             findings=(),
-            sections=[self._arms(folder), *self._compared(folder)],
+            sections=[replace(section, texts=copies[section.stem]) for section in (self._arms(folder), *self._compared(folder))],
             table_1=pd.DataFrame(),
             runs=self._rows(),
             machines=(),

@@ -54,21 +54,23 @@ class Told:
 
     @property
     def copies(self) -> dict[str, str]:
-        """For the page to copy."""
-        return {"LaTeX": self.latex, "Markdown": self.markdown}
+        """For the page to copy: into papers and pages, and `numbers` into a spreadsheet, which takes no `95.9 ± 1.2` for one."""
+        numbers = {} if self.numbers is None else {"numbers": to_csv(self.numbers, _DIGITS, "\t")}
+        return {"LaTeX": self.latex, "Markdown": self.markdown} | numbers
 
 
 _DIGITS = 7
 """Of what is worked out: beyond them it is the library's version that tells."""
 
 
-def to_csv(table: pd.DataFrame, digits: int | None = None) -> str:
-    """Numbers with so many digits, or in full. A text that a spreadsheet would run has an apostrophe before it."""
+def to_csv(table: pd.DataFrame, digits: int | None = None, between: str = ",") -> str:
+    """Numbers with so many digits, or in full; `between` stands between cells. A text that a spreadsheet would run has an apostrophe
+    before it."""
     texts = [name for name in table.columns if not is_numeric_dtype(table[name])]
     return (
         table.assign(**{name: table[name].map(_inert) for name in texts})
         .rename(columns=_inert)
-        .to_csv(index=False, float_format=f"%.{digits}g" if digits else None)
+        .to_csv(index=False, sep=between, float_format=f"%.{digits}g" if digits else None)
     )
 
 

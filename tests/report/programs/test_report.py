@@ -1,5 +1,6 @@
 """Reports of runs of another program: by their own keys, and no word of what they have not."""
 
+import io
 import json
 import random
 import re
@@ -72,6 +73,17 @@ def test_it_has_its_tables_and_figures_and_holds_until_a_run_changes(tmp_path):
     changed = [runs[0].model_copy(update={"summary": {"val_acc": 0.1}}), *runs[1:]]
     assert faults(folder, {}, changed) == ["stale: 1 run is changed: r0"]
     assert read_archive(folder / "program_runs.jsonl.gz") == runs
+
+
+def test_its_tables_are_copied_as_text_and_as_a_spreadsheet_takes_numbers(tmp_path):
+    folder = report(grid(), tmp_path)
+    told = re.search(r'id="texts-json">(.*?)</script>', (folder / "index.html").read_text()).group(1)
+    copies = json.loads(told)
+    assert copies.keys() == {"arms", "comparisons", "effects"}
+    for stem, texts in copies.items():
+        assert list(texts) == ["LaTeX", "Markdown", "numbers"]
+        pasted = pd.read_csv(io.StringIO(texts["numbers"]), sep="\t")
+        pd.testing.assert_frame_equal(pasted, pd.read_csv(folder / f"{stem}.csv"))
 
 
 def test_an_arm_is_told_with_its_settings_its_runs_and_their_curves():
