@@ -9,7 +9,6 @@ from reglab.report.comparisons.best import with_the_best
 from reglab.report.comparisons.differences import of_cells
 from reglab.report.studies.cells import Cell
 from reglab.report.studies.design import Question
-from reglab.report.studies.measures import test_accuracy
 from reglab.report.studies.study import Study
 from reglab.report.writing.numbers import counted
 from reglab.tracking.record import Environment, RunRecord, State
@@ -72,13 +71,7 @@ def _best(best: Cell, question: Question, first: Sequence[Cell], study: Study) -
 
 def _as_good(cells: Sequence[Cell]) -> str:
     """How many arms may be the best: by the intervals against the best of the others, which hold for all arms at once."""
-    by_seed = {
-        cell.identity: {
-            record.seed: value for record in cell.records if stats.counts(record) and (value := test_accuracy(record)) is not None
-        }
-        for cell in cells
-    }
-    compared = with_the_best({arm: values for arm, values in by_seed.items() if values}).values()
+    compared = with_the_best({cell.identity: each for cell in cells if (each := cell.accuracies)}).values()
     if any(each.low is None for each in compared):
         return ""
     possible = sum(each.high is None or each.high > 0 for each in compared)

@@ -3,7 +3,6 @@
 import statistics
 from collections.abc import Mapping, Sequence
 
-from reglab.report import stats
 from reglab.report.charts.effects import Effect
 from reglab.report.claims.findings import Finding, deciding
 from reglab.report.comparisons.best import with_the_best
@@ -11,7 +10,6 @@ from reglab.report.comparisons.differences import against
 from reglab.report.comparisons.parts import LEVEL, Part
 from reglab.report.comparisons.seen import OfMeans
 from reglab.report.studies.cells import Cell
-from reglab.report.studies.measures import test_accuracy
 
 MOST = 18
 """Rows of the figure: of claims with more comparisons, the one that decides each is shown."""
@@ -32,18 +30,13 @@ def of_arms(cells: Sequence[Cell], baseline: Cell | None, among: Sequence[Cell])
 
     `among`: all arms that tell of the variance.
     """
-    values = {cell.identity: by_seed(cell) for cell in cells}
+    values = {cell.identity: cell.accuracies for cell in cells}
     there = [cell for cell in cells if values[cell.identity]]
     if baseline and values.get(baseline.identity):
         alike = [cell for cell in there if cell is not baseline and cell.held_out == baseline.held_out]
         found = against(alike, baseline, among)
         return [_effect(cell, baseline, difference) for cell in alike if (difference := found[cell.identity])]
     return _against_the_best(there, values)
-
-
-def by_seed(cell: Cell) -> dict[int, float]:
-    """The test accuracy of each seed that has one."""
-    return {record.seed: value for record in cell.records if stats.counts(record) and (value := test_accuracy(record)) is not None}
 
 
 def _effect(cell: Cell, baseline: Cell, found: OfMeans) -> Effect:

@@ -13,7 +13,6 @@ from reglab.report.comparisons.best import with_the_best
 from reglab.report.comparisons.parts import LEVEL
 from reglab.report.comparisons.seen import OfMeans
 from reglab.report.sections import searches
-from reglab.report.sections.effects import by_seed
 from reglab.report.sections.extra import Extra, levels_of
 from reglab.report.studies.cells import Cell
 from reglab.report.studies.columns import Column, brief, written
@@ -49,7 +48,7 @@ def _drawn(study: Study, cells: Sequence[Cell]) -> list[Column]:
 
 def _comparisons(study: Study, cells: Sequence[Cell]) -> Extra | None:
     """Each arm against the best of the others. Without a baseline that is the figure with which the page begins, and none stands here."""
-    compared = with_the_best({cell.identity: seeds for cell in cells if (seeds := by_seed(cell))})
+    compared = with_the_best({cell.identity: seeds for cell in cells if (seeds := cell.accuracies)})
     if not compared:
         return None
     rows = [(cell, compared[cell.identity]) for cell in cells if cell.identity in compared]

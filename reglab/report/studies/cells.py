@@ -44,6 +44,11 @@ class Cell:
         return sum(counts(record) for record in self.records)
 
     @property
+    def accuracies(self) -> dict[int, float]:
+        """The test accuracy of each seed that has one."""
+        return {record.seed: value for record in self.records if counts(record) and (value := test_accuracy(record)) is not None}
+
+    @property
     def held_out(self) -> int:
         """Training images that it was chosen by."""
         return self._planned("data.validation")
