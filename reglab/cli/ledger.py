@@ -189,7 +189,7 @@ def say_plan(
     if unknown:
         raise unknown
     for basis in sorted(bases):
-        tell(f"from {basis}")
+        tell(basis)
     if gpus > 1:
         tell(f"about {total / gpus:.1f} h with {gpus} GPUs at a time")
 

@@ -8,6 +8,7 @@ import numpy as np
 from reglab.report.claims.asked import looked_at
 from reglab.report.claims.claim_looks import Foretold
 from reglab.report.studies.claim_kinds import Claim
+from reglab.report.writing.numbers import counted
 from reglab.settling.rounds import ClaimState, Course, Stand
 from reglab.statistics.foretold import DRAWS
 from reglab.statistics.looks import levels
@@ -60,8 +61,11 @@ def outlook(course: Course, records: Iterable[RunRecord], effect: float = EFFECT
             columns = [place[name] for name in comparison.arms]
             seeds[:, columns] = np.maximum(seeds[:, columns], to_come[:, None])
     assumed = sum(state.stand == Stand.open for state in now.claims) - told
-    parts = [f"{told} open claims as their runs foretell it"] * (told > 0)
-    parts += [f"{assumed} claims as if the arms that they compare differed by {effect:g} standard deviations of a seed"] * (assumed > 0)
+    parts = [f"{counted(told, 'open claims')} as {'its' if told == 1 else 'their'} runs foretell it"] * (told > 0)
+    compared = "it compares" if assumed == 1 else "they compare"
+    parts += [f"{counted(assumed, 'claims')} as if the arms that {compared} differed by {effect:g} standard deviations of a seed"] * (
+        assumed > 0
+    )
     left = [state for state in now.claims if state.stand not in (Stand.open, Stand.settled)]
     parts = parts or [f"no claim is open{', and all are settled' * (not left)}"]
     parts += [f"claim {state.number} is {state.stand}" + (f" ({state.why})" if state.why else "") for state in left]

@@ -123,7 +123,8 @@ def forecast(configs: Sequence[RunConfig], records: Sequence[RunRecord], on: str
         hours, low, high = hours + statistics.median(paces) * images, low + min(paces) * images, high + max(paces) * images
     parts = [f"{len(used)} finished {'run' if len(used) == 1 else 'runs'} on {on}"] if used else []
     parts += [f"a probe of {len(probed)} {'network' if len(probed) == 1 else 'networks'} here"] if probed else []
-    return Forecast(len(configs), hours, low, high, " and ".join(parts) or "nothing is left to run")
+    basis = f"from {' and '.join(parts)}" if parts else "nothing is left to run"
+    return Forecast(len(configs), hours, low, high, basis)
 
 
 def images_per_epoch(config: RunConfig, known: Iterable[tuple[RunRecord, RunConfig]] = ()) -> int:

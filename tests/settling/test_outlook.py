@@ -44,7 +44,7 @@ def test_what_is_settled_takes_nothing_and_what_is_open_what_its_runs_foretell(c
     records = carry_out([run for run in first if not run.arm.config.batchnorm.layers], by_rate)
     records += carry_out([run for run in first if run.arm.config.batchnorm.layers], spread=0.02)
     found = outlook(course, records)
-    assert found.basis == "1 open claims as their runs foretell it"
+    assert found.basis == "1 open claim as its runs foretell it"
     assert 4 <= found.runs()[0] <= found.runs()[2] <= 10
 
 

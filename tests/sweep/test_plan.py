@@ -89,7 +89,7 @@ def test_the_same_arm_says_what_it_took_and_its_range():
         [config(train={"seed": seed}) for seed in (3, 4)], [record(arm, 3600), record(arm, 3600), record(arm, 7200)], H100
     )
     assert (forecast.runs, forecast.hours, forecast.low, forecast.high) == (2, 2.0, 2.0, 4.0)
-    assert forecast.basis == f"1 finished run on {H100}"  # one run id
+    assert forecast.basis == f"from 1 finished run on {H100}"  # one run id
 
 
 def test_time_goes_with_epochs_and_images():
@@ -118,7 +118,7 @@ def test_what_no_run_tells_is_probed_once_for_each_network():
     forecast = plan.forecast(wanted, [], None, probe)
     assert asked == ["baseline", "AGC 0.02"]
     assert forecast.hours == pytest.approx(3.0)
-    assert forecast.basis == "a probe of 2 networks here"
+    assert forecast.basis == "from a probe of 2 networks here"
 
 
 def test_a_run_of_a_technique_that_is_not_installed_here_tells_nothing_and_keeps_no_other_from_telling():
@@ -133,7 +133,7 @@ def test_the_gpu_is_the_one_that_is_named_or_that_most_runs_finished_on():
     assert plan.device(records, None) == A100
     assert plan.device(records, "h100") == H100
     assert plan.device(records, "L4") is None
-    assert plan.forecast([config()], records, H100).basis == f"1 finished run on {H100}"
+    assert plan.forecast([config()], records, H100).basis == f"from 1 finished run on {H100}"
 
 
 def test_nothing_left_costs_nothing():
