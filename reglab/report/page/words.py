@@ -10,7 +10,7 @@ from reglab.report.comparisons.differences import of_cells
 from reglab.report.studies.cells import Cell
 from reglab.report.studies.design import Question
 from reglab.report.studies.study import Study
-from reglab.report.writing.numbers import counted
+from reglab.report.writing.numbers import any_of, counted
 from reglab.tracking.record import Environment, RunRecord, State
 from reglab.tracking.results import QUIET
 
@@ -76,8 +76,8 @@ def _as_good(cells: Sequence[Cell]) -> str:
         return ""
     possible = sum(each.high is None or each.high > 0 for each in compared)
     if possible == len(compared):
-        return " Any of them may be the best: these runs do not tell."
-    return f" Any of {possible} arms may be the best." if possible > 1 else " Every other is surely below it."
+        return f" {'Either' if possible == 2 else 'Any'} of them may be the best: these runs do not tell."
+    return f" {any_of(possible, 'arms')} may be the best." if possible > 1 else " Every other is surely below it."
 
 
 def notes(study: Study) -> list[str]:

@@ -25,7 +25,7 @@ from reglab.report.studies.columns import Column, Level, brief
 from reglab.report.tables import p_text
 from reglab.report.writing import texts
 from reglab.report.writing.digits import decimals, interval, number, told
-from reglab.report.writing.numbers import NONE, counted
+from reglab.report.writing.numbers import NONE, any_of, counted
 from reglab.tracking.program_run import ARCHIVE, ProgramRun, write_archive
 from reglab.tracking.state import State
 
@@ -143,7 +143,7 @@ class ProgramReport:
             return (
                 f"It is surely the best: every other arm's interval, all at once, is {'below' if self.programs.sign > 0 else 'above'} it."
             )
-        return f"Any of {len(possible):,} arms may be the best, for all that these runs tell."
+        return f"{any_of(len(possible), 'arms')} may be the best, for all that these runs tell."
 
     def _may_be_best(self, each: WithTheBest) -> bool:
         return each.low is None or each.high is None or (each.high > 0 if self.programs.sign > 0 else each.low < 0)

@@ -19,7 +19,7 @@ from reglab.report.studies.columns import Column, brief, written
 from reglab.report.studies.design import FigureData
 from reglab.report.studies.study import Study
 from reglab.report.tables import p_text, tidy
-from reglab.report.writing.numbers import NONE, between, plain
+from reglab.report.writing.numbers import NONE, any_of, between, plain
 
 _FEW = 8
 """Levels of a factor that a figure tells apart by lines, and a table one by one."""
@@ -95,7 +95,7 @@ def _comparisons(study: Study, cells: Sequence[Cell]) -> Extra | None:
     elif len(possible) == 1:
         notes.append(f"{possible[0]} is the best: every other arm is surely below it.")
     else:
-        notes.append(f"Any of {len(possible)} arms may be the best: {'; '.join(possible)}.")
+        notes.append(f"{any_of(len(possible), 'arms')} may be the best: {'; '.join(possible)}.")
     notes += ["The first figure of this page shows them."] * (not has_baseline)
     return Extra(
         "comparisons",

@@ -63,3 +63,8 @@ def plain(value: float, places: int, signed: bool = False) -> str:
 def counted(n: int, many: str) -> str:
     """`1 seed`, `3 seeds`: so many of what `many` names."""
     return f"{n:,} {many.removesuffix('s') if n == 1 else many}"
+
+
+def any_of(n: int, many: str) -> str:
+    """`Either of 2 arms`, `Any of 4 arms`: one of so many, nobody knows which."""
+    return f"{'Either' if n == 2 else 'Any'} of {n:,} {many}"

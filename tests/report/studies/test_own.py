@@ -137,8 +137,8 @@ def test_it_has_its_tables_and_figures_and_holds(report, runs):
     ("arms", "first", "section"),
     [
         (range(6), " Every other is surely below it.", "is the best: every other arm is surely below it."),
-        ((0, 2), " Any of them may be the best: these runs do not tell.", "Any of 2 arms may be the best: "),
-        ((0, 2, 5), " Any of 2 arms may be the best.", "Any of 2 arms may be the best: "),
+        ((0, 2), " Either of them may be the best: these runs do not tell.", "Either of 2 arms may be the best: "),
+        ((0, 2, 5), " Either of 2 arms may be the best.", "Either of 2 arms may be the best: "),
     ],
 )
 def test_what_is_said_first_of_the_best_arm_is_what_the_section_on_it_says(runs, arms, first, section):

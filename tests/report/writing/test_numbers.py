@@ -43,3 +43,8 @@ def test_two_digits_of_an_interval_are_told_and_three_behind_the_point_at_most(h
 @pytest.mark.parametrize(("n", "said"), [(0, "0 seeds"), (1, "1 seed"), (3, "3 seeds")])
 def test_one_of_a_kind_is_counted_as_one(n, said):
     assert numbers.counted(n, "seeds") == said
+
+
+@pytest.mark.parametrize(("n", "said"), [(2, "Either of 2 arms"), (3, "Any of 3 arms"), (1200, "Any of 1,200 arms")])
+def test_one_of_two_is_either(n, said):
+    assert numbers.any_of(n, "arms") == said
