@@ -37,7 +37,7 @@ def use():
             report = Report(records, design)
             report.write_tables(folder)
             report._rows()
-            said = notes(report.study), machines(records), label(report.study), report.what(), report.images, report.subtitle(())
+            said = notes(report.study), machines(records, ()), label(report.study), report.what(), report.images, report.subtitle(())
             assert said and headline(report.findings, report.answers, report.study) is not None
         for each in (grid, search):
             ledger.reckon(each, records, [])

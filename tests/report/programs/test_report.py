@@ -302,7 +302,7 @@ def test_numbers_of_any_size_are_compared_and_told(tmp_path):
     assert pd.read_csv(folder / "comparisons.csv")["low"].notna().all()
     figure = json.loads((folder / "main_effects.json").read_text())["datasets"]
     (rows,) = (rows for rows in figure.values() if "said" in rows[0])
-    assert all(re.fullmatch(r"[+-]\d\.\d{3}e-1\d ± \d\.\d{3}e-1\d", row["said"]) for row in rows)
+    assert all(re.fullmatch(r"[+−]\d\.\d{3}e−1\d ± \d\.\d{3}e−1\d", row["said"]) for row in rows)
 
 
 def test_arms_that_read_alike_in_short_are_told_in_full(tmp_path):

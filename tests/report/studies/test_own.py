@@ -89,7 +89,7 @@ def test_arms_are_compared_with_the_best_of_the_others_all_at_once(runs):
     table = against.table.set_index("model")
     assert against.table["model"].tolist()[0] == "weight decay 0.01 · lr 0.01"
     assert table.loc["weight decay 0.1 · lr 0.01", "95 % interval, all at once"].endswith(" to 0")
-    assert against.notes == ["weight decay 0.01 · lr 0.01 is the best: every other arm is surely below it."]
+    assert against.notes[0] == "weight decay 0.01 · lr 0.01 is the best: every other arm is surely below it."
     assert ["lr", "0.01", "0.001"] in effects.table[["factor", "level", "against"]].values.tolist()
     assert effects.table["n"].tolist() == ["3", "3", "3"]  # seeds, of each the mean over decays, or rates
 
