@@ -129,11 +129,7 @@ def in_words(now: "Round", runs: "Sequence[Wanted]") -> str:
     known = [wanted.seconds for wanted in runs if wanted.seconds is not None]
     takes = f", about {duration(sum(known) / len(known) * len(runs))} of one worker" if known else ""
     settled = len(now.are(Stand.settled))
-    return f"{counted(len(runs), 'runs')} for {_claims(len(claims))}{takes}; {settled} of {len(now.claims)} claims are settled"
-
-
-def _claims(count: int) -> str:
-    return counted(count, "claims")
+    return f"{counted(len(runs), 'runs')} for {counted(len(claims), 'claims')}{takes}; {settled} of {len(now.claims)} claims are settled"
 
 
 def tell_claims(now: "Round", course: "Course") -> None:
@@ -157,10 +153,10 @@ def conclude(now: "Round", where: str, stop: str, report: str, mend: str) -> Non
     settled, failed = now.are(Stand.settled), now.are(Stand.failed)
     open_ones = len(now.claims) - len(settled)
     why = f"{stop}: " if stop else ""
-    said = "every claim is settled" if not open_ones else f"{why}{len(settled)} of {_claims(len(now.claims))} are settled"
+    said = "every claim is settled" if not open_ones else f"{why}{len(settled)} of {counted(len(now.claims), 'claims')} are settled"
     say(f"{where}: {said}; `{report}` shows it")
     if failed:
-        say(f"{where}: runs failed that {_claims(len(failed))} ask for; {mend}")
+        say(f"{where}: runs failed that {counted(len(failed), 'claims')} ask for; {mend}")
         raise typer.Exit(FAILED)
     if open_ones:
         raise typer.Exit(UNDECIDED)

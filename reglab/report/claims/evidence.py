@@ -10,7 +10,7 @@ from reglab.report import stats
 from reglab.report.comparisons.chance import counts_as_chance, of_guessing
 from reglab.report.comparisons.parts import ANYTHING, Claimed
 from reglab.report.comparisons.seen import Compared, OfMeans
-from reglab.report.comparisons.sides import ArmResults, One, Sides, combined, of_several
+from reglab.report.comparisons.sides import ArmResults, One, Sides, by_seed, combined, of_several
 from reglab.report.studies import blocks
 from reglab.report.studies.blocks import Blocks, BySeed
 from reglab.report.studies.columns import Condition, Treatment, meets, typed
@@ -280,11 +280,8 @@ class _Means:
 
     def _each(self, case: _Case, seeds: int | None) -> Iterator[float]:
         """Pair by pair of one seed; of a mean run by run."""
-        levels = [{run.seed: run.value for run in level[:seeds]} for level in case.levels]
-        for seed in levels[0]:
-            if all(seed in level for level in levels):
-                value = combined([level[seed] for level in levels])
-                yield math.exp(min(value, 700)) if is_time(self.of) else value
+        for value in by_seed(level[:seeds] for level in case.levels):
+            yield math.exp(min(value, 700)) if is_time(self.of) else value
 
     def _said(self, told: Sequence[_Case], is_of_cases: bool) -> list[str]:
         lines = [_IN_TURNS] if self.in_turns else []

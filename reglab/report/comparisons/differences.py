@@ -1,11 +1,11 @@
 """What an arm has more than another, as tables and figures tell it: compared as claims are, with the variance of all arms."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from reglab.report import stats
 from reglab.report.comparisons.parts import ANYTHING
 from reglab.report.comparisons.seen import OfMeans
-from reglab.report.comparisons.sides import ArmResults, One, Sides, combined
+from reglab.report.comparisons.sides import ArmResults, One, Sides, by_seed, combined
 from reglab.report.studies.cells import Cell
 from reglab.report.studies.measures import POINTS, test_accuracy
 from reglab.statistics.contrast import of_differences
@@ -39,14 +39,8 @@ def of_sides(sides: Sides, unit: str) -> OfMeans | None:
     """What one side has more than the other; None where either has no result. Where no arm has two runs, over the pairs as they come."""
     if not sides.least:
         return None
-    each = tuple(_by_seed(sides))
+    each = tuple(value for case in sides.cases for value in by_seed(sides.arms[place].results for place in case))
     if any(len(arm.results) > 1 for arm in sides.arms):
         return OfMeans(sides.contrast(), ANYTHING, unit, "seeds", each)
     values = [combined([sides.arms[place].results[0].value for place in case]) for case in sides.cases]
     return OfMeans(of_differences(values), ANYTHING, unit, "cases", each)
-
-
-def _by_seed(sides: Sides) -> Iterator[float]:
-    for one, other in sides.cases:
-        its = {each.seed: each.value for each in sides.arms[other].results}
-        yield from (each.value - its[each.seed] for each in sides.arms[one].results if each.seed is not None and each.seed in its)

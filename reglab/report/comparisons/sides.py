@@ -30,6 +30,12 @@ class One:
     diverged: bool = False
 
 
+def by_seed(arms: Iterable[Iterable[One]]) -> list[float]:
+    """What the arms of a case come to in each seed that all of them have; nothing of runs that have no seeds."""
+    values = [{each.seed: each.value for each in results if each.seed is not None} for results in arms]
+    return [combined([arm[seed] for arm in values]) for seed in values[0] if all(seed in arm for arm in values)]
+
+
 @dataclass(frozen=True)
 class ArmResults:
     """The results of runs that differ in their seeds only, in the order of these."""

@@ -6,12 +6,12 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from reglab.config import current, nearest
 from reglab.errors import excerpt
 from reglab.report.studies.columns import Condition, written
-from reglab.report.studies.measures import MEASURES
+from reglab.report.studies.measures import MEASURES, is_time
 from reglab.tracking.results import is_own
 
 Place = Sequence[str | int]
@@ -162,6 +162,13 @@ class Pairwise(Sided, Bounded):
 
     within: Annotated[Number | None, Field(gt=0)] = None
 
+    @field_validator("at_least", "at_most")
+    @classmethod
+    def _is_what_a_ratio_can_be(cls, bound: float | None, info: ValidationInfo) -> float | None:
+        if bound is not None and bound <= 0 and is_time(info.data.get("of", "")):
+            raise ValueError(f"{bound:g}: a ratio is above 0, and 1 of times that are alike")
+        return bound
+
     @property
     def is_claim(self) -> bool:
         """Whether it claims a range: without one it only tells what the difference is."""
@@ -174,19 +181,13 @@ class Pairwise(Sided, Bounded):
         return self
 
 
-def _refuse_no_ratio(claimed: Pairwise) -> None:
-    for bound in (claimed.at_least, claimed.at_most):
-        if bound is not None and bound <= 0:
-            raise ValueError(f"{bound:g}: a ratio is above 0, and 1 of times that are alike")
-
-
 class DifferenceClaim(Pairwise):
     """In points."""
 
     @field_validator("of")
     @classmethod
     def _in_points(cls, of: str) -> str:
-        if of in MEASURES and MEASURES[of].is_time:
+        if is_time(of):
             raise ValueError(f"{of} has no difference in points: `ratio` compares times")
         return of
 
@@ -197,14 +198,9 @@ class RatioClaim(Pairwise):
     @field_validator("of")
     @classmethod
     def _of_times(cls, of: str) -> str:
-        if of not in MEASURES or not MEASURES[of].is_time:
+        if not is_time(of):
             raise ValueError(f"{of} is no time: `difference` compares it")
         return of
-
-    @model_validator(mode="after")
-    def _is_what_a_ratio_can_be(self) -> Self:
-        _refuse_no_ratio(self)
-        return self
 
 
 class InteractionClaim(Pairwise):
@@ -221,8 +217,6 @@ class InteractionClaim(Pairwise):
             raise ValueError("a level of `with` is one of `against`, too: nothing differs from itself")
         if twice := sorted((self.between.keys() | self.other.keys()) & (self.here.keys() | self.against.keys())):
             raise ValueError(f"{twice[0]} is in `between` or `and`, and in `with` or `against`: they are of other columns")
-        if self.of in MEASURES and MEASURES[self.of].is_time:
-            _refuse_no_ratio(self)
         return self
 
 

@@ -186,7 +186,7 @@ def test_a_study_of_one_s_own_takes_ten_lines(own):
                 "best: {of: gap, level: {rate: 1}, among: {decay: [0, 0.1]}}": ".*level: must be one of `among`, by the same columns",
                 "best: {of: gap, level: {decay: 0}, among: {decay: 0}}": ".*among: must have two or more levels",
                 "sooner: {between: {decay: 0}, and: {decay: [0, 0.1]}}": ".*a level of `between` is one of `and`, too",
-                "ratio: {of: time/train_seconds, between: {decay: 0.1}, and: {decay: 0}, at_least: 0}": ".*0: a ratio is above 0",
+                "ratio: {of: time/train_seconds, between: {decay: 0.1}, and: {decay: 0}, at_least: 0}": ".*at_least: 0: a ratio is above 0",
                 "threshold: {of: gap, between: {decay: 0}, at_least: 3, at_most: 1}": ".*at_least 3 is not below at_most 1",
                 "interaction: {of: gap, between: {decay: 1}, and: {decay: 0}, with: {rate: 1}, at_most: 0}": ".*against is missing",
                 "interaction: {of: gap, between: {decay: 1}, and: {decay: 0}, with: {rate: 1}, against: {rate: 1}, at_most: 0}": (
@@ -196,7 +196,7 @@ def test_a_study_of_one_s_own_takes_ten_lines(own):
                     ".*decay is in `between` or `and`, and in `with` or `against`: they are of other columns"
                 ),
                 "interaction: {of: time/train_seconds, between: {decay: 1}, and: {decay: 0}, with: {rate: 1}, against: {rate: 2}, "
-                "at_most: 0}": ".*0: a ratio is above 0, and 1 of times that are alike",
+                "at_most: 0}": ".*at_most: 0: a ratio is above 0, and 1 of times that are alike",
                 "interaction: {of: gap, between: {decay: 1}, and: {decay: 0}, with: {rate: -1}, against: {rate: 2}, at_most: 0}": (
                     "rate is never -1: optimizer.lr must be a number above 0"
                 ),
